@@ -1,0 +1,1 @@
+"""The Beam pipelines: prepare, index, anticipate, retrieve, generate."""

@@ -1,0 +1,1 @@
+"""The Prefect flows that order, retry, schedule and report the batch work."""

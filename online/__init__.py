@@ -1,0 +1,1 @@
+"""The FastAPI service: exact hit, verified semantic hit, live fallback, journal."""

@@ -1,0 +1,1 @@
+"""The business logic that batch and online share: plain Python, no framework."""

@@ -1,0 +1,54 @@
+"""What can go wrong, as a table of contents.
+
+Each message is one sentence for a person: what was found, where, and what to do next. `online` maps
+these classes to HTTP statuses, the front door maps every `BeforehandError` to exit code 2.
+"""
+
+from __future__ import annotations
+
+
+class BeforehandError(Exception):
+    """Root of the errors that a user can act on."""
+
+
+class ConfigurationError(BeforehandError):
+    """A setting is wrong, unknown or contradicts another."""
+
+
+class DocumentError(BeforehandError):
+    """A document can't be read; the run rejects it and goes on."""
+
+
+class QuestionError(BeforehandError):
+    """A question is empty, too long or otherwise can't be asked."""
+
+
+class ModelError(BeforehandError):
+    """A model is missing, torn or not what it says."""
+
+
+class IndexUnusableError(BeforehandError):
+    """A vector or lexical index is missing, torn or degenerate."""
+
+
+class CalibrationError(BeforehandError):
+    """Labelled pairs can't be used, or are too few for the tolerated error rate."""
+
+
+class LlmError(BeforehandError):
+    """The language model gave no answer."""
+
+
+class LlmRefusedError(LlmError):
+    """The request itself is wrong (too long, bad parameters): a retry can't help."""
+
+
+class LlmUnavailableError(LlmError):
+    """The model's server is down, overloaded or too slow: a retry later may help.
+
+    `retry_after` is the wait that the server asked for, in seconds, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,1 @@
+"""DuckDB: schema, releases, audit, history and views for analysts."""

@@ -1,0 +1,35 @@
+"""What can go wrong in the warehouse; each message is one sentence for a person."""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """Root of the warehouse's errors; the front door maps it to exit code 2."""
+
+
+class NoReleaseError(WarehouseError):
+    """Nothing has been published yet, or the named release does not exist."""
+
+
+class TornReleaseError(WarehouseError):
+    """A file of a release is missing or its checksum differs."""
+
+
+class AuditFailedError(WarehouseError):
+    """A build failed its audit; it is kept for inspection and not published."""
+
+
+class BuildInProgressError(WarehouseError):
+    """Another build holds the lease."""
+
+
+class QueryError(WarehouseError):
+    """An analyst's SQL was refused or is wrong."""
+
+
+class ReviewError(WarehouseError):
+    """A review file can't be imported."""
+
+
+class StorageError(WarehouseError):
+    """The disk is full or the data folder can't be written."""
