@@ -41,12 +41,8 @@ class LlmSettings(RoomSettings):
         "`in_process` loads vLLM into the service (a modular monolith for one machine).",
     )
     endpoint: str = Field("http://127.0.0.1:8001/v1", description="Base URL of the OpenAI-compatible server.")
-    api_key: SecretStr | None = Field(
-        None, description="Sent as a bearer token to the endpoint, where it wants one."
-    )
-    context_tokens: int = Field(
-        4096, ge=256, description="Longest prompt and answer together, in the model's tokens."
-    )
+    api_key: SecretStr | None = Field(None, description="Sent as a bearer token to the endpoint, where it wants one.")
+    context_tokens: int = Field(4096, ge=256, description="Longest prompt and answer together, in the model's tokens.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for a live answer.")
 
 
@@ -56,9 +52,7 @@ class SamplingSettings(RoomSettings):
     max_tokens: int = Field(192, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling.")
-    repetition_penalty: float = Field(
-        1.1, gt=0, description="Above 1 discourages loops, which small models fall into."
-    )
+    repetition_penalty: float = Field(1.1, gt=0, description="Above 1 discourages loops, which small models fall into.")
     seed: int | None = Field(0, description="Seed of the sampler.")
 
 
@@ -90,6 +84,7 @@ class RetrievalSettings(RoomSettings):
     lexical_weight: float = Field(
         1.0, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
     )
+    language: str = Field("english", description="Language of the documents, for stemming and stop words.")
     dense_weight: float = Field(1.0, ge=0, description="Weight of the dense ranking in the fusion.")
 
 
@@ -106,9 +101,7 @@ class CollectionSettings(RoomSettings):
 
     documents: list[str] = Field(description="Files, folders, globs or URLs.")
     questions: list[str] = Field(default_factory=list, description="Files with the anticipated questions.")
-    curated: list[str] = Field(
-        default_factory=list, description="Files with question and answer pairs of the team."
-    )
+    curated: list[str] = Field(default_factory=list, description="Files with question and answer pairs of the team.")
     tolerated_error: float = Field(0.01, ge=0, lt=1, description="Share of semantic hits that may be wrong.")
 
 
@@ -160,9 +153,7 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     for layer in layers:
         for key, value in layer.items():
             below = merged.get(key)
-            merged[key] = (
-                merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-            )
+            merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -181,9 +172,7 @@ def load(schema: type[Settings], values: Mapping[str, Any], source: str) -> Sett
 def _explain(schema: type[BaseModel], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     keys = [str(part) for part in first["loc"]]
-    place = (
-        f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else (f"[{keys[0]}]" if keys else "the file")
-    )
+    place = f"[{'.'.join(keys[:-1])}] {keys[-1]}" if len(keys) > 1 else (f"[{keys[0]}]" if keys else "the file")
     if first["type"] == "extra_forbidden":
         known = _known_keys(schema, keys[:-1])
         close = difflib.get_close_matches(keys[-1], known, n=1)

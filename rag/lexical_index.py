@@ -1,0 +1,97 @@
+"""BM25 over chunks, with bm25s: sparse scores computed when the index is built, memory-mapped when read.
+
+What dense retrieval misses is what is rare and literal: names, error codes, flags. Words are stemmed
+(Snowball) and stop words dropped, in the language of the collection's documents.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.errors import IndexUnusableError
+
+# A word, with what names in code and products hold together: __init__, C++, C#, 3.11, up-to-date.
+_WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
+_PARTS = re.compile(r"[^\W_]+")
+
+
+@functools.lru_cache(maxsize=8)
+def _language(language: str) -> tuple[Any, frozenset[str]]:
+    import bm25s.stopwords
+    import Stemmer
+
+    name = "EN_PLUS" if language == "english" else language.upper()
+    listed = getattr(bm25s.stopwords, f"STOPWORDS_{name}", ())
+    return Stemmer.Stemmer(language), frozenset(listed)
+
+
+def words(text: str, language: str = "english") -> list[str]:
+    """Split a text into stemmed words without stop words; compound names also give their parts."""
+    stemmer, stop = _language(language)
+    found: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        parts = _PARTS.findall(word)
+        found += [word, *parts] if len(parts) > 1 else [word]
+    return [str(stem) for stem in stemmer.stemWords([word for word in found if word not in stop])]
+
+
+class LexicalIndex:
+    """Chunks by their words."""
+
+    def __init__(self, bm25: Any, ids: Sequence[str], language: str) -> None:
+        self._bm25 = bm25
+        self.ids = list(ids)
+        self._language = language
+
+    @classmethod
+    def build(cls, texts: Sequence[str], ids: Sequence[str], language: str = "english") -> LexicalIndex:
+        """Index n texts under their ids."""
+        import bm25s
+
+        bm25 = bm25s.BM25()
+        if texts:
+            bm25.index([words(text, language) or [""] for text in texts], show_progress=False)
+        return cls(bm25, ids, language)
+
+    def save(self, folder: Path) -> None:
+        """Write the index into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.ids:
+            self._bm25.save(str(folder), show_progress=False)
+        (folder / "ids").write_text("".join(f"{each}\n" for each in self.ids), encoding="utf-8")
+        (folder / "language").write_text(self._language, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> LexicalIndex:
+        """Map an index that `save` wrote.
+
+        Raises:
+            IndexUnusableError: a file is missing or torn.
+        """
+        import bm25s
+
+        try:
+            ids = (folder / "ids").read_text(encoding="utf-8").splitlines()
+            language = (folder / "language").read_text(encoding="utf-8")
+            bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
+        except (OSError, ValueError, KeyError) as error:
+            raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
+        return cls(bm25, ids, language)
+
+    def search(self, question: str, k: int) -> list[tuple[str, float]]:
+        """Return the at most k best chunks that share a word with the question, as (id, BM25 score)."""
+        asked = [word for word in dict.fromkeys(words(question, self._language)) if word in self._vocabulary()]
+        if not asked:
+            return []
+        scores = self._bm25.get_scores(asked)
+        best = np.argsort(-scores, kind="stable")[:k]
+        return [(self.ids[row], float(scores[row])) for row in best if scores[row] > 0]
+
+    def _vocabulary(self) -> dict[str, int]:
+        return getattr(self._bm25, "vocab_dict", None) or {}

@@ -1,0 +1,211 @@
+"""A language model behind any OpenAI-compatible server, over HTTP with pooled connections.
+
+One attempt by default: a chat completion is not idempotent in cost, and the one who waits (a visitor, a
+batch) knows better whether to try again. Only what certainly never reached the model is retried here: a
+connection that could not be opened, or one that the server had already closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from rag.errors import LlmRefusedError, LlmUnavailableError
+from rag.llm import Completion, Delta, Message, Sampling
+
+_CONNECT_ATTEMPTS = 2
+
+
+class OpenAIEndpoint:
+    """Implements `rag.llm.Llm`. `base_url` ends in /v1; `timeout` bounds each wait for bytes, in seconds."""
+
+    def __init__(
+        self, base_url: str, model: str, api_key: str | None = None, timeout: float = 60.0, connections: int = 128
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._model = model
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
+
+    @property
+    def model(self) -> str:
+        """The model's name as the server knows it."""
+        return self._model
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def complete(
+        self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
+    ) -> Completion:
+        """Answer one chat.
+
+        Raises:
+            LlmRefusedError: the server calls the request wrong (4xx).
+            LlmUnavailableError: it can't be reached, is too slow, overloaded, broken or talks nonsense.
+        """
+        response = await self._send(self._body(messages, sampling, stream=False), headers)
+        try:
+            await response.aread()
+            return _completion(response.json())
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise LlmUnavailableError(f"{self._base_url}: the answer is not a chat completion ({error!r})") from error
+        finally:
+            await response.aclose()
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Delta]:
+        """Answer one chat piece by piece; the last delta carries the whole completion.
+
+        Raises:
+            LlmRefusedError, LlmUnavailableError: as `complete`; also in the middle of an answer.
+        """
+        response = await self._send(self._body(messages, sampling, stream=True), headers)
+        gathered = _Gathered(self._model)
+        try:
+            async for line in response.aiter_lines():
+                payload = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                if not payload:
+                    continue
+                if payload == "[DONE]":
+                    break
+                text = gathered.take(json.loads(payload))
+                if text:
+                    yield Delta(text)
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise LlmUnavailableError(f"{self._base_url}: the stream is not one of chat chunks ({error!r})") from error
+        finally:
+            await response.aclose()
+        if not gathered.finish_reason:
+            raise LlmUnavailableError(f"{self._base_url}: the stream broke off before the answer was complete")
+        yield Delta("", gathered.completion())
+
+    def _body(self, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "stream": stream,
+        }
+        if sampling.repetition_penalty != 1.0:  # vLLM's extension; hosted servers may refuse it
+            body["repetition_penalty"] = sampling.repetition_penalty
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if stream:
+            body["stream_options"] = {"include_usage": True}
+        return body
+
+    async def _send(self, body: dict[str, Any], headers: Mapping[str, str] | None) -> httpx.Response:
+        request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=headers)
+        response = await self._open(request)
+        if response.status_code < 400:
+            return response
+        try:
+            await response.aread()
+            raise _refusal(self._base_url, response)
+        finally:
+            await response.aclose()
+
+    async def _open(self, request: httpx.Request) -> httpx.Response:
+        for attempt in range(1, _CONNECT_ATTEMPTS + 1):
+            try:
+                return await self._client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.RemoteProtocolError) as error:
+                if attempt == _CONNECT_ATTEMPTS or isinstance(error, httpx.ConnectTimeout):
+                    raise self._unavailable(error) from error
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter: many callers see the same closed connection
+            except httpx.HTTPError as error:
+                raise self._unavailable(error) from error
+        raise AssertionError("unreachable")
+
+    def _unavailable(self, error: Exception) -> LlmUnavailableError:
+        what = "took too long" if isinstance(error, httpx.TimeoutException) else "can't be reached"
+        return LlmUnavailableError(
+            f"the language model at {self._base_url} {what} ({type(error).__name__}); is `beforehand llm` running?"
+        )
+
+
+def _refusal(base_url: str, response: httpx.Response) -> LlmRefusedError | LlmUnavailableError:
+    said = response.text[:300]
+    message = f"the language model at {base_url} answered {response.status_code}: {said}"
+    if response.status_code in {408, 429} or response.status_code >= 500:
+        wait = response.headers.get("retry-after", "")
+        return LlmUnavailableError(message, float(wait) if wait.isdigit() else None)
+    return LlmRefusedError(message)
+
+
+def _completion(body: dict[str, Any]) -> Completion:
+    choice = body["choices"][0]
+    message = dict(choice["message"])
+    return Completion(
+        text=message.get("content") or "",
+        finish_reason=choice.get("finish_reason") or "stop",
+        model=body.get("model", ""),
+        message=message,
+        **_usage(body.get("usage") or {}),
+    )
+
+
+def _usage(usage: dict[str, Any]) -> dict[str, int]:
+    details = usage.get("prompt_tokens_details") or {}
+    return {
+        "prompt_tokens": int(usage.get("prompt_tokens") or 0),
+        "completion_tokens": int(usage.get("completion_tokens") or 0),
+        "cached_tokens": int(details.get("cached_tokens") or 0),
+    }
+
+
+class _Gathered:
+    """What has come of a stream so far."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._texts: list[str] = []
+        self._usage: dict[str, int] = _usage({})
+        self._message: dict[str, object] = {"role": "assistant"}
+        self.finish_reason = ""
+
+    def take(self, chunk: dict[str, Any]) -> str:
+        """Take one chunk and return its text."""
+        if "error" in chunk:
+            raise ValueError(str(chunk["error"])[:300])
+        self._model = chunk.get("model") or self._model
+        if chunk.get("usage"):
+            self._usage = _usage(chunk["usage"])
+        if not chunk.get("choices"):
+            return ""
+        choice = chunk["choices"][0]
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        delta = choice.get("delta") or {}
+        for key, value in delta.items():
+            if key not in {"role", "content"} and isinstance(value, str):
+                self._message[key] = f"{self._message.get(key, '')}{value}"
+        text = str(delta.get("content") or "")
+        self._texts.append(text)
+        return text
+
+    def completion(self) -> Completion:
+        """Return the whole."""
+        text = "".join(self._texts)
+        message = {**self._message, "content": text}
+        return Completion(
+            text=text, finish_reason=self.finish_reason, model=self._model, message=message, **self._usage
+        )

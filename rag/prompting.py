@@ -1,0 +1,73 @@
+"""From a question and its passages to the messages for the language model.
+
+The template is a text file with a `[system]` and a `[user]` part and two places, `{passages}` and
+`{question}`. The passages come before the question, so that questions about the same passages share a
+prefix, which the model's server computes once. Retrieved text is fenced between marks that it can't close:
+a mark inside it is broken up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from rag.errors import ConfigurationError
+from rag.identity import template_id
+from rag.llm import Message
+from rag.retrieval import Passage
+
+_PARTS = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
+_FENCE = re.compile(r"<(\s*/?\s*passage)", re.IGNORECASE)
+
+
+class PromptTemplate:
+    """A checked template. `id` names its text and is part of every fingerprint."""
+
+    def __init__(self, text: str, source: str = "the default template") -> None:
+        self.text = text
+        self.id = template_id(text)
+        pieces = _PARTS.split(text)
+        self._parts = dict(zip(pieces[1::2], (piece.strip("\n") for piece in pieces[2::2]), strict=True))
+        if "user" not in self._parts:
+            raise ConfigurationError(
+                f"{source}: has no line [user]; a template needs one, and may have a [system] before"
+            )
+        for place in ("{passages}", "{question}"):
+            if text.count(place) != 1:
+                raise ConfigurationError(f"{source}: {place} must stand in it exactly once, found {text.count(place)}")
+
+    @classmethod
+    def load(cls, path: Path | None) -> PromptTemplate:
+        """Read a template, or the default for None.
+
+        Raises:
+            ConfigurationError: it is missing, not UTF-8, or lacks a part or a place.
+        """
+        if path is None:
+            return cls(resources.files("rag").joinpath("prompts/answer.txt").read_text(encoding="utf-8"))
+        try:
+            return cls(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"[prompt] template = {str(path)!r}: can't be read ({error})") from error
+
+    def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
+        """Fill the template."""
+        shown = "\n\n".join(_show(passage) for passage in passages) or "(no passage was found)"
+        filling = {"passages": shown, "question": question}
+        return [
+            Message(role, re.sub(r"\{(passages|question)\}", lambda place: filling[place[1]], self._parts[role]))
+            for role in ("system", "user")
+            if role in self._parts
+        ]
+
+
+def _show(passage: Passage) -> str:
+    chunk = passage.chunk
+    title = f"{chunk.title} — {chunk.heading}" if chunk.heading else chunk.title
+    return f"<passage {passage.number}>\n{_fenced(title)}\n{_fenced(chunk.text)}\n</passage {passage.number}>"
+
+
+def _fenced(text: str) -> str:
+    return _FENCE.sub("\u2039\\1", text)
