@@ -15,6 +15,10 @@ class TornReleaseError(WarehouseError):
     """A file of a release is missing or its checksum differs."""
 
 
+class LoadError(WarehouseError):
+    """The tables of a run can't become a release: a file, a column or a constraint is wrong."""
+
+
 class AuditFailedError(WarehouseError):
     """A build failed its audit; it is kept for inspection and not published."""
 

@@ -1,7 +1,13 @@
 """The tables as Arrow schemas: what the batch stages write as Parquet and `load` takes into DuckDB.
 
 `sql/schema.sql` declares the same tables with keys and comments; a test keeps the two equal. All times
-are UTC, all hashes are 32 hexadecimal digits (`rag.identity`).
+are UTC, all hashes are 32 hexadecimal digits (`rag.identity`). A table that a run does not have (for
+example `reviews`) may be left out when a release is loaded: it is then empty.
+
+`JOURNAL` is one record of the online service; the history has the same columns. A segment is a file
+`<data>/journal/<unique name>.jsonl`. Its writer holds an exclusive `flock` on it from its creation until
+it is closed, and never opens it again: compaction takes and deletes only segments whose lock is free, so
+a live writer keeps its segment and one that was killed gives it up. Rotate by time as well as by size.
 """
 
 from __future__ import annotations
@@ -80,6 +86,25 @@ REVIEWS = _schema(
     reviewed_at=_TIME, note=_TEXT,
 )  # fmt: skip
 
+# why a person should look at an answer that is served; written by the audit
+DOUBTS = _schema(collection=_TEXT, query_key=_TEXT, fingerprint=_TEXT, reason=_TEXT)
+
+# the checks of the release audit; written by the audit
+CHECKS = _schema(
+    name=_TEXT, passed=_FLAG, figure=_REAL, allowed=_REAL, explanation=_TEXT, examples=pa.list_(_TEXT)
+)  # fmt: skip
+
+# kind: request, feedback or comparison; source: exact, semantic, live, refused, failed or bypass; prompt
+# and citations hold JSON; refusal: why a semantic candidate was not taken; matched_key: that candidate
+JOURNAL = _schema(
+    kind=_TEXT, request_id=_TEXT, at=_TIME, collection=_TEXT, route=_TEXT, question=_TEXT, query_key=_TEXT,
+    source=_TEXT, cache_status=_TEXT, confidence=_REAL, matched_key=_TEXT, similarity=_REAL, refusal=_TEXT,
+    answer=_TEXT, prompt=_TEXT, citations=_TEXT, model=_TEXT, finish_reason=_TEXT, prompt_tokens=_INT,
+    completion_tokens=_INT, total_seconds=_REAL, embed_seconds=_REAL, retrieve_seconds=_REAL,
+    queue_seconds=_REAL, llm_seconds=_REAL, release_id=_TEXT, status=_INT, fingerprint=_TEXT, key_id=_TEXT,
+    streamed=_FLAG, helpful=_FLAG, comment=_TEXT, agrees=_FLAG,
+)  # fmt: skip
+
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
     "chunks": CHUNKS,
@@ -94,4 +119,6 @@ TABLES: dict[str, pa.Schema] = {
     "changes": CHANGES,
     "rejects": REJECTS,
     "reviews": REVIEWS,
+    "doubts": DOUBTS,
+    "checks": CHECKS,
 }

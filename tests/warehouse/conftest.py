@@ -1,0 +1,141 @@
+"""A small run as Parquet files, with a few knobs: three questions about two documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from warehouse.load import load_release_database
+from warehouse.tables import TABLES
+
+Rows = dict[str, list[dict[str, Any]]]
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def key(name: str) -> str:
+    """Give a readable stand-in for a hash: 32 characters."""
+    return name.ljust(32, "0")
+
+
+def sample_rows() -> Rows:
+    """Return a whole run; tests change what they are about."""
+    documents = [
+        {"collection": "main", "document_id": f"d{n}", "uri": f"file:d{n}.md", "title": f"Document {n}",
+         "media_type": "text/markdown", "content_hash": key(f"d{n}"), "characters": 100, "read_at": NOW}
+        for n in (1, 2)
+    ]  # fmt: skip
+    chunks = [
+        {"collection": "main", "chunk_id": key(f"c{n}"), "document_id": f"d{n}", "position": 0,
+         "heading": f"Heading {n}", "text": f"Passage {n} about opening hours.", "content_hash": key(f"c{n}"),
+         "tokens": 7}
+        for n in (1, 2)
+    ]  # fmt: skip
+    names = ["q1", "q2", "q3"]
+    questions = [
+        {"collection": "main", "query_key": key(q), "question": f"What is {q}?", "normalised": f"what is {q}",
+         "origin": "list", "detail": "questions.txt:1"}
+        for q in names
+    ]  # fmt: skip
+    retrievals = [
+        {"collection": "main", "query_key": key(q), "rank": rank, "chunk_id": key(f"c{rank}"),
+         "score": 1.0 / rank, "dense_rank": rank, "dense_score": 0.8, "lexical_rank": None,
+         "lexical_score": None, "in_prompt": True}
+        for q in names for rank in (1, 2)
+    ]  # fmt: skip
+    answers = [
+        {"collection": "main", "query_key": key(q), "fingerprint": key(f"f-{q}"),
+         "answer": f"The answer to {q} is in the passage [1].", "origin": "generated", "status": "served",
+         "withheld_reason": None, "model_id": "m@1", "template_id": key("t"), "sampling": "{}",
+         "passages_hash": key("p"), "finish_reason": "stop", "prompt_tokens": 50, "completion_tokens": 10,
+         "cached_tokens": 0, "support": 0.9, "invalid_citations": 0, "run_id": "r1", "generated_at": NOW,
+         "seconds": 1.0}
+        for q in names
+    ]  # fmt: skip
+    citations = [
+        {"collection": "main", "query_key": key(q), "number": 1, "chunk_id": key("c1"), "document_id": "d1",
+         "kind": "cited"}
+        for q in names
+    ]  # fmt: skip
+    run = {name: 1 for name in TABLES["runs"].names if TABLES["runs"].field(name).type == pa.int64()}
+    run |= {"run_id": "r1", "started_at": NOW, "finished_at": NOW, "status": "completed",
+            "runner": "FnApiRunner", "generation_seconds": 3.0, "settings": "{}"}  # fmt: skip
+    return {
+        "documents": documents,
+        "chunks": chunks,
+        "questions": questions,
+        "retrievals": retrievals,
+        "answers": answers,
+        "citations": citations,
+        "models": [
+            {"model_id": "m@1", "kind": "language", "name": "m", "revision": "1", "details": "{}"},
+        ],
+        "prompt_templates": [{"template_id": key("t"), "name": "answer.txt", "text": "Answer."}],
+        "runs": [run],
+        "run_stages": [{"run_id": "r1", "stage": "prepare", "started_at": NOW, "seconds": 2.0, "rows": 2}],
+        "changes": [
+            {
+                "collection": "main",
+                "query_key": key(q),
+                "change": "new",
+                "reason": "new question",
+                "previous_fingerprint": None,
+            }
+            for q in names
+        ],
+        "rejects": [],
+    }
+
+
+def write_parquet(folder: Path, rows: Rows) -> dict[str, list[Path]]:
+    """Write each table as the stages do and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for table, content in rows.items():
+        path = folder / f"{table}.parquet"
+        pq.write_table(pa.Table.from_pylist(content, schema=TABLES[table]), path)
+        files[table] = [path]
+    return files
+
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return sample_rows()
+
+
+@pytest.fixture
+def make_database(tmp_path: Path) -> Make:
+    """Return a function that loads rows into a database file."""
+
+    def make(rows: Rows, name: str = "warehouse.duckdb") -> Path:
+        database = tmp_path / name
+        load_release_database(database, write_parquet(tmp_path / f"stages-{name}", rows))
+        return database
+
+    return make
+
+
+@pytest.fixture
+def database(make_database: Make, rows: Rows) -> Path:
+    return make_database(rows)
+
+
+@pytest.fixture
+def read() -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """Return a function that runs a query on a database file."""
+
+    def run(database: Path, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(database), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.execute(query, list(parameters)).fetchall()
+
+    yield run

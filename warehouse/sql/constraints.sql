@@ -1,0 +1,43 @@
+-- Keys and references that are proven once, after loading, instead of declared (see schema.sql).
+-- Each statement is named in the line above it and returns one row a violation.
+
+-- retrievals: two rows have the same question and rank
+SELECT query_key, rank FROM retrievals GROUP BY ALL HAVING count(*) > 1;
+
+-- citations: two rows have the same answer and number
+SELECT query_key, number FROM citations GROUP BY ALL HAVING count(*) > 1;
+
+-- chunks: the document is not in documents
+SELECT chunk_id, document_id FROM chunks ANTI JOIN documents USING (collection, document_id);
+
+-- answers: the question is not in questions
+SELECT query_key, answer FROM answers ANTI JOIN questions USING (collection, query_key);
+
+-- answers: the model is not in models
+SELECT query_key, model_id FROM answers ANTI JOIN models USING (model_id) WHERE model_id IS NOT NULL;
+
+-- answers: the prompt template is not in prompt_templates
+SELECT query_key, template_id FROM answers ANTI JOIN prompt_templates USING (template_id)
+WHERE template_id IS NOT NULL;
+
+-- retrievals: the question is not in questions
+SELECT query_key, rank FROM retrievals ANTI JOIN questions USING (collection, query_key);
+
+-- retrievals: the chunk is not in chunks
+SELECT query_key, chunk_id FROM retrievals ANTI JOIN chunks USING (collection, chunk_id);
+
+-- citations: the answer is not in answers
+SELECT query_key, number FROM citations ANTI JOIN answers USING (collection, query_key);
+
+-- citations: the chunk is not in chunks, or of another document
+SELECT query_key, chunk_id, document_id FROM citations ANTI JOIN chunks USING (collection, chunk_id, document_id)
+WHERE chunk_id IS NOT NULL;
+
+-- citations: the document is not in documents
+SELECT query_key, document_id FROM citations ANTI JOIN documents USING (collection, document_id);
+
+-- run_stages: the run is not in runs
+SELECT run_id, stage FROM run_stages ANTI JOIN runs USING (run_id);
+
+-- reviews: the answer is not in answers
+SELECT query_key, fingerprint FROM reviews ANTI JOIN answers USING (collection, query_key);
