@@ -107,7 +107,7 @@ CREATE TABLE answers (
     run_id VARCHAR,
     generated_at TIMESTAMPTZ,
     seconds DOUBLE CHECK (seconds >= 0),
-    CHECK (status = 'served' OR withheld_reason <> '')
+    CHECK (status = 'served' OR coalesce(withheld_reason, '') <> '')
 );
 COMMENT ON TABLE answers IS 'One answer a question. Only those with status served are given to visitors.';
 COMMENT ON COLUMN answers.collection IS 'The collection of the question.';
