@@ -1,0 +1,147 @@
+"""Anticipate: the questions that people are about to ask, each once.
+
+They come from the team's lists, from the journal (what people asked and nobody had anticipated), and with
+curated pairs from the team itself. A question is named by its normalised form, so the same one with other
+capitals or without its question mark is a duplicate, and a reject that says of what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from rag.questions import Curated, Question, parse_curated, parse_questions
+
+from batch.plan import Figures, RunPlan
+from batch.prepare import Source, find_sources, nowhere_row
+from batch.rejects import REJECTED, reject_row
+from batch.settings import BatchSettings
+from batch.storage import WriteRows, count_rows, pipeline_options, read_bytes
+from rag.documents import Reject
+from warehouse.tables import QUESTIONS, REJECTS
+
+STAGE = "anticipate"
+
+# An answer that the team wrote; documents are the ids that it rests on.
+CURATED = pa.schema(
+    [
+        pa.field("collection", pa.string()),
+        pa.field("query_key", pa.string()),
+        pa.field("answer", pa.string()),
+        pa.field("documents", pa.list_(pa.string())),
+    ]
+)
+
+# Which of two askings of one question is kept: the team's own answer, its list, then what was seen.
+_PRECEDENCE = {"curated": 0, "list": 1, "journal": 2, "corpus": 3}
+
+
+class _Parse(beam.DoFn):
+    """Source → (query_key, question or curated pair), rejects on the side."""
+
+    def __init__(self, run_id: str, settings: BatchSettings, *, curated: bool) -> None:
+        self._run_id = run_id
+        self._longest = settings.max_question_characters
+        self._curated = curated
+
+    def process(self, source: Source) -> Iterator[Any]:
+        try:
+            data = read_bytes(source.path)
+        except Exception as error:  # each file system has its own errors; a file that is gone is a reject
+            yield _rejected(self._run_id, source.collection, Reject(source.name, f"can't be opened ({error})"))
+            return
+        if self._curated:
+            parsed: Iterable[Question | Curated | Reject] = parse_curated(source.name, data, source.collection)
+        else:
+            parsed = parse_questions(source.name, data, source.collection, self._longest)
+        for each in parsed:
+            if isinstance(each, Reject):
+                yield _rejected(self._run_id, source.collection, each)
+            else:
+                yield each.query_key, each
+
+
+class _KeepFirst(beam.DoFn):
+    """One asking a query_key; the others are rejects that name the one that was kept."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+
+    def process(self, element: tuple[str, Iterable[Question | Curated]]) -> Iterator[Any]:
+        askings = sorted(element[1], key=lambda each: (_PRECEDENCE[_origin(each)], each.detail))
+        kept, *repeated = askings
+        yield question_row(kept)
+        if isinstance(kept, Curated):
+            yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
+        for each in repeated:
+            if _origin(each) in {"list", "curated"}:  # the journal repeats by nature
+                reason = f"{each.detail}: asks the same as {kept.detail}; it was kept once"
+                yield _rejected(self._run_id, each.collection, Reject(each.question, reason))
+
+
+def _origin(each: Question | Curated) -> str:
+    return "curated" if isinstance(each, Curated) else each.origin
+
+
+def _rejected(run_id: str, collection: str, reject: Reject) -> Any:
+    return beam.pvalue.TaggedOutput(REJECTED, reject_row(run_id, STAGE, collection, reject))
+
+
+def question_row(each: Question | Curated) -> dict[str, Any]:
+    """Return a row of the questions table."""
+    return {
+        "collection": each.collection,
+        "query_key": each.query_key,
+        "question": each.question,
+        "normalised": each.normalised,
+        "origin": _origin(each),
+        "detail": each.detail,
+    }
+
+
+def curated_row(each: Curated) -> dict[str, Any]:
+    """Return a row of the curated table."""
+    return {
+        "collection": each.collection,
+        "query_key": each.query_key,
+        "answer": each.answer,
+        "documents": list(each.documents),
+    }
+
+
+def anticipate(plan: RunPlan, seen: Sequence[Question] = ()) -> Figures:
+    """Run the pipeline. `seen` are questions that the journal shows and nobody had anticipated."""
+    out = plan.folder(STAGE)
+    files, missing = find_sources({name: each.questions for name, each in plan.collections.items()})
+    curated_files, missing_curated = find_sources({name: each.curated for name, each in plan.collections.items()})
+    nowhere = [nowhere_row(plan.run_id, STAGE, each) for each in (*missing, *missing_curated)]
+    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+        listed = _parsed(pipeline, "Lists", files, _Parse(plan.run_id, plan.settings, curated=False))
+        pairs = _parsed(pipeline, "Curated", curated_files, _Parse(plan.run_id, plan.settings, curated=True))
+        observed = pipeline | "Seen" >> beam.Create([(each.query_key, each) for each in seen])
+        kept = (
+            (listed.askings, pairs.askings, observed)
+            | "Askings" >> beam.Flatten()
+            | "ByKey" >> beam.GroupByKey()
+            | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", main="questions")
+        )
+        lost = pipeline | "Nowhere" >> beam.Create(nowhere)
+        rejects = (listed[REJECTED], pairs[REJECTED], kept[REJECTED], lost) | "Rejects" >> beam.Flatten()
+        _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QUESTIONS)
+        _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CURATED)
+        _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
+    return {table: count_rows(f"{out}/{table}") for table in ("questions", "curated", "rejects")}
+
+
+def _parsed(pipeline: Any, label: str, files: list[Source], parse: _Parse) -> Any:
+    sources = pipeline | f"{label}Files" >> beam.Create(files)
+    return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, main="askings")
+
+
+def journal_question(collection: str, query_key: str, question: str, normalised: str, times: int) -> Question:
+    """Return a question that was asked `times` times and that nobody had anticipated."""
+    when = datetime.now(UTC).date().isoformat()
+    return Question(collection, query_key, question, normalised, "journal", f"asked {times} times by {when}")

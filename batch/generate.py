@@ -1,0 +1,218 @@
+"""Generate: prompts into answers, with vLLM, through Beam's RunInference.
+
+Only what the answer store does not know is generated. The prompts are ordered by shared prefix and cut into
+batches here, since a batch's composition is what decides the speed; RunInference gets one batch an element
+and does not batch again. Each finished batch is written to the answer store at once: that is the checkpoint.
+A prompt that the model refuses (too long, say) is a reject, the others of its batch go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from batch import progress
+from batch.checkpoints import known_fingerprints, write_checkpoint
+from batch.plan import Figures, LlmSource, RunPlan
+from batch.prompt_order import batches, order_by_prefix
+from batch.rejects import reject_row
+from batch.retrieve import PROMPTS
+from batch.storage import WriteRows, count_rows, make_folder, pipeline_options, read_table
+from rag.documents import Reject
+from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError
+from rag.llm import Completion, Llm, Message, Sampling, complete_all
+from rag.openai_client import OpenAIEndpoint
+from warehouse.tables import REJECTS
+
+STAGE = "generate"
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """Prompts that are generated together and checkpointed together; rows of the prompts table."""
+
+    rows: tuple[dict[str, Any], ...]
+
+
+class _Fleet:
+    """Endpoints that take turns; each chat goes to the next one. Implements what `complete_all` needs."""
+
+    def __init__(self, source: LlmSource, concurrency: int) -> None:
+        self._members = [
+            OpenAIEndpoint(url, source.name, source.api_key, source.timeout_seconds, concurrency)
+            for url in source.endpoints
+        ]
+        self._turn = itertools.cycle(self._members)
+
+    @property
+    def model(self) -> str:
+        return self._members[0].model
+
+    async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
+        """Ask the next endpoint; one that is away passes the chat on to the others."""
+        for attempt in range(len(self._members)):
+            try:
+                return await next(self._turn).complete(messages, sampling)
+            except LlmUnavailableError:
+                if attempt + 1 == len(self._members):
+                    raise
+        raise AssertionError("unreachable")
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Any:
+        return next(self._turn).stream(messages, sampling)
+
+    async def aclose(self) -> None:
+        for member in self._members:
+            await member.aclose()
+
+
+@asynccontextmanager
+async def _opened(source: LlmSource, concurrency: int) -> Any:
+    """Give the source's LLM for one batch: connections belong to an event loop, an engine to the process."""
+    if source.kind == "endpoints":
+        fleet = _Fleet(source, concurrency)
+        try:
+            yield fleet
+        finally:
+            await fleet.aclose()
+    else:
+        yield _engine(source)
+
+
+def _engine(source: LlmSource) -> Llm:
+    from batch.vllm_engine import engine_for
+
+    return engine_for(source.folder, source.name, source.revision, source.context_tokens)
+
+
+class VllmHandler(ModelHandler):
+    """Beam's handle on the language model. `load_model` keeps the engine in an importable module.
+
+    Beam calls `load_model` again for each pipeline; `batch.vllm_engine` returns the engine that it has.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def load_model(self) -> LlmSource:
+        """Start the engine where it is in this process; endpoints need no start."""
+        if self._plan.llm.kind == "engine":
+            _engine(self._plan.llm)
+        return self._plan.llm
+
+    def run_inference(
+        self, batch: Sequence[PromptBatch], model: LlmSource, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[list[dict[str, Any]]]:
+        """Generate each batch and write its checkpoint; gives the rejects of each."""
+        assert not inference_args, "the sampling parameters come from the plan"
+        for each in batch:
+            yield generate_batch(each, model, self._plan)
+
+    def batch_elements_kwargs(self) -> dict[str, int]:
+        """One element is a whole batch already."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+    def get_metrics_namespace(self) -> str:
+        """Name Beam's own counters."""
+        return "beforehand_generate"
+
+
+def generate_batch(batch: PromptBatch, source: LlmSource, plan: RunPlan) -> list[dict[str, Any]]:
+    """Generate one batch, write it to the answer store, return the rejects.
+
+    Raises:
+        LlmUnavailableError: nothing of the batch could be generated because the model is away.
+    """
+    started = time.monotonic()
+    outcomes = asyncio.run(_complete(batch, source, plan))
+    seconds = (time.monotonic() - started) / len(batch.rows)
+    answered = [
+        _generation(row, outcome, plan.run_id, seconds)
+        for row, outcome in zip(batch.rows, outcomes, strict=True)
+        if isinstance(outcome, Completion)
+    ]
+    write_checkpoint(plan.answer_store, answered)
+    failed = [(row, each) for row, each in zip(batch.rows, outcomes, strict=True) if isinstance(each, LlmError)]
+    away = [error for _, error in failed if not isinstance(error, LlmRefusedError)]
+    if away:  # what was answered is kept; the rest is tried again by the stage's retry
+        raise away[0]
+    return [
+        reject_row(plan.run_id, STAGE, row["collection"], Reject(row["question"], str(error))) for row, error in failed
+    ]
+
+
+async def _complete(batch: PromptBatch, source: LlmSource, plan: RunPlan) -> list[Completion | LlmError]:
+    chats = [[Message(**message) for message in json.loads(row["messages"])] for row in batch.rows]
+
+    def done(outcome: Completion | LlmError) -> None:
+        progress.advance(1, outcome.completion_tokens if isinstance(outcome, Completion) else 0)
+
+    async with _opened(source, len(chats)) as llm:
+        return await complete_all(llm, chats, plan.sampling, len(chats), done)
+
+
+def _generation(row: dict[str, Any], completion: Completion, run_id: str, seconds: float) -> dict[str, Any]:
+    return {
+        "fingerprint": row["fingerprint"],
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "cached_tokens": completion.cached_tokens,
+        "run_id": run_id,
+        "generated_at": datetime.now(UTC),
+        "seconds": seconds,
+    }
+
+
+def plan_batches(plan: RunPlan) -> tuple[list[PromptBatch], int]:
+    """Order and cut what is not known; also returns how many prompts need no generation."""
+    rows = read_table(f"{plan.folder('retrieve')}/prompts", PROMPTS).to_pylist()
+    written = set(curated_keys(plan))
+    known = known_fingerprints(plan.answer_store)
+    needed = {
+        row["fingerprint"]: row for row in rows if row["query_key"] not in written and row["fingerprint"] not in known
+    }
+    pending = list(needed.values())
+    order = order_by_prefix([row["chunk_ids"] for row in pending])
+    cut = batches([pending[place] for place in order], plan.settings.batch_size)
+    return [PromptBatch(tuple(each)) for each in cut], len(rows) - len(written) - len(pending)
+
+
+def curated_keys(plan: RunPlan) -> Iterator[str]:
+    """Give the questions whose answer the team wrote."""
+    from batch.anticipate import CURATED
+
+    yield from read_table(f"{plan.folder('anticipate')}/curated", CURATED, ["query_key"])["query_key"].to_pylist()
+
+
+def generate(plan: RunPlan) -> Figures:
+    """Run the pipeline; the model is not even loaded where everything is known."""
+    pending, reused = plan_batches(plan)
+    out = plan.folder(STAGE)
+    count = sum(len(each.rows) for each in pending)
+    make_folder(f"{out}/rejects")
+    if pending:
+        make_folder(plan.answer_store)
+        progress.expect("loading the language model", count, "answers")
+        with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+            _ = (
+                pipeline
+                | "Batches" >> beam.Create(pending, reshuffle=False)
+                | "Generate" >> RunInference(VllmHandler(plan))
+                | "Rejects" >> beam.FlatMap(list)
+                | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
+            )
+    rejected = count_rows(f"{out}/rejects")
+    return {"generated": count - rejected, "reused": reused, "rejects": rejected}

@@ -1,0 +1,73 @@
+"""The plan of a run: plain data that each stage takes, and where each stage's files lie.
+
+A stage is a function of the plan. It reads the folders of the stages before it and writes its own, so it
+can be run, tested and looked at alone; it returns its figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from batch.settings import BatchSettings
+from rag.embedding import EncoderSpec
+from rag.llm import Sampling
+from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
+
+Figures = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LlmSource:
+    """How workers reach the language model; plain data, so that it travels to them.
+
+    `name` and `revision` are its identity (part of every fingerprint). `kind` engine loads `folder` with
+    vLLM inside the worker; endpoints calls the servers, who know the model as `served_name`.
+    """
+
+    kind: Literal["engine", "endpoints"]
+    name: str
+    revision: str
+    folder: str
+    context_tokens: int
+    endpoints: tuple[str, ...] = ()
+    api_key: str | None = None
+    timeout_seconds: float = 60.0
+
+    @property
+    def model_id(self) -> str:
+        """The model as answers and fingerprints name it."""
+        return f"{self.name}@{self.revision}"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All that determines a run. `data` is the data folder, `encoder` the encoder's folder."""
+
+    run_id: str
+    data: str
+    collections: Mapping[str, CollectionSettings]
+    encoder: str
+    encoder_id: str
+    encoder_spec: EncoderSpec
+    llm: LlmSource
+    template: str
+    sampling: Sampling
+    chunking: ChunkingSettings
+    retrieval: RetrievalSettings
+    settings: BatchSettings
+
+    def folder(self, stage: str) -> str:
+        """Where a stage of this run writes."""
+        return f"{self.data}/runs/{self.run_id}/{stage}"
+
+    @property
+    def answer_store(self) -> str:
+        """Every generation ever made (`batch.checkpoints`)."""
+        return f"{self.data}/answers"
+
+    @property
+    def embedding_store(self) -> str:
+        """Every vector ever computed with this encoder (`batch.embed`)."""
+        return f"{self.data}/embeddings/{self.encoder_id}"

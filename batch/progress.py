@@ -1,0 +1,105 @@
+"""What a person sees of a run: the stage, how much is done, how fast, how long it will take.
+
+The stages report into one tracker of this process; a display reads it twice a second. On a runner whose
+workers are other processes the counts stay at the workers, and only the stages are shown. Time left is
+estimated from the last minute, so that the slow start of an engine does not haunt the estimate.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+_WINDOW = 60.0  # seconds
+
+
+@dataclass
+class _Tracker:
+    stage: str = ""
+    doing: str = ""
+    total: int = 0
+    unit: str = ""
+    done: int = 0
+    tokens: int = 0
+    started: float = 0.0
+    marks: collections.deque[tuple[float, int, int]] = field(default_factory=collections.deque)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_tracker = _Tracker()
+
+
+def enter(stage: str, doing: str) -> None:
+    """Say which stage begins, in words for a person."""
+    with _tracker.lock:
+        _tracker.stage, _tracker.doing, _tracker.total, _tracker.unit = stage, doing, 0, ""
+        _tracker.done = _tracker.tokens = 0
+        _tracker.started = time.monotonic()
+        _tracker.marks.clear()
+
+
+def expect(doing: str, total: int, unit: str) -> None:
+    """Say how much the stage has to do."""
+    with _tracker.lock:
+        _tracker.doing, _tracker.total, _tracker.unit = doing, total, unit
+        _tracker.done = _tracker.tokens = 0
+        _tracker.marks.clear()
+        _tracker.marks.append((time.monotonic(), 0, 0))
+
+
+def advance(done: int, tokens: int = 0) -> None:
+    """Say that so many more are done, and how many tokens they took."""
+    with _tracker.lock:
+        _tracker.done += done
+        _tracker.tokens += tokens
+        now = time.monotonic()
+        _tracker.marks.append((now, _tracker.done, _tracker.tokens))
+        while len(_tracker.marks) > 2 and now - _tracker.marks[0][0] > _WINDOW:
+            _tracker.marks.popleft()
+
+
+def describe(now: float | None = None) -> str:
+    """Return one line about the current stage: done, rate, time left."""
+    with _tracker.lock:
+        now = time.monotonic() if now is None else now
+        line = f"{_tracker.stage:<11} {_tracker.doing}"
+        if not _tracker.total:
+            return f"{line} · {_clock(now - _tracker.started)}"
+        line = f"{_tracker.stage:<11} {_tracker.done} of {_tracker.total} {_tracker.unit}"
+        if not _tracker.done:
+            return f"{line} · {_tracker.doing} · {_clock(now - _tracker.started)}"
+        since, done, tokens = _tracker.marks[0]
+        elapsed = max(now - since, 1e-3)
+        rate = (_tracker.done - done) / elapsed
+        if _tracker.tokens:
+            line += f" · {(_tracker.tokens - tokens) / elapsed:.0f} tokens/s"
+        left = (_tracker.total - _tracker.done) / rate if rate > 0 else 0.0
+        return f"{line} · {_clock(left)} left" if left >= 1 else f"{line} · {_clock(now - _tracker.started)}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+class _Line:
+    def __rich__(self) -> Text:
+        return Text(describe(), no_wrap=True, overflow="ellipsis")
+
+
+@contextmanager
+def display(console: Console) -> Iterator[None]:
+    """Show the current line while the block runs: alive in a terminal, nothing in a log file."""
+    if not console.is_terminal:
+        yield
+        return
+    with Live(_Line(), console=console, refresh_per_second=2, transient=True):
+        yield

@@ -1,0 +1,174 @@
+"""Retrieve: for every anticipated question its passages, its prompt and its fingerprint.
+
+Writes two tables below `<out>`: retrievals (every candidate with its ranks and scores) and prompts (what
+generation needs), and the questions' own vector index for each collection, which semantic hits search.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from batch.embed import embed_missing, find_vectors, known_hashes
+from batch.index import titles
+from batch.plan import Figures, RunPlan
+from batch.prompt_order import passages_hash
+from batch.storage import WriteRows, list_files, local_copy, local_output, pipeline_options, read_bytes, read_table
+from rag.embedding import Vectors
+from rag.identity import fingerprint, stable_hash
+from rag.prompting import PromptTemplate
+from rag.retrieval import Passage, Ranked, Retriever, StoredChunk, choose_passages
+from rag.vector_index import VectorIndex
+from warehouse.tables import CHUNKS, DOCUMENTS, QUESTIONS, RETRIEVALS
+
+STAGE = "retrieve"
+_TOGETHER = 256  # questions searched at once
+
+# What generation needs of a question; messages is the JSON of the chat, chunk_ids the passages in order.
+PROMPTS = pa.schema(
+    [
+        pa.field("collection", pa.string()),
+        pa.field("query_key", pa.string()),
+        pa.field("question", pa.string()),
+        pa.field("fingerprint", pa.string()),
+        pa.field("passages_hash", pa.string()),
+        pa.field("messages", pa.string()),
+        pa.field("chunk_ids", pa.list_(pa.string())),
+    ]
+)
+
+
+def question_hash(question: str) -> str:
+    """Name a question's text in the embedding store."""
+    return stable_hash("question", question)
+
+
+@functools.lru_cache(maxsize=8)
+def load_chunks(prepared: str, collection: str) -> Mapping[str, StoredChunk]:
+    """Read the chunks of a collection by id, with their documents' titles; once a process and run."""
+    known_titles = titles(f"{prepared}/documents")
+    uris = {
+        (row["collection"], row["document_id"]): row["uri"]
+        for row in read_table(f"{prepared}/documents", DOCUMENTS, ["collection", "document_id", "uri"]).to_pylist()
+    }
+    chunks = read_table(f"{prepared}/chunks", CHUNKS)
+    return {
+        row["chunk_id"]: StoredChunk(
+            chunk_id=row["chunk_id"],
+            document_id=row["document_id"],
+            title=known_titles[collection, row["document_id"]],
+            uri=uris[collection, row["document_id"]],
+            heading=row["heading"],
+            text=row["text"],
+            content_hash=row["content_hash"],
+        )
+        for row in chunks.filter(pc.equal(chunks["collection"], collection)).to_pylist()
+    }
+
+
+class _Retrieve(beam.DoFn):
+    """(collection, questions) → rows of prompts, and of retrievals on the side."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+
+    def process(self, batch: tuple[str, list[dict[str, Any]]]) -> Iterator[Any]:
+        collection, rows = batch
+        template = PromptTemplate(self._plan.template)
+        chunks = load_chunks(self._plan.folder("prepare"), collection)
+        vectors = question_vectors(self._plan, rows)
+        for row, ranked in zip(rows, self._rank(collection, rows, vectors), strict=True):
+            passages = choose_passages(ranked, chunks.get, self._plan.retrieval.passages)
+            yield self._prompt(row, passages, template)
+            chosen = {passage.chunk.chunk_id for passage in passages}
+            for candidate in ranked:
+                yield beam.pvalue.TaggedOutput("retrievals", retrieval_row(row, candidate, chosen))
+
+    def _rank(self, collection: str, rows: list[dict[str, Any]], vectors: Vectors) -> list[list[Ranked]]:
+        with local_copy(f"{self._plan.folder('index')}/{collection}") as folder:
+            return Retriever.load(folder, self._plan.retrieval).rank([row["question"] for row in rows], vectors)
+
+    def _prompt(self, row: dict[str, Any], passages: list[Passage], template: PromptTemplate) -> dict[str, Any]:
+        hashes = [passage.chunk.content_hash for passage in passages]
+        return {
+            "collection": row["collection"],
+            "query_key": row["query_key"],
+            "question": row["question"],
+            "fingerprint": fingerprint(
+                query_key=row["query_key"],
+                passages=hashes,
+                template=template.id,
+                model=self._plan.llm.model_id,
+                sampling=self._plan.sampling.identity(),
+            ),
+            "passages_hash": passages_hash(hashes),
+            "messages": json.dumps([asdict(each) for each in template.messages(row["question"], passages)]),
+            "chunk_ids": [passage.chunk.chunk_id for passage in passages],
+        }
+
+
+def retrieval_row(row: dict[str, Any], candidate: Ranked, chosen: set[str]) -> dict[str, Any]:
+    """Return a row of the retrievals table."""
+    return {
+        "collection": row["collection"],
+        "query_key": row["query_key"],
+        **asdict(candidate),
+        "in_prompt": candidate.chunk_id in chosen,
+    }
+
+
+def question_vectors(plan: RunPlan, rows: Sequence[dict[str, Any]]) -> Vectors:
+    """Return the vectors of n questions, of shape (n, dimensions)."""
+    hashes = [question_hash(row["question"]) for row in rows]
+    return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
+
+
+def retrieve(plan: RunPlan) -> Figures:
+    """Run the pipelines: embed the questions whose vectors are not known, retrieve, fill the prompts."""
+    questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
+    files = list_files(f"{questions}/*.parquet")
+    texts = read_table(questions, QUESTIONS, ["question"])["question"].to_pylist()
+    missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
+    embed_missing(plan, files, _read_questions, missing)
+    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+        rows = (
+            pipeline
+            | "Questions" >> beam.Create(files)
+            | "Read" >> beam.FlatMap(_by_collection)
+            | "Retrieve" >> beam.ParDo(_Retrieve(plan)).with_outputs("retrievals", main="prompts")
+        )
+        _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PROMPTS)
+        _ = rows.retrievals | "WriteRetrievals" >> WriteRows(f"{out}/retrievals", RETRIEVALS)
+        names = pipeline | "Collections" >> beam.Create(list(plan.collections))
+        _ = names | "IndexQuestions" >> beam.Map(_index_questions, plan)
+    return {"questions": len(texts), "embedded": len(missing)}
+
+
+def _read_questions(path: str) -> Iterator[tuple[str, str]]:
+    for row in pq.read_table(pa.BufferReader(read_bytes(path))).to_pylist():
+        yield question_hash(row["question"]), row["question"]
+
+
+def _by_collection(path: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    table = pq.read_table(pa.BufferReader(read_bytes(path)))
+    for collection in pc.unique(table["collection"]).to_pylist():
+        rows = table.filter(pc.equal(table["collection"], collection)).to_pylist()
+        for start in range(0, len(rows), _TOGETHER):
+            yield collection, rows[start : start + _TOGETHER]
+
+
+def _index_questions(collection: str, plan: RunPlan) -> None:
+    table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
+    rows = table.filter(pc.equal(table["collection"], collection)).sort_by("query_key").to_pylist()
+    with local_output(f"{plan.folder(STAGE)}/indexes/{collection}") as folder:
+        index = VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows])
+        index.save(Path(folder) / "questions")

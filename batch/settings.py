@@ -1,0 +1,41 @@
+"""Settings of the batch room."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from rag.settings import RoomSettings
+
+# What a person calls a runner, and Beam's options for it. Beam's own default tries to download a runner,
+# which hangs where packets are dropped; its Dask runner loses rows, so it is not offered.
+RUNNERS: dict[str, list[str]] = {
+    "embedded": ["--runner=FnApiRunner"],
+    "multi_processing": ["--runner=FnApiRunner", "--direct_running_mode=multi_processing"],
+    "portable": ["--runner=PortableRunner"],
+    "flink": ["--runner=FlinkRunner"],
+    "spark": ["--runner=SparkRunner"],
+    "dataflow": ["--runner=DataflowRunner"],
+}
+
+
+class BatchSettings(RoomSettings):
+    """The batch run."""
+
+    runner: Literal["embedded", "multi_processing", "portable", "flink", "spark", "dataflow"] = Field(
+        "embedded", description="Where the Beam pipelines run; `embedded` is this process."
+    )
+    runner_options: list[str] = Field(
+        default_factory=list, description="Further Beam options, as on Beam's command line (`--flink_master=…`)."
+    )
+    generate_with: Literal["engine", "endpoints"] = Field(
+        "engine", description="`engine` runs vLLM inside the workers; `endpoints` calls OpenAI-compatible servers."
+    )
+    endpoints: list[str] = Field(
+        default_factory=list,
+        description="Base URLs of the servers that generate, where `generate_with` is `endpoints`.",
+    )
+    batch_size: int = Field(64, ge=1, description="Answers generated at once, and lost at most when the run is killed.")
+    max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")
+    max_question_characters: int = Field(2_000, ge=1, description="Longer questions are rejected.")
