@@ -1,0 +1,45 @@
+-- What the serving index holds, as key and value, in the order of the keys. Only served answers.
+
+-- passages
+SELECT 'c:' || k.chunk_id AS key, to_json({
+    'chunk_id': k.chunk_id, 'document_id': k.document_id, 'title': d.title, 'uri': d.uri,
+    'heading': k.heading, 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection
+}) AS value
+FROM chunks k JOIN documents d USING (collection, document_id)
+ORDER BY k.chunk_id;
+
+-- questions
+SELECT 'p:' || q.query_key AS key, to_json({
+    'question': q.question, 'query_key': q.query_key, 'collection': q.collection,
+    'fingerprint': a.fingerprint
+}) AS value
+FROM questions q JOIN answers a USING (query_key)
+WHERE a.status = 'served'
+ORDER BY q.query_key;
+
+-- answers
+SELECT 'q:' || a.query_key AS key, to_json({
+    'question': q.question, 'collection': a.collection, 'answer': a.answer, 'origin': a.origin,
+    'citations': coalesce(c.citations, []), 'documents': coalesce(c.documents, []),
+    'model': coalesce(m.name, a.model_id), 'fingerprint': a.fingerprint, 'query_key': a.query_key,
+    'generated_at': strftime(a.generated_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
+    'finish_reason': a.finish_reason, 'support': a.support
+}) AS value
+FROM answers a
+JOIN questions q USING (query_key)
+LEFT JOIN models m USING (model_id)
+LEFT JOIN (
+    SELECT
+        c.query_key,
+        list({
+            'number': c.number, 'kind': c.kind, 'document_id': c.document_id, 'title': d.title,
+            'uri': d.uri, 'heading': k.heading, 'passage': k.text, 'chunk_id': c.chunk_id
+        } ORDER BY c.number) AS citations,
+        list(DISTINCT c.document_id ORDER BY c.document_id) AS documents
+    FROM citations c
+    JOIN documents d USING (collection, document_id)
+    LEFT JOIN chunks k ON k.chunk_id = c.chunk_id
+    GROUP BY c.query_key
+) c USING (query_key)
+WHERE a.status = 'served'
+ORDER BY a.query_key;
