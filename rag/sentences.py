@@ -1,0 +1,68 @@
+"""Where sentences end. Small and made for technical prose; a wrong guess costs a little, so it joins in doubt.
+
+A full stop ends a sentence when white space and something that can begin a sentence follow, and when the
+word before it is no abbreviation, no initial and no number that only counts ("2. Install").
+"""
+
+from __future__ import annotations
+
+import re
+
+_END = re.compile(
+    r"(?:[.!?\u2026]+[)\]\"'\u201d\u2019\u00bb*_`]*(?=\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\uff09]*|\n[ \t]*(?=\n))"
+)
+_ITEM = re.compile(r"\n(?=[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+\S)")
+_BEGINNING = re.compile(r"\s+[(\[\"'\u201c\u2018\u00ab*_`\u00bf\u00a1]*([^\W_]|[<$@#~/\\-])")
+_COUNTER = re.compile(r"\s*[0-9]{1,3}[.]\Z")
+_ABBREVIATIONS = frozenset(
+    ("e.g", "i.e", "etc", "cf", "vs", "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "no", "nos", "fig",
+     "figs", "eq", "sec", "ch", "chap", "vol", "pp", "p", "ed", "eds", "al", "approx", "resp", "incl", "excl",
+     "min", "max", "dept", "est", "viz", "ca", "bzw", "z.b", "d.h", "u.a", "a.k.a", "w.r.t", "u.s", "u.k")
+)  # fmt: skip
+# These often close a sentence too; they join only when what follows begins in lower case or with a digit.
+_AMBIGUOUS = frozenset(("etc", "no", "min", "max", "ed", "est", "p", "u.s", "u.k", "al"))
+
+
+def sentences(text: str) -> list[str]:
+    """Split a text into its sentences, without the white space around them."""
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Return where each sentence starts and ends. Between the spans there is nothing but white space."""
+    ends = {match.end() for match in _END.finditer(text) if _ends_here(text, match)}
+    ends |= {match.start() for match in _ITEM.finditer(text)} | {len(text)}
+    spans, start = [], 0
+    for end in sorted(ends):
+        piece = text[start:end]
+        if piece.strip():
+            left = len(piece) - len(piece.lstrip())
+            spans.append((start + left, start + len(piece.rstrip())))
+        start = end
+    return spans
+
+
+def _ends_here(text: str, match: re.Match[str]) -> bool:
+    mark = match.group()
+    if mark.isspace() or mark[0] in "\u3002\uff01\uff1f":
+        return True
+    beginning = _BEGINNING.match(text, match.end())
+    if not beginning:
+        return not text[match.end() :].strip()
+    first = beginning.group(1)
+    if first.islower():
+        return False
+    if mark[0] != "." or mark.startswith(".."):
+        return True
+    line = text.rfind("\n", 0, match.start()) + 1
+    if _COUNTER.match(text[line : match.start() + 1]):
+        return False
+    word = re.search(r"[\w.]*\Z", text[max(line, match.start() - 24) : match.start()])
+    return not _is_abbreviation(word.group() if word else "", first)
+
+
+def _is_abbreviation(word: str, following: str) -> bool:
+    bare = word.strip("._").casefold()
+    if bare in _AMBIGUOUS:
+        return following.isdigit()
+    return bare in _ABBREVIATIONS or (len(word) == 1 and word.isupper() and word != "I")
