@@ -47,7 +47,9 @@ def open_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], Vectors]:
     if not many:
         return OnnxEncoder.load(Path(folder)).embed
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     model = SentenceTransformer(folder, trust_remote_code=False)
 
     def embed(texts: Sequence[str]) -> Vectors:
@@ -72,9 +74,9 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
         if found.num_rows:
             places = [rows[text_hash] for text_hash in found["text_hash"].to_pylist()]
             vectors[places] = np.stack(found["vector"].to_numpy())
-    missing = np.flatnonzero(np.isnan(vectors[:, 0])) if rows else []
-    if len(missing):
-        raise KeyError(f"{len(missing)} texts have no vector in {store}, the first is {wanted[int(missing[0])]}")
+    unknown: Any = np.flatnonzero(np.isnan(vectors).any(axis=1))
+    if len(unknown):
+        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {wanted[int(unknown[0])]}")
     return vectors[[rows[text_hash] for text_hash in hashes]] if rows else vectors
 
 

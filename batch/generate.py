@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
+import pyarrow.compute as pc
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from batch import progress
-from batch.checkpoints import known_fingerprints, write_checkpoint
+from batch.checkpoints import GENERATIONS, known_fingerprints, write_checkpoint
 from batch.plan import Figures, LlmSource, RunPlan
 from batch.prompt_order import batches, order_by_prefix
 from batch.rejects import reject_row
@@ -48,9 +49,9 @@ class _Fleet:
     """Endpoints that take turns; each chat goes to the next one. Implements what `complete_all` needs."""
 
     def __init__(self, source: LlmSource, concurrency: int) -> None:
+        key = source.api_key.get_secret_value() if source.api_key else None
         self._members = [
-            OpenAIEndpoint(url, source.name, source.api_key, source.timeout_seconds, concurrency)
-            for url in source.endpoints
+            OpenAIEndpoint(url, source.name, key, source.timeout_seconds, concurrency) for url in source.endpoints
         ]
         self._turn = itertools.cycle(self._members)
 
@@ -92,7 +93,8 @@ async def _opened(source: LlmSource, concurrency: int) -> Any:
 def _engine(source: LlmSource) -> Llm:
     from batch.vllm_engine import engine_for
 
-    return engine_for(source.folder, source.name, source.revision, source.context_tokens)
+    assert source.folder is not None, "an engine needs the model's folder"
+    return engine_for(source.folder, source.vllm, source.context_tokens)
 
 
 class VllmHandler(ModelHandler):
@@ -215,4 +217,12 @@ def generate(plan: RunPlan) -> Figures:
                 | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
             )
     rejected = count_rows(f"{out}/rejects")
-    return {"generated": count - rejected, "reused": reused, "rejects": rejected}
+    return {"generated": count - rejected, "reused": reused, "rejects": rejected, **tokens_of_run(plan)}
+
+
+def tokens_of_run(plan: RunPlan) -> Figures:
+    """Add up what this run generated, earlier attempts of it included."""
+    columns = ["run_id", "prompt_tokens", "completion_tokens", "cached_tokens"]
+    table = read_table(plan.answer_store, GENERATIONS, columns)
+    own = table.filter(pc.equal(table["run_id"], plan.run_id))
+    return {column: pc.sum(own[column]).as_py() or 0 for column in columns[1:]}

@@ -10,8 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import SecretStr
+
+from batch.convert_models import ModelFolder
 from batch.settings import BatchSettings
+from batch.vllm_platform import VllmSettings
 from rag.embedding import EncoderSpec
+from rag.identity import template_id
 from rag.llm import Sampling
 from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
 
@@ -23,16 +28,17 @@ class LlmSource:
     """How workers reach the language model; plain data, so that it travels to them.
 
     `name` and `revision` are its identity (part of every fingerprint). `kind` engine loads `folder` with
-    vLLM inside the worker; endpoints calls the servers, who know the model as `served_name`.
+    vLLM inside the worker; endpoints calls the servers, who know the model by its name.
     """
 
     kind: Literal["engine", "endpoints"]
     name: str
     revision: str
-    folder: str
     context_tokens: int
+    vllm: VllmSettings
+    folder: ModelFolder | None = None
     endpoints: tuple[str, ...] = ()
-    api_key: str | None = None
+    api_key: SecretStr | None = None
     timeout_seconds: float = 60.0
 
     @property
@@ -61,6 +67,11 @@ class RunPlan:
     def folder(self, stage: str) -> str:
         """Where a stage of this run writes."""
         return f"{self.data}/runs/{self.run_id}/{stage}"
+
+    @property
+    def template_id(self) -> str:
+        """The template as fingerprints name it."""
+        return template_id(self.template)
 
     @property
     def answer_store(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -30,6 +30,7 @@ class _Tracker:
     done: int = 0
     tokens: int = 0
     started: float = 0.0
+    console: Console | None = None
     marks: collections.deque[tuple[float, int, int]] = field(default_factory=collections.deque)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,6 +67,21 @@ def advance(done: int, tokens: int = 0) -> None:
             _tracker.marks.popleft()
 
 
+def leave(stage: str, figures: Mapping[str, int], seconds: float) -> None:
+    """Say that a stage is done: one line that stays."""
+    with _tracker.lock:
+        _tracker.stage = _tracker.doing = ""
+        _tracker.total = 0
+    if _tracker.console is not None:
+        _tracker.console.print(f"{stage:<11} {describe_figures(figures)}", end="", highlight=False, markup=False)
+        _tracker.console.print(f"  {_clock(seconds)}", style="dim", highlight=False)
+
+
+def describe_figures(figures: Mapping[str, int]) -> str:
+    """Return figures in words, zeros left out: "79 documents, 847 chunks"."""
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in figures.items() if value) or "done"
+
+
 def describe(now: float | None = None) -> str:
     """Return one line about the current stage: done, rate, time left."""
     with _tracker.lock:
@@ -97,9 +113,13 @@ class _Line:
 
 @contextmanager
 def display(console: Console) -> Iterator[None]:
-    """Show the current line while the block runs: alive in a terminal, nothing in a log file."""
-    if not console.is_terminal:
-        yield
-        return
-    with Live(_Line(), console=console, refresh_per_second=2, transient=True):
-        yield
+    """Show what goes on while the block runs: a live line in a terminal, and one line a finished stage."""
+    _tracker.console = console
+    try:
+        if console.is_terminal:
+            with Live(_Line(), console=console, refresh_per_second=2, transient=True):
+                yield
+        else:
+            yield
+    finally:
+        _tracker.console = None

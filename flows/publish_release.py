@@ -1,0 +1,185 @@
+"""From the stages' Parquet to a published release: load, audit, publish.
+
+Side effects stand here: the build's folder is filled, sealed and made current, or kept as failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batch.plan import RunPlan
+from warehouse.load import load_release_database
+from warehouse.release import Build, Release, publish, seal
+from warehouse.serving_index import write_serving_index
+from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
+
+
+@dataclass
+class Ledger:
+    """What the stages of a run did so far: figures, start and seconds by stage."""
+
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    figures: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    started: dict[str, datetime] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def figure(self, stage: str, name: str) -> int:
+        """Return one figure of a stage, 0 where it has none."""
+        return self.figures.get(stage, {}).get(name, 0)
+
+
+def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
+    """Load the run's tables into the build's DuckDB file; returns the rows of each table."""
+    own = _write_own_tables(plan, ledger)
+    folder = plan.folder
+    return load_release_database(
+        build.database,
+        {
+            "documents": _parquet(folder("prepare"), "documents"),
+            "chunks": _parquet(folder("prepare"), "chunks"),
+            "questions": _parquet(folder("anticipate"), "questions"),
+            "retrievals": _parquet(folder("retrieve"), "retrievals"),
+            "answers": _parquet(folder("cite"), "answers"),
+            "citations": _parquet(folder("cite"), "citations"),
+            "rejects": [
+                file for stage in ("prepare", "anticipate", "generate") for file in _parquet(folder(stage), "rejects")
+            ],
+            **{table: [str(path)] for table, path in own.items()},
+        },
+    )
+
+
+def _parquet(folder: str, table: str) -> list[str]:
+    return [str(path) for path in sorted(Path(folder, table).glob("*.parquet"))]
+
+
+def _write_own_tables(plan: RunPlan, ledger: Ledger) -> dict[str, Path]:
+    """Write what the flow itself knows: the models, the template, the run and its stages."""
+    folder = Path(plan.folder("load"))
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, tuple[pa.Schema, list[dict[str, Any]]]] = {
+        "models": (MODELS, _model_rows(plan)),
+        "prompt_templates": (
+            PROMPT_TEMPLATES,
+            [{"template_id": plan.template_id, "name": "answer", "text": plan.template}],
+        ),
+        "runs": (RUNS, [_run_row(plan, ledger)]),
+        "run_stages": (
+            RUN_STAGES,
+            [
+                {
+                    "run_id": plan.run_id,
+                    "stage": stage,
+                    "started_at": ledger.started[stage],
+                    "seconds": seconds,
+                    "rows": sum(ledger.figures.get(stage, {}).values()),
+                }
+                for stage, seconds in ledger.seconds.items()
+            ],
+        ),
+    }
+    paths = {table: folder / f"{table}.parquet" for table in rows}
+    for table, (schema, content) in rows.items():
+        pq.write_table(pa.Table.from_pylist(content, schema=schema), paths[table])
+    return paths
+
+
+def _model_rows(plan: RunPlan) -> list[dict[str, Any]]:
+    encoder = {"dimensions": plan.encoder_spec.dimensions, "max_tokens": plan.encoder_spec.max_tokens}
+    return [
+        {
+            "model_id": plan.llm.model_id,
+            "kind": "llm",
+            "name": plan.llm.name,
+            "revision": plan.llm.revision,
+            "details": json.dumps({"context_tokens": plan.llm.context_tokens, "generated_with": plan.llm.kind}),
+        },
+        {
+            "model_id": plan.encoder_id,
+            "kind": "encoder",
+            "name": Path(plan.encoder).name,
+            "revision": plan.encoder_id.rsplit("-", 1)[-1],
+            "details": json.dumps(encoder),
+        },
+    ]
+
+
+def _run_row(plan: RunPlan, ledger: Ledger) -> dict[str, Any]:
+    settings = {
+        "sampling": plan.sampling.identity(),
+        "chunking": plan.chunking.model_dump(),
+        "retrieval": plan.retrieval.model_dump(),
+        "batch": plan.settings.model_dump(),
+    }
+    figures = {
+        "documents": ("prepare", "documents"),
+        "chunks": ("prepare", "chunks"),
+        "questions": ("anticipate", "questions"),
+        "embedded": ("index", "embedded"),
+        "embeddings_reused": ("index", "embeddings_reused"),
+        "generated": ("generate", "generated"),
+        "reused": ("generate", "reused"),
+        "prompt_tokens": ("generate", "prompt_tokens"),
+        "completion_tokens": ("generate", "completion_tokens"),
+        "cached_tokens": ("generate", "cached_tokens"),
+    }
+    return {
+        "run_id": plan.run_id,
+        "started_at": ledger.started_at,
+        "finished_at": datetime.now(UTC),
+        "status": "built",
+        "runner": plan.settings.runner,
+        **{column: ledger.figure(stage, name) for column, (stage, name) in figures.items()},
+        "rejected": sum(ledger.figure(stage, "rejects") for stage in ledger.figures),
+        "generation_seconds": ledger.seconds.get("generate", 0.0),
+        "settings": json.dumps(settings, default=str),
+    }
+
+
+def publish_release(plan: RunPlan, build: Build, facts: Mapping[str, Any]) -> Release:
+    """Complete the build's folder with what servers need, seal it and make it the current release."""
+    write_serving_index(build.database, build.serving_index, build.release_id)
+    for collection in plan.collections:
+        target = build.path / "collections" / collection
+        shutil.copytree(Path(plan.folder("index"), collection), target)
+        shutil.copytree(Path(plan.folder("retrieve"), "indexes", collection), target, dirs_exist_ok=True)
+    _carry_encoder(Path(plan.encoder), build.path / "encoder")
+    (build.path / "prompt.txt").write_text(plan.template, encoding="utf-8")
+    seal(build, {**describe(plan), **facts})
+    return publish(build)
+
+
+def describe(plan: RunPlan) -> dict[str, Any]:
+    """Return what the manifest says of the plan."""
+    return {
+        "model": plan.llm.model_id,
+        "template": plan.template_id,
+        "encoder": {"id": plan.encoder_id, **asdict(plan.encoder_spec)},
+        "retrieval": plan.retrieval.model_dump(),
+        "sampling": plan.sampling.identity(),
+        "collections": {name: {"tolerated_error": each.tolerated_error} for name, each in plan.collections.items()},
+    }
+
+
+def _carry_encoder(source: Path, target: Path) -> None:
+    """Put the encoder into the release: a second name for the same bytes where the disk allows it."""
+    target.mkdir()
+    for origin, name in (
+        (source / "onnx" / "model.onnx", "model.onnx"),
+        (source / "tokenizer.json", "tokenizer.json"),
+        (source / "encoder.json", "encoder.json"),
+    ):
+        try:
+            os.link(origin, target / name)
+        except OSError:
+            shutil.copy2(origin, target / name)
