@@ -74,9 +74,9 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
         if found.num_rows:
             places = [rows[text_hash] for text_hash in found["text_hash"].to_pylist()]
             vectors[places] = np.stack(found["vector"].to_numpy())
-    unknown: Any = np.flatnonzero(np.isnan(vectors).any(axis=1))
-    if len(unknown):
-        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {wanted[int(unknown[0])]}")
+    unknown = [row for row, gap in enumerate(np.isnan(vectors).any(axis=1)) if gap]
+    if unknown:
+        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {wanted[unknown[0]]}")
     return vectors[[rows[text_hash] for text_hash in hashes]] if rows else vectors
 
 

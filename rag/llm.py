@@ -9,7 +9,7 @@ nothing but many calls at once (`complete_all`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
@@ -77,7 +77,7 @@ class Llm(Protocol):
         """Answer one chat."""
         ...
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Delta]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Answer one chat piece by piece. Closing the iterator cancels the request at the model."""
         ...
 

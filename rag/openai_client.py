@@ -2,7 +2,8 @@
 
 One attempt by default: a chat completion is not idempotent in cost, and the one who waits (a visitor, a
 batch) knows better whether to try again. Only what certainly never reached the model is retried here: a
-connection that could not be opened, or one that the server had already closed.
+connection that could not be opened. Idle connections are closed after 2 seconds, before vLLM and uvicorn
+close them (after 5), so that no request is written into one that the server is just closing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -19,6 +22,12 @@ from rag.errors import LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Delta, Message, Sampling
 
 _CONNECT_ATTEMPTS = 2
+_KEEPALIVE_SECONDS = 2.0
+_LONGEST_WAIT = 3600.0  # what a server may ask for with Retry-After; more is taken for this
+# The model is often on this machine, where no proxy of the environment leads.
+_NO_PROXY = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+# What reading a body of an unexpected shape may raise.
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 class OpenAIEndpoint:
@@ -32,7 +41,10 @@ class OpenAIEndpoint:
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            limits=httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_SECONDS
+            ),
+            mounts=_NO_PROXY,
         )
 
     @property
@@ -56,17 +68,17 @@ class OpenAIEndpoint:
         response = await self._send(self._body(messages, sampling, stream=False), headers)
         try:
             await response.aread()
-            return _completion(response.json())
+            return _completion(response.json(), self._model)
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except _NONSENSE as error:
             raise LlmUnavailableError(f"{self._base_url}: the answer is not a chat completion ({error!r})") from error
         finally:
             await response.aclose()
 
     async def stream(
         self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """Answer one chat piece by piece; the last delta carries the whole completion.
 
         Raises:
@@ -75,18 +87,18 @@ class OpenAIEndpoint:
         response = await self._send(self._body(messages, sampling, stream=True), headers)
         gathered = _Gathered(self._model)
         try:
-            async for line in response.aiter_lines():
-                payload = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-                if not payload:
-                    continue
-                if payload == "[DONE]":
+            async for payload in _events(response):
+                if payload == b"[DONE]":
                     break
-                text = gathered.take(json.loads(payload))
+                chunk = json.loads(payload)
+                if chunk.get("error"):
+                    raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk)}")
+                text = gathered.take(chunk)
                 if text:
                     yield Delta(text)
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except _NONSENSE as error:
             raise LlmUnavailableError(f"{self._base_url}: the stream is not one of chat chunks ({error!r})") from error
         finally:
             await response.aclose()
@@ -116,7 +128,7 @@ class OpenAIEndpoint:
     async def _send(self, body: dict[str, Any], headers: Mapping[str, str] | None) -> httpx.Response:
         request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=headers)
         response = await self._open(request)
-        if response.status_code < 400:
+        if response.is_success:
             return response
         try:
             await response.aread()
@@ -128,10 +140,10 @@ class OpenAIEndpoint:
         for attempt in range(1, _CONNECT_ATTEMPTS + 1):
             try:
                 return await self._client.send(request, stream=True)
-            except (httpx.ConnectError, httpx.RemoteProtocolError) as error:
-                if attempt == _CONNECT_ATTEMPTS or isinstance(error, httpx.ConnectTimeout):
+            except httpx.ConnectError as error:
+                if attempt == _CONNECT_ATTEMPTS:
                     raise self._unavailable(error) from error
-                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter: many callers see the same closed connection
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter: many callers are refused at once
             except httpx.HTTPError as error:
                 raise self._unavailable(error) from error
         raise AssertionError("unreachable")
@@ -143,22 +155,59 @@ class OpenAIEndpoint:
         )
 
 
+async def _events(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Give the payloads of a stream of events. httpx's own lines end at U+2028 and its like, within an answer."""
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            payload = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
+            if payload:
+                yield payload
+
+
 def _refusal(base_url: str, response: httpx.Response) -> LlmRefusedError | LlmUnavailableError:
-    said = response.text[:300]
-    message = f"the language model at {base_url} answered {response.status_code}: {said}"
-    if response.status_code in {408, 429} or response.status_code >= 500:
-        wait = response.headers.get("retry-after", "")
-        return LlmUnavailableError(message, float(wait) if wait.isdigit() else None)
+    try:
+        said = _said(response.json())
+    except ValueError:
+        said = response.text[:300]
+    message = f"the language model at {base_url} answered {response.status_code}: {' '.join(said.split())}"
+    if response.status_code in {408, 409, 429} or response.status_code >= 500:
+        return LlmUnavailableError(message, _retry_after(response.headers))
     return LlmRefusedError(message)
 
 
-def _completion(body: dict[str, Any]) -> Completion:
+def _said(body: object) -> str:
+    """Return the message of an error body, in OpenAI's form or any other."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return str(said)[:300]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the wait that the server asks for, in seconds; a date becomes the time until then."""
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif headers.get("retry-after", "")[:1].isdigit():
+            seconds = float(headers["retry-after"])
+        else:
+            seconds = (parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return None
+    return min(max(0.0, seconds), _LONGEST_WAIT)
+
+
+def _completion(body: dict[str, Any], model: str) -> Completion:
     choice = body["choices"][0]
     message = dict(choice["message"])
+    text = message.get("content") or ""
+    if not isinstance(text, str):
+        raise TypeError(f"its content is no text but {type(text).__name__}")
     return Completion(
-        text=message.get("content") or "",
+        text=text,
         finish_reason=choice.get("finish_reason") or "stop",
-        model=body.get("model", ""),
+        model=str(body.get("model") or model),
         message=message,
         **_usage(body.get("usage") or {}),
     )
@@ -185,8 +234,6 @@ class _Gathered:
 
     def take(self, chunk: dict[str, Any]) -> str:
         """Take one chunk and return its text."""
-        if "error" in chunk:
-            raise ValueError(str(chunk["error"])[:300])
         self._model = chunk.get("model") or self._model
         if chunk.get("usage"):
             self._usage = _usage(chunk["usage"])
