@@ -74,7 +74,7 @@ def parse(name: str, data: bytes, collection: str, max_bytes: int = _LONGEST_DOC
 def _parse_page(name: str, data: bytes, collection: str, max_bytes: int) -> Document:
     _check_size(len(data), max_bytes)
     read, media_type = _READERS.get(ending(name), (read_text, "text/plain"))
-    title, sections = read(decode(data))
+    title, sections = read(tidy(decode(data)))
     return _document(collection, _path_id(name), name, title or _title_from(name), media_type, sections)
 
 

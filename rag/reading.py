@@ -57,7 +57,7 @@ def ending(name: str) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Decode a file to tidy text.
+    """Decode a file; its line ends and Unicode are normalised.
 
     Raises:
         DocumentError: it is binary or in another encoding; the message says what to do.
@@ -66,7 +66,7 @@ def decode(data: bytes) -> str:
     if encoding is None and (data.startswith(b"%PDF-") or b"\0" in data):
         raise DocumentError("a binary file, not text: convert it to Markdown, HTML or plain text first")
     try:
-        return tidy(data.decode(encoding or "utf-8"))
+        return _normal(data.decode(encoding or "utf-8"))
     except UnicodeDecodeError as error:
         found = f"byte 0x{data[error.start]:02x} at offset {error.start}"
         raise DocumentError(
@@ -77,9 +77,16 @@ def decode(data: bytes) -> str:
 
 def tidy(text: str) -> str:
     """Normalise line ends and Unicode (NFC) and drop what no reader can see or no file can hold."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
-    return unicodedata.normalize("NFC", text)
+    return _normal(_LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", text)))
+
+
+def has_controls(text: str) -> bool:
+    """Whether a text holds control characters or halves of characters."""
+    return bool(_CONTROLS.search(text) or _LONE_SURROGATES.search(text))
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def read_rows(
@@ -108,7 +115,7 @@ def _json_rows(name: str, text: str, required: Collection[str], optional: Collec
             continue
         place = f"line {number}"
         try:
-            value = json.loads(line)
+            value = json.loads(line, strict=False)
         except (ValueError, RecursionError) as error:
             reason = str(error).partition(":")[0].lower()
             yield Reject(f"{name}, {place}", f"not a JSON value ({reason}): the line is torn or not JSONL")
@@ -129,7 +136,10 @@ def _csv_rows(name: str, text: str, required: Collection[str], optional: Collect
     header, _, _ = text.partition("\n")
     delimiter = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    _check_columns(reader.fieldnames or (), required)
+    try:
+        _check_columns(reader.fieldnames or (), required)
+    except csv.Error as error:
+        raise DocumentError(f"its first line is not a CSV row ({error}): check its quotation marks") from None
     while True:
         begin = reader.line_num + 1
         try:

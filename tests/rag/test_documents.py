@@ -241,6 +241,7 @@ def test_a_very_long_csv_cell_is_read():
         ("a.jsonl", b"\n\n", "a.jsonl", "empty: there are no rows"),
         ("a.csv", b"id,name\n1,A\n", "a.csv", "no column named text or content or body: its columns are id, name"),
         ("a.csv", b"", "a.csv", "no column named"),
+        ("a.csv", b'"text', "a.csv", "its first line is not a CSV row"),
         ("a.csv", b"text\n", "a.csv", "empty: there are no rows"),
         ("a.csv", b'text\n"torn', "a.csv, line 2", "not a CSV row (unexpected end of data)"),
         ("a.parquet", b"PAR1 no", "a.parquet", "not a Parquet file"),
