@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 
 # What may close a question and says nothing about its meaning. "#", "+", "%" and brackets are not here:
-# "C#" and "C" are different questions.
-_CLOSING = "?!.,;:\u061f\u061b\u3002\u0964\u055e\u2026"
+# "C#" and "C" are different questions. Marks that pause count only where they lean on a word: in
+# "what is ...?" and "what is :?" they are what is asked about, and the two must not share an answer.
+_ENDING = "?!\u061f\u3002\u0964\u055e"
+_PAUSING = ".,;:\u061b"
 _OPENING = "\u00bf\u00a1"
+_CLOSING = re.compile(rf"[{_ENDING} ]+$|(?<=[^{_PAUSING}{_ENDING} ])[{_PAUSING}]+$")
 
 
 def stable_hash(*parts: object) -> str:
@@ -39,8 +43,8 @@ def normalise(question: str) -> str:
         previous = text
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         visible = "".join(c for c in folded if c in "\t\n\r\x0b\x0c" or unicodedata.category(c)[0] != "C")
-        text = " ".join(visible.split()).rstrip(_CLOSING + " ").lstrip(_OPENING + " ")
-    return text
+        text = _CLOSING.sub("", " ".join(visible.split())).lstrip(_OPENING + " ")
+    return text if text.strip(_OPENING + _PAUSING + _ENDING + " ") else ""
 
 
 def query_key(collection: str, question: str) -> str:
