@@ -1,0 +1,216 @@
+"""Does a question that was asked say the same as one that was anticipated? The verified semantic hit.
+
+A bare cosine can't tell: at 10 % error it accepts 15 % of the pairs that people judged the same, and puts
+opposites above paraphrases. Here three things decide, in this order. Guards refuse what differs in number,
+name, negation, opposite or role, whatever its score (`rag.polarity`). A small model, gradient-boosted trees
+over the features below, scores the rest; it is trained in the batch run (`batch/train_verifier.py`) and
+evaluated here in numpy, so the service needs neither torch nor scikit-learn. A certified threshold turns the
+score into a decision (`rag.calibration`): the operator names the error that is tolerated, and where no
+threshold is certified for it, nothing is accepted. A decision takes 0.1 to 0.4 ms (docs/semantic-hits.md).
+
+Without labelled pairs there is nothing to certify: `Verifier.default` accepts near-identical wording alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rag.boosted_trees import BoostedTrees
+from rag.calibration import Certificate
+from rag.errors import ModelError
+from rag.lexicon import lexicon
+from rag.polarity import Alignment, align, objection
+from rag.wording import Token, Wording, read
+
+FORMAT = 1
+_DEFAULT_SIMILARITY = 0.85
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An anticipated question near the asked one; `similarity` is the cosine of their vectors."""
+
+    question: str
+    query_key: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of the candidates, and why.
+
+    `reason` is "accepted", "no_candidates", "below_threshold", "not_certified", "degenerate_similarity" or the
+    guard that spoke: "numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms",
+    "names_differ", "roles_swapped", "asks_differ", "content_differs", "quantifiers_differ", "tense_differs",
+    "modality_differs". `threshold` is infinite where nothing is certified. `features` and `query_key` belong
+    to the candidate that came closest.
+    """
+
+    accepted: bool
+    score: float
+    threshold: float
+    reason: str
+    features: dict[str, float] = field(default_factory=dict)
+    query_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """A trained verifier, or the default one where `trees` is None."""
+
+    trees: BoostedTrees | None = None
+    rarity: Mapping[str, float] = field(default_factory=dict)
+    certificates: tuple[Certificate, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def default(cls) -> Verifier:
+        """Return the one that needs no labelled pairs.
+
+        It accepts a candidate only where no guard speaks, each content word has its counterpart (an
+        inflection or a listed synonym at most) and the cosine is at least 0.85. Nothing is certified: any
+        tolerated error above 0 gives this same behaviour, and 0 switches it off.
+        """
+        return cls()
+
+    def threshold(self, tolerated_error: float) -> float:
+        """Return the score to reach: of the largest certified error that is tolerated, or infinity."""
+        if self.trees is None:
+            return 1.0 if tolerated_error > 0 else math.inf
+        certified = [
+            each for each in self.certificates if each.threshold is not None and each.tolerated_error <= tolerated_error
+        ]
+        best = max(certified, key=lambda each: each.tolerated_error, default=None)
+        return math.inf if best is None or best.threshold is None else best.threshold
+
+    def decide(self, asked: str, candidates: Sequence[Candidate], tolerated_error: float) -> Decision:
+        """Decide whether one of the candidates (best first) asks the same as `asked`.
+
+        `tolerated_error` is a share from 0 to 1. The candidate with the highest score that no guard refuses
+        is taken if its score reaches the threshold; otherwise the reason is that of the closest candidate.
+        """
+        threshold = self.threshold(tolerated_error)
+        if not candidates:
+            return Decision(False, 0.0, threshold, "no_candidates")
+        judged = [self._judge(asked, candidate, threshold) for candidate in candidates]
+        return max((each for each in judged if each.accepted), key=lambda each: each.score, default=judged[0])
+
+    def _judge(self, asked: str, candidate: Candidate, threshold: float) -> Decision:
+        if not -1.001 <= candidate.similarity <= 1.001:  # NaN included
+            return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
+        first, second = read(asked), read(candidate.question)
+        alignment = align(first, second)
+        found = features(first, second, alignment, candidate.similarity, self.rarity)
+        score = self.score(found)
+        reason = objection(first, second, alignment, candidate.similarity)
+        if reason is None and math.isinf(threshold):
+            reason = "not_certified"
+        if reason is None and score < threshold:
+            reason = "below_threshold"
+        return Decision(reason is None, score, threshold, reason or "accepted", found, candidate.query_key)
+
+    def score(self, found: Mapping[str, float]) -> float:
+        """Score one candidate's features: from 0 to 1, higher for more alike."""
+        if self.trees is None:
+            same = found["unmatched_left"] == found["unmatched_right"] == 0
+            return 1.0 if same and found["cosine"] >= _DEFAULT_SIMILARITY else 0.0
+        row = np.array([[found[name] for name in FEATURES]])
+        return float(1 / (1 + np.exp(-self.trees.margin(row)[0])))
+
+    def save(self, path: Path) -> None:
+        """Write the verifier as one JSON file."""
+        path.write_text(
+            json.dumps(
+                {
+                    "format": FORMAT,
+                    "features": list(FEATURES),
+                    "trees": self.trees.as_json() if self.trees else None,
+                    "rarity": dict(self.rarity),
+                    "certificates": [each.as_json() for each in self.certificates],
+                    "details": dict(self.details),
+                }
+            ),
+            encoding="utf-8",
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Verifier:
+        """Read a verifier.
+
+        Raises:
+            ModelError: the file is missing, torn, or of another version of the features.
+        """
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["format"] != FORMAT or found["features"] != list(FEATURES):
+                raise ModelError(f"{path}: made by another version of the verifier; train it again")
+            return cls(
+                trees=BoostedTrees.from_json(found["trees"]) if found["trees"] else None,
+                rarity=found["rarity"],
+                certificates=tuple(Certificate(**each) for each in found["certificates"]),
+                details=found["details"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path}: the verifier can't be read ({error}); train it again") from error
+
+
+def features(
+    first: Wording, second: Wording, alignment: Alignment, similarity: float, rarity: Mapping[str, float]
+) -> dict[str, float]:
+    """Measure what tells paraphrases from look-alikes; symmetric in the two questions, names as in `FEATURES`."""
+    ours, theirs = set(first.words), set(second.words)
+    grams, others = _grams(first.characters), _grams(second.characters)
+    lengths = sorted((len(first.words), len(second.words)))
+    unmatched = sorted((len(alignment.left), len(alignment.right)))
+    weights = sorted((_weight(alignment.left, rarity), _weight(alignment.right, rarity)))
+    total = max(_weight(first.content, rarity) + _weight(second.content, rarity), 1e-9)
+    matched = len(alignment.pairs)
+    return {
+        "cosine": similarity,
+        "words_jaccard": len(ours & theirs) / max(len(ours | theirs), 1),
+        "characters_dice": 2 * len(grams & others) / max(len(grams) + len(others), 1),
+        "matched": float(matched),
+        "matched_share": 2 * matched / max(len(first.content) + len(second.content), 1),
+        "loose": float(alignment.loose),
+        "unmatched_left": float(unmatched[0]),
+        "unmatched_right": float(unmatched[1]),
+        "unmatched_weight_low": weights[0],
+        "unmatched_weight_high": weights[1],
+        "unmatched_share": sum(weights) / total,
+        "shorter": float(lengths[0]),
+        "longer": float(lengths[1]),
+        "length_ratio": lengths[0] / max(lengths[1], 1),
+        "same_asks": float(first.asks == second.asks),
+        "polar": float((first.asks == "polar") + (second.asks == "polar")),
+        "names_unmatched": float(sum(t.name for t in alignment.left + alignment.right)),
+        "names_matched": float(sum(first.content[i].name for i, _ in alignment.pairs)),
+        "function_words_differ": float(
+            len((alignment.left_words | alignment.right_words) & lexicon().roles["function"])
+        ),
+        "inversions": float(_inversions([j for _, j in alignment.pairs])),
+        "numbers": float(len(first.numbers) + len(second.numbers)),
+        "first_word": float(first.words[:1] == second.words[:1]),
+        "last_word": float(first.words[-1:] == second.words[-1:]),
+    }
+
+
+def _grams(characters: str) -> set[str]:
+    return {characters[i : i + 4] for i in range(len(characters) - 3)}
+
+
+def _weight(tokens: Sequence[Token], rarity: Mapping[str, float]) -> float:
+    unknown = rarity.get("", 1.0)
+    return sum(rarity.get(token.stem, unknown) for token in tokens)
+
+
+def _inversions(order: list[int]) -> int:
+    return sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])
+
+
+FEATURES = tuple(features(read("a"), read("b"), align(read("a"), read("b")), 0.0, {}))
