@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ _WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
 _PARTS = re.compile(r"[^\W_]+")
 
 
-@functools.lru_cache(maxsize=8)
-def _language(language: str) -> tuple[Any, frozenset[str]]:
+@functools.lru_cache(maxsize=256)
+def _language(language: str, thread: int) -> tuple[Any, frozenset[str]]:  # noqa: ARG001 - a stemmer serves one thread
     import bm25s.stopwords
     import Stemmer
 
@@ -33,11 +34,11 @@ def _language(language: str) -> tuple[Any, frozenset[str]]:
 
 def words(text: str, language: str = "english") -> list[str]:
     """Split a text into stemmed words without stop words; compound names also give their parts."""
-    stemmer, stop = _language(language)
+    stemmer, stop = _language(language, threading.get_ident())
     found: list[str] = []
     for word in _WORD.findall(text.lower()):
         parts = _PARTS.findall(word)
-        found += [word, *parts] if len(parts) > 1 else [word]
+        found += [word, *parts] if len(parts) > 1 or "_" in word else [word]
     return [str(stem) for stem in stemmer.stemWords([word for word in found if word not in stop])]
 
 
@@ -65,7 +66,7 @@ class LexicalIndex:
         if self.ids:
             self._bm25.save(str(folder), show_progress=False)
         (folder / "ids").write_text("".join(f"{each}\n" for each in self.ids), encoding="utf-8")
-        (folder / "language").write_text(self._language, encoding="utf-8")
+        (folder / "language").write_text(f"{self._language}\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> LexicalIndex:
@@ -77,11 +78,15 @@ class LexicalIndex:
         import bm25s
 
         try:
-            ids = (folder / "ids").read_text(encoding="utf-8").splitlines()
-            language = (folder / "language").read_text(encoding="utf-8")
+            *ids, rest = (folder / "ids").read_text(encoding="utf-8").split("\n")
+            language, rest_of_language = (folder / "language").read_text(encoding="utf-8").split("\n")
+            words("", language)  # an unknown language has no stemmer
             bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
+        indexed = bm25.scores["num_docs"] if ids else int((folder / "params.index.json").exists())
+        if rest or rest_of_language or indexed != len(ids):
+            raise IndexUnusableError(f"{folder}: the ids are not those of the index; build the release again")
         return cls(bm25, ids, language)
 
     def search(self, question: str, k: int) -> list[tuple[str, float]]:
@@ -90,8 +95,11 @@ class LexicalIndex:
         if not asked:
             return []
         scores = self._bm25.get_scores(asked)
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [(self.ids[row], float(scores[row])) for row in best if scores[row] > 0]
+        found = np.flatnonzero(scores)  # all scores are positive or 0: the Lucene form of BM25
+        if len(found) > k:  # sort no more than the best k and what ties with the last of them
+            found = found[scores[found] >= np.partition(scores[found], -k)[-k]]
+        best = found[np.argsort(-scores[found], kind="stable")][:k]
+        return [(self.ids[row], float(scores[row])) for row in best]
 
     def _vocabulary(self) -> dict[str, int]:
         return getattr(self._bm25, "vocab_dict", None) or {}
