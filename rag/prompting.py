@@ -3,7 +3,7 @@
 The template is a text file with a `[system]` and a `[user]` part and two places, `{passages}` and
 `{question}`. The passages come before the question, so that questions about the same passages share a
 prefix, which the model's server computes once. Retrieved text is fenced between marks that it can't close:
-a mark inside it is broken up.
+a mark inside it, or inside the question, is broken up.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class PromptTemplate:
     def __init__(self, text: str, source: str = "the default template") -> None:
         self.text = text
         self.id = template_id(text)
-        pieces = _PARTS.split(text)
-        self._parts = dict(zip(pieces[1::2], (piece.strip("\n") for piece in pieces[2::2]), strict=True))
-        if "user" not in self._parts:
+        before, *pieces = _PARTS.split(text)
+        names = pieces[0::2]
+        self._parts = dict(zip(names, (piece.strip("\n") for piece in pieces[1::2]), strict=True))
+        if before.strip() or names not in (["user"], ["system", "user"]):
             raise ConfigurationError(
-                f"{source}: has no line [user]; a template needs one, and may have a [system] before"
+                f"{source}: its parts are {names}{' after other text' if before.strip() else ''}; "
+                "a template has one line [user] and may have one line [system] before, with nothing above them"
             )
         for place in ("{passages}", "{question}"):
             if text.count(place) != 1:
@@ -55,7 +57,7 @@ class PromptTemplate:
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
         """Fill the template."""
         shown = "\n\n".join(_show(passage) for passage in passages) or "(no passage was found)"
-        filling = {"passages": shown, "question": question}
+        filling = {"passages": shown, "question": _fenced(question)}
         return [
             Message(role, re.sub(r"\{(passages|question)\}", lambda place: filling[place[1]], self._parts[role]))
             for role in ("system", "user")
@@ -66,7 +68,8 @@ class PromptTemplate:
 def _show(passage: Passage) -> str:
     chunk = passage.chunk
     title = f"{chunk.title} — {chunk.heading}" if chunk.heading else chunk.title
-    return f"<passage {passage.number}>\n{_fenced(title)}\n{_fenced(chunk.text)}\n</passage {passage.number}>"
+    quoted = _fenced(f"{title}\n{chunk.text}")
+    return f"<passage {passage.number}>\n{quoted}\n</passage {passage.number}>"
 
 
 def _fenced(text: str) -> str:
