@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-
 from warehouse.errors import StorageError
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -30,10 +28,6 @@ def storage_errors(place: Path, task: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(_sentence(place, task, error.errno, error.strerror or str(error))) from error
-    except duckdb.IOException as error:
-        full = "no space left" in str(error).lower()
-        text = str(error).splitlines()[0]
-        raise StorageError(_sentence(place, task, errno.ENOSPC if full else None, text)) from error
 
 
 def _sentence(place: Path, task: str, number: int | None, text: str) -> str:

@@ -7,16 +7,17 @@ faster (1 million answers: 2.5 s sorted, 2.9 s unsorted). Constraints hold in tw
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib import resources
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from warehouse.durable import storage_errors
 from warehouse.errors import LoadError
+from warehouse.statements import sql_text
 from warehouse.tables import TABLES
 
 # What each table is sorted by; parents come before their children.
@@ -30,10 +31,22 @@ _ORDER = {
 }
 
 
-@cache
-def sql_text(name: str) -> str:
-    """Return the text of a file in `warehouse/sql`."""
-    return resources.files("warehouse").joinpath("sql", name).read_text(encoding="utf-8")
+@contextmanager
+def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database file for writing; checkpoint and close it.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    with storage_errors(database.parent, "write the release's tables"):
+        try:
+            with duckdb.connect(str(database)) as connection:
+                connection.execute("SET TimeZone = 'UTC'")
+                yield connection
+                connection.execute("CHECKPOINT")
+        except duckdb.IOException as error:
+            number = errno.ENOSPC if "no space left" in str(error).lower() else errno.EIO
+            raise OSError(number, _first_line(error)) from error
 
 
 def load_release_database(database: Path, tables: Mapping[str, Sequence[str | Path]]) -> dict[str, int]:
@@ -51,19 +64,14 @@ def load_release_database(database: Path, tables: Mapping[str, Sequence[str | Pa
         raise LoadError(f"Unknown table {unknown[0]!r}; known are {', '.join(TABLES)}.")
     database.unlink(missing_ok=True)
     try:
-        with storage_errors(database.parent, "write the release's tables"):
-            connection = duckdb.connect(str(database))
-            try:
-                return _load(connection, tables)
-            finally:
-                connection.close()
+        with writing(database) as connection:
+            return _load(connection, tables)
     except BaseException:
         database.unlink(missing_ok=True)
         raise
 
 
 def _load(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[str | Path]]) -> dict[str, int]:
-    connection.execute("SET TimeZone = 'UTC'")
     _define(connection, "schema.sql")
     for table in TABLES:
         files = [str(file) for file in tables.get(table, ())]
@@ -71,7 +79,6 @@ def _load(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[s
             _load_table(connection, table, files)
     _prove(connection)
     _define(connection, "views.sql")
-    connection.execute("CHECKPOINT")
     return count_rows(connection)
 
 

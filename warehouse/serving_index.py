@@ -19,13 +19,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-import duckdb
 import lmdb
 
 from warehouse.durable import storage_errors
 from warehouse.errors import TornReleaseError
-from warehouse.load import sql_text
+from warehouse.statements import sql_text
+
+if TYPE_CHECKING:
+    import duckdb
 
 FORMAT = 1
 _BATCH = 10_000
@@ -39,6 +42,8 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
     Raises:
         StorageError: the disk is full.
     """
+    import duckdb  # late: servers only read
+
     target.unlink(missing_ok=True)
     served = 0
     with storage_errors(target.parent, "write the serving index"):

@@ -5,9 +5,8 @@ are UTC, all hashes are 32 hexadecimal digits (`rag.identity`). A table that a r
 example `reviews`) may be left out when a release is loaded: it is then empty.
 
 `JOURNAL` is one record of the online service; the history has the same columns. A segment is a file
-`<data>/journal/<unique name>.jsonl`. Its writer holds an exclusive `flock` on it from its creation until
-it is closed, and never opens it again: compaction takes and deletes only segments whose lock is free, so
-a live writer keeps its segment and one that was killed gives it up. Rotate by time as well as by size.
+`<data>/journal/<unique name>.jsonl`, one record a line. While it is written its name ends in
+`.jsonl.open`; once it has its final name nobody writes to it again, and compaction may take and delete it.
 """
 
 from __future__ import annotations

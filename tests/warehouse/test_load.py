@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from warehouse.errors import LoadError
-from warehouse.load import constraints, count_rows, load_release_database, sql_text
+from warehouse.load import constraints, count_rows, load_release_database
+from warehouse.statements import sql_text
 from warehouse.tables import TABLES
 
 from .conftest import key, sample_rows, write_parquet

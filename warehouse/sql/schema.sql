@@ -156,7 +156,7 @@ CREATE TABLE models (
 );
 COMMENT ON TABLE models IS 'The models that made this release.';
 COMMENT ON COLUMN models.model_id IS 'Name of the weights and their revision, as it enters the fingerprint.';
-COMMENT ON COLUMN models.kind IS 'language, embedding, reranker or verifier.';
+COMMENT ON COLUMN models.kind IS 'llm, encoder, reranker or verifier.';
 COMMENT ON COLUMN models.name IS 'Name for people.';
 COMMENT ON COLUMN models.revision IS 'Revision or checksum of the weights.';
 COMMENT ON COLUMN models.details IS 'More about it as JSON, for example dimensions.';

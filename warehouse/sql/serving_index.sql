@@ -1,9 +1,10 @@
 -- What the serving index holds, as key and value, in the order of the keys. Only served answers.
+-- Nothing is null: what a curated answer does not have (a model, a chunk) is an empty text.
 
 -- passages
 SELECT 'c:' || k.chunk_id AS key, to_json({
-    'chunk_id': k.chunk_id, 'document_id': k.document_id, 'title': d.title, 'uri': d.uri,
-    'heading': k.heading, 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection
+    'chunk_id': k.chunk_id, 'document_id': k.document_id, 'title': coalesce(d.title, ''),
+    'uri': coalesce(d.uri, ''), 'heading': coalesce(k.heading, ''), 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection
 }) AS value
 FROM chunks k JOIN documents d USING (collection, document_id)
 ORDER BY k.chunk_id;
@@ -21,9 +22,9 @@ ORDER BY q.query_key;
 SELECT 'q:' || a.query_key AS key, to_json({
     'question': q.question, 'collection': a.collection, 'answer': a.answer, 'origin': a.origin,
     'citations': coalesce(c.citations, []), 'documents': coalesce(c.documents, []),
-    'model': coalesce(m.name, a.model_id), 'fingerprint': a.fingerprint, 'query_key': a.query_key,
-    'generated_at': strftime(a.generated_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
-    'finish_reason': a.finish_reason, 'support': a.support
+    'model': coalesce(m.name, a.model_id, ''), 'fingerprint': a.fingerprint, 'query_key': a.query_key,
+    'generated_at': strftime(coalesce(a.generated_at, now()) AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
+    'finish_reason': coalesce(a.finish_reason, ''), 'support': coalesce(a.support, 1.0)
 }) AS value
 FROM answers a
 JOIN questions q USING (query_key)
@@ -32,8 +33,10 @@ LEFT JOIN (
     SELECT
         c.query_key,
         list({
-            'number': c.number, 'kind': c.kind, 'document_id': c.document_id, 'title': d.title,
-            'uri': d.uri, 'heading': k.heading, 'passage': k.text, 'chunk_id': c.chunk_id
+            'number': c.number, 'kind': c.kind, 'document_id': c.document_id,
+            'title': coalesce(d.title, ''), 'uri': coalesce(d.uri, ''),
+            'heading': coalesce(k.heading, ''), 'passage': coalesce(k.text, ''),
+            'chunk_id': coalesce(c.chunk_id, '')
         } ORDER BY c.number) AS citations,
         list(DISTINCT c.document_id ORDER BY c.document_id) AS documents
     FROM citations c

@@ -1,0 +1,93 @@
+"""One DuckDB session for analysts: a release and the history, read-only, without access to anything else.
+
+The release is attached read-only, so any number of sessions, servers and builds go on beside each other.
+The history is registered as an Arrow dataset and not read by DuckDB itself: a folder that is in
+`allowed_directories` may also be written (COPY … TO worked there in DuckDB 2.0.0), and a session must not
+be able to change what it reads. After that, access to files is disabled and the configuration locked.
+
+The files of the history are listed when the session opens; a day that begins later is seen by the next
+session.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+
+from warehouse.errors import TornReleaseError
+from warehouse.release import Release, current, find
+from warehouse.settings import CostSettings
+from warehouse.statements import sql_text
+from warehouse.tables import JOURNAL
+
+_DAY = pa.schema([pa.field("day", pa.date32())])
+
+
+def connect(
+    data: Path | str, release: str | None = None, cost: CostSettings | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a session on the current release (or a named one) and the history of a data folder.
+
+    The session is the caller's: close it. Use a cursor a thread (`connection.cursor()`).
+
+    Raises:
+        NoReleaseError: nothing has been published, or there is no such release.
+        TornReleaseError: the release can't be opened.
+    """
+    data = Path(data)
+    found = current(data) if release is None else find(data, release)
+    connection = duckdb.connect(":memory:")
+    try:
+        _attach(connection, found)
+        connection.register("journal_files", history_dataset(data))
+        _define(connection, cost or CostSettings())
+        _lock(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def history_dataset(data: Path) -> pa.dataset.Dataset:
+    """Return the Parquet history with the columns of the journal and the day; empty if there is none."""
+    files = sorted(str(path) for path in (data / "history").glob("day=*/*.parquet"))
+    return pa.dataset.dataset(
+        files,
+        schema=pa.unify_schemas([JOURNAL, _DAY]),
+        format="parquet",
+        partitioning=pa.dataset.partitioning(_DAY, flavor="hive"),
+    )
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, release: Release) -> None:
+    path = str(release.database).replace("'", "''")
+    try:
+        connection.execute(f"ATTACH '{path}' AS release (READ_ONLY)")
+    except duckdb.Error as error:
+        raise TornReleaseError(
+            f"Release {release.release_id}: its tables can't be opened ({str(error).splitlines()[0]})."
+        ) from error
+
+
+def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET search_path = 'release.main,memory.main'")
+    connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
+    connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
+    connection.execute("COMMENT ON TABLE memory.main.cost_settings IS 'The section [cost] of the settings.'")
+    views = sql_text("session_views.sql")
+    for verb in ("CREATE VIEW ", "COMMENT ON VIEW ", "COMMENT ON COLUMN "):
+        views = views.replace(f"\n{verb}", f"\n{verb}memory.main.")
+    connection.execute(views)
+
+
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    spill = str(Path(tempfile.gettempdir()) / "beforehand-sql").replace("'", "''")
+    connection.execute(f"SET temp_directory = '{spill}'")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")

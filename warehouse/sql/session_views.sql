@@ -1,0 +1,152 @@
+-- Views of an analyst's session: the history, the current release, and both together. They are made in
+-- each session, since a release can't know where the history lies. `journal_files` is the history as
+-- Arrow reads it, `cost_settings` one row with gpu_hour and currency.
+
+CREATE VIEW history AS SELECT * FROM journal_files;
+COMMENT ON VIEW history IS 'All that the online service recorded: kind is request, feedback or comparison.';
+COMMENT ON COLUMN history.kind IS 'request, feedback or comparison.';
+COMMENT ON COLUMN history.request_id IS 'Name of the request; feedback has the one of the answer that it is about.';
+COMMENT ON COLUMN history.at IS 'When (UTC).';
+COMMENT ON COLUMN history.collection IS 'The collection that was asked.';
+COMMENT ON COLUMN history.route IS 'The HTTP route.';
+COMMENT ON COLUMN history.question IS 'What the user typed, redacted as the settings say.';
+COMMENT ON COLUMN history.query_key IS 'Hash of the collection and the normalised question.';
+COMMENT ON COLUMN history.source IS 'exact, semantic, live, refused, failed or bypass.';
+COMMENT ON COLUMN history.cache_status IS 'The Cache-Status header (RFC 9211).';
+COMMENT ON COLUMN history.confidence IS 'How sure the service was, from 0 to 1.';
+COMMENT ON COLUMN history.matched_key IS 'The anticipated question that was served or was the best candidate.';
+COMMENT ON COLUMN history.similarity IS 'Cosine similarity to that candidate.';
+COMMENT ON COLUMN history.refusal IS 'Why a semantic candidate was not taken, or why the request was refused.';
+COMMENT ON COLUMN history.answer IS 'The answer, for live ones.';
+COMMENT ON COLUMN history.prompt IS 'The prompt as JSON, for live answers.';
+COMMENT ON COLUMN history.citations IS 'The citations as JSON, for live answers.';
+COMMENT ON COLUMN history.model IS 'The model that answered.';
+COMMENT ON COLUMN history.finish_reason IS 'Why the model ended.';
+COMMENT ON COLUMN history.prompt_tokens IS 'Tokens of the prompt.';
+COMMENT ON COLUMN history.completion_tokens IS 'Tokens of the answer.';
+COMMENT ON COLUMN history.total_seconds IS 'From the request to the last byte.';
+COMMENT ON COLUMN history.embed_seconds IS 'Time to embed the question.';
+COMMENT ON COLUMN history.retrieve_seconds IS 'Time to retrieve passages.';
+COMMENT ON COLUMN history.queue_seconds IS 'Time in the queue before the model.';
+COMMENT ON COLUMN history.llm_seconds IS 'Time of the model.';
+COMMENT ON COLUMN history.release_id IS 'The release that was served.';
+COMMENT ON COLUMN history.status IS 'HTTP status.';
+COMMENT ON COLUMN history.fingerprint IS 'The answer''s fingerprint.';
+COMMENT ON COLUMN history.key_id IS 'The API key, by its name.';
+COMMENT ON COLUMN history.streamed IS 'Whether the answer was streamed.';
+COMMENT ON COLUMN history.helpful IS 'The verdict of a feedback.';
+COMMENT ON COLUMN history.comment IS 'The words of a feedback, redacted as the settings say.';
+COMMENT ON COLUMN history.agrees IS 'Whether a live answer agreed with the semantic hit (comparison).';
+COMMENT ON COLUMN history.day IS 'The day (UTC); the history is partitioned by it.';
+
+CREATE VIEW requests AS SELECT * FROM history WHERE kind = 'request';
+COMMENT ON VIEW requests IS 'The history without feedback and comparisons.';
+
+CREATE VIEW hit_rate AS
+SELECT
+    day, collection, source, count(*) AS requests,
+    count(*) / sum(count(*)) OVER (PARTITION BY day, collection) AS share
+FROM requests
+GROUP BY ALL;
+COMMENT ON VIEW hit_rate IS 'Requests by day, collection and source, and their share of the day.';
+
+CREATE VIEW latency AS
+SELECT
+    day, source, count(*) AS requests,
+    quantile_cont(total_seconds, 0.5) AS p50_seconds, quantile_cont(total_seconds, 0.95) AS p95_seconds,
+    quantile_cont(total_seconds, 0.99) AS p99_seconds, avg(llm_seconds) AS llm_seconds,
+    avg(queue_seconds) AS queue_seconds
+FROM requests
+GROUP BY ALL;
+COMMENT ON VIEW latency IS 'Seconds to the last byte, by day and source.';
+
+CREATE VIEW frequent_misses AS
+SELECT
+    h.collection, mode(h.question) AS question, count(*) AS asked, max(h.at) AS last_asked,
+    any_value(q.question) AS nearest_question, max(h.similarity) AS similarity, h.query_key
+FROM requests h
+LEFT JOIN questions q ON q.query_key = h.matched_key
+WHERE h.source IN ('live', 'refused', 'failed')
+    AND h.query_key NOT IN (SELECT query_key FROM answers WHERE status = 'served')
+GROUP BY h.collection, h.query_key
+ORDER BY asked DESC;
+COMMENT ON VIEW frequent_misses IS 'Questions that were not anticipated and still are not, most frequent first.';
+
+CREATE VIEW near_misses AS
+SELECT
+    h.collection, mode(h.question) AS question, any_value(q.question) AS candidate, count(*) AS asked,
+    avg(h.similarity) AS similarity, mode(h.refusal) AS refusal, h.query_key, h.matched_key
+FROM requests h
+JOIN questions q ON q.query_key = h.matched_key
+WHERE h.source = 'live' AND h.refusal IS NOT NULL
+GROUP BY h.collection, h.query_key, h.matched_key
+ORDER BY similarity DESC;
+COMMENT ON VIEW near_misses IS 'Questions with a semantic candidate that was not taken, most similar first.';
+
+CREATE VIEW poor_feedback AS
+SELECT
+    coalesce(h.collection, f.collection) AS collection,
+    mode(coalesce(q.question, h.question)) AS question, any_value(coalesce(a.answer, h.answer)) AS answer,
+    count(*) FILTER (NOT f.helpful) AS unhelpful, count(*) FILTER (f.helpful) AS helpful,
+    list(f.comment) FILTER (f.comment IS NOT NULL) AS comments, mode(h.source) AS source,
+    coalesce(h.matched_key, h.query_key, f.query_key) AS query_key
+FROM history f
+LEFT JOIN requests h USING (request_id)
+LEFT JOIN questions q ON q.query_key = coalesce(h.matched_key, h.query_key, f.query_key)
+LEFT JOIN answers a ON a.query_key = q.query_key
+WHERE f.kind = 'feedback'
+GROUP BY ALL
+HAVING unhelpful > 0
+ORDER BY unhelpful - helpful DESC;
+COMMENT ON VIEW poor_feedback IS 'Answers that did not help somebody, worst first.';
+
+CREATE VIEW semantic_comparisons AS
+SELECT
+    day, collection, count(*) AS compared, count(*) FILTER (NOT agrees) AS disagreed,
+    count(*) FILTER (NOT agrees) / count(*) AS error_rate
+FROM history
+WHERE kind = 'comparison'
+GROUP BY ALL;
+COMMENT ON VIEW semantic_comparisons IS 'Semantic hits that were also answered live, and how many disagreed.';
+
+CREATE VIEW run_costs AS
+SELECT
+    r.run_id, r.started_at, r.finished_at, r.status, r.documents, r.questions, r.generated, r.reused, r.dropped,
+    r.rejected, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.generation_seconds,
+    r.completion_tokens / nullif(r.generation_seconds, 0) AS tokens_a_second,
+    r.generation_seconds / 3600 * c.gpu_hour AS cost,
+    r.generation_seconds / 3600 * c.gpu_hour / nullif(r.generated, 0) * 1000 AS cost_of_1000_answers,
+    c.currency
+FROM runs r, cost_settings c;
+COMMENT ON VIEW run_costs IS 'Runs with tokens, times and cost.';
+COMMENT ON COLUMN run_costs.cost IS 'generation_seconds at the price of [cost] gpu_hour.';
+
+CREATE VIEW gpu_time_saved AS
+WITH speed AS (
+    SELECT sum(generation_seconds) / nullif(sum(completion_tokens), 0) AS seconds_a_token FROM runs
+), typical AS (
+    SELECT avg(completion_tokens) AS tokens FROM answers WHERE origin = 'generated'
+), hits AS (
+    SELECT h.day, coalesce(a.completion_tokens, t.tokens) AS tokens
+    FROM requests h
+    CROSS JOIN typical t
+    LEFT JOIN answers a ON a.query_key = h.matched_key AND a.origin = 'generated'
+    WHERE h.source IN ('exact', 'semantic')
+)
+SELECT
+    day, count(*) AS hits, sum(tokens) AS tokens_saved, sum(tokens) * any_value(s.seconds_a_token) AS gpu_seconds_saved,
+    sum(tokens) * any_value(s.seconds_a_token) / 3600 * any_value(c.gpu_hour) AS cost_saved,
+    any_value(c.currency) AS currency
+FROM hits, speed s, cost_settings c
+GROUP BY day;
+COMMENT ON VIEW gpu_time_saved IS 'What the hits of each day would have cost the model, at the speed of the batch runs (a lower bound).';
+
+CREATE VIEW contents AS
+SELECT schema_name AS origin, name, kind, comment FROM (
+    SELECT database_name AS schema_name, table_name AS name, 'table' AS kind, comment FROM duckdb_tables()
+    UNION ALL
+    SELECT database_name, view_name, 'view', comment FROM duckdb_views() WHERE NOT internal
+)
+WHERE comment IS NOT NULL
+ORDER BY kind, name;
+COMMENT ON VIEW contents IS 'All tables and views of this session, and what they hold.';
