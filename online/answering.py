@@ -1,0 +1,193 @@
+"""The way of a question: exact hit, verified semantic hit, live answer."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from online.current_release import CurrentRelease
+from online.language_model import LanguageModel
+from online.live_answer import LiveAnswer, LiveOpening, Miss, answer_live
+from online.metrics import Metrics
+from online.open_release import OpenRelease
+from online.problems import Problem, as_problem
+from online.schemas import Source
+from online.semantic_hit import Sought, seek
+from online.semantic_watch import SemanticWatch
+from online.single_flight import Flight, SingleFlight
+from online.withdrawn import Withdrawn
+from online.work_pool import WorkPool
+from rag.errors import LlmError
+from rag.settings import CollectionSettings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question after authentication and validation. `started` is on `time.perf_counter`.
+
+    `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text out of the journal
+    (`no-store`), `stream` that the text be sent as it comes.
+    """
+
+    request_id: str
+    collection: str
+    question: str
+    query_key: str
+    started: float
+    key_id: str | None = None
+    route: str = "answers"
+    explain: bool = False
+    stream: bool = False
+    fresh: bool = False
+    private: bool = False
+
+
+class Head(msgspec.Struct):
+    """What the service itself needs to know of an anticipated answer's body."""
+
+    collection: str
+    fingerprint: str
+    query_key: str
+    generated_at: datetime.datetime
+    documents: list[str]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An anticipated answer: its JSON `body` as the release holds it."""
+
+    body: bytes
+    head: Head
+    release_id: str
+    source: Source = "exact"
+    confidence: float = 1.0
+    sought: Sought | None = None
+
+    @property
+    def age_seconds(self) -> int:
+        """Seconds since the answer was generated."""
+        return max(0, int(time.time() - self.head.generated_at.timestamp()))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A live answer that has begun."""
+
+    live: LiveOpening
+    sought: Sought
+    release_id: str
+
+
+AnswerFlight = Flight[Prepared | Opened, LiveAnswer]
+_decode_head = msgspec.json.Decoder(Head).decode
+
+
+@dataclass
+class Answering:
+    """All that a question meets on its way."""
+
+    current: CurrentRelease
+    withdrawn: Withdrawn
+    model: LanguageModel
+    pool: WorkPool
+    watch: SemanticWatch
+    metrics: Metrics
+    collections: Mapping[str, CollectionSettings]
+    flights: SingleFlight[Prepared | Opened, LiveAnswer] = field(default_factory=SingleFlight)
+
+    def release(self) -> OpenRelease:
+        """Return the release that is served now."""
+        release = self.current.get()
+        if release is None:
+            raise Problem("no-release", "Nothing has been published yet; run `beforehand run` first.", retry_after=10)
+        return release
+
+    def exact(self, asked: Asked) -> Prepared | None:
+        """Look the very question up; a few microseconds, no thread, no wait."""
+        return self._prepared(self.release(), asked.collection, asked.query_key)
+
+    def _prepared(self, release: OpenRelease, collection: str, query_key: str) -> Prepared | None:
+        body = release.index.answer(query_key)
+        if body is None:
+            return None
+        head = _decode_head(body)
+        if head.collection != collection or self.withdrawn.touches(collection, head.documents):
+            return None
+        return Prepared(body, head, release.release_id)
+
+    @contextlib.asynccontextmanager
+    async def board(self, asked: Asked) -> AsyncIterator[tuple[AnswerFlight, bool]]:
+        """Start the way of a miss, or join those who asked the same and are on it; the flag says which."""
+        release = self.release()
+        key = (release.release_id, asked.query_key, asked.fresh)
+        async with self.flights.join(key, functools.partial(self._fly, asked, release)) as boarded:
+            yield boarded
+
+    async def _fly(self, asked: Asked, release: OpenRelease, flight: AnswerFlight) -> None:
+        with release.hold():
+            sought = await self.pool.run(
+                seek,
+                release,
+                asked.collection,
+                asked.question,
+                functools.partial(self._usable, release, asked),
+                self._tolerated(asked),
+            )
+            hit = self._take(release, asked, sought)
+            if hit is not None:
+                flight.open(hit)
+                return
+            await self._live(asked, release, sought, flight)
+
+    def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
+        return (
+            not self.withdrawn.tombstoned(asked.query_key, query_key)
+            and self._prepared(release, asked.collection, query_key) is not None
+        )
+
+    def _tolerated(self, asked: Asked) -> float | None:
+        if asked.fresh or not self.watch.serving(asked.collection):
+            return None
+        return self.collections[asked.collection].tolerated_error
+
+    def _take(self, release: OpenRelease, asked: Asked, sought: Sought) -> Prepared | None:
+        self.metrics.semantic.labels("hit" if sought.hit else sought.refusal).inc()
+        if sought.hit is None or sought.decision is None:
+            return None
+        found = self._prepared(release, asked.collection, sought.hit)
+        if found is None:  # withdrawn while it was being verified
+            return None
+        confidence = min(1.0, max(0.0, float(sought.decision.score)))
+        return replace(found, source="semantic", confidence=confidence, sought=sought)
+
+    async def _live(self, asked: Asked, release: OpenRelease, sought: Sought, flight: AnswerFlight) -> None:
+        withdrawn = self.withdrawn.documents(asked.collection)
+        miss = Miss(asked.collection, asked.question, asked.query_key, sought.vector, withdrawn)
+        try:
+            answer = await answer_live(
+                miss,
+                release,
+                self.model,
+                self.pool,
+                lambda live: flight.open(Opened(live, sought, release.release_id)),
+                flight.push if asked.stream else None,
+            )
+        except LlmError as error:
+            raise _with_suggestions(as_problem(error), sought) from error
+        except Problem as problem:
+            raise _with_suggestions(problem, sought) from None
+        self.metrics.invalid_citations.inc(answer.linked.invalid)
+        if not asked.stream:
+            flight.push(answer.linked.text)
+        flight.land(answer)
+
+
+def _with_suggestions(problem: Problem, sought: Sought) -> Problem:
+    problem.suggestions = sought.suggestions()
+    return problem

@@ -1,0 +1,128 @@
+"""`POST /v1/answers`: the hot path.
+
+An exact hit is one lookup, and its body is the release's own bytes with the fields of this request spliced in
+front: five fields are parsed, nothing is encoded. The rest of the time goes to the server and to Starlette's
+routing (bench/exact_hits.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from online.answering import AnswerFlight, Answering, Asked, Opened, Prepared
+from online.asking import asked_by, directives, read_ask
+from online.auth import Headers, Keys, rate_headers
+from online.disconnect import ClientGoneError, unless_gone
+from online.edge import read_body, send_bytes
+from online.problems import Problem, as_problem, details
+from online.recording import Recording
+from online.rendering import RawHeaders, cache_status, live_answer, prepared_body, provenance, sse
+
+JSON = b"application/json"
+_STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+
+
+@dataclass(frozen=True)
+class AnswersRoute:
+    """The ASGI application of the route."""
+
+    answering: Answering
+    keys: Keys
+    recording: Recording
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one question."""
+        started = time.perf_counter()
+        headers: Headers = scope["headers_by_name"]
+        caller = self.keys.caller(headers)
+        caller.require("ask")
+        ask = read_ask(headers, await read_body(receive))
+        wishes = directives(headers)
+        asked = asked_by(caller, ask, wishes, scope["request_id"], started)
+        extra = [(name.encode(), value.encode()) for name, value in rate_headers(caller).items()]
+        try:
+            prepared = None if asked.fresh else self.answering.exact(asked)
+            if prepared is not None:
+                await self._send_prepared(asked, prepared, send, extra)
+            else:
+                await unless_gone(receive, self._miss(asked, send, extra))
+        except ClientGoneError:
+            self.recording.gone(asked)
+            raise
+        except Problem as problem:
+            self.recording.problem(asked, problem)
+            raise
+
+    async def _send_prepared(self, asked: Asked, prepared: Prepared, send: Send, extra: RawHeaders) -> None:
+        status = cache_status(asked, prepared.source)
+        headers = provenance(status, prepared.age_seconds, prepared.head.fingerprint) + extra
+        body = prepared_body(asked, prepared)
+        if asked.stream:
+            await _begin_stream(send, headers)
+            await _send_event(send, "start", _start(asked, prepared.source, prepared.release_id))
+            await _send_event(send, "delta", {"text": msgspec.json.decode(body)["answer"]})
+            await _end_stream(send, "answer", msgspec.Raw(body))
+        else:
+            await send_bytes(send, 200, body, JSON, headers)
+        self.recording.prepared(asked, prepared, status)
+
+    async def _miss(self, asked: Asked, send: Send, extra: RawHeaders) -> None:
+        async with self.answering.board(asked) as (flight, joined):
+            try:
+                opening = await asyncio.shield(flight.opening)
+                if isinstance(opening, Prepared):
+                    await self._send_prepared(asked, opening, send, extra)
+                elif asked.stream:
+                    await self._stream(asked, flight, opening, send, extra, joined=joined)
+                else:
+                    await self._send_live(asked, flight, opening, send, extra, joined=joined)
+            except Exception as error:
+                raise as_problem(error) from error
+
+    async def _send_live(
+        self, asked: Asked, flight: AnswerFlight, opened: Opened, send: Send, extra: RawHeaders, *, joined: bool
+    ) -> None:
+        live = await asyncio.shield(flight.result)
+        status = cache_status(asked, "live", joined=joined)
+        body = msgspec.json.encode(live_answer(asked, opened, live))
+        await send_bytes(send, 200, body, JSON, provenance(status, 0, opened.live.fingerprint) + extra)
+        self.recording.live(asked, opened, live, status)
+
+    async def _stream(
+        self, asked: Asked, flight: AnswerFlight, opened: Opened, send: Send, extra: RawHeaders, *, joined: bool
+    ) -> None:
+        status = cache_status(asked, "live", joined=joined)
+        await _begin_stream(send, provenance(status, 0, opened.live.fingerprint) + extra)
+        await _send_event(send, "start", _start(asked, "live", opened.release_id))
+        try:
+            async for piece in flight.follow():
+                await _send_event(send, "delta", {"text": piece})
+            live = await asyncio.shield(flight.result)
+        except Exception as error:  # the status is sent already, so the stream has to say it
+            problem = as_problem(error)
+            await _end_stream(send, "problem", details(problem, asked.request_id))
+            self.recording.problem(asked, problem)
+            return
+        await _end_stream(send, "answer", live_answer(asked, opened, live))
+        self.recording.live(asked, opened, live, status)
+
+
+def _start(asked: Asked, source: str, release_id: str) -> dict[str, str]:
+    return {"id": asked.request_id, "source": source, "collection": asked.collection, "release": release_id}
+
+
+async def _begin_stream(send: Send, headers: RawHeaders) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
+
+
+async def _send_event(send: Send, event: str, data: object) -> None:
+    await send({"type": "http.response.body", "body": sse(event, data), "more_body": True})
+
+
+async def _end_stream(send: Send, event: str, data: object) -> None:
+    await send({"type": "http.response.body", "body": sse(event, data), "more_body": False})

@@ -1,0 +1,89 @@
+"""The application: the routes around the pieces.
+
+`create_app` gets its language model handed in and does not know whether it speaks HTTP or lives in this
+process. Everything else is made in `online.service`, once; nothing is global.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from online.answers_route import AnswersRoute
+from online.edge import Edge
+from online.operations import operations
+from online.problems import Problem
+from online.service import Service
+from online.settings import ServiceSettings
+from rag.llm import Llm
+from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
+
+_KINDS = {400: "malformed", 404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}
+
+
+def create_app(
+    settings: ServiceSettings,
+    data: Path,
+    collections: Mapping[str, CollectionSettings],
+    llm: Llm,
+    sampling: SamplingSettings | None = None,
+    retrieval: RetrievalSettings | None = None,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
+) -> FastAPI:
+    """Make the service. It starts without a release too, and serves the first one as soon as there is one.
+
+    `on_stop` is awaited at the very end, to close what was handed in.
+    """
+    service = Service(
+        settings,
+        data,
+        collections,
+        llm,
+        sampling or SamplingSettings.model_validate({}),
+        retrieval or RetrievalSettings.model_validate({}),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with service.running():
+                yield
+        finally:
+            if on_stop is not None:
+                await on_stop()
+
+    app = FastAPI(
+        title="Beforehand",
+        description="Answers the questions that people are about to ask, before they ask them.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    answers = AnswersRoute(service.answering, service.keys, service.recording)
+    app.router.routes.append(Route("/v1/answers", answers, methods=["POST"]))
+    app.include_router(operations(service))
+    app.add_exception_handler(HTTPException, _refuse_http)
+    app.add_exception_handler(RequestValidationError, _refuse_invalid)
+    app.add_middleware(Edge, body_bytes=settings.body_bytes, on_problem=service.count_problem)
+    return app
+
+
+async def _refuse_http(_: Request, error: Exception) -> NoReturn:
+    assert isinstance(error, HTTPException)
+    kind = _KINDS.get(error.status_code, "malformed")
+    raise Problem(kind, f"{error.detail}.", headers=dict(error.headers or {})) from error
+
+
+async def _refuse_invalid(_: Request, error: Exception) -> NoReturn:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    raise Problem("invalid", f"{place or 'the body'}: {first['msg']}.", param=place or None) from error

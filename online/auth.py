@@ -1,0 +1,145 @@
+"""Who asks, what they may do, and how often.
+
+Keys are 256 random bits, so one round of SHA-256 at rest is enough: there is no dictionary to try, which is
+what slow hashes are for. Only the hash is in the configuration and in memory. Rate limits are token buckets
+in each worker process: of a limit of n with w workers each grants n / w, which is exact in the long run
+and needs no shared state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from online.problems import Problem
+from online.settings import KeySettings, Scope
+
+_PREFIX = "bf-"
+Headers = Mapping[bytes, bytes]
+
+
+def hash_key(key: str) -> str:
+    """Return what the configuration holds of a key."""
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def mint() -> tuple[str, str]:
+    """Make a new key: the key itself, shown once, and its hash for the configuration."""
+    key = _PREFIX + secrets.token_urlsafe(32)
+    return key, hash_key(key)
+
+
+class Bucket:
+    """A token bucket of `per_minute` requests."""
+
+    def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.capacity = max(1.0, per_minute)
+        self._rate = per_minute / 60
+        self._clock = clock
+        self._tokens = self.capacity
+        self._at = clock()
+
+    def take(self) -> bool:
+        """Take one token if there is one."""
+        now = self._clock()
+        self._tokens = min(self.capacity, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    @property
+    def remaining(self) -> int:
+        """Whole requests that are left."""
+        return int(self._tokens)
+
+    @property
+    def seconds_to_next(self) -> float:
+        """Seconds until the next request is granted."""
+        return max(0.0, (1 - self._tokens) / self._rate)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. `collections` are all that they can name; `bucket` is None without a rate limit."""
+
+    key_id: str | None
+    scopes: frozenset[Scope]
+    collections: tuple[str, ...]
+    bucket: Bucket | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Refuse who lacks a scope; `admin` holds all."""
+        if scope not in self.scopes and "admin" not in self.scopes:
+            raise Problem("forbidden", f"This needs the scope {scope!r}, which the key does not have.")
+
+    def collection(self, named: str | None) -> str:
+        """Resolve the collection: the one named, or the only one. Unknown and forbidden look the same."""
+        if named is None:
+            if len(self.collections) == 1:
+                return self.collections[0]
+            raise Problem("invalid", "Name a collection: this key belongs to several.", param="collection")
+        if named not in self.collections:
+            raise Problem("forbidden", "The key does not belong to the collection that was named.")
+        return named
+
+
+class Keys:
+    """The keys of the configuration, by their hashes."""
+
+    def __init__(self, keys: Mapping[str, KeySettings], collections: Collection[str], workers: int = 1) -> None:
+        self._by_hash = {
+            key.hash: Caller(
+                name,
+                frozenset(key.scopes),
+                tuple(each for each in collections if not key.collections or each in key.collections),
+                None if key.requests_per_minute is None else Bucket(key.requests_per_minute / workers),
+            )
+            for name, key in keys.items()
+        }
+        self._everybody = Caller(None, frozenset({"ask", "feedback"}), tuple(collections))
+        self.required = bool(self._by_hash)
+
+    def caller(self, headers: Headers) -> Caller:
+        """Return who sends these headers, as `Authorization: Bearer <key>`; counts against the rate limit.
+
+        Raises:
+            Problem: no key or an unknown one, or one too many requests.
+        """
+        if not self.required:
+            return self._everybody
+        sent = headers.get(b"authorization", b"")
+        scheme, _, key = sent.decode("latin-1").partition(" ")
+        caller = self._by_hash.get(hash_key(key.strip())) if scheme.lower() == "bearer" else None
+        if caller is None:
+            raise Problem(
+                "unauthenticated",
+                "Send a valid API key as `Authorization: Bearer <key>`.",
+                headers={"www-authenticate": "Bearer"},
+            )
+        if caller.bucket is not None and not caller.bucket.take():
+            raise Problem(
+                "rate-limited",
+                "The key's requests for this minute are used up.",
+                retry_after=caller.bucket.seconds_to_next,
+                headers=rate_headers(caller),
+            )
+        return caller
+
+
+def rate_headers(caller: Caller) -> dict[str, str]:
+    """Return OpenAI's rate limit headers; none for a caller without a limit."""
+    bucket = caller.bucket
+    if bucket is None:
+        return {}
+    full_in = (bucket.capacity - bucket.remaining) / bucket.capacity * 60
+    return {
+        "x-ratelimit-limit-requests": str(math.floor(bucket.capacity)),
+        "x-ratelimit-remaining-requests": str(bucket.remaining),
+        "x-ratelimit-reset-requests": f"{full_in:.0f}s",
+    }

@@ -1,0 +1,89 @@
+"""The release that is served, and the swap to the next one while requests are under way.
+
+The pointer and the withdrawals are looked at every half second with a `stat` each. A new release is opened in
+a thread of its own (some tens of milliseconds, half a second where the encoder is another) and then replaces
+the old one by one assignment in the event loop. Whoever holds the old one keeps it; it is closed after its
+last use. A release that can't be opened is reported, and the old one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from online.open_release import OpenRelease, open_release
+from rag.errors import BeforehandError
+from rag.settings import RetrievalSettings
+from warehouse import release as releases
+from warehouse.errors import WarehouseError
+
+_log = logging.getLogger("beforehand.release")
+
+
+class CurrentRelease:
+    """Follows the pointer of a data folder. `on_swap` is told "opened" or "failed" each time."""
+
+    def __init__(
+        self,
+        data: Path,
+        collections: Collection[str],
+        retrieval: RetrievalSettings,
+        on_swap: Callable[[str], None],
+    ) -> None:
+        self._data = data
+        self._collections = dict.fromkeys(collections, retrieval)
+        self._on_swap = on_swap
+        self._open: OpenRelease | None = None
+        self._retired: dict[str, OpenRelease] = {}
+        self._refused: str | None = None
+        self.failure: str | None = None
+
+    def get(self) -> OpenRelease | None:
+        """Return the release that is served now, or None before the first one."""
+        return self._open
+
+    def close(self) -> None:
+        """Close the release after its last use."""
+        if self._open is not None:
+            self._open.retire()
+            self._open = None
+
+    async def follow(self) -> None:
+        """Look at the pointer once and swap if it names another release."""
+        target = None
+        try:
+            target = releases.current_id(self._data)
+            if target is None or target == self._refused or (self._open and target == self._open.release_id):
+                return
+            fresh = self._retired.pop(target, None)
+            if fresh is None or fresh.closed:
+                fresh = await asyncio.to_thread(self._load, self._open)
+        except (OSError, BeforehandError, WarehouseError) as error:
+            self._refused = target
+            self._fail(error)
+            return
+        self._swap(fresh)
+
+    def _load(self, before: OpenRelease | None) -> OpenRelease:
+        target = releases.current(self._data)
+        checksums = target.manifest.get("checksums", {})
+        return open_release(target.release_id, target.path, checksums, self._collections, before)
+
+    def _swap(self, fresh: OpenRelease) -> None:
+        old, self._open = self._open, fresh
+        fresh.revive()
+        self._refused, self.failure = None, None
+        self._on_swap("opened")
+        _log.info("serving release %s", fresh.release_id)
+        self._retired = {name: each for name, each in self._retired.items() if not each.closed}
+        if old is not None:
+            old.retire()
+            if not old.closed:
+                self._retired[old.release_id] = old
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = f"release {self._refused} can't be served: {error}"
+        self._on_swap("failed")
+        _log.error("%s", self.failure)

@@ -1,0 +1,109 @@
+"""The language model with what protects it from us, and us from it: places, a breaker, a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from online.admission import Admission, Place, QueueFullError
+from online.circuit_breaker import CircuitBreaker
+from online.metrics import Metrics
+from online.problems import Problem
+from rag.errors import LlmRefusedError, LlmUnavailableError
+from rag.llm import Completion, Llm, Message, Sampling
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """One handed-in `Llm`, guarded. `deadline_seconds` bounds a whole answer."""
+
+    llm: Llm
+    sampling: Sampling
+    admission: Admission
+    breaker: CircuitBreaker
+    metrics: Metrics
+    deadline_seconds: float
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[Place]:
+        """Hold a place at the model.
+
+        Raises:
+            Problem: it counts as down, or too many wait already.
+        """
+        if self.breaker.state == "open":
+            raise self.down()
+        try:
+            async with self.admission.place() as place:
+                yield place
+        except QueueFullError as error:
+            raise Problem(
+                "queue-full", "Too many new questions are waiting; try again shortly.", retry_after=error.retry_after
+            ) from None
+
+    async def ask(
+        self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
+    ) -> Completion:
+        """Ask, within a place that the caller holds; with `on_piece` the answer is streamed to it.
+
+        Raises:
+            Problem: the model counts as down.
+            LlmError: it gave no answer, or not within the deadline.
+        """
+        if not self.breaker.allow():
+            raise self.down()
+        verdict = self.breaker.abandoned
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                completion = await self._answer(messages, sampling, on_piece)
+            verdict = self.breaker.succeeded
+        except TimeoutError:
+            verdict = self.breaker.failed
+            self.metrics.llm_failures.labels("timeout").inc()
+            raise LlmUnavailableError(f"no answer within {self.deadline_seconds:.0f} seconds") from None
+        except LlmUnavailableError as error:
+            busy = error.retry_after is not None  # it is alive, and says when to come back
+            verdict = self.breaker.succeeded if busy else self.breaker.failed
+            self.metrics.llm_failures.labels("busy" if busy else "unavailable").inc()
+            raise
+        except LlmRefusedError:
+            verdict = self.breaker.succeeded
+            self.metrics.llm_failures.labels("refused").inc()
+            raise
+        finally:
+            verdict()
+        self._count(completion, time.perf_counter() - started)
+        return completion
+
+    async def _answer(
+        self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
+    ) -> Completion:
+        if on_piece is None:
+            return await self.llm.complete(messages, sampling)
+        whole: Completion | None = None
+        async with contextlib.aclosing(self.llm.stream(messages, sampling)) as deltas:
+            async for delta in deltas:
+                if delta.text:
+                    on_piece(delta.text)
+                whole = delta.completion or whole
+        if whole is None:
+            raise LlmUnavailableError("the stream ended without a completion")
+        return whole
+
+    def _count(self, completion: Completion, seconds: float) -> None:
+        self.metrics.llm_seconds.observe(seconds)
+        self.metrics.tokens.labels("prompt").inc(completion.prompt_tokens)
+        self.metrics.tokens.labels("completion").inc(completion.completion_tokens)
+
+    def down(self) -> Problem:
+        """Say that the model counts as down, and that trying again at once would not help."""
+        return Problem(
+            "llm-down",
+            "The language model is down; anticipated questions are still answered.",
+            retry_after=self.breaker.seconds_left or 1,
+            should_retry=False,
+        )

@@ -1,0 +1,118 @@
+"""The miss: retrieve, fill the prompt, ask the language model, link its references.
+
+A live answer goes to those who asked this very question meanwhile, and into the journal, and to nobody else:
+it reaches others when a batch run has generated it again and its audit has passed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from online.language_model import LanguageModel
+from online.linked_text import LinkedText
+from online.open_release import OpenRelease
+from online.work_pool import WorkPool
+from rag.citations import Linked, support
+from rag.embedding import Vectors
+from rag.identity import fingerprint
+from rag.llm import Completion, Message
+from rag.retrieval import Passage
+
+
+@dataclass(frozen=True)
+class Miss:
+    """What is to be answered live. `vector` is the question's, `withdrawn` are document ids."""
+
+    collection: str
+    question: str
+    query_key: str
+    vector: Vectors
+    withdrawn: Collection[str]
+
+
+@dataclass(frozen=True)
+class LiveOpening:
+    """What is known before the first word: the passages of the prompt and, by them, the fingerprint."""
+
+    passages: Sequence[Passage]
+    prompt: Sequence[Message]
+    fingerprint: str
+    retrieve_seconds: float
+    queue_seconds: float
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """A whole live answer. `support` says how much of it its passages bear out, from 0 to 1."""
+
+    linked: Linked
+    support: float
+    completion: Completion
+    generated_at: datetime.datetime
+    llm_seconds: float
+
+
+async def answer_live(
+    miss: Miss,
+    release: OpenRelease,
+    model: LanguageModel,
+    pool: WorkPool,
+    on_opening: Callable[[LiveOpening], None],
+    on_piece: Callable[[str], None] | None,
+) -> LiveAnswer:
+    """Answer one question; `on_piece` gets the text as it comes, or is None when nobody reads along.
+
+    Raises:
+        Problem: the queue is full, or the language model counts as down.
+        LlmError: it gave no answer.
+    """
+    async with model.place() as place:
+        started = time.perf_counter()
+        passages = await pool.run(_retrieve, miss, release)
+        prompt = release.template.messages(miss.question, passages)
+        opening = LiveOpening(
+            passages,
+            prompt,
+            _fingerprint(miss, release, model, passages),
+            time.perf_counter() - started,
+            place.queue_seconds,
+        )
+        on_opening(opening)
+        started = time.perf_counter()
+        text = LinkedText(passages)
+        tell = None if on_piece is None else _shown(text, on_piece)
+        completion = await model.ask(prompt, model.sampling, tell)
+        seconds = time.perf_counter() - started
+    if on_piece is None:
+        text.feed(completion.text)
+    last, linked = text.finish()
+    if on_piece is not None and last:
+        on_piece(last)
+    now = datetime.datetime.now(datetime.UTC)
+    return LiveAnswer(linked, support(linked.text, passages), completion, now, seconds)
+
+
+def _retrieve(miss: Miss, release: OpenRelease) -> list[Passage]:
+    retriever = release.collections[miss.collection].retriever
+    return retriever.retrieve(miss.question, miss.vector, release.stored_chunk, miss.withdrawn)
+
+
+def _fingerprint(miss: Miss, release: OpenRelease, model: LanguageModel, passages: Sequence[Passage]) -> str:
+    return fingerprint(
+        query_key=miss.query_key,
+        passages=[passage.chunk.content_hash for passage in passages],
+        template=release.template.id,
+        model=model.llm.model,
+        sampling=model.sampling.identity(),
+    )
+
+
+def _shown(text: LinkedText, on_piece: Callable[[str], None]) -> Callable[[str], None]:
+    def feed(piece: str) -> None:
+        if shown := text.feed(piece):
+            on_piece(shown)
+
+    return feed

@@ -1,0 +1,87 @@
+"""What `/metrics` shows, by Prometheus' conventions: base units, few labels, never a question.
+
+With several worker processes each scrape must show all of them: prometheus_client then keeps its values in
+files that the workers share (`PROMETHEUS_MULTIPROC_DIR`, set by `online.server` before they start).
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """All metrics of one application."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"beforehand_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, mode: str = "livesum") -> Gauge:
+            return Gauge(f"beforehand_{name}", text, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]  # a Literal there
+
+        self.requests = counter("requests_total", "Questions by the source of their answer.", "source")
+        self.seconds = Histogram(
+            "beforehand_request_duration_seconds",
+            "Seconds from the question to the whole answer.",
+            ("source",),
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.problems = counter("problems_total", "Requests that were refused or failed, by kind.", "kind")
+        self.semantic = counter(
+            "semantic_candidates_total", "Nearest anticipated questions by what was decided.", "decision"
+        )
+        self.comparisons = counter(
+            "semantic_comparisons_total", "Semantic hits that were also answered live.", "verdict"
+        )
+        self.error_rate = gauge("semantic_error_estimate", "Share of compared semantic hits that differ.", "max")
+        self.error_bound = gauge("semantic_error_upper_bound", "Upper 95 % confidence bound of that share.", "max")
+        self.semantic_on = gauge("semantic_hits_enabled", "1 while semantic hits are served.", "min")
+        self.queue_depth = gauge("llm_queue_depth", "Misses that wait for the language model.")
+        self.running = gauge("llm_running", "Calls to the language model that are under way.")
+        self.limit = gauge("llm_concurrency_limit", "Calls to the language model that may run at once.")
+        self.breaker = gauge("llm_circuit_open", "1 while the language model counts as down.", "max")
+        self.llm_seconds = Histogram(
+            "beforehand_llm_duration_seconds",
+            "Seconds that the language model took.",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self.llm_failures = counter("llm_failures_total", "Calls that gave no answer, by reason.", "reason")
+        self.tokens = counter("llm_tokens_total", "Tokens of live answers.", "kind")
+        self.invalid_citations = counter(
+            "invalid_citations_total", "References in live answers that named no passage of the prompt."
+        )
+        self.releases = counter("release_swaps_total", "Releases that were opened, by outcome.", "outcome")
+        self.withdrawn = gauge("withdrawn_documents", "Documents that are withdrawn.", "max")
+        self.journal_lost = counter("journal_lost_total", "Records that could not be written.")
+        self.jobs = counter("jobs_total", "Asynchronous questions by what became of them.", "outcome")
+        self.feedback = counter("feedback_total", "Feedback by verdict.", "verdict")
+
+        self._by_source = {
+            source: (self.requests.labels(source), self.seconds.labels(source))
+            for source in ("exact", "semantic", "live", "bypass", "refused", "failed")
+        }
+
+    def request(self, source: str, seconds: float) -> None:
+        """Count one question; on the hot path, so the labels are resolved beforehand."""
+        count, histogram = self._by_source[source]
+        count.inc()
+        histogram.observe(seconds)
+
+    def scrape(self) -> bytes:
+        """Return the exposition text, of all worker processes."""
+        if os.environ.get(MULTIPROCESS_FOLDER):
+            everywhere = CollectorRegistry()
+            MultiProcessCollector(everywhere)  # type: ignore[no-untyped-call]  # theirs is untyped
+            return generate_latest(everywhere)
+        return generate_latest(self._registry)

@@ -1,0 +1,138 @@
+"""A release with its files mapped, as the service uses it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from rag.embedding import OnnxEncoder
+from rag.errors import IndexUnusableError
+from rag.paraphrase import Verifier
+from rag.prompting import PromptTemplate
+from rag.retrieval import Retriever, StoredChunk
+from rag.settings import RetrievalSettings
+from rag.vector_index import VectorIndex, degenerate_rows
+from warehouse.serving_index import ServingIndex
+
+# Two questions that share nothing. Sound encoders give them a cosine of 0.1 or so; an encoder whose vectors
+# are all alike, which makes everybody's question hit one answer, gives nearly 1.
+_CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
+_CANARY_LIMIT = 0.9
+
+
+@dataclass(frozen=True)
+class OpenCollection:
+    """The indexes of one collection; nothing of another can be reached through them."""
+
+    retriever: Retriever
+    questions: VectorIndex
+
+
+class OpenRelease:
+    """What is looked up in a release. `hold` keeps its files mapped until the last use has ended."""
+
+    def __init__(
+        self,
+        release_id: str,
+        index: ServingIndex,
+        encoder: OnnxEncoder,
+        collections: Mapping[str, OpenCollection],
+        template: PromptTemplate,
+        verifier: Verifier,
+        encoder_checksum: str | None = None,
+    ) -> None:
+        self.release_id = release_id
+        self.index = index
+        self.encoder = encoder
+        self.collections = collections
+        self.template = template
+        self.verifier = verifier
+        self.encoder_checksum = encoder_checksum
+        self._users = 0
+        self._retired = False
+        self.closed = False
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[OpenRelease]:
+        """Keep the release open; to be called in the event loop's thread only."""
+        self._users += 1
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            self._close_if_unused()
+
+    def retire(self) -> None:
+        """Close the release after its last use."""
+        self._retired = True
+        self._close_if_unused()
+
+    def revive(self) -> None:
+        """Serve it again, after a rollback to it while it was still in use."""
+        self._retired = False
+
+    def _close_if_unused(self) -> None:
+        if self._retired and not self._users and not self.closed:
+            self.closed = True
+            self.index.close()
+
+    def stored_chunk(self, chunk_id: str) -> StoredChunk | None:
+        """Look a chunk up; None if the release does not have it."""
+        found = self.index.chunk(chunk_id)
+        return None if found is None else msgspec.json.decode(found, type=StoredChunk)
+
+
+def open_release(
+    release_id: str,
+    path: Path,
+    checksums: Mapping[str, str],
+    collections: Mapping[str, RetrievalSettings],
+    before: OpenRelease | None = None,
+) -> OpenRelease:
+    """Map a release's files and try its encoder; blocking. An encoder that `before` has already is shared.
+
+    Raises:
+        TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
+    """
+    checksum = checksums.get("encoder/model.onnx")
+    if before is not None and checksum is not None and before.encoder_checksum == checksum:
+        encoder = before.encoder
+    else:
+        encoder = OnnxEncoder.load(path / "encoder", threads=1)
+        try_encoder(encoder)
+    verifier = path / "verifier.json"
+    return OpenRelease(
+        release_id,
+        ServingIndex(path / "serving.lmdb"),
+        encoder,
+        {name: _open_collection(path / "collections" / name, how) for name, how in collections.items()},
+        PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
+        Verifier.load(verifier) if verifier.exists() else Verifier.default(),
+        checksum,
+    )
+
+
+def _open_collection(folder: Path, settings: RetrievalSettings) -> OpenCollection:
+    return OpenCollection(Retriever.load(folder, settings), VectorIndex.load(folder / "questions"))
+
+
+def try_encoder(encoder: OnnxEncoder) -> None:
+    """Embed the canary pair.
+
+    Raises:
+        IndexUnusableError: the vectors are degenerate, or do not tell two unrelated questions apart.
+    """
+    vectors = encoder.embed(_CANARIES)
+    if degenerate_rows(vectors):
+        raise IndexUnusableError("the release's encoder gives degenerate vectors; build the release again")
+    first, second = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    if float(first @ second) > _CANARY_LIMIT:
+        raise IndexUnusableError(
+            f"the release's encoder gives two unrelated questions a cosine of {float(first @ second):.2f}; "
+            "build the release again with a sound one"
+        )

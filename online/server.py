@@ -1,0 +1,156 @@
+"""Running the service: one process, or several on one port.
+
+The listening socket is bound here, before anything is started, so that a port in use is one clear sentence.
+Several workers share it. They are spawned, not forked, and each builds its application from the same
+`ServeConfig`, which travels as JSON in the environment; a language model that lives in this process (`llm`)
+can't be shared, so it allows for one worker only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from uvicorn.supervisors import Multiprocess
+
+from online.app import create_app
+from online.logs import logging_config
+from online.metrics import MULTIPROCESS_FOLDER
+from online.settings import ServiceSettings
+from rag.errors import ConfigurationError
+from rag.llm import Llm
+from rag.openai_client import OpenAIEndpoint
+from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, SamplingSettings
+
+_CONFIG = "BEFOREHAND_WORKER_CONFIG"
+_SWITCH_SECONDS = 0.001  # Python's 5 ms are how long a computing thread may keep an exact hit waiting
+
+
+class ServeConfig(BaseModel):
+    """All that a worker process needs to know."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: Path
+    collections: dict[str, CollectionSettings]
+    service: ServiceSettings = Field(default_factory=lambda: ServiceSettings.model_validate({}))
+    llm: LlmSettings = Field(default_factory=lambda: LlmSettings.model_validate({}))
+    sampling: SamplingSettings = Field(default_factory=lambda: SamplingSettings.model_validate({}))
+    retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
+
+    def to_json(self) -> str:
+        """Return it as JSON, the endpoint's key included."""
+        fields = self.model_dump(mode="json")
+        fields["llm"]["api_key"] = None if self.llm.api_key is None else self.llm.api_key.get_secret_value()
+        return json.dumps(fields)
+
+
+def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str], None] = lambda _: None) -> None:
+    """Serve until SIGINT or SIGTERM; requests in flight are ended and the journal is written.
+
+    Without an `llm` the one behind `config.llm.endpoint` is asked. `on_ready` is told the address as soon as
+    the port is bound.
+
+    Raises:
+        ConfigurationError: the port is in use, or an in-process model is to be shared by several workers.
+    """
+    settings = config.service
+    if llm is not None and settings.workers > 1:
+        raise ConfigurationError(
+            f"[service] workers = {settings.workers}: a language model in this process allows for one worker only; "
+            'set workers = 1 or [llm] mode = "endpoint"'
+        )
+    listening = bind(settings.host, settings.port)
+    on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
+    with contextlib.closing(listening), _quiet_signals():
+        if settings.workers > 1:
+            _serve_workers(config, listening)
+        else:
+            app = _app(config, llm)
+            uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listening])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind the listening socket.
+
+    Raises:
+        ConfigurationError: the port is in use or the address is not ours.
+    """
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigurationError(
+            f"[service] port = {port}: can't listen on {host}:{port} ({reason.lower()}); "
+            "stop what uses it or set another port"
+        ) from None
+    listening.set_inheritable(True)
+    return listening
+
+
+def worker_app() -> FastAPI:
+    """Build the application of a worker process; named in the supervisor's configuration."""
+    return _app(ServeConfig.model_validate_json(os.environ[_CONFIG]), None)
+
+
+def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    on_stop = None
+    if llm is None:
+        made = endpoint(config.llm, config.service.concurrency_limit)
+        llm, on_stop = made, made.aclose
+    return create_app(config.service, config.data, config.collections, llm, config.sampling, config.retrieval, on_stop)
+
+
+def endpoint(settings: LlmSettings, connections: int) -> OpenAIEndpoint:
+    """Return the language model behind the configured endpoint."""
+    key = None if settings.api_key is None else settings.api_key.get_secret_value()
+    return OpenAIEndpoint(settings.endpoint, settings.model, key, settings.timeout_seconds, connections)
+
+
+def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:
+    with tempfile.TemporaryDirectory(prefix="beforehand-metrics-") as folder:
+        os.environ |= {MULTIPROCESS_FOLDER: folder, _CONFIG: config.to_json()}
+        try:
+            options = _options(config.service) | {"workers": config.service.workers, "factory": True}
+            Multiprocess(uvicorn.Config("online.server:worker_app", **options), sockets=[listening]).run()
+        finally:
+            del os.environ[MULTIPROCESS_FOLDER], os.environ[_CONFIG]
+
+
+def _options(settings: ServiceSettings) -> dict[str, Any]:
+    return {
+        "loop": "uvloop",
+        "http": "httptools",
+        "access_log": False,  # the journal has more, and costs less
+        "server_header": False,
+        "log_config": logging_config(),
+        "timeout_graceful_shutdown": settings.shutdown_seconds,
+        "timeout_worker_healthcheck": 30,
+    }
+
+
+@contextlib.contextmanager
+def _quiet_signals() -> Any:
+    """Let a stop by signal be an ordinary end: uvicorn raises the signal again when it has shut down."""
+    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

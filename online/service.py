@@ -1,0 +1,109 @@
+"""The pieces of the service, made once from the settings and handed to the routes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from online.admission import Admission
+from online.answering import Answering
+from online.auth import Keys
+from online.circuit_breaker import CircuitBreaker
+from online.current_release import CurrentRelease
+from online.journal import Journal
+from online.language_model import LanguageModel
+from online.metrics import Metrics
+from online.recording import Recording
+from online.semantic_watch import SemanticWatch
+from online.settings import ServiceSettings
+from online.withdrawn import Withdrawn
+from online.work_pool import WorkPool
+from rag.llm import Llm, Sampling
+from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
+
+
+class Service:
+    """What lives as long as the process."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        data: Path,
+        collections: Mapping[str, CollectionSettings],
+        llm: Llm,
+        sampling: SamplingSettings,
+        retrieval: RetrievalSettings,
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.keys = Keys(settings.keys, collections, settings.workers)
+        self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
+        self.recording = Recording(self.journal, self.metrics)
+        self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
+        self.withdrawn = Withdrawn()
+        self.watch = SemanticWatch(
+            {name: each.tolerated_error for name, each in collections.items()},
+            self.metrics,
+            enabled=settings.semantic_hits,
+        )
+        self.current = CurrentRelease(data, collections, retrieval, self._swapped)
+        self.model = _language_model(settings, llm, sampling, self.metrics)
+        self.answering = Answering(
+            self.current, self.withdrawn, self.model, self.pool, self.watch, self.metrics, collections
+        )
+
+    def _swapped(self, outcome: str) -> None:
+        self.metrics.releases.labels(outcome).inc()
+        if outcome == "opened":
+            self.watch.reset()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run what runs beside the requests; on the way out everything is written and closed."""
+        if self.journal is not None:
+            self.journal.start()
+        self.withdrawn.follow()
+        await self.current.follow()
+        following = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            self.pool.close()
+            self.current.close()
+            if self.journal is not None:
+                await asyncio.to_thread(self.journal.close)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.poll_seconds)
+            self.withdrawn.follow()
+            await self.current.follow()
+
+    def count_problem(self, kind: str) -> None:
+        """Count a refusal or a failure."""
+        self.metrics.problems.labels(kind).inc()
+
+    def refresh_metrics(self) -> None:
+        """Set the gauges that are looked at only when someone scrapes."""
+        admission, metrics = self.model.admission, self.metrics
+        metrics.queue_depth.set(admission.waiting)
+        metrics.running.set(admission.running)
+        metrics.limit.set(admission.limit)
+        metrics.breaker.set(self.model.breaker.state != "closed")
+
+
+def _language_model(settings: ServiceSettings, llm: Llm, sampling: SamplingSettings, metrics: Metrics) -> LanguageModel:
+    share = settings.workers  # the settings are for the whole service, each worker process takes its part
+    admission = Admission(
+        start=max(1, settings.concurrency // share),
+        most=max(1, settings.concurrency_limit // share),
+        target_seconds=settings.target_seconds,
+        queue_length=settings.queue_length // share,
+        queue_seconds=settings.queue_seconds,
+    )
+    breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
+    return LanguageModel(llm, Sampling(**sampling.model_dump()), admission, breaker, metrics, settings.deadline_seconds)

@@ -1,0 +1,76 @@
+"""Settings of the service: a name, a default and a sentence each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from rag.settings import RoomSettings
+
+Scope = Literal["ask", "feedback", "admin"]
+_USER: list[Scope] = ["ask", "feedback"]
+
+
+class KeySettings(RoomSettings):
+    """An API key. `beforehand keys new` (or `online.auth.mint`) makes one and its hash."""
+
+    hash: str = Field(
+        pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and the SHA-256 of the key; never the key itself."
+    )
+    scopes: list[Scope] = Field(
+        default_factory=lambda: _USER,
+        description="`ask` reads answers, `feedback` sends feedback, `admin` may do both and read /metrics.",
+    )
+    collections: list[str] = Field(
+        default_factory=list, description="The collections that the key belongs to; empty means all."
+    )
+    requests_per_minute: int | None = Field(None, ge=1, description="Rate limit of the key; unset means none.")
+
+
+class ServiceSettings(RoomSettings):
+    """The answer service."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes that share the port.")
+    poll_seconds: float = Field(
+        0.5, gt=0, le=60, description="How often a new release or a withdrawal is looked for; two `stat` calls."
+    )
+    embedding_threads: int = Field(
+        1, ge=1, le=16, description="Threads that embed questions and search the indexes, in each worker process."
+    )
+    embedding_queue: int = Field(
+        64, ge=1, description="Questions that may wait for such a thread; beyond it a miss is refused at once."
+    )
+    semantic_hits: bool = Field(True, description="Answer a question asked in other words from the release.")
+    comparison_share: float = Field(
+        0.02, ge=0, le=1, description="Share of semantic hits that are also answered live and compared."
+    )
+    concurrency: int = Field(8, ge=1, description="Calls to the language model at once, to begin with.")
+    concurrency_limit: int = Field(256, ge=1, description="The most that the concurrency may grow to.")
+    target_seconds: float = Field(
+        15.0, gt=0, description="A live answer should take no longer; beyond it fewer are generated at once."
+    )
+    deadline_seconds: float = Field(60.0, gt=0, description="Longest time that a live answer may take.")
+    queue_length: int = Field(64, ge=0, description="Misses that may wait for the language model.")
+    queue_seconds: float = Field(
+        10.0, gt=0, description="Longest wait for it; who would wait longer is refused at once."
+    )
+    breaker_failures: int = Field(
+        5, ge=1, description="Failures in a row after which the language model counts as down."
+    )
+    breaker_seconds: float = Field(
+        2.0, gt=0, description="How long it is then left alone; doubled up to 30 seconds while it stays down."
+    )
+    job_limit: int = Field(1000, ge=0, description="Asynchronous questions that may wait; beyond it 429.")
+    job_hours: float = Field(24.0, gt=0, description="How long the answer of an asynchronous question is kept.")
+    body_bytes: int = Field(262_144, ge=1024, description="Largest request body.")
+    shutdown_seconds: int = Field(20, ge=0, description="How long requests in flight may take to end on SIGTERM.")
+    journal: bool = Field(True, description="Write the journal, from which questions are anticipated.")
+    tracing: bool = Field(
+        False, description="Send OpenTelemetry traces (extra `otel`; the usual OTEL_ variables say where to)."
+    )
+    keys: dict[str, KeySettings] = Field(
+        default_factory=dict, description="API keys by name. Without any the service is open to all who reach it."
+    )

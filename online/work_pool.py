@@ -1,0 +1,53 @@
+"""A few threads for what computes: embedding, searching, opening files. Bounded, so that a flood of misses
+is refused at once instead of queueing behind the processor; exact hits never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from online.problems import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkPool:
+    """`threads` threads and at most `queue` calls that wait for one."""
+
+    def __init__(self, threads: int, queue: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
+        self._most = threads + queue
+        self._pending = 0
+
+    async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking work.
+
+        Raises:
+            Problem: too many wait already.
+        """
+        if self._pending >= self._most:
+            raise Problem("queue-full", "Too many new questions at once; try again shortly.", retry_after=1)
+        self._pending += 1
+        loop = asyncio.get_running_loop()
+        future = self._executor.submit(functools.partial(work, *args, **kwargs))
+        # By the thread's own future: a caller that goes away does not free a thread that still computes.
+        future.add_done_callback(lambda _: _tell(loop, self._done))
+        return await asyncio.wrap_future(future)
+
+    def _done(self) -> None:
+        self._pending -= 1
+
+    def close(self) -> None:
+        """Let what runs end; what waits is dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+        loop.call_soon_threadsafe(what)

@@ -1,0 +1,263 @@
+"""A real, small release for the service's tests, and the service itself over real HTTP.
+
+The encoder is a real ONNX model, made here: each word has its own random direction, a text is their mean. So
+questions that share words are near, in a millisecond, and no model has to be pulled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from online.app import create_app
+from online.settings import ServiceSettings
+from rag.embedding import OnnxEncoder
+from rag.identity import content_hash, fingerprint, normalise, query_key
+from rag.lexical_index import LexicalIndex
+from rag.openai_client import OpenAIEndpoint
+from rag.prompting import PromptTemplate
+from rag.settings import CollectionSettings
+from rag.vector_index import VectorIndex
+from tests.fake_llm import MODEL, FakeLlm, served
+from warehouse.load import load_release_database
+from warehouse.release import begin_build, publish, seal
+from warehouse.serving_index import write_serving_index
+from warehouse.tables import TABLES
+
+DIMENSIONS = 64
+GENERATED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+WORDS = 4096
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents as (id, text) and prepared answers as question -> (answer, document id)."""
+
+    documents: Mapping[str, str]
+    answers: Mapping[str, tuple[str, str]]
+
+
+LIBRARY = Corpus(
+    {
+        "hours": "The library opens at nine in the morning and closes at five in the afternoon.",
+        "loans": "A book may be borrowed for four weeks. A loan can be renewed twice at the desk.",
+        "fees": "A lost card costs ten euros. Late books cost one euro a week.",
+    },
+    {
+        "When does the library open?": ("The library opens at nine in the morning [1].", "hours"),
+        "How long may I borrow a book?": ("A book may be borrowed for four weeks [1].", "loans"),
+        "How do I renew a loan?": ("A loan can be renewed twice at the desk [1].", "loans"),
+        "What does a lost card cost?": ("A lost card costs ten euros [1].", "fees"),
+    },
+)
+MUSEUM = Corpus(
+    {"museum-hours": "The museum opens at eleven in the morning."},
+    {"When does the museum open?": ("The museum opens at eleven [1].", "museum-hours")},
+)
+
+
+def write_encoder(folder: Path) -> None:
+    """Write an encoder that gives each of 4,096 hash buckets of words a random direction."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    directions = np.random.default_rng(7).normal(size=(WORDS, DIMENSIONS)).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    node = helper.make_node("Gather", ["directions", "input_ids"], ["hidden"], axis=0)
+    graph = helper.make_graph(
+        [node],
+        "words",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
+        [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", "tokens", DIMENSIONS])],
+        [numpy_helper.from_array(directions, "directions")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(folder / "model.onnx"))
+    tokenizer = Tokenizer(models.WordLevel(_vocabulary(), unk_token="[unk]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    spec = {"max_tokens": 128, "dimensions": DIMENSIONS, "pooling": "mean", "normalise": True}
+    (folder / "encoder.json").write_text(json.dumps(spec))
+
+
+def _vocabulary() -> dict[str, int]:
+    texts = [text for corpus in (LIBRARY, MUSEUM) for text in (*corpus.documents.values(), *corpus.answers)]
+    texts += ["how do i bake a sourdough bread which treaty ended the thirty years ' war ?"]
+    texts += ["at what time is open where can people park their cars here please tell me about story"]
+    words = sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text.lower())})
+    return {"[unk]": 0, **{word: number for number, word in enumerate(words, start=1)}}
+
+
+@dataclass
+class Library:
+    """A data folder in which releases are published; `template` is that of all of them."""
+
+    data: Path
+    encoder: Path
+    template: PromptTemplate = field(default_factory=lambda: PromptTemplate.load(None))
+
+    def publish(self, suffix: str = "", **corpora: Corpus) -> str:
+        """Publish a release of these collections; `suffix` is put after each answer. Returns its id."""
+        build = begin_build(self.data, "r1")
+        parquet = build.path / "stages"
+        rows = _rows(corpora, self.template, suffix)
+        parquet.mkdir()
+        files = {}
+        for table, content in rows.items():
+            path = parquet / f"{table}.parquet"
+            pq.write_table(pa.Table.from_pylist(content, schema=TABLES[table]), path)
+            files[table] = [path]
+        load_release_database(build.database, files)
+        for paths in files.values():
+            paths[0].unlink()
+        parquet.rmdir()
+        write_serving_index(build.database, build.serving_index, build.release_id)
+        self._indexes(build.path, corpora)
+        (build.path / "prompt.txt").write_text(self.template.text)
+        seal(build, {"audit": []})
+        return publish(build).release_id
+
+    def _indexes(self, path: Path, corpora: Mapping[str, Corpus]) -> None:
+        (path / "encoder").mkdir()
+        for file in self.encoder.iterdir():
+            (path / "encoder" / file.name).write_bytes(file.read_bytes())
+        encoder = OnnxEncoder.load(self.encoder)
+        for name, corpus in corpora.items():
+            folder = path / "collections" / name
+            texts, ids = list(corpus.documents.values()), [chunk_id(name, each) for each in corpus.documents]
+            VectorIndex.build(encoder.embed(texts), ids).save(folder / "passages")
+            LexicalIndex.build(texts, ids).save(folder / "lexical")
+            keys = [query_key(name, question) for question in corpus.answers]
+            VectorIndex.build(encoder.embed(list(corpus.answers)), keys).save(folder / "questions")
+
+
+def chunk_id(collection: str, document: str) -> str:
+    return content_hash(f"{collection}/{document}")
+
+
+def _rows(corpora: Mapping[str, Corpus], template: PromptTemplate, suffix: str) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for name, corpus in corpora.items():
+        for document, text in corpus.documents.items():
+            rows["documents"].append(
+                {"collection": name, "document_id": document, "uri": f"file:{document}.md", "title": document.title(),
+                 "media_type": "text/markdown", "content_hash": content_hash(text), "characters": len(text),
+                 "read_at": GENERATED}
+            )  # fmt: skip
+            rows["chunks"].append(
+                {"collection": name, "chunk_id": chunk_id(name, document), "document_id": document, "position": 0,
+                 "heading": "", "text": text, "content_hash": content_hash(text), "tokens": len(text.split())}
+            )  # fmt: skip
+        for question, (answer, document) in corpus.answers.items():
+            rows = _add_answer(rows, name, question, answer + suffix, document, template)
+    rows["models"].append({"model_id": "m", "kind": "language", "name": MODEL, "revision": "1", "details": "{}"})
+    rows["prompt_templates"].append({"template_id": template.id, "name": "answer.txt", "text": template.text})
+    run = {n: 1 for n in TABLES["runs"].names if TABLES["runs"].field(n).type == pa.int64()}
+    rows["runs"].append(
+        run | {"run_id": "r1", "started_at": GENERATED, "finished_at": GENERATED, "status": "completed",
+               "runner": "FnApiRunner", "generation_seconds": 1.0, "settings": "{}"}
+    )  # fmt: skip
+    return rows
+
+
+def _add_answer(
+    rows: dict[str, list[dict[str, Any]]],
+    name: str,
+    question: str,
+    answer: str,
+    document: str,
+    template: PromptTemplate,
+) -> dict[str, list[dict[str, Any]]]:
+    key = query_key(name, question)
+    mark = fingerprint(query_key=key, passages=[answer], template=template.id, model="m", sampling={})
+    rows["questions"].append(
+        {"collection": name, "query_key": key, "question": question, "normalised": normalise(question),
+         "origin": "list", "detail": "questions.txt:1"}
+    )  # fmt: skip
+    rows["answers"].append(
+        {"collection": name, "query_key": key, "fingerprint": mark, "answer": answer, "origin": "generated",
+         "status": "served", "withheld_reason": None, "model_id": "m", "template_id": template.id, "sampling": "{}",
+         "passages_hash": mark, "finish_reason": "stop", "prompt_tokens": 5, "completion_tokens": 5,
+         "cached_tokens": 0, "support": 0.9, "invalid_citations": 0, "run_id": "r1", "generated_at": GENERATED,
+         "seconds": 0.1}
+    )  # fmt: skip
+    rows["citations"].append(
+        {"collection": name, "query_key": key, "number": 1, "chunk_id": chunk_id(name, document),
+         "document_id": document, "kind": "cited"}
+    )  # fmt: skip
+    return rows
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    write_encoder(folder)
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path: Path, encoder_folder: Path) -> Library:
+    """A data folder without a release."""
+    return Library(tmp_path / "data", encoder_folder)
+
+
+@pytest.fixture
+def llm() -> Iterator[FakeLlm]:
+    """A language model behind real HTTP."""
+    fake = FakeLlm()
+    with served(fake.app) as url:
+        fake.url = f"{url}/v1"
+        yield fake
+
+
+Serve = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def serve(library: Library, llm: FakeLlm) -> Iterator[Serve]:
+    """Return a function that starts the service on a data folder and returns a client for it."""
+    with contextlib.ExitStack() as stack:
+
+        def start(collections: Mapping[str, CollectionSettings] | None = None, **settings: Any) -> httpx.Client:
+            service = ServiceSettings.model_validate({"poll_seconds": 0.02, "breaker_seconds": 0.2} | settings)
+            model = OpenAIEndpoint(llm.url, MODEL, timeout=20.0)
+            app = create_app(
+                service,
+                library.data,
+                collections or {"library": CollectionSettings(documents=[])},
+                model,
+                on_stop=model.aclose,
+            )
+            url = stack.enter_context(served(app))
+            client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
+            client.app = app  # type: ignore[attr-defined]  # for the few tests that look inside
+            return client
+
+        yield start
+
+
+@pytest.fixture
+def client(library: Library, serve: Serve) -> httpx.Client:
+    """The service with one collection and one release."""
+    library.publish(library=LIBRARY)
+    return serve()
+
+
+def journal(data: Path) -> list[dict[str, Any]]:
+    """Return what the journal holds, open segments too."""
+    return [json.loads(line) for path in sorted((data / "journal").glob("*")) for line in path.read_text().splitlines()]
