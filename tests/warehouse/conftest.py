@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from warehouse.load import load_release_database
-from warehouse.tables import TABLES
+from warehouse.release import Release, begin_build, publish, seal
+from warehouse.serving_index import write_serving_index
+from warehouse.tables import JOURNAL, TABLES
 
 Rows = dict[str, list[dict[str, Any]]]
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -139,3 +141,36 @@ def read() -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
             return connection.execute(query, list(parameters)).fetchall()
 
     yield run
+
+
+Publish = Callable[..., Release]
+
+
+@pytest.fixture
+def publish_rows(tmp_path: Path) -> Publish:
+    """Return a function that publishes rows as a release of the data folder `tmp_path / "data"`."""
+
+    def publish_them(rows: Rows) -> Release:
+        build = begin_build(tmp_path / "data", "r1")
+        load_release_database(build.database, write_parquet(tmp_path / f"stages-{build.release_id}", rows))
+        write_serving_index(build.database, build.serving_index, build.release_id)
+        seal(build, {"counts": {}})
+        return publish(build)
+
+    return publish_them
+
+
+def request(question: str, source: str, **more: Any) -> dict[str, Any]:
+    """Return a journal record of a request."""
+    return {
+        "kind": "request", "request_id": f"id-{question}-{source}", "at": NOW, "collection": "main",
+        "route": "/v1/answers", "question": question, "query_key": key(question), "source": source,
+        "status": 200, "total_seconds": 0.01, **more,
+    }  # fmt: skip
+
+
+def write_history(data: Path, records: list[dict[str, Any]]) -> None:
+    """Write records as the history has them."""
+    folder = data / "history" / f"day={NOW.date()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(records, schema=JOURNAL), folder / "requests.parquet")

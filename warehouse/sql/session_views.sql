@@ -47,7 +47,7 @@ SELECT
     day, collection, source, count(*) AS requests,
     count(*) / sum(count(*)) OVER (PARTITION BY day, collection) AS share
 FROM requests
-GROUP BY ALL;
+GROUP BY day, collection, source;
 COMMENT ON VIEW hit_rate IS 'Requests by day, collection and source, and their share of the day.';
 
 CREATE VIEW latency AS
@@ -84,20 +84,25 @@ ORDER BY similarity DESC;
 COMMENT ON VIEW near_misses IS 'Questions with a semantic candidate that was not taken, most similar first.';
 
 CREATE VIEW poor_feedback AS
+WITH verdicts AS (
+    SELECT
+        f.collection, f.helpful, f.comment, h.source, h.question, h.answer,
+        coalesce(h.matched_key, h.query_key, f.query_key) AS query_key
+    FROM history f
+    LEFT JOIN requests h USING (request_id)
+    WHERE f.kind = 'feedback'
+)
 SELECT
-    coalesce(h.collection, f.collection) AS collection,
-    mode(coalesce(q.question, h.question)) AS question, any_value(coalesce(a.answer, h.answer)) AS answer,
-    count(*) FILTER (NOT f.helpful) AS unhelpful, count(*) FILTER (f.helpful) AS helpful,
-    list(f.comment) FILTER (f.comment IS NOT NULL) AS comments, mode(h.source) AS source,
-    coalesce(h.matched_key, h.query_key, f.query_key) AS query_key
-FROM history f
-LEFT JOIN requests h USING (request_id)
-LEFT JOIN questions q ON q.query_key = coalesce(h.matched_key, h.query_key, f.query_key)
-LEFT JOIN answers a ON a.query_key = q.query_key
-WHERE f.kind = 'feedback'
-GROUP BY ALL
-HAVING unhelpful > 0
-ORDER BY unhelpful - helpful DESC;
+    v.collection, coalesce(any_value(q.question), mode(v.question)) AS question,
+    coalesce(any_value(a.answer), any_value(v.answer)) AS answer,
+    count(*) FILTER (NOT v.helpful) AS unhelpful, count(*) FILTER (v.helpful) AS helpful,
+    list(v.comment) FILTER (v.comment IS NOT NULL) AS comments, mode(v.source) AS source, v.query_key
+FROM verdicts v
+LEFT JOIN questions q USING (query_key)
+LEFT JOIN answers a USING (query_key)
+GROUP BY v.collection, v.query_key
+HAVING count(*) FILTER (NOT v.helpful) > 0
+ORDER BY unhelpful DESC, helpful;
 COMMENT ON VIEW poor_feedback IS 'Answers that did not help somebody, worst first.';
 
 CREATE VIEW semantic_comparisons AS

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+import warehouse
+from warehouse.errors import NoReleaseError, TornReleaseError
+from warehouse.release import current
+from warehouse.settings import CostSettings
+
+from .conftest import NOW, key, request, sample_rows, write_history
+
+
+@pytest.fixture
+def data(tmp_path, publish_rows, rows):
+    publish_rows(rows)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def session(data):
+    with warehouse.connect(data) as session:
+        yield session
+
+
+def test_the_release_is_queried_without_any_prefix(session):
+    assert session.execute("SELECT count(*) FROM answers").fetchone() == (3,)
+    assert session.execute("SELECT question FROM cited_passages ORDER BY 1").fetchone() == ("What is q1?",)
+
+
+def test_without_history_its_views_are_empty(session):
+    views = session.execute("SELECT name FROM contents WHERE origin = 'memory' AND kind = 'view'").fetchall()
+    assert len(views) > 8
+    for (view,) in views:
+        if view not in ("contents", "run_costs"):
+            assert session.execute(f"SELECT * FROM {view}").fetchall() == [], view
+
+
+def test_every_view_of_a_session_is_explained(session):
+    unexplained = session.execute(
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL AND view_name <> 'journal_files'"
+    ).fetchall()
+    assert unexplained == []
+    columns = session.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = 'history' AND comment IS NULL"
+    ).fetchall()
+    assert columns == []
+
+
+FORBIDDEN = [
+    "DELETE FROM answers",
+    "CREATE TABLE mine AS SELECT 1",
+    "CREATE VIEW release.main.mine AS SELECT 1",
+    "COPY (SELECT 1) TO '{data}/history/day=2026-11-20/evil.parquet'",
+    "COPY (SELECT 1) TO '{data}/evil.csv'",
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM read_parquet('{data}/history/**/*.parquet')",
+    "ATTACH '{data}/other.duckdb'",
+    "EXPORT DATABASE '{data}/history'",
+    "INSTALL httpfs",
+    "LOAD '{data}/evil.so'",
+    "SET enable_external_access = true",
+    "SET lock_configuration = false",
+    "SET memory_limit = '1GB'",
+    "SELECT * FROM secret",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_a_session_can_neither_write_nor_read_anything_else(data, statement):
+    secret = [("a Python variable",)]
+    write_history(data, [request("x", "live")])
+    before = sorted(data.rglob("*"))
+    with warehouse.connect(data) as session, pytest.raises(duckdb.Error):
+        session.execute(statement.format(data=data)).fetchall()
+    assert sorted(data.rglob("*")) == before
+    assert secret
+
+
+def test_sessions_builds_and_other_processes_do_not_wait_for_each_other(data, session, publish_rows):
+    changed = sample_rows()
+    changed["answers"][0]["answer"] = "A new answer."
+    publish_rows(changed)
+    with warehouse.connect(data) as later:
+        newest = later.execute("SELECT answer FROM answers WHERE query_key = ?", [key("q1")]).fetchone()
+    oldest = session.execute("SELECT answer FROM answers WHERE query_key = ?", [key("q1")]).fetchone()
+    assert newest == ("A new answer.",)
+    assert oldest == ("The answer to q1 is in the passage [1].",)
+
+
+def test_an_older_release_can_be_opened(data, publish_rows, rows):
+    first = current(data).release_id
+    rows["answers"][0]["answer"] = "A new answer."
+    publish_rows(rows)
+    with warehouse.connect(data, first) as session:
+        assert session.execute("SELECT count(*) FROM answers WHERE answer = 'A new answer.'").fetchone() == (0,)
+
+
+def test_without_a_release_the_message_says_what_to_do(tmp_path):
+    with pytest.raises(NoReleaseError, match="beforehand run"):
+        warehouse.connect(tmp_path)
+
+
+def test_a_torn_database_is_named(data):
+    database = current(data).database
+    database.chmod(0o644)
+    database.write_bytes(b"torn" * 5000)
+    with pytest.raises(TornReleaseError, match="its tables can't be opened"):
+        warehouse.connect(data)
+
+
+def test_times_are_shown_in_utc(session):
+    assert str(session.execute("SELECT generated_at FROM answers").fetchone()[0]) == "2026-11-20 12:00:00+00:00"
+
+
+HISTORY = [
+    request("q1", "exact", matched_key=key("q1"), fingerprint=key("f-q1")),
+    request("q1 again", "semantic", matched_key=key("q1"), similarity=0.93),
+    request("miss", "live", llm_seconds=2.0, total_seconds=2.5, matched_key=key("q2"), similarity=0.7,
+            refusal="numbers differ"),
+    request("miss", "live", llm_seconds=4.0, total_seconds=4.5, at=NOW + timedelta(hours=1)),
+    {"kind": "feedback", "request_id": "id-q1-exact", "at": NOW, "collection": "main", "helpful": False,
+     "comment": "Wrong."},
+    {"kind": "feedback", "request_id": "id-q1 again-semantic", "at": NOW, "collection": "main", "helpful": True},
+    {"kind": "comparison", "request_id": "c1", "at": NOW, "collection": "main", "agrees": False},
+    {"kind": "comparison", "request_id": "c2", "at": NOW, "collection": "main", "agrees": True},
+]  # fmt: skip
+
+TOLD = [
+    ("SELECT source, requests, share FROM hit_rate ORDER BY 1",
+     [("exact", 1, 0.25), ("live", 2, 0.5), ("semantic", 1, 0.25)]),
+    ("SELECT p50_seconds, llm_seconds FROM latency WHERE source = 'live'", [(3.5, 3.0)]),
+    ("SELECT question, asked, nearest_question, similarity FROM frequent_misses",
+     [("miss", 2, "What is q2?", 0.7)]),
+    ("SELECT question, candidate, refusal FROM near_misses", [("miss", "What is q2?", "numbers differ")]),
+    ("SELECT question, unhelpful, helpful, comments FROM poor_feedback",
+     [("What is q1?", 1, 1, ["Wrong."])]),
+    ("SELECT compared, disagreed, error_rate FROM semantic_comparisons", [(2, 1, 0.5)]),
+    ("SELECT hits, tokens_saved, gpu_seconds_saved FROM gpu_time_saved", [(2, 20.0, 60.0)]),
+    ("SELECT generated, cost, currency FROM run_costs", [(1, 3.0 / 3600 * 6.0, "CHF")]),
+    ("SELECT DISTINCT day FROM history", [(NOW.date(),)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "expected"), TOLD)
+def test_history_and_release_are_told_together(data, query, expected):
+    write_history(data, HISTORY)
+    cost = CostSettings(gpu_hour=6.0, currency="CHF")
+    with warehouse.connect(data, cost=cost) as session:
+        found = session.execute(query).fetchall()
+    assert found == [pytest.approx(row) if isinstance(row[-1], float) else row for row in expected]
+
+
+def test_history_written_by_an_older_version_is_read(data):
+    write_history(data, HISTORY)
+    path = next((data / "history").rglob("*.parquet"))
+    table = pq.read_table(path, partitioning=None).drop_columns(["agrees", "comment"])
+    pq.write_table(table, path)
+    with warehouse.connect(data) as session:
+        assert session.execute("SELECT count(*), count(comment) FROM history").fetchone() == (8, 0)
