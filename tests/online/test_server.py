@@ -1,0 +1,124 @@
+"""The service as it is run: processes, signals, a port in use, several workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from online.server import ServeConfig, serve
+from rag.errors import ConfigurationError
+from rag.settings import CollectionSettings, LlmSettings
+from tests.fake_llm import MODEL, FakeLlm
+from tests.online.conftest import LIBRARY, Library, journal
+
+# Serves, and says on its first line where; what it imported is said at the end.
+_PROGRAM = """
+import sys
+from online.server import ServeConfig, serve
+serve(ServeConfig.model_validate_json(sys.argv[1]), on_ready=lambda url: print(url, flush=True))
+print(" ".join(sorted({name.split(".")[0] for name in sys.modules})), flush=True)
+"""
+HEAVY = {"torch", "transformers", "vllm", "apache_beam", "prefect", "sentence_transformers", "sklearn", "matplotlib"}
+
+
+def config(library: Library, llm: FakeLlm, **service: object) -> ServeConfig:
+    return ServeConfig.model_validate(
+        {
+            "data": library.data,
+            "collections": {"library": CollectionSettings(documents=[])},
+            "service": {"port": 0, **service},
+            "llm": LlmSettings.model_validate({"endpoint": llm.url, "model": MODEL}),
+        }
+    )
+
+
+@contextlib.contextmanager
+def running(settings: ServeConfig) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, settings.to_json()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url, process.stderr.read() if process.stderr else ""
+        yield process, url
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_until_ready(url: str) -> None:
+    for _ in range(3000):
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz", timeout=20).status_code == 200:
+                return
+    raise AssertionError("not ready")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_ends_the_service_cleanly_and_loses_no_journal_record(
+    library: Library, llm: FakeLlm, workers: int
+) -> None:
+    library.publish(library=LIBRARY)
+    with running(config(library, llm, workers=workers)) as (process, url):
+        wait_until_ready(url)
+        for number in range(20):
+            answer = httpx.post(
+                f"{url}/v1/answers", json={"question": "When does the library open?"}, headers={"x-request-id": f"r{number}"}
+            )
+            assert answer.json()["source"] == "exact"
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    recorded = {each["request_id"] for each in journal(library.data)}
+    assert recorded == {f"r{number}" for number in range(20)}
+    assert not list((library.data / "journal").glob("*.open"))
+
+
+def test_the_running_service_has_imported_nothing_heavy(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    with running(config(library, llm)) as (process, url):
+        wait_until_ready(url)
+        assert httpx.post(f"{url}/v1/answers", json={"question": "Is there parking?"}).json()["source"] == "live"
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+    imported = set(output.split())
+    assert "onnxruntime" in imported
+    assert not imported & HEAVY
+
+
+def test_a_port_in_use_is_one_clear_sentence(library: Library, llm: FakeLlm) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=rf"port = {port}: can't listen on 127.0.0.1:{port} \(address already in use\)"):
+            serve(config(library, llm, port=port))
+
+
+def test_a_model_in_this_process_is_refused_for_several_workers(library: Library, llm: FakeLlm) -> None:
+    from rag.openai_client import OpenAIEndpoint
+
+    with pytest.raises(ConfigurationError, match="workers = 2"):
+        serve(config(library, llm, workers=2), OpenAIEndpoint(llm.url, MODEL))
+
+
+def test_the_endpoints_key_travels_to_the_workers() -> None:
+    settings = ServeConfig.model_validate({"data": "d", "collections": {}, "llm": {"api_key": "secret"}})
+    again = ServeConfig.model_validate_json(settings.to_json())
+    assert again.llm.api_key is not None
+    assert again.llm.api_key.get_secret_value() == "secret"
+    assert "secret" not in repr(again)
