@@ -1,8 +1,9 @@
 """From an answer's references to chunks that were in its prompt, and how much of it they bear out.
 
 A reference is a number in square brackets: [1], [1, 3], [2-4], also [passage 2]. One that names no passage
-of the prompt is counted and removed from the text, never shown. An answer that refers to nothing has all
-passages of its prompt as sources, marked as consulted.
+of the prompt is counted and removed from the text, never shown. Passages are numbered from 1, so `argv[0]` and
+[0, 1, 2] are code that a model forgot to mark, and stay. An answer that refers to nothing has all passages of
+its prompt as sources, marked as consulted.
 
 Support is the share of the answer's content words that stand in its passages, the least supported sentence
 weighing as much as the whole: a lexical measure, cheap enough for every answer and deliberately blind to
@@ -18,9 +19,12 @@ from dataclasses import dataclass
 from rag.lexical_index import words
 from rag.retrieval import Passage
 
-_REFERENCE = re.compile(r"\s?\[(?:passages?\s*)?(\d+(?:\s*(?:,|;|and|-|\u2013)\s*\d+)*)\](?!\()", re.IGNORECASE)
+_NUMBER = r"(?:passages?\s*)?\d+"
+_REFERENCE = re.compile(
+    rf"[^\S\n]?\[\s*({_NUMBER}(?:\s*(?:,|;|&|and|-|\u2013)\s*{_NUMBER})*)\s*\](?!\()", re.IGNORECASE
+)
 _RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
-_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # a fence that was cut off runs to the end
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -50,13 +54,18 @@ def link(answer: str, passages: Sequence[Passage]) -> Linked:
     def resolve(match: re.Match[str]) -> str:
         nonlocal invalid
         numbers = _numbers(match[1])
+        glued = match[0][0] == "[" and match.string[match.start() - 1 : match.start()].isalnum()
+        if 0 in numbers and (glued or len(numbers) > 1):
+            return match[0]
         known = [number for number in numbers if number in by_number]
         invalid += len(numbers) - len(known)
         cited.extend(known)
-        space = " " if match[0][0].isspace() else ""
+        space = match[0][: match[0].index("[")]
         return f"{space}[{', '.join(map(str, known))}]" if known else ""
 
-    text = _outside_code(answer.strip(), resolve)
+    text, previous = answer.strip(), None
+    while text != previous:  # taking "[9]" out of "[[9]7]" leaves another reference
+        previous, text = text, _outside_code(text, resolve)
     if cited:
         found = tuple(Citation(by_number[number], "cited") for number in dict.fromkeys(cited))
     else:
@@ -77,14 +86,18 @@ def _outside_code(text: str, resolve: Callable[[re.Match[str]], str]) -> str:
 def _numbers(reference: str) -> list[int]:
     numbers: list[int] = []
     for match in _RANGE.finditer(reference):
-        first, last = int(match[1]), int(match[2] or match[1])
-        numbers += range(first, last + 1) if first <= last < first + 20 else [first]
+        first, last = _number(match[1]), _number(match[2] or match[1])
+        numbers += range(first, last + 1) if first <= last < first + 20 else [first, last]
     return numbers
+
+
+def _number(digits: str) -> int:
+    return int(digits) if len(digits) < 10 else 10**9  # no passage has that number, and int() refuses 5,000 digits
 
 
 def support(answer: str, passages: Sequence[Passage]) -> float:
     """Return the share of an answer that its passages bear out, from 0 to 1; 0 for an empty answer."""
-    known = {word for passage in passages for word in words(f"{passage.chunk.title} {passage.chunk.text}")}
+    known = {word for passage in passages for word in words(_shown(passage))}
     bare = _REFERENCE.sub(" ", answer)
     shares = [
         sum(word in known for word in found) / len(found)
@@ -96,3 +109,7 @@ def support(answer: str, passages: Sequence[Passage]) -> float:
         return 0.0
     whole = sum(word in known for word in everything) / len(everything)
     return round((whole + min(shares, default=whole)) / 2, 4)
+
+
+def _shown(passage: Passage) -> str:
+    return f"{passage.chunk.title}\n{passage.chunk.heading}\n{passage.chunk.text}"
