@@ -199,21 +199,21 @@ def _package_folder(module: str, package: str) -> Path:
 def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
     """Fetch a Hugging Face repository's safetensors, configuration and tokenizer; never its code."""
     on_step(f"downloading {name} from the Hugging Face hub")
-    import httpx
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        commit = HfApi().model_info(name, revision=revision, timeout=20).sha
-        snapshot_download(
-            name, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
-        )
+        with _quiet():
+            commit = HfApi().model_info(name, revision=revision, timeout=20).sha
+            snapshot_download(
+                name, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
+            )
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelError(f"the hub has no model {name!r} (revision {revision or 'main'}), or it is private") from error
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
+    except Exception as error:  # the hub's client has raised the errors of three HTTP libraries over time
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"model {name!r} can't be pulled: the Hugging Face hub is out of reach ({reason})") from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub client's own bookkeeping
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
     return f"huggingface:{name}@{revision or commit}"
 
 

@@ -18,6 +18,7 @@ import itertools
 import logging
 import os
 import queue
+import sys
 import threading
 import warnings
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -276,6 +277,7 @@ def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> A
     from vllm.v1.engine.llm_engine import LLMEngine
 
     arguments = engine_arguments(model.path, settings, context_tokens, backend)
+    _calm_llvmlite()
     try:
         return LLMEngine.from_engine_args(
             EngineArgs(**arguments, use_tqdm_on_load=False, disable_log_stats=True),
@@ -283,6 +285,17 @@ def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> A
         )
     except Exception as error:
         raise ModelError(f"vLLM can't load {model.name} from {model.path}: {_first_line(error)}") from error
+
+
+def _calm_llvmlite() -> None:
+    """Let vLLM's scan of all modules pass llvmlite's library object, which numba (by way of bm25s) may have loaded.
+
+    The scan asks every object for its `__dict__`; this one answers with a C function instead of a mapping, and
+    vLLM 0.32.0 does not start.
+    """
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is not None:
+        ffi.lib._fntab.setdefault("__dict__", {})
 
 
 def _render(engine: Any, messages: Sequence[Message]) -> Any:
