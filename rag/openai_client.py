@@ -155,7 +155,7 @@ class OpenAIEndpoint:
         )
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     """Give the payloads of a stream of events. httpx's own lines end at U+2028 and its like, within an answer."""
     rest = b""
     async for piece in response.aiter_bytes():
