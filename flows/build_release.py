@@ -27,6 +27,7 @@ from batch.plan import Figures, RunPlan
 from batch.prepare import prepare
 from batch.retrieve import retrieve
 from flows.publish_release import Ledger, load_release, publish_release
+from warehouse.errors import WarehouseError
 from warehouse.release import begin_build
 
 
@@ -48,6 +49,10 @@ STAGES: tuple[Stage, ...] = (
     Stage("generate", "generating answers", generate, retries=2),
     Stage("cite", "linking answers to their passages", cite),
 )
+
+
+class UnknownStageError(WarehouseError):
+    """A stage was named that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,21 @@ def build_release(run_id: str, plan: RunPlan) -> Outcome:
         build.lease.release()
     create_markdown_artifact(markdown=summary(run_id, ledger), key="build-release")
     return Outcome(run_id, release.release_id, ledger)
+
+
+def run_one_stage(name: str, plan: RunPlan) -> None:
+    """Run one stage alone, outside a flow, over the folders of the stages before it.
+
+    Raises:
+        UnknownStageError: there is none of that name.
+    """
+    for stage in STAGES:
+        if stage.name == name:
+            progress.enter(stage.name, stage.doing)
+            started = time.monotonic()
+            progress.leave(stage.name, stage.body(plan), time.monotonic() - started)
+            return
+    raise UnknownStageError(f"--stage {name}: unknown; the stages are {', '.join(stage.name for stage in STAGES)}")
 
 
 def run_stage(stage: Stage, plan: RunPlan, ledger: Ledger) -> None:

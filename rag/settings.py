@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rag.errors import ConfigurationError
+from rag.llm import Sampling
 
 ENVIRONMENT_PREFIX = "BEFOREHAND_"
 
@@ -65,6 +66,10 @@ class SamplingSettings(RoomSettings):
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling.")
     repetition_penalty: float = Field(1.1, gt=0, description="Above 1 discourages loops, which small models fall into.")
     seed: int | None = Field(0, description="Seed of the sampler.")
+
+    def parameters(self) -> Sampling:
+        """Return what the language model is told."""
+        return Sampling(**self.model_dump())
 
 
 class EncoderSettings(RoomSettings):
