@@ -35,12 +35,15 @@ def read_spec(folder: Path) -> EncoderSpec:
     """Read `encoder.json`.
 
     Raises:
-        ModelError: it is missing or torn.
+        ModelError: it is missing or torn, or names a pooling that is not served.
     """
     try:
-        return EncoderSpec(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
+        spec = EncoderSpec(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder}: is no encoder ({error}); pull it again with `beforehand models pull`") from error
+    if spec.pooling not in ("mean", "cls"):
+        raise ModelError(f"{folder / 'encoder.json'}: pooling {spec.pooling!r} is not served; mean and cls are")
+    return spec
 
 
 class OnnxEncoder:
@@ -67,16 +70,14 @@ class OnnxEncoder:
         options.log_severity_level = 3
         model = folder / "model.onnx"
         model = model if model.exists() else folder / "onnx" / "model.onnx"
+        spec = read_spec(folder)
         try:
-            spec = read_spec(folder)
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime and tokenizers raise bare exceptions of their own
             raise ModelError(
                 f"{folder}: the encoder can't be loaded ({error}); pull it again with `beforehand models pull`"
             ) from error
-        if spec.pooling not in ("mean", "cls"):
-            raise ModelError(f"{folder / 'encoder.json'}: pooling {spec.pooling!r} is not served; mean and cls are")
         tokenizer.enable_truncation(spec.max_tokens)
         tokenizer.enable_padding()
         return cls(session, tokenizer, spec)
