@@ -1,0 +1,98 @@
+"""How good retrieval and answers are: recall@k and MRR, exact match and F1.
+
+Exact match and F1 compare as SQuAD does (arXiv 1606.05250): lower case, without punctuation, articles and
+extra white space; against several references the best one counts. They reward the same words and not the
+same meaning: good for regressions on one set of questions, weak between models of different verbosity.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over the questions that were judged; `questions` is their number."""
+
+    questions: int
+    means: Mapping[str, float]
+
+
+def recall_at(k: int, ranked: Sequence[str], relevant: Collection[str]) -> float:
+    """Return the share of the relevant ids that are among the first `k`.
+
+    Raises:
+        ValueError: nothing is relevant, so no share exists; leave such a question out.
+    """
+    wanted = set(relevant)
+    if not wanted:
+        raise ValueError("recall needs at least one relevant id")
+    return len(wanted.intersection(ranked[:k])) / len(wanted)
+
+
+def reciprocal_rank(ranked: Sequence[str], relevant: Collection[str]) -> float:
+    """Return 1 / rank of the first relevant id, ranks starting at 1; 0 where there is none."""
+    return next((1 / rank for rank, item in enumerate(ranked, start=1) if item in relevant), 0.0)
+
+
+def normalise_answer(text: str) -> str:
+    """Reduce an answer to what SQuAD compares."""
+    bare = text.lower().translate(_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", bare).split())
+
+
+def exact_match(answer: str, references: Iterable[str]) -> float:
+    """Return 1 if the answer equals a reference after normalisation, otherwise 0."""
+    return float(normalise_answer(answer) in {normalise_answer(reference) for reference in references})
+
+
+def token_f1(answer: str, references: Iterable[str]) -> float:
+    """Return the F1 of the words of the answer, against the reference that fits best; 0 without any."""
+    words = normalise_answer(answer).split()
+    return max((_f1(words, normalise_answer(reference).split()) for reference in references), default=0.0)
+
+
+def judge_retrieval(
+    ranked: Mapping[str, Sequence[str]], relevant: Mapping[str, Collection[str]], ks: Sequence[int]
+) -> Summary:
+    """Average recall@k and MRR over the questions that have relevant ids; one without results counts as 0."""
+    rows = [
+        {f"recall@{k}": recall_at(k, ranked.get(question, ()), wanted) for k in ks}
+        | {"mrr": reciprocal_rank(ranked.get(question, ()), wanted)}
+        for question, wanted in relevant.items()
+        if wanted
+    ]
+    return summarise(rows)
+
+
+def judge_answers(answers: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> Summary:
+    """Average exact match and F1 over the questions that have references; a missing answer counts as 0."""
+    rows = [
+        {"exact_match": exact_match(answers[question], wanted), "f1": token_f1(answers[question], wanted)}
+        if question in answers
+        else {"exact_match": 0.0, "f1": 0.0}
+        for question, wanted in references.items()
+        if wanted
+    ]
+    return summarise(rows)
+
+
+def summarise(rows: Sequence[Mapping[str, float]]) -> Summary:
+    """Average the measures of many questions; each question weighs the same."""
+    names = rows[0].keys() if rows else ()
+    return Summary(len(rows), {name: fsum(row[name] for row in rows) / len(rows) for name in names})
+
+
+def _f1(words: Sequence[str], reference: Sequence[str]) -> float:
+    if not words or not reference:
+        return float(words == reference)
+    common = (Counter(words) & Counter(reference)).total()
+    return 2 * common / (len(words) + len(reference))
