@@ -1,0 +1,55 @@
+"""Who may import whom, and what the service's process must never load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = (
+    "torch", "transformers", "apache_beam", "prefect", "vllm", "sentence_transformers", "sklearn", "matplotlib",
+)  # fmt: skip
+
+
+def _python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def _modules(room: str) -> list[str]:
+    files = [path.relative_to(ROOT) for path in (ROOT / room).rglob("*.py")]
+    return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in files)
+
+
+def test_the_rooms_keep_their_import_rules():
+    lint = Path(sys.executable).with_name("lint-imports")
+
+    result = subprocess.run([lint, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("room", ["online", "rag", "warehouse"])
+def test_a_light_room_loads_nothing_heavy(room):
+    modules = _modules(room)
+    code = f"""
+import importlib, sys
+for name in {modules!r}:
+    importlib.import_module(name)
+print(*sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+
+    result = _python(code)
+
+    assert len(modules) > 1
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == ""
+
+
+def test_asking_for_help_loads_nothing_heavy():
+    result = _python(f"import sys, beforehand; print(*sorted(set({HEAVY!r}) & set(sys.modules)))")
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == ""
