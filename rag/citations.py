@@ -12,6 +12,7 @@ fluency. It does not see a negation; what it is for is to find answers that come
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _number(digits: str) -> int:
 
 def support(answer: str, passages: Sequence[Passage]) -> float:
     """Return the share of an answer that its passages bear out, from 0 to 1; 0 for an empty answer."""
-    known = {word for passage in passages for word in words(_shown(passage))}
+    known = {word for passage in passages for word in _words_of(_shown(passage))}
     bare = _REFERENCE.sub(" ", answer)
     shares = [
         sum(word in known for word in found) / len(found)
@@ -109,6 +110,11 @@ def support(answer: str, passages: Sequence[Passage]) -> float:
         return 0.0
     whole = sum(word in known for word in everything) / len(everything)
     return round((whole + min(shares, default=whole)) / 2, 4)
+
+
+@functools.lru_cache(maxsize=4096)  # many answers rest on the same passages
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(words(text))
 
 
 def _shown(passage: Passage) -> str:

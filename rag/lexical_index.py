@@ -37,9 +37,11 @@ def words(text: str, language: str = "english") -> list[str]:
     stemmer, stop = _language(language, threading.get_ident())
     found: list[str] = []
     for word in _WORD.findall(text.lower()):
-        parts = _PARTS.findall(word)
-        found += [word, *parts] if len(parts) > 1 or "_" in word else [word]
-    return [str(stem) for stem in stemmer.stemWords([word for word in found if word not in stop])]
+        found.append(word)
+        if not word.isalnum():
+            parts = _PARTS.findall(word)
+            found += parts if len(parts) > 1 or "_" in word else []
+    return list(stemmer.stemWords([word for word in found if word not in stop]))
 
 
 class LexicalIndex:
