@@ -1,0 +1,192 @@
+"""Write, audit, publish: the audit of a build, answer by answer and as a whole.
+
+Each answer that fails is withheld: analysts see it, nobody is served it. People have the last word, so
+reviews are applied next. Then the release as a whole is checked against the settings and the release
+before it; the limits are shares, so that they hold for ten answers as for a million. A check that fails
+keeps the build from being published, with figures and examples.
+
+The rules stand in sql/withhold.sql, sql/checks.sql and sql/doubts.sql.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.errors import NoReleaseError
+from warehouse.golden import Golden, compare, read_golden
+from warehouse.load import constraints, writing
+from warehouse.release import Build, current
+from warehouse.review import apply_reviews
+from warehouse.settings import AuditSettings
+from warehouse.statements import sql_text
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a release: what was measured, what is allowed, and rows that count against it."""
+
+    name: str
+    passed: bool
+    figure: float
+    allowed: float
+    explanation: str
+    examples: tuple[str, ...] = ()
+
+    def as_row(self) -> dict[str, Any]:
+        """Return what the manifest and the table `checks` hold."""
+        return {**asdict(self), "examples": list(self.examples)}
+
+
+def audit(build: Build, settings: AuditSettings, query_key: Callable[[str, str], str]) -> list[Check]:
+    """Audit the tables of a build: withhold answers, apply reviews, note doubts, check the whole.
+
+    `query_key` names a question of a collection. The results are in the tables afterwards; the caller
+    publishes only if every check passed.
+
+    Raises:
+        WarehouseError: the golden questions can't be read.
+    """
+    previous = _previous(build.data)
+    with writing(build.database) as connection:
+        _set_variables(connection, settings)
+        if previous is not None:
+            connection.execute(f"ATTACH '{str(previous).replace(chr(39), chr(39) * 2)}' AS previous (READ_ONLY)")
+        connection.execute(sql_text("withhold.sql"))
+        apply_reviews(connection, build.data)
+        connection.execute(sql_text("doubts.sql"))
+        if previous is not None:
+            connection.execute(sql_text("curated_doubts.sql"))
+        golden = read_golden(settings.golden, query_key, _first_collection(connection))
+        checks = list(_checks(connection, settings, golden, has_previous=previous is not None))
+        connection.execute("DELETE FROM checks")
+        for check in checks:
+            row = check.as_row()
+            connection.execute(f"INSERT INTO checks ({', '.join(row)}) VALUES (?, ?, ?, ?, ?, ?)", list(row.values()))
+    return checks
+
+
+def failures(checks: Sequence[Check]) -> str:
+    """Return what failed, a sentence a check; "" if all passed."""
+    failed = [check for check in checks if not check.passed]
+    return " ".join(
+        f"{check.explanation}" + (f" For example: {'; '.join(check.examples)}." if check.examples else "")
+        for check in failed
+    )
+
+
+def _previous(data: Path) -> Path | None:
+    try:
+        return current(data).database
+    except NoReleaseError:
+        return None
+
+
+def _set_variables(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> None:
+    phrases = "|".join(re.escape(phrase.casefold()) for phrase in settings.refusals)
+    variables = {
+        "withhold_truncated": settings.withhold_truncated,
+        "require_citation": settings.require_citation,
+        "least_support": settings.least_support,
+        "doubtful_support": settings.doubtful_support,
+        "refusals": rf"\b({phrases})\b" if phrases else r"\A\z.",  # the second matches nothing
+    }
+    for name, value in variables.items():
+        connection.execute(f"SET VARIABLE {name} = ?", [value])
+
+
+def _first_collection(connection: duckdb.DuckDBPyConnection) -> str:
+    found = connection.execute("SELECT min(collection) FROM questions").fetchone()
+    return str(found[0]) if found else ""
+
+
+def _checks(
+    connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
+) -> Iterator[Check]:
+    yield from _share_checks(connection, settings)
+    yield _canary_check(connection, settings)
+    yield _constraint_check(connection)
+    if has_previous:
+        yield from _shrink_checks(connection, settings)
+    if golden:
+        yield from _golden_checks(connection, settings, golden, has_previous=has_previous)
+
+
+def _share_checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
+    pattern = r"^-- ([\w ]+) \| (\w+) \| (.+)\n([^;]+);"
+    for name, setting, sentence, population in re.findall(pattern, sql_text("checks.sql"), re.MULTILINE):
+        row = connection.execute(
+            f"SELECT count(*) FILTER (bad), count(*), list(item) FILTER (bad) FROM ({population})"
+        ).fetchone()
+        bad, total, examples = row or (0, 0, None)
+        limit = getattr(settings, setting)
+        allowed = 1 - limit if setting.startswith("least") else limit
+        share = bad / total if total else 0.0
+        words = f"{sentence.format(bad=bad, total=total)} ({share:.1%}, at most {allowed:.1%})."
+        yield Check(name, share <= allowed, share, allowed, words, _some(examples))
+
+
+def _canary_check(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Check:
+    rows = connection.execute(
+        "SELECT q.question FROM answers JOIN questions q USING (query_key) "
+        "WHERE withheld_reason = 'canary, confidently answered'"
+    ).fetchall()
+    return _count_check(
+        "canaries", len(rows), settings.most_confident_canaries, "nonsense questions got a confident answer",
+        [row[0] for row in rows],
+    )  # fmt: skip
+
+
+def _constraint_check(connection: duckdb.DuckDBPyConnection) -> Check:
+    broken = [rule for rule, query in constraints() if connection.execute(f"FROM ({query}) LIMIT 1").fetchone()]
+    return _count_check("references", len(broken), 0, "rules about keys and references are broken", broken)
+
+
+def _shrink_checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
+    for name, table in (
+        ("documents", "documents"), ("chunks", "chunks"), ("served answers", "answers WHERE status = 'served'"),
+    ):  # fmt: skip
+        row = connection.execute(
+            f"SELECT (SELECT count(*) FROM {table}), count(*) FROM previous.main.{table}"
+        ).fetchone()
+        now, before = row or (0, 0)
+        share = max(0.0, 1 - now / before) if before else 0.0
+        allowed = settings.most_shrunk
+        words = f"{now} {name} after {before} in the release before ({share:.1%} fewer, at most {allowed:.1%})."
+        yield Check(f"fewer {name}", share <= allowed, share, allowed, words)
+
+
+def _golden_checks(
+    connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
+) -> Iterator[Check]:
+    keys = [g.query_key for g in golden]
+    query = "SELECT query_key, answer FROM {}answers WHERE status = 'served' AND list_contains(?, query_key)"
+    answers = dict(connection.execute(query.format(""), [keys]).fetchall())
+    before = dict(connection.execute(query.format("previous.main."), [keys]).fetchall()) if has_previous else None
+    wrong, worse = compare(golden, answers, before, settings.golden_overlap)
+    yield _count_check(
+        "golden questions", len(worse), settings.most_golden_worse,
+        "golden questions were right in the release before and are wrong now", [g.question for g in worse],
+    )  # fmt: skip
+    share = 1 - len(wrong) / len(golden)
+    yield Check(
+        "golden share", share >= settings.least_golden, share, settings.least_golden,
+        f"{len(golden) - len(wrong)} of {len(golden)} golden questions are right "
+        f"({share:.1%}, at least {settings.least_golden:.1%}).",
+        _some([g.question for g in wrong]),
+    )  # fmt: skip
+
+
+def _count_check(name: str, figure: int, allowed: int, what: str, examples: Sequence[str]) -> Check:
+    return Check(name, figure <= allowed, figure, allowed, f"{figure} {what} (at most {allowed}).", _some(examples))
+
+
+def _some(examples: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(examples or ())[:_EXAMPLES]

@@ -1,0 +1,122 @@
+"""Withdrawn documents and tombstoned pairs of questions: what servers stop serving at once.
+
+Both are append-only files in the data folder, not part of a release, so they hold for every release from
+the moment they are written until they are taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TypeGuard
+
+from warehouse.append_log import Follower, Record, append, now
+
+Document = tuple[str, str]
+
+_GONE = "no longer in the corpus"
+
+
+def withdraw(data: Path, collection: str, document_id: str, reason: str) -> None:
+    """Stop serving every answer that rests on a document, by servers that run now too."""
+    append(_withdrawals(data), [_record("withdraw", collection, document_id, reason)])
+
+
+def reinstate(data: Path, collection: str, document_id: str, reason: str) -> None:
+    """Take a withdrawal back."""
+    append(_withdrawals(data), [_record("reinstate", collection, document_id, reason)])
+
+
+def follow_corpus(data: Path, collection: str, before: Collection[str], present: Collection[str]) -> None:
+    """Withdraw the documents that are gone from a corpus, and reinstate those of them that are back.
+
+    `before` are the ids of the current release, `present` those that were just read. What a person
+    withdrew stays withdrawn.
+    """
+    withdrawn = Withdrawals(data).reasons()
+    gone = sorted(d for d in set(before) - set(present) if (collection, d) not in withdrawn)
+    back = sorted(d for d in present if withdrawn.get((collection, d)) == _GONE)
+    records = [_record("withdraw", collection, d, _GONE) for d in gone]
+    records += [_record("reinstate", collection, d, "back in the corpus") for d in back]
+    if records:
+        append(_withdrawals(data), records)
+
+
+def _record(action: str, collection: str, document_id: str, reason: str) -> Record:
+    return {"action": action, "collection": collection, "document_id": document_id, "reason": reason, "at": now()}
+
+
+def _withdrawals(data: Path) -> Path:
+    return data / "withdrawals.jsonl"
+
+
+class Withdrawals:
+    """The documents that are withdrawn; a server asks `changed` often and `documents` when it is true."""
+
+    def __init__(self, data: Path) -> None:
+        """Follow the withdrawals of a data folder."""
+        self._log = Follower(_withdrawals(data))
+
+    def changed(self) -> bool:
+        """Return whether there are withdrawals that were not read yet; costs one `stat`."""
+        return self._log.changed()
+
+    def documents(self) -> frozenset[Document]:
+        """Return the withdrawn documents as (collection, document_id)."""
+        return frozenset(self.reasons())
+
+    def reasons(self) -> dict[Document, str]:
+        """Return the withdrawn documents with the reason of each."""
+        found: dict[Document, str] = {}
+        for record in self._log.records():
+            document = (str(record.get("collection")), str(record.get("document_id")))
+            if record.get("action") == "withdraw":
+                found[document] = str(record.get("reason", ""))
+            else:
+                found.pop(document, None)
+        return found
+
+
+def tombstone(data: Path, asked_key: str, matched_key: str, reason: str) -> None:
+    """Never again answer one of these two questions with the answer to the other."""
+    append(_tombstones(data), [{"action": "add", "pair": [asked_key, matched_key], "reason": reason, "at": now()}])
+
+
+def untombstone(data: Path, asked_key: str, matched_key: str, reason: str) -> None:
+    """Take a tombstone back."""
+    append(_tombstones(data), [{"action": "remove", "pair": [asked_key, matched_key], "reason": reason, "at": now()}])
+
+
+def _tombstones(data: Path) -> Path:
+    return data / "tombstones.jsonl"
+
+
+class Tombstones:
+    """The pairs of questions that must not hit, whichever of the two is asked."""
+
+    def __init__(self, data: Path) -> None:
+        """Follow the tombstones of a data folder."""
+        self._log = Follower(_tombstones(data))
+
+    def changed(self) -> bool:
+        """Return whether there are tombstones that were not read yet; costs one `stat`."""
+        return self._log.changed()
+
+    def pairs(self) -> frozenset[frozenset[str]]:
+        """Return the pairs of query keys."""
+        found: set[frozenset[str]] = set()
+        for record in self._log.records():
+            pair = record.get("pair")
+            if not _is_pair(pair):
+                continue
+            (found.add if record.get("action") == "add" else found.discard)(frozenset(pair))
+        return frozenset(found)
+
+
+def _is_pair(pair: object) -> TypeGuard[list[str]]:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(key, str) for key in pair)
+
+
+def affected(documents: Iterable[str], collection: str, withdrawn: Collection[Document]) -> bool:
+    """Return whether an answer that rests on these documents must not be served."""
+    return any((collection, document) in withdrawn for document in documents)
