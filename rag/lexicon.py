@@ -55,7 +55,8 @@ def lexicon() -> Lexicon:
     kinds = _kinds()
     opposites = _opposites()
     phrases: dict[str, list[tuple[str, ...]]] = {}
-    for word in {*synonyms, *kinds, *opposites}:
+    roles = {name: frozenset(words.split()) for name, words in _entries("words.txt")}
+    for word in {*synonyms, *kinds, *opposites, *(word for words in roles.values() for word in words)}:
         if "_" in word:
             parts = tuple(word.split("_"))
             phrases.setdefault(parts[0], []).append(parts)
@@ -63,7 +64,7 @@ def lexicon() -> Lexicon:
         opposites=opposites,
         kinds=_with_demonyms(kinds, synonyms),
         synonyms=synonyms,
-        roles={name: frozenset(words.split()) for name, words in _entries("words.txt")},
+        roles=roles,
         phrases={first: tuple(sorted(each, key=len, reverse=True)) for first, each in phrases.items()},
     )
 
@@ -83,7 +84,7 @@ def _entries(name: str) -> Iterator[tuple[str, str]]:
 def _opposites() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for line in _lines("antonyms.txt"):
-        left, right = (side.split() for side in line.split("|"))
+        left, right = ([*side.split(), *map(stem, side.split())] for side in line.split("|"))
         for one in left:
             for other in right:
                 found.setdefault(one, set()).add(other)
@@ -97,7 +98,8 @@ def _kinds() -> dict[str, tuple[tuple[str, str], ...]]:
     for kind, members in _entries("kinds.txt"):
         for member in members.split():
             for word in member.split("/"):
-                found.setdefault(word, []).append((kind, member))
+                for form in {word, stem(word)}:
+                    found.setdefault(form, []).append((kind, member))
     return {word: tuple(each) for word, each in found.items()}
 
 
@@ -105,7 +107,8 @@ def _synonyms() -> dict[str, frozenset[int]]:
     found: dict[str, set[int]] = {}
     for number, line in enumerate(_lines("synonyms.txt")):
         for word in line.split():
-            found.setdefault(word, set()).add(number)
+            for form in {word, stem(word)}:
+                found.setdefault(form, set()).add(number)
     return {word: frozenset(groups) for word, groups in found.items()}
 
 
@@ -126,10 +129,8 @@ def _with_demonyms(
 def are_opposites(one: str, other: str) -> bool:
     """Say whether exchanging one word for the other turns a question round."""
     opposites = lexicon().opposites
-    for a in {one, stem(one)}:
-        known = opposites.get(a)
-        if known and (other in known or stem(other) in known or stem(other) in {stem(k) for k in known}):
-            return True
+    if any({other, stem(other)} & opposites.get(form, frozenset()) for form in {one, stem(one)}):
+        return True
     return _affix_opposites(one, other) or _affix_opposites(other, one)
 
 

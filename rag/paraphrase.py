@@ -25,7 +25,7 @@ from rag.boosted_trees import BoostedTrees
 from rag.calibration import Certificate
 from rag.errors import ModelError
 from rag.lexicon import lexicon
-from rag.polarity import Alignment, align, objection
+from rag.polarity import Alignment, align, inversions, objection
 from rag.wording import Token, Wording, read
 
 FORMAT = 1
@@ -193,7 +193,7 @@ def features(
         "function_words_differ": float(
             len((alignment.left_words | alignment.right_words) & lexicon().roles["function"])
         ),
-        "inversions": float(_inversions([j for _, j in alignment.pairs])),
+        "inversions": float(inversions([j for _, j in alignment.pairs])),
         "numbers": float(len(first.numbers) + len(second.numbers)),
         "first_word": float(first.words[:1] == second.words[:1]),
         "last_word": float(first.words[-1:] == second.words[-1:]),
@@ -207,10 +207,6 @@ def _grams(characters: str) -> set[str]:
 def _weight(tokens: Sequence[Token], rarity: Mapping[str, float]) -> float:
     unknown = rarity.get("", 1.0)
     return sum(rarity.get(token.stem, unknown) for token in tokens)
-
-
-def _inversions(order: list[int]) -> int:
-    return sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])
 
 
 FEATURES = tuple(features(read("a"), read("b"), align(read("a"), read("b")), 0.0, {}))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rag.lexicon import are_opposites, are_synonyms, lexicon, shared_kind
-from rag.wording import Token, Wording
+from rag.wording import BASE_FORMS, Token, Wording
 
 Guard = Callable[[Wording, Wording, "Alignment"], bool]
 
@@ -77,7 +77,13 @@ def _identical(one: Token, other: Token) -> bool:
 
 def same_word(one: Token, other: Token) -> bool:
     """Say whether two words are forms of one; "important" and "import" share a stem and are not."""
-    return one.stem == other.stem and _inflected(one.word, other.word)
+    return (one.stem == other.stem and _inflected(one.word, other.word)) or _superlative(one.word, other.word)
+
+
+@functools.lru_cache(maxsize=65536)
+def _superlative(one: str, other: str) -> bool:
+    base, longer = sorted((one, other), key=len)
+    return len(base) > 3 and longer in (base + "est", base + "st", base.removesuffix("r") + "st")
 
 
 @functools.lru_cache(maxsize=65536)
@@ -85,7 +91,8 @@ def _inflected(one: str, other: str) -> bool:
     shared = 0
     while shared < min(len(one), len(other)) and one[shared] == other[shared]:
         shared += 1
-    return one[shared:] in _INFLECTIONS and other[shared:] in _INFLECTIONS
+    rests = {one[shared:], other[shared:]}
+    return rests <= _INFLECTIONS
 
 
 def _synonymous(one: Token, other: Token) -> bool:
@@ -191,29 +198,62 @@ def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
 
 
 def _reordered(first: Wording, second: Wording, alignment: Alignment) -> bool:
-    """Say whether bare words (no preposition) changed places where nothing else differs."""
-    if len(alignment.left) + len(alignment.right) > 1:
-        return False
+    """Say whether bare words (no preposition) changed places where nothing else differs.
+
+    One unmatched word is forgiven if the order is turned round as a whole ("do dogs chase cats").
+    """
+    unmatched = len(alignment.left) + len(alignment.right)
     symmetric = lexicon().roles["symmetric"]
-    if symmetric & set(first.words) and symmetric & set(second.words):
+    if unmatched > 1 or (symmetric & set(first.words) and symmetric & set(second.words)):
         return False
-    light = lexicon().roles["light"]
-    bare = [
-        (i, j)
-        for i, j in alignment.pairs
-        if not first.content[i].marker
-        and not second.content[j].marker
-        and first.content[i].word not in light
-        and not first.content[i].word.endswith("est")
-    ]
-    order = [j for _, j in sorted(bare)]
-    if order == sorted(order):
-        return False
-    return _passive(first) == _passive(second)
+    pairs = [(first.content[i], second.content[j]) for i, j in alignment.pairs if _movable(first.content[i])]
+    voices = participle(first), participle(second)
+    agents = ("", "by") if any(voices) else ("",)
+    bare = [(a, b) for a, b in pairs if a.marker in agents and b.marker in agents]
+    if (voices[0] is None) != (voices[1] is None):
+        return _voice_differs(first, second, bare, voices)
+    order = [second.content.index(b) for _, b in sorted(bare, key=lambda pair: first.content.index(pair[0]))]
+    return inversions(order) > (2 if unmatched else 0)
 
 
-def _passive(wording: Wording) -> bool:
-    return "by" in wording.words and any(word in ("is", "are", "was", "were", "be", "been") for word in wording.words)
+def _voice_differs(
+    first: Wording, second: Wording, bare: list[tuple[Token, Token]], voices: tuple[Token | None, Token | None]
+) -> bool:
+    """Compare an active question with a passive one: who acts must be the same."""
+    passive = first if voices[0] else second
+    order = [second.content.index(b) for _, b in sorted(bare, key=lambda pair: first.content.index(pair[0]))]
+    if any(token.marker == "by" for token in passive.content):
+        return inversions(order[::-1]) > 0
+    without = [second.content.index(b) for a, b in bare if a not in voices and b not in voices]
+    return inversions(without) > 0
+
+
+def _movable(token: Token) -> bool:
+    """Say whether a word's place carries a role; superlatives and light verbs wander without a change of meaning."""
+    return token.word not in lexicon().roles["light"] and token.word != "not" and not token.word.endswith("est")
+
+
+def participle(wording: Wording) -> Token | None:
+    """Return the participle of a passive ("is installed", "was Hamlet written by"), or None."""
+    left = 0  # content words that may still stand between the form of "be" and its participle
+    for token in wording.tokens:
+        if token.word in _BE:
+            left = 4
+        elif token.content and left:
+            if (len(token.word) > 4 and token.word.endswith("ed")) or token.word in BASE_FORMS:
+                return token
+            left -= 1
+        elif token.word in ("do", "does", "did"):
+            left = 0
+    return None
+
+
+_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
+
+
+def inversions(order: list[int]) -> int:
+    """Count the pairs that stand the other way round."""
+    return sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])
 
 
 def exchange(alignment: Alignment, similarity: float) -> str | None:
@@ -223,7 +263,7 @@ def exchange(alignment: Alignment, similarity: float) -> str | None:
     "Celebrex"); only a very close vector speaks for the former.
     """
     left, right = alignment.left, alignment.right
-    if left and right and len(left) <= 2 and len(right) <= 2 and len(alignment.pairs) >= len(left):
+    if left and right and len(left) <= 2 and len(right) <= 2:
         return "content_differs" if similarity < EXCHANGE_SIMILARITY else None
     return None
 
@@ -257,6 +297,6 @@ _GUARDS = (
     ("antonyms", _antonyms),
     ("names_differ", _kind_differs(("unit", "date"), others=True)),
     ("names_differ", _names_differ),
-    ("roles_swapped", _roles_swapped),
     ("asks_differ", _asks_differ),
+    ("roles_swapped", _roles_swapped),
 )

@@ -49,10 +49,14 @@ _IRREGULAR = dict(
         "saw:see seen:see said:say told:tell felt:feel met:meet led:lead fell:fall fallen:fall rose:rise risen:rise "
         "drove:drive driven:drive flew:fly flown:fly became:become wore:wear worn:wear held:hold slept:sleep "
         "spent:spend lent:lend heard:hear meant:mean understood:understand caught:catch fought:fight sought:seek "
-        "dying:die lying:lie died:die tried:try data:data media:media has:have had:have does:do did:do"
+        "dying:die lying:lie died:die tried:try data:data media:media"
     ).split()
 )
+_LOWER_IN_TITLES = frozenset("a an the of in on to for and or with by at from".split())
 _BARE_CONTRACTIONS = re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|would|could|should|ca|wo)nt\b", re.I)
+
+
+BASE_FORMS = frozenset(_IRREGULAR.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,9 @@ def _join_phrases(raw: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 def _mostly_capitals(words: list[str]) -> bool:
     """Say whether capitals tell nothing about names, as in a title."""
-    long = [word for word in words[1:] if len(word) > 3 and word[0].isalpha()]
-    return len(long) >= 2 and sum(word[0].isupper() for word in long) > 0.7 * len(long)
+    later = [word for word in words[1:] if word[0].isalpha()]
+    lower = [word for word in later if word[0].islower() and word not in _LOWER_IN_TITLES]
+    return len(later) > 2 and not lower and sum(word[0].isupper() for word in later) > len(later) / 2
 
 
 def _tokens(raw: list[tuple[str, int]], shouted: bool) -> tuple[tuple[Token, ...], list[str]]:
@@ -165,7 +170,8 @@ def _tokens(raw: list[tuple[str, int]], shouted: bool) -> tuple[tuple[Token, ...
         if word in roles["preposition"]:
             marker = "to" if word in ("into", "onto", "toward", "towards") else word
         letter = len(word) == 1 and written.isupper() and written != "I" and not opening
-        content = word.startswith("#") or word not in roles["function"] or letter
+        noun = word in roles["homograph"] and i > 0 and raw[i - 1][0].lower() in ("a", "an", "the")
+        content = word.startswith("#") or word not in roles["function"] or letter or noun
         capital = written[0].isupper() and not opening and not shouted and content and not number
         tokens.append(Token(word, _stem(word), content, capital, marker if content else ""))
         if word in roles["polar"] or word in ("if", "when", "while", "because", "that", "which", "who"):
