@@ -5,18 +5,19 @@ The history is registered as an Arrow dataset and not read by DuckDB itself: a f
 `allowed_directories` may also be written (COPY … TO worked there in DuckDB 2.0.0), and a session must not
 be able to change what it reads. After that, access to files is disabled and the configuration locked.
 
-The files of the history are listed when the session opens; a day that begins later is seen by the next
-session.
+A session sees the history as it was when it was opened; the next session sees what was compacted since.
 """
 
 from __future__ import annotations
 
 import tempfile
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.fs
 
 from warehouse.errors import TornReleaseError
 from warehouse.release import Release, current, find
@@ -24,7 +25,9 @@ from warehouse.settings import CostSettings
 from warehouse.statements import sql_text
 from warehouse.tables import JOURNAL
 
-_DAY = pa.schema([pa.field("day", pa.date32())])
+_HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
+_LOCAL = pa.fs.LocalFileSystem()
+_MAPPED_DAYS = 60  # each costs a file descriptor
 
 
 def connect(
@@ -53,14 +56,26 @@ def connect(
 
 
 def history_dataset(data: Path) -> pa.dataset.Dataset:
-    """Return the Parquet history with the columns of the journal and the day; empty if there is none."""
-    files = sorted(str(path) for path in (data / "history").glob("day=*/*.parquet"))
-    return pa.dataset.dataset(
-        files,
-        schema=pa.unify_schemas([JOURNAL, _DAY]),
-        format="parquet",
-        partitioning=pa.dataset.partitioning(_DAY, flavor="hive"),
-    )
+    """Return the Parquet history with the columns of the journal and the day; empty if there is none.
+
+    Compaction replaces the files of the last days. Those are mapped now, so that the dataset stays as it is;
+    by its path a replaced file would be read with the old one's offsets.
+    """
+    files = sorted((data / "history").glob("day=*/*.parquet"))
+    form = pa.dataset.ParquetFileFormat()
+    fragments = [
+        form.make_fragment(
+            str(path) if number < len(files) - _MAPPED_DAYS else pa.memory_map(str(path)),
+            filesystem=_LOCAL if number < len(files) - _MAPPED_DAYS else None,
+            partition_expression=pa.dataset.field("day") == pa.scalar(_day(path), pa.date32()),
+        )
+        for number, path in enumerate(files)
+    ]
+    return pa.dataset.FileSystemDataset(fragments, _HISTORY, form, _LOCAL)
+
+
+def _day(path: Path) -> date:
+    return date.fromisoformat(path.parent.name.removeprefix("day="))
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, release: Release) -> None:

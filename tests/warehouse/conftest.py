@@ -173,4 +173,4 @@ def write_history(data: Path, records: list[dict[str, Any]]) -> None:
     """Write records as the history has them."""
     folder = data / "history" / f"day={NOW.date()}"
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(records, schema=JOURNAL), folder / "requests.parquet")
+    pq.write_table(pa.Table.from_pylist(records, schema=JOURNAL), folder / "history.parquet")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from datetime import timedelta
 
 import duckdb
@@ -8,8 +10,9 @@ import pytest
 
 import warehouse
 from warehouse.errors import NoReleaseError, TornReleaseError
+from warehouse.history import compact
 from warehouse.release import current
-from warehouse.settings import CostSettings
+from warehouse.settings import CostSettings, HistorySettings
 
 from .conftest import NOW, key, request, sample_rows, write_history
 
@@ -162,3 +165,35 @@ def test_history_written_by_an_older_version_is_read(data):
     pq.write_table(table, path)
     with warehouse.connect(data) as session:
         assert session.execute("SELECT count(*), count(comment) FROM history").fetchone() == (8, 0)
+
+
+@pytest.mark.parametrize("mapped_days", [60, 0])
+def test_a_history_of_many_days_is_read(data, monkeypatch, mapped_days):
+    monkeypatch.setattr("warehouse.connection._MAPPED_DAYS", mapped_days)
+    write_history(data, HISTORY)
+    day = data / "history" / f"day={NOW.date()}"
+    shutil.copytree(day, data / "history" / f"day={NOW.date() - timedelta(days=1)}")
+    with warehouse.connect(data) as session:
+        found = session.execute("SELECT day, count(*) FROM history GROUP BY day ORDER BY day").fetchall()
+    assert found == [(NOW.date() - timedelta(days=1), 8), (NOW.date(), 8)]
+
+
+def test_a_session_stays_as_it_is_while_the_history_is_compacted(data):
+    def add(number):
+        lines = [
+            {"kind": "request", "request_id": f"{number}", "at": NOW.isoformat(), "question": "q" * number}
+            for _ in range(number)
+        ]
+        (data / "journal").mkdir(exist_ok=True)
+        (data / "journal" / f"s{number}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        compact(data, HistorySettings(retention_days=None))
+
+    add(1)
+    count = "SELECT count(*), sum(length(question)) FROM history"
+    with warehouse.connect(data) as session:
+        assert session.execute(count).fetchone() == (1, 1)
+        add(500)
+        assert session.execute(count).fetchone() == (1, 1)
+        assert session.execute("SELECT count(*) FROM history WHERE question LIKE 'qq%'").fetchone() == (0,)
+    with warehouse.connect(data) as session:
+        assert session.execute(count).fetchone() == (501, 250_001)
