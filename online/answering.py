@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import functools
@@ -24,6 +25,7 @@ from online.single_flight import Flight, SingleFlight
 from online.withdrawn import Withdrawn
 from online.work_pool import WorkPool
 from rag.errors import LlmError
+from rag.identity import normalise
 from rag.settings import CollectionSettings
 
 
@@ -85,6 +87,31 @@ class Opened:
 
 
 AnswerFlight = Flight[Prepared | Opened, LiveAnswer]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An answer of which the kind is known: an anticipated one, or a live one that has begun.
+
+    `joined` says that someone else's call in flight is shared.
+    """
+
+    prepared: Prepared | None = None
+    opened: Opened | None = None
+    flight: AnswerFlight | None = None
+    joined: bool = False
+
+    def pieces(self) -> AsyncIterator[str]:
+        """Yield the text of a live answer as it comes."""
+        assert self.flight is not None
+        return self.flight.follow()
+
+    async def result(self) -> LiveAnswer:
+        """Return the whole live answer."""
+        assert self.flight is not None
+        return await asyncio.shield(self.flight.result)
+
+
 _decode_head = msgspec.json.Decoder(Head).decode
 
 
@@ -122,12 +149,26 @@ class Answering:
         return Prepared(body, head, release.release_id)
 
     @contextlib.asynccontextmanager
-    async def board(self, asked: Asked) -> AsyncIterator[tuple[AnswerFlight, bool]]:
-        """Start the way of a miss, or join those who asked the same and are on it; the flag says which."""
+    async def begin(self, asked: Asked) -> AsyncIterator[Begun]:
+        """Start on an answer, or join those who asked the same; leaving early gives it up.
+
+        Raises:
+            Problem: there is no answer to be had.
+        """
+        prepared = None if asked.fresh else self.exact(asked)
+        if prepared is not None:
+            yield Begun(prepared)
+            return
+        if not normalise(asked.question):  # asked of a miss only: no such question is ever anticipated
+            raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
         release = self.release()
         key = (release.release_id, asked.query_key, asked.fresh)
-        async with self.flights.join(key, functools.partial(self._fly, asked, release)) as boarded:
-            yield boarded
+        async with self.flights.join(key, functools.partial(self._fly, asked, release)) as (flight, joined):
+            opening = await asyncio.shield(flight.opening)
+            if isinstance(opening, Prepared):
+                yield Begun(opening, joined=joined)
+            else:
+                yield Begun(None, opening, flight, joined)
 
     async def _fly(self, asked: Asked, release: OpenRelease, flight: AnswerFlight) -> None:
         with release.hold():
@@ -145,10 +186,13 @@ class Answering:
                 return
             await self._live(asked, release, sought, flight)
 
+    def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
+        """Say whether an anticipated question has an answer that may be served."""
+        return self._prepared(release, collection, query_key) is not None
+
     def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        return (
-            not self.withdrawn.tombstoned(asked.query_key, query_key)
-            and self._prepared(release, asked.collection, query_key) is not None
+        return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_served(
+            release, asked.collection, query_key
         )
 
     def _tolerated(self, asked: Asked) -> float | None:

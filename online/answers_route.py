@@ -7,18 +7,18 @@ routing (bench/exact_hits.py).
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from online.answering import AnswerFlight, Answering, Asked, Opened, Prepared
-from online.asking import asked_by, directives, read_ask
+from online.answering import Answering, Asked, Begun, Prepared
+from online.asking import Directives, asked_by, directives, read_ask
 from online.auth import Headers, Keys, rate_headers
 from online.disconnect import ClientGoneError, unless_gone
 from online.edge import read_body, send_bytes
+from online.jobs import Jobs
 from online.problems import Problem, as_problem, details
 from online.recording import Recording
 from online.rendering import RawHeaders, cache_status, live_answer, prepared_body, provenance, sse
@@ -34,6 +34,7 @@ class AnswersRoute:
     answering: Answering
     keys: Keys
     recording: Recording
+    jobs: Jobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
@@ -49,6 +50,8 @@ class AnswersRoute:
             prepared = None if asked.fresh else self.answering.exact(asked)
             if prepared is not None:
                 await self._send_prepared(asked, prepared, send, extra)
+            elif wishes.later:
+                await self._later(asked, wishes, send, extra)
             else:
                 await unless_gone(receive, self._miss(asked, send, extra))
         except ClientGoneError:
@@ -57,6 +60,13 @@ class AnswersRoute:
         except Problem as problem:
             self.recording.problem(asked, problem)
             raise
+
+    async def _later(self, asked: Asked, wishes: Directives, send: Send, extra: RawHeaders) -> None:
+        job = await self.jobs.submit(asked)
+        if wishes.wait:
+            job = await self.jobs.wait_for(job, wishes.wait)
+        applied = [*extra, (b"preference-applied", b"respond-async")]
+        await self.jobs.send(job, send, applied)
 
     async def _send_prepared(self, asked: Asked, prepared: Prepared, send: Send, extra: RawHeaders) -> None:
         status = cache_status(asked, prepared.source)
@@ -72,37 +82,35 @@ class AnswersRoute:
         self.recording.prepared(asked, prepared, status)
 
     async def _miss(self, asked: Asked, send: Send, extra: RawHeaders) -> None:
-        async with self.answering.board(asked) as (flight, joined):
-            try:
-                opening = await asyncio.shield(flight.opening)
-                if isinstance(opening, Prepared):
-                    await self._send_prepared(asked, opening, send, extra)
+        try:
+            async with self.answering.begin(asked) as begun:
+                if begun.prepared is not None:
+                    await self._send_prepared(asked, begun.prepared, send, extra)
                 elif asked.stream:
-                    await self._stream(asked, flight, opening, send, extra, joined=joined)
+                    await self._stream(asked, begun, send, extra)
                 else:
-                    await self._send_live(asked, flight, opening, send, extra, joined=joined)
-            except Exception as error:
-                raise as_problem(error) from error
+                    await self._send_live(asked, begun, send, extra)
+        except Exception as error:
+            raise as_problem(error) from error
 
-    async def _send_live(
-        self, asked: Asked, flight: AnswerFlight, opened: Opened, send: Send, extra: RawHeaders, *, joined: bool
-    ) -> None:
-        live = await asyncio.shield(flight.result)
-        status = cache_status(asked, "live", joined=joined)
-        body = msgspec.json.encode(live_answer(asked, opened, live))
-        await send_bytes(send, 200, body, JSON, provenance(status, 0, opened.live.fingerprint) + extra)
-        self.recording.live(asked, opened, live, status)
+    async def _send_live(self, asked: Asked, begun: Begun, send: Send, extra: RawHeaders) -> None:
+        assert begun.opened is not None
+        live = await begun.result()
+        status = cache_status(asked, "live", joined=begun.joined)
+        body = msgspec.json.encode(live_answer(asked, begun.opened, live))
+        await send_bytes(send, 200, body, JSON, provenance(status, 0, begun.opened.live.fingerprint) + extra)
+        self.recording.live(asked, begun.opened, live, status)
 
-    async def _stream(
-        self, asked: Asked, flight: AnswerFlight, opened: Opened, send: Send, extra: RawHeaders, *, joined: bool
-    ) -> None:
-        status = cache_status(asked, "live", joined=joined)
+    async def _stream(self, asked: Asked, begun: Begun, send: Send, extra: RawHeaders) -> None:
+        opened = begun.opened
+        assert opened is not None
+        status = cache_status(asked, "live", joined=begun.joined)
         await _begin_stream(send, provenance(status, 0, opened.live.fingerprint) + extra)
         await _send_event(send, "start", _start(asked, "live", opened.release_id))
         try:
-            async for piece in flight.follow():
+            async for piece in begun.pieces():
                 await _send_event(send, "delta", {"text": piece})
-            live = await asyncio.shield(flight.result)
+            live = await begun.result()
         except Exception as error:  # the status is sent already, so the stream has to say it
             problem = as_problem(error)
             await _end_stream(send, "problem", details(problem, asked.request_id))
@@ -110,6 +118,22 @@ class AnswersRoute:
             return
         await _end_stream(send, "answer", live_answer(asked, opened, live))
         self.recording.live(asked, opened, live, status)
+
+
+@dataclass(frozen=True)
+class JobRoute:
+    """`GET /v1/answers/{id}`: what became of a question that was to be answered later."""
+
+    jobs: Jobs
+    keys: Keys
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """Send the answer, the problem, or 202."""
+        headers: Headers = scope["headers_by_name"]
+        caller = self.keys.caller(headers)
+        caller.require("ask")
+        job = await self.jobs.find(scope["path_params"]["job_id"], caller.key_id)
+        await self.jobs.send(job, send, [], headers.get(b"if-none-match", b""))
 
 
 def _start(asked: Asked, source: str, release_id: str) -> dict[str, str]:

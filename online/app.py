@@ -16,10 +16,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from online.answers_route import AnswersRoute
+from online.answers_route import AnswersRoute, JobRoute
+from online.chat_completions import ChatRoute
 from online.edge import Edge
+from online.feedback import feedback
+from online.models import models
+from online.openapi import describe
 from online.operations import operations
 from online.problems import Problem
+from online.questions import questions
 from online.service import Service
 from online.settings import ServiceSettings
 from rag.llm import Llm
@@ -67,9 +72,16 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
-    answers = AnswersRoute(service.answering, service.keys, service.recording)
-    app.router.routes.append(Route("/v1/answers", answers, methods=["POST"]))
-    app.include_router(operations(service))
+    answers = AnswersRoute(service.answering, service.keys, service.recording, service.jobs)
+    chat = ChatRoute(service.answering, service.keys, service.recording, service.model)
+    app.router.routes += [
+        Route("/v1/answers", answers, methods=["POST"]),
+        Route("/v1/answers/{job_id}", JobRoute(service.jobs, service.keys), methods=["GET"]),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
+    ]
+    for router in (models, questions, feedback, operations):
+        app.include_router(router(service))
+    describe(app, keys_required=service.keys.required)
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
     app.add_middleware(Edge, body_bytes=settings.body_bytes, on_problem=service.count_problem)

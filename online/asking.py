@@ -12,7 +12,7 @@ from online.answering import Asked
 from online.auth import Caller, Headers
 from online.problems import Problem
 from online.schemas import Ask
-from rag.identity import normalise, query_key
+from rag.identity import query_key
 
 T = TypeVar("T")
 
@@ -87,11 +87,9 @@ def asked_by(
     """Resolve the collection and name the question.
 
     Raises:
-        Problem: the collection is not the caller's, or nothing is left of the question.
+        Problem: the collection is not the caller's.
     """
     collection = caller.collection(ask.collection)
-    if not normalise(ask.question):
-        raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
     return Asked(
         request_id=request_id,
         collection=collection,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from online.admission import Admission, Place, QueueFullError
 from online.circuit_breaker import CircuitBreaker
@@ -14,6 +15,8 @@ from online.metrics import Metrics
 from online.problems import Problem
 from rag.errors import LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Llm, Message, Sampling
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,26 @@ class LanguageModel:
             Problem: the model counts as down.
             LlmError: it gave no answer, or not within the deadline.
         """
+        completion = await self.guarded(self._answer(messages, sampling, on_piece))
+        self.metrics.tokens.labels("prompt").inc(completion.prompt_tokens)
+        self.metrics.tokens.labels("completion").inc(completion.completion_tokens)
+        return completion
+
+    async def guarded(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await a call to the model under the breaker and the deadline, within a place that the caller holds.
+
+        Raises:
+            Problem: the model counts as down.
+            LlmError: it gave no answer, or not within the deadline.
+        """
         if not self.breaker.allow():
+            call.close()
             raise self.down()
         verdict = self.breaker.abandoned
         started = time.perf_counter()
         try:
             async with asyncio.timeout(self.deadline_seconds):
-                completion = await self._answer(messages, sampling, on_piece)
+                outcome = await call
             verdict = self.breaker.succeeded
         except TimeoutError:
             verdict = self.breaker.failed
@@ -76,8 +92,8 @@ class LanguageModel:
             raise
         finally:
             verdict()
-        self._count(completion, time.perf_counter() - started)
-        return completion
+        self.metrics.llm_seconds.observe(time.perf_counter() - started)
+        return outcome
 
     async def _answer(
         self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
@@ -93,11 +109,6 @@ class LanguageModel:
         if whole is None:
             raise LlmUnavailableError("the stream ended without a completion")
         return whole
-
-    def _count(self, completion: Completion, seconds: float) -> None:
-        self.metrics.llm_seconds.observe(seconds)
-        self.metrics.tokens.labels("prompt").inc(completion.prompt_tokens)
-        self.metrics.tokens.labels("completion").inc(completion.completion_tokens)
 
     def down(self) -> Problem:
         """Say that the model counts as down, and that trying again at once would not help."""

@@ -44,7 +44,7 @@ def operations(service: Service) -> APIRouter:
             status="not ready" if release is None else "ready",
             release=None if release is None else release.release_id,
             collections=sorted(service.answering.collections) if not service.keys.required else [],
-            language_model=service.model.breaker.state,  # type: ignore[arg-type]  # one of the three
+            language_model=service.model.breaker.state,
             problem=service.current.failure,
         )
 

@@ -75,6 +75,15 @@ class Recording:
         record.refusal = problem.kind
         self.journal.append(record)
 
+    def bypass(self, asked: Asked, cache_status: str) -> None:
+        """Record a chat that went to the language model as it came; its text is not kept."""
+        seconds = self._count(asked, "bypass")
+        if self.journal is not None:
+            record = _record(asked, seconds, "bypass", cache_status)
+            record.query_key = None
+            record.status = 200
+            self.journal.append(record)
+
     def gone(self, asked: Asked) -> None:
         """Record that the one who asked went away."""
         seconds = self._count(asked, "failed")

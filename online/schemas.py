@@ -40,9 +40,9 @@ class Citation(msgspec.Struct):
     document_id: str
     title: str
     uri: str
-    heading: str
-    passage: str
-    chunk_id: str
+    heading: str | None
+    passage: str | None
+    chunk_id: str | None
 
 
 class Timings(msgspec.Struct):
@@ -72,8 +72,8 @@ class Answer(msgspec.Struct, omit_defaults=True):
     query_key: str
     generated_at: datetime.datetime
     age_seconds: int
-    finish_reason: str
-    support: float
+    finish_reason: str | None
+    support: float | None
     timings: Timings
     documents: list[str] = []
     matched_question: str | None = None

@@ -12,6 +12,8 @@ from online.answering import Answering
 from online.auth import Keys
 from online.circuit_breaker import CircuitBreaker
 from online.current_release import CurrentRelease
+from online.job_store import JobStore
+from online.jobs import Jobs
 from online.journal import Journal
 from online.language_model import LanguageModel
 from online.metrics import Metrics
@@ -42,7 +44,7 @@ class Service:
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.recording = Recording(self.journal, self.metrics)
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
-        self.withdrawn = Withdrawn()
+        self.withdrawn = Withdrawn(data)
         self.watch = SemanticWatch(
             {name: each.tolerated_error for name, each in collections.items()},
             self.metrics,
@@ -52,6 +54,14 @@ class Service:
         self.model = _language_model(settings, llm, sampling, self.metrics)
         self.answering = Answering(
             self.current, self.withdrawn, self.model, self.pool, self.watch, self.metrics, collections
+        )
+        self.jobs = Jobs(
+            JobStore(data / "jobs.sqlite3"),
+            self.answering,
+            self.recording,
+            self.metrics,
+            settings.job_limit,
+            settings.job_hours,
         )
 
     def _swapped(self, outcome: str) -> None:
@@ -68,7 +78,8 @@ class Service:
         await self.current.follow()
         following = asyncio.create_task(self._follow())
         try:
-            yield
+            async with self.jobs.running():
+                yield
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -93,6 +104,7 @@ class Service:
         metrics.queue_depth.set(admission.waiting)
         metrics.running.set(admission.running)
         metrics.limit.set(admission.limit)
+        metrics.withdrawn.set(len(self.withdrawn))
         metrics.breaker.set(self.model.breaker.state != "closed")
 
 

@@ -1,29 +1,53 @@
-"""What must not be served any more: withdrawn documents, and pairs of questions that were reported."""
+"""What must not be served any more: withdrawn documents, and pairs of questions that were reported.
+
+The warehouse keeps both as append-only files. They are looked at with a `stat` each several times a second, in
+every worker process, so a withdrawal or a report takes effect at once and everywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+
+from warehouse.withdrawal import Tombstones, Withdrawals, tombstone
 
 
 class Withdrawn:
-    """The documents that are withdrawn and the pairs that must not hit, by collection."""
+    """The documents that are withdrawn and the pairs that must not hit."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._withdrawals = Withdrawals(data)
+        self._tombstones = Tombstones(data)
         self._documents: dict[str, frozenset[str]] = {}
-        self._pairs: set[tuple[str, str]] = set()
+        self._pairs: frozenset[frozenset[str]] = frozenset()
+
+    def __len__(self) -> int:
+        return sum(len(each) for each in self._documents.values())
 
     def touches(self, collection: str, documents: Sequence[str]) -> bool:
         """Say whether an answer rests on a withdrawn document."""
         withdrawn = self._documents.get(collection)
-        return bool(withdrawn) and not withdrawn.isdisjoint(documents)  # type: ignore[union-attr]  # not None if true
+        return withdrawn is not None and not withdrawn.isdisjoint(documents)
 
-    def documents(self, collection: str) -> Collection[str]:
+    def documents(self, collection: str) -> frozenset[str]:
         """Return the withdrawn documents of a collection."""
         return self._documents.get(collection, frozenset())
 
     def tombstoned(self, asked_key: str, matched_key: str) -> bool:
-        """Say whether a question must not be answered by that anticipated one."""
-        return (asked_key, matched_key) in self._pairs
+        """Say whether neither of two questions may be answered with the answer to the other."""
+        return frozenset((asked_key, matched_key)) in self._pairs
+
+    def tombstone(self, asked_key: str, matched_key: str, reason: str) -> None:
+        """Make it so, for good and for all processes; blocking."""
+        tombstone(self._data, asked_key, matched_key, reason)
 
     def follow(self) -> None:
-        """Look for news."""
+        """Read what is new."""
+        if self._withdrawals.changed():
+            documents: dict[str, set[str]] = {}
+            for collection, document in self._withdrawals.documents():
+                documents.setdefault(collection, set()).add(document)
+            self._documents = {name: frozenset(each) for name, each in documents.items()}
+        if self._tombstones.changed():
+            self._pairs = self._tombstones.pairs()

@@ -9,9 +9,9 @@ nothing but many calls at once (`complete_all`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rag.errors import LlmError
 
@@ -79,6 +79,15 @@ class Llm(Protocol):
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta, None]:
         """Answer one chat piece by piece. Closing the iterator cancels the request at the model."""
+        ...
+
+
+@runtime_checkable
+class Forwarder(Protocol):
+    """A language model that takes a whole OpenAI request as it is: tools, formats and whatever comes next."""
+
+    def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Send a chat completion request and yield the bytes of the response, streamed if it asks so."""
         ...
 
 

@@ -106,6 +106,21 @@ class OpenAIEndpoint:
             raise LlmUnavailableError(f"{self._base_url}: the stream broke off before the answer was complete")
         yield Delta("", gathered.completion())
 
+    async def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Send a chat completion request as it is, under this model's name; yield the response as it comes.
+
+        Raises:
+            LlmRefusedError, LlmUnavailableError: as `complete`.
+        """
+        response = await self._send({**body, "model": self._model}, None)
+        try:
+            async for piece in response.aiter_bytes():
+                yield piece
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        finally:
+            await response.aclose()
+
     def _body(self, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._model,

@@ -79,11 +79,13 @@ def test_sigterm_ends_the_service_cleanly_and_loses_no_journal_record(
         wait_until_ready(url)
         for number in range(20):
             answer = httpx.post(
-                f"{url}/v1/answers", json={"question": "When does the library open?"}, headers={"x-request-id": f"r{number}"}
+                f"{url}/v1/answers",
+                json={"question": "When does the library open?"},
+                headers={"x-request-id": f"r{number}"},
             )
             assert answer.json()["source"] == "exact"
         process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     recorded = {each["request_id"] for each in journal(library.data)}
     assert recorded == {f"r{number}" for number in range(20)}
@@ -105,7 +107,9 @@ def test_the_running_service_has_imported_nothing_heavy(library: Library, llm: F
 def test_a_port_in_use_is_one_clear_sentence(library: Library, llm: FakeLlm) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=rf"port = {port}: can't listen on 127.0.0.1:{port} \(address already in use\)"):
+        with pytest.raises(
+            ConfigurationError, match=rf"port = {port}: can't listen on 127.0.0.1:{port} \(address already in use\)"
+        ):
             serve(config(library, llm, port=port))
 
 

@@ -1,0 +1,239 @@
+"""`POST /v1/chat/completions`: any application that speaks OpenAI gets the cache by changing one address.
+
+A chat that an anticipated answer may answer (`online.chat_request`) goes the way of any question; all else goes
+to the language model as it came, under the same admission control. A hit and a live answer have the same shape,
+whole or streamed, and the text of both forms is equal.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from online.answering import Answering, Asked, Begun, Prepared
+from online.asking import asked_by, directives, read_json
+from online.auth import Headers, Keys, rate_headers
+from online.chat_format import DONE, Frame, Usage, pieces
+from online.chat_request import ChatRequest, chat_of, collection_of, question_of
+from online.disconnect import ClientGoneError, unless_gone
+from online.edge import read_body, send_bytes
+from online.language_model import LanguageModel
+from online.problems import Problem, as_problem, render
+from online.recording import Recording
+from online.rendering import RawHeaders, cache_status, citations, provenance
+from online.schemas import Ask
+from rag.errors import LlmRefusedError
+from rag.identity import normalise
+from rag.llm import Completion, Forwarder
+
+_STREAM = b"text/event-stream; charset=utf-8"
+_BYPASS = "beforehand; fwd=bypass"
+_chat = msgspec.json.Decoder(ChatRequest)
+
+
+@dataclass(frozen=True)
+class ChatRoute:
+    """The ASGI application of the route."""
+
+    answering: Answering
+    keys: Keys
+    recording: Recording
+    model: LanguageModel
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one chat."""
+        started = time.perf_counter()
+        headers: Headers = scope["headers_by_name"]
+        caller = self.keys.caller(headers)
+        caller.require("ask")
+        body = await read_body(receive)
+        chat = read_json(headers, body, _chat)
+        fields = msgspec.json.decode(body)
+        extra = [(name.encode(), value.encode()) for name, value in rate_headers(caller).items()]
+        question = question_of(chat, fields, self.model.sampling.max_tokens)
+        bypass = question is None or not normalise(question)
+        collection = collection_of(chat.model) or (caller.collections[0] if bypass else None)
+        ask = Ask(question or "", collection, stream=bool(chat.stream))
+        asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
+        asked = replace(asked, private=asked.private or bypass)  # what is only passed on is nobody's to keep
+        reply = _Reply(send, asked, chat, extra)
+        work = self._bypass(reply, fields) if bypass else self._answer(reply)
+        try:
+            await unless_gone(receive, work)
+        except ClientGoneError:
+            self.recording.gone(asked)
+            raise
+        except Problem as problem:
+            self.recording.problem(asked, problem)
+            raise
+
+    async def _answer(self, reply: _Reply) -> None:
+        asked = reply.asked
+        try:
+            async with self.answering.begin(asked) as begun:
+                if begun.prepared is not None:
+                    await self._prepared(reply, begun.prepared)
+                elif asked.stream:
+                    await self._stream(reply, begun)
+                else:
+                    await self._whole(reply, begun)
+        except Exception as error:
+            raise as_problem(error) from error
+
+    async def _prepared(self, reply: _Reply, prepared: Prepared) -> None:
+        body = msgspec.json.decode(prepared.body)
+        status = cache_status(reply.asked, prepared.source)
+        reply.headers += provenance(status, prepared.age_seconds, prepared.head.fingerprint)
+        about = {"source": prepared.source, "citations": body["citations"], "release": prepared.release_id}
+        finish = body["finish_reason"] or "stop"
+        if reply.asked.stream:
+            await reply.begin(body["model"])
+            for piece in pieces(body["answer"]):
+                await reply.piece(piece)
+            await reply.end(finish, Usage(), about)
+        else:
+            await reply.whole(body["model"], {"role": "assistant", "content": body["answer"]}, finish, Usage(), about)
+        self.recording.prepared(reply.asked, prepared, status)
+
+    async def _whole(self, reply: _Reply, begun: Begun) -> None:
+        opened = begun.opened
+        assert opened is not None
+        live = await begun.result()
+        status = cache_status(reply.asked, "live", joined=begun.joined)
+        reply.headers += provenance(status, 0, opened.live.fingerprint)
+        message = {**live.completion.message, "role": "assistant", "content": live.linked.text}
+        about = {"source": "live", "citations": citations(live.linked.citations), "release": opened.release_id}
+        await reply.whole(live.completion.model, message, live.completion.finish_reason, _usage(live.completion), about)
+        self.recording.live(reply.asked, opened, live, status)
+
+    async def _stream(self, reply: _Reply, begun: Begun) -> None:
+        opened = begun.opened
+        assert opened is not None
+        status = cache_status(reply.asked, "live", joined=begun.joined)
+        reply.headers += provenance(status, 0, opened.live.fingerprint)
+        await reply.begin(self.model.llm.model)
+        try:
+            async for piece in begun.pieces():
+                await reply.piece(piece)
+            live = await begun.result()
+        except Exception as error:  # the status is sent already, so the stream has to say it
+            await self._break(reply, error)
+            return
+        about = {"source": "live", "citations": citations(live.linked.citations), "release": opened.release_id}
+        await reply.end(live.completion.finish_reason, _usage(live.completion), about)
+        self.recording.live(reply.asked, opened, live, status)
+
+    async def _bypass(self, reply: _Reply, fields: dict[str, Any]) -> None:
+        reply.headers.append((b"cache-status", _BYPASS.encode()))
+        try:
+            async with self.model.place():
+                if isinstance(self.model.llm, Forwarder):
+                    await self.model.guarded(self._forward(reply, self.model.llm, fields))
+                else:
+                    await self._converse(reply, fields)
+        except LlmRefusedError as error:
+            detail = "The language model refused the request: it is too long, or a parameter is wrong."
+            raise Problem("malformed", detail, should_retry=False) from error
+        except Exception as error:
+            if not reply.begun:
+                raise as_problem(error) from error
+            await self._break(reply, error)
+        else:
+            self.recording.bypass(reply.asked, _BYPASS)
+
+    async def _forward(self, reply: _Reply, llm: Forwarder, fields: dict[str, Any]) -> None:
+        async for piece in llm.forward(fields):
+            await reply.raw(piece)
+        await reply.finish()
+
+    async def _converse(self, reply: _Reply, fields: dict[str, Any]) -> None:
+        messages, sampling = chat_of(reply.chat, fields, self.model.sampling)
+        completion = await self.model.ask(messages, sampling, None)
+        if reply.asked.stream:
+            await reply.begin(completion.model)
+            for piece in pieces(completion.text):
+                await reply.piece(piece)
+            await reply.end(completion.finish_reason, _usage(completion), None)
+        else:
+            message = {**completion.message, "role": "assistant", "content": completion.text}
+            await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), None)
+
+    async def _break(self, reply: _Reply, error: Exception) -> None:
+        """Say in the stream what went wrong; the client raises it as an error."""
+        problem = as_problem(error)
+        rendered = render(problem, reply.asked.request_id, openai=True)
+        await reply.break_off(rendered.body)
+        self.recording.problem(reply.asked, problem)
+
+
+class _Reply:
+    """One response, whole or streamed."""
+
+    def __init__(self, send: Send, asked: Asked, chat: ChatRequest, headers: RawHeaders) -> None:
+        self.asked = asked
+        self.chat = chat
+        self.headers = headers
+        self.begun = False
+        self._send = send
+        self._frame = self._named("")
+
+    def _named(self, model: str) -> Frame:
+        return Frame(f"chatcmpl-{self.asked.request_id}", int(time.time()), model)
+
+    async def whole(
+        self, model: str, message: dict[str, Any], finish_reason: str, usage: Usage, about: dict[str, Any] | None
+    ) -> None:
+        """Send a whole completion."""
+        self.begun = True
+        body = self._named(model).whole(message, finish_reason, usage, about)
+        await send_bytes(self._send, 200, body, b"application/json", self.headers)
+
+    async def begin(self, model: str) -> None:
+        """Begin a stream."""
+        self._frame = self._named(model)
+        await self._start(_STREAM)
+        await self._more(self._frame.chunk({"role": "assistant", "content": ""}))
+
+    async def piece(self, text: str) -> None:
+        """Send a piece of the text."""
+        await self._more(self._frame.chunk({"content": text}))
+
+    async def end(self, finish_reason: str, usage: Usage, about: dict[str, Any] | None) -> None:
+        """End a stream."""
+        await self._more(self._frame.chunk({}, finish_reason))
+        options = self.chat.stream_options
+        if options is not None and options.include_usage:
+            await self._more(self._frame.usage(usage, about))
+        await self._more(DONE)
+        await self.finish()
+
+    async def raw(self, piece: bytes) -> None:
+        """Pass bytes of the language model's own response on."""
+        if not self.begun:
+            await self._start(_STREAM if self.asked.stream else b"application/json")
+        await self._more(piece)
+
+    async def break_off(self, error: bytes) -> None:
+        """End a stream with an error."""
+        await self._more(b"data: %b\n\n" % error)
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Send the last, empty part of the body."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _start(self, media_type: bytes) -> None:
+        self.begun = True
+        headers = [(b"content-type", media_type), (b"x-accel-buffering", b"no"), *self.headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _more(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _usage(completion: Completion) -> Usage:
+    return Usage(completion.prompt_tokens, completion.completion_tokens)

@@ -1,0 +1,52 @@
+-- Asynchronous questions. Times are Unix seconds. A running job belongs to `owner` until `lease`; an owner that
+-- dies renews no lease, and another worker, or the next start of the service, takes the job over.
+
+-- create
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY,
+    asked TEXT NOT NULL,
+    key_id TEXT,
+    status TEXT NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    created REAL NOT NULL,
+    not_before REAL NOT NULL DEFAULT 0,
+    owner TEXT,
+    lease REAL NOT NULL DEFAULT 0,
+    http_status INTEGER,
+    outcome BLOB
+) STRICT;
+
+-- index
+CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (status, created);
+
+-- open_jobs
+SELECT count(*) FROM jobs WHERE status IN ('queued', 'running');
+
+-- insert
+INSERT INTO jobs (id, asked, key_id, created) VALUES (:id, :asked, :key_id, :now);
+
+-- find
+SELECT id, asked, key_id, status, http_status, outcome FROM jobs WHERE id = :id;
+
+-- claim
+UPDATE jobs SET status = 'running', owner = :owner, lease = :lease
+WHERE id = (
+    SELECT id FROM jobs
+    WHERE (status = 'queued' AND not_before <= :now) OR (status = 'running' AND lease < :now)
+    ORDER BY created LIMIT 1
+)
+RETURNING id, asked, key_id, status, http_status, outcome;
+
+-- renew
+UPDATE jobs SET lease = :lease WHERE status = 'running' AND owner = :owner;
+
+-- postpone
+UPDATE jobs SET status = 'queued', owner = NULL, not_before = :not_before WHERE id = :id AND owner = :owner;
+
+-- release
+UPDATE jobs SET status = 'queued', owner = NULL WHERE status = 'running' AND owner = :owner;
+
+-- finish
+UPDATE jobs SET status = :status, http_status = :http_status, outcome = :outcome WHERE id = :id AND owner = :owner;
+
+-- expire
+DELETE FROM jobs WHERE created < :before;

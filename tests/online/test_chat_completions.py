@@ -1,0 +1,154 @@
+"""The official OpenAI client, unmodified, pointed at the service."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import openai
+import pytest
+
+from tests.fake_llm import FakeLlm
+from tests.online.conftest import Library, Serve, journal
+
+PREPARED = "When does the library open?"
+ANSWER = "The library opens at nine in the morning [1]."
+
+
+@pytest.fixture
+def official(client: httpx.Client) -> openai.OpenAI:
+    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused", max_retries=0) as official:
+        yield official
+
+
+def user(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def test_an_anticipated_question_is_answered_from_the_release(official: openai.OpenAI, llm: FakeLlm) -> None:
+    raw = official.chat.completions.with_raw_response.create(model="beforehand/library", messages=user(PREPARED))
+    completion = raw.parse()
+    assert completion.choices[0].message.content == ANSWER
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == 0
+    assert raw.headers["cache-status"] == "beforehand; hit; detail=exact"
+    assert llm.requests == []
+
+
+@pytest.mark.parametrize("question", [PREPARED, "Is there a place to park my car?"])
+def test_the_text_of_both_forms_is_equal(official: openai.OpenAI, llm: FakeLlm, question: str) -> None:
+    llm.behaviour.text = "Yes [1], `x[7]` as well [9], see there [2-3]."
+    whole = official.chat.completions.create(model="beforehand", messages=user(question))
+    chunks = list(
+        official.chat.completions.create(
+            model="beforehand", messages=user(question), stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1])
+    assert text == whole.choices[0].message.content
+    assert "[9]" not in text
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"messages": [{"role": "system", "content": "Speak like a pirate."}, *user(PREPARED)]},
+        {"messages": [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user(PREPARED)]},
+        {"response_format": {"type": "json_object"}},
+        {"n": 2},
+        {"tools": [{"type": "function", "function": {"name": "clock", "parameters": {}}}]},
+        {"stop": ["."]},
+        {"max_tokens": 3},
+        {"logprobs": True},
+    ],
+)
+def test_what_makes_an_anticipated_answer_wrong_goes_to_the_model_as_it_is(
+    official: openai.OpenAI, llm: FakeLlm, shape: dict[str, object]
+) -> None:
+    raw = official.chat.completions.with_raw_response.create(
+        **{"model": "beforehand/library", "messages": user(PREPARED), **shape}
+    )
+    assert raw.headers["cache-status"] == "beforehand; fwd=bypass"
+    assert raw.parse().choices[0].message.content == llm.behaviour.text
+    sent = llm.requests[0]
+    assert sent["model"] == "fake-model"
+    assert {name: sent[name] for name in shape} == shape
+
+
+@pytest.mark.parametrize("shape", [{"n": 1}, {"temperature": 0.7}, {"tools": None}, {"max_tokens": 4096}, {"stop": None}])
+def test_harmless_parameters_do_not_cost_the_hit(official: openai.OpenAI, llm: FakeLlm, shape: dict[str, object]) -> None:
+    raw = official.chat.completions.with_raw_response.create(
+        **{"model": "beforehand", "messages": user(PREPARED), **shape}
+    )
+    assert raw.headers["cache-status"] == "beforehand; hit; detail=exact"
+    assert llm.requests == []
+
+
+def test_the_models_whole_message_is_kept(official: openai.OpenAI, llm: FakeLlm) -> None:
+    llm.behaviour.extra_message = {"reasoning_content": "Hm."}
+    completion = official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"))
+    assert completion.choices[0].message.model_extra == {"reasoning_content": "Hm."}
+
+
+def test_the_models_are_listed_and_can_be_asked(official: openai.OpenAI) -> None:
+    names = [model.id for model in official.models.list()]
+    assert names == ["beforehand/library", "fake-model"]
+    assert official.models.retrieve(names[0]).id == names[0]
+    for name in names:
+        completion = official.chat.completions.create(model=name, messages=user(PREPARED))
+        assert completion.choices[0].message.content == ANSWER
+
+
+def test_another_collection_can_not_be_named(official: openai.OpenAI) -> None:
+    with pytest.raises(openai.PermissionDeniedError):
+        official.chat.completions.create(model="beforehand/other", messages=user(PREPARED))
+
+
+def test_errors_have_openais_shape(client: httpx.Client) -> None:
+    response = client.post("/v1/chat/completions", json={"model": "beforehand", "messages": "hello"})
+    assert response.status_code == 422
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+    assert response.json()["error"]["param"] == "messages"
+
+
+def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm) -> None:
+    llm.behaviour.break_stream_after = 2
+    stream = official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"), stream=True)
+    with pytest.raises(openai.APIError):
+        list(stream)
+
+
+def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(
+    library: Library, serve: Serve, llm: FakeLlm
+) -> None:
+    from tests.online.conftest import LIBRARY
+
+    library.publish(library=LIBRARY)
+    client = serve(breaker_failures=1, breaker_seconds=60)
+    llm.behaviour.fail_with = 500
+    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused", max_retries=5) as official:
+        for _ in range(2):
+            with pytest.raises(openai.InternalServerError) as caught:
+                official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"))
+        assert caught.value.response.headers["x-should-retry"] == "false"
+        calls = len(llm.requests)
+        with pytest.raises(openai.InternalServerError):
+            official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"))
+        assert len(llm.requests) == calls
+        prepared = official.chat.completions.create(model="beforehand", messages=user(PREPARED))
+    assert prepared.choices[0].message.content == ANSWER
+
+
+def test_what_bypasses_the_cache_leaves_no_text_in_the_journal(client: httpx.Client, library: Library) -> None:
+    messages = [{"role": "system", "content": "Be secret."}, *user("My number is 4711")]
+    assert client.post("/v1/chat/completions", json={"model": "beforehand", "messages": messages}).status_code == 200
+    while not (records := journal(library.data)):
+        pass
+    assert records[0]["source"] == "bypass"
+    assert "4711" not in json.dumps(records)
