@@ -26,7 +26,8 @@ _NOT_A_PARAGRAPH = re.compile(r"^(?: {4}|\t|\s*(?:[-*+>|#]|\d+[.)])(?:\s|$))")
 _UNDERLINE = re.compile(r"^([=\-~*^\"+#'`:._])\1{2,}$")
 _TABLE_ROW = re.compile(r"^\s*[|+]")
 _PADDING = re.compile(r"([-=\xa0 ])\1{3,}")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
+_LONGEST_HEADING = 300  # characters; a longer line is a paragraph, whatever its marks say
 _ANCHOR = re.compile(r"\s*\{#[^}]*\}$")
 
 
@@ -114,7 +115,8 @@ def _trim(lines: list[str]) -> str:
 def _markdown_events(lines: list[str]) -> Iterator[Event]:
     fence, above, underline_next = "", "", False
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
-        opening, heading = _FENCE.match(line), _ATX.match(line)
+        short = len(line) <= _LONGEST_HEADING
+        opening, heading = _FENCE.match(line), _ATX.match(line) if short else None
         if fence:
             yield Event(0, line)
             fence = "" if _closes(line, fence) else fence
@@ -129,7 +131,7 @@ def _markdown_events(lines: list[str]) -> Iterator[Event]:
             yield Event(len(heading.group(1)) if name else 0, name)
             above = ""
             continue
-        elif not above and line.strip() and _SETEXT.match(below) and not _NOT_A_PARAGRAPH.match(line):
+        elif short and not above and line.strip() and _SETEXT.match(below) and not _NOT_A_PARAGRAPH.match(line):
             yield Event(1 if "=" in below else 2, _plain(line))
             underline_next = True
         else:
@@ -178,6 +180,7 @@ def _underlined(lines: list[str], number: int) -> tuple[str, str, int]:
         return rows[1].strip(), "overlined " + rows[0][0], number + 2
     is_heading = (
         rows[0][:1].strip()
+        and len(rows[0]) <= _LONGEST_HEADING
         and not _UNDERLINE.match(rows[0])
         and _UNDERLINE.match(rows[1])
         and len(rows[1]) >= len(rows[0])

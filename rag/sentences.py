@@ -13,6 +13,7 @@ _END = re.compile(
 )
 _ITEM = re.compile(r"\n(?=[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+\S)")
 _BEGINNING = re.compile(r"\s+[(\[\"'\u201c\u2018\u00ab*_`\u00bf\u00a1]*([^\W_]|[<$@#~/\\-])")
+_NOTHING_MORE = re.compile(r"\s*\Z")
 _COUNTER = re.compile(r"\s*[0-9]{1,3}[.]\Z")
 _ABBREVIATIONS = frozenset(
     ("e.g", "i.e", "etc", "cf", "vs", "dr", "mr", "mrs", "ms", "prof", "st", "jr", "sr", "no", "nos", "fig",
@@ -48,7 +49,7 @@ def _ends_here(text: str, match: re.Match[str]) -> bool:
         return True
     beginning = _BEGINNING.match(text, match.end())
     if not beginning:
-        return not text[match.end() :].strip()
+        return bool(_NOTHING_MORE.match(text, match.end()))
     first = beginning.group(1)
     if first.islower():
         return False

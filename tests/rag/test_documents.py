@@ -302,7 +302,16 @@ def test_the_hash_follows_title_headings_and_text():
 
 
 def test_a_long_title_is_shortened():
-    assert len(one("a.md", "# " + "word " * 100 + "\n\nText.").title) <= 160
+    title = one("a.md", "# " + "word " * 50 + "\n\nText.").title
+    assert 100 < len(title) <= 160
+    assert title.endswith("word…")
+
+
+@pytest.mark.parametrize("text", ["# {}", "{}\n{}"])
+@pytest.mark.parametrize("name", ["a.md", "a.txt"])
+def test_a_very_long_line_is_text_and_no_heading(name, text):
+    line = text.format("word " * 2000 + "end", "=" * 10_003)
+    assert one(name, line).text == line
 
 
 def test_files_that_are_not_text_are_skipped_when_a_folder_is_listed():
