@@ -94,7 +94,9 @@ class VllmEngine:
     ) -> AsyncGenerator[Delta, None]:
         life = self._alive()
         try:
-            await asyncio.wrap_future(life.started)
+            if not life.started.done():
+                await asyncio.wrap_future(life.started)
+            life.started.result()
         except ModelError as error:
             raise LlmUnavailableError(str(error)) from error
         request = _Request(str(next(self._ids)), messages, sampling, streaming, asyncio.get_running_loop())
@@ -119,12 +121,12 @@ class VllmEngine:
                 raise LlmUnavailableError("the engine is closed")
             if self._life is not None and not self._life.dead:
                 return self._life
-            if self._life is not None:
-                self._deaths += 1
-            if self._deaths >= MAX_DEATHS:
-                raise LlmUnavailableError(f"the engine died {self._deaths} times in a row; restart the process")
             if self._life is None:
                 atexit.register(self.close)
+            elif self._deaths + 1 >= MAX_DEATHS:
+                raise LlmUnavailableError(f"the engine died {MAX_DEATHS} times in a row; restart the process")
+            else:
+                self._deaths += 1
             self._life = _Life(self._build, self._context, self.model, predecessor=self._life)
             return self._life
 

@@ -31,7 +31,8 @@ from batch.convert_models import ModelFolder
 from batch.vllm_platform import VllmSettings, command_line, engine_arguments, environment, installed_backend
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
-STOP_SECONDS = 10.0
+DRAIN_SECONDS = 8  # for requests in flight to end well
+STOP_SECONDS = 12.0
 START_SECONDS = 1800.0  # a large model from a slow disk
 REPORT_SECONDS = 20.0
 
@@ -101,6 +102,7 @@ def _running(
         variables["VLLM_API_KEY"] = api_key  # not a flag: flags are for all to see
     flags = command_line(engine_arguments(model.path, settings, context_tokens, backend))
     flags += ["--host", host, "--port", str(port), "--served-model-name", model.identity, model.name]
+    flags += ["--shutdown-timeout", str(DRAIN_SECONDS), "--enable-prompt-tokens-details"]
     url = f"http://{_address(host)}:{port}/v1"
     on_step(f"starting {model.name} at {url}; this usually takes a minute or two (log: {log})")
     process = _spawn(flags, variables, log)
