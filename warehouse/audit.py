@@ -20,7 +20,7 @@ import duckdb
 
 from warehouse.errors import NoReleaseError
 from warehouse.golden import Golden, compare, read_golden
-from warehouse.load import constraints, writing
+from warehouse.load import attach, constraints, writing
 from warehouse.release import Build, current
 from warehouse.review import apply_reviews
 from warehouse.settings import AuditSettings
@@ -58,7 +58,7 @@ def audit(build: Build, settings: AuditSettings, query_key: Callable[[str, str],
     with writing(build.database) as connection:
         _set_variables(connection, settings)
         if previous is not None:
-            connection.execute(f"ATTACH '{str(previous).replace(chr(39), chr(39) * 2)}' AS previous (READ_ONLY)")
+            attach(connection, previous, "previous")
         connection.execute(sql_text("withhold.sql"))
         apply_reviews(connection, build.data)
         connection.execute(sql_text("doubts.sql"))

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
-from warehouse.errors import TornReleaseError
-from warehouse.release import Release, current, find
+from warehouse.load import attach
+from warehouse.release import current, find
 from warehouse.settings import CostSettings
 from warehouse.statements import sql_text
 from warehouse.tables import JOURNAL
@@ -45,7 +45,7 @@ def connect(
     found = current(data) if release is None else find(data, release)
     connection = duckdb.connect(":memory:")
     try:
-        _attach(connection, found)
+        attach(connection, found.database, "release")
         connection.register("journal_files", history_dataset(data))
         _define(connection, cost or CostSettings())
         _lock(connection)
@@ -76,16 +76,6 @@ def history_dataset(data: Path) -> pa.dataset.Dataset:
 
 def _day(path: Path) -> date:
     return date.fromisoformat(path.parent.name.removeprefix("day="))
-
-
-def _attach(connection: duckdb.DuckDBPyConnection, release: Release) -> None:
-    path = str(release.database).replace("'", "''")
-    try:
-        connection.execute(f"ATTACH '{path}' AS release (READ_ONLY)")
-    except duckdb.Error as error:
-        raise TornReleaseError(
-            f"Release {release.release_id}: its tables can't be opened ({str(error).splitlines()[0]})."
-        ) from error
 
 
 def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:

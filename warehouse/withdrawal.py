@@ -65,6 +65,10 @@ class Withdrawals:
         """Return the withdrawn documents as (collection, document_id)."""
         return frozenset(self.reasons())
 
+    def by_people(self) -> frozenset[Document]:
+        """Return the documents that a person withdrew: a build leaves them out though they are in the corpus."""
+        return frozenset(document for document, reason in self.reasons().items() if reason != _GONE)
+
     def reasons(self) -> dict[Document, str]:
         """Return the withdrawn documents with the reason of each."""
         found: dict[Document, str] = {}

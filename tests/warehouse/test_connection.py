@@ -112,7 +112,7 @@ def test_a_torn_database_is_named(data):
     database = current(data).database
     database.chmod(0o644)
     database.write_bytes(b"torn" * 5000)
-    with pytest.raises(TornReleaseError, match="its tables can't be opened"):
+    with pytest.raises(TornReleaseError, match="tables can't be opened"):
         warehouse.connect(data)
 
 

@@ -1,0 +1,35 @@
+-- What became of each answer since the release before, which is attached as `previous`.
+INSERT INTO changes
+SELECT
+    coalesce(a.collection, p.collection),
+    coalesce(a.query_key, p.query_key),
+    CASE
+        WHEN p.query_key IS NULL THEN 'new'
+        WHEN a.query_key IS NULL THEN 'dropped'
+        WHEN a.fingerprint = p.fingerprint THEN 'reused'
+        ELSE 'regenerated'
+    END,
+    CASE
+        WHEN p.query_key IS NULL THEN 'new question'
+        WHEN a.query_key IS NULL THEN 'question removed'
+        WHEN a.fingerprint = p.fingerprint THEN NULL
+        WHEN a.origin = 'curated' OR p.origin = 'curated' THEN 'curated'
+        ELSE concat_ws(
+            ', ',
+            CASE WHEN a.passages_hash IS DISTINCT FROM p.passages_hash THEN 'passages' END,
+            CASE WHEN a.template_id IS DISTINCT FROM p.template_id THEN 'prompt' END,
+            CASE WHEN a.model_id IS DISTINCT FROM p.model_id THEN 'model' END,
+            CASE WHEN a.sampling IS DISTINCT FROM p.sampling THEN 'sampling' END
+        )
+    END,
+    p.fingerprint
+FROM answers a
+FULL JOIN previous.answers p USING (query_key);
+
+-- Runs of earlier releases, so that a release tells the history of its making.
+INSERT INTO runs BY NAME SELECT * FROM previous.runs ANTI JOIN runs USING (run_id);
+INSERT INTO run_stages BY NAME SELECT * FROM previous.run_stages ANTI JOIN run_stages USING (run_id);
+
+UPDATE runs
+SET dropped = (SELECT count(*) FROM changes WHERE change = 'dropped')
+WHERE run_id = getvariable('run_id');

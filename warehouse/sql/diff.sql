@@ -1,0 +1,47 @@
+-- The answers of two releases side by side, where they differ: `before` and `after` are attached.
+WITH both_sides AS (
+    SELECT
+        coalesce(b.collection, a.collection) AS collection, coalesce(qb.question, qa.question) AS question,
+        coalesce(b.query_key, a.query_key) AS query_key,
+        a.answer AS answer_before, b.answer AS answer_after, a.status AS status_before, b.status AS status_after,
+        b.withheld_reason AS reason_after,
+        CASE
+            WHEN a.query_key IS NULL THEN 'added'
+            WHEN b.query_key IS NULL THEN 'dropped'
+            WHEN a.answer <> b.answer THEN 'answered differently'
+            WHEN a.status <> b.status THEN b.status
+        END AS change,
+        list_filter([
+            CASE WHEN a.origin <> b.origin OR b.origin = 'edited' THEN CASE b.origin WHEN 'generated' THEN 'no longer ' || a.origin ELSE b.origin END END,
+            CASE WHEN a.passages_hash IS DISTINCT FROM b.passages_hash THEN 'passages' END,
+            CASE WHEN a.template_id IS DISTINCT FROM b.template_id THEN 'prompt' END,
+            CASE WHEN a.model_id IS DISTINCT FROM b.model_id THEN 'model' END,
+            CASE WHEN a.sampling IS DISTINCT FROM b.sampling THEN 'sampling' END
+        ], lambda r: r IS NOT NULL) AS causes
+    FROM before.main.answers a
+    FULL JOIN after.main.answers b ON a.query_key = b.query_key
+    LEFT JOIN before.main.questions qa ON qa.query_key = a.query_key
+    LEFT JOIN after.main.questions qb ON qb.query_key = b.query_key
+), changed_documents AS (
+    -- documents that an answer cites and that are new, changed or gone
+    SELECT c.query_key, list(DISTINCT c.document_id ORDER BY c.document_id) AS documents
+    FROM (FROM before.main.citations UNION ALL FROM after.main.citations) c
+    LEFT JOIN before.main.documents a ON a.collection = c.collection AND a.document_id = c.document_id
+    LEFT JOIN after.main.documents b ON b.collection = c.collection AND b.document_id = c.document_id
+    WHERE a.content_hash IS DISTINCT FROM b.content_hash
+    GROUP BY c.query_key
+)
+SELECT
+    s.change, s.collection, s.question, s.query_key, s.answer_before, s.answer_after, s.status_before,
+    s.status_after,
+    CASE
+        WHEN s.change IN ('added', 'dropped') THEN []
+        WHEN len(s.causes) > 0 THEN s.causes
+        WHEN s.change IN ('served', 'withheld') THEN [coalesce(s.reason_after, 'review or audit')]
+        ELSE ['generated again']
+    END AS causes,
+    coalesce(d.documents, []) AS documents
+FROM both_sides s
+LEFT JOIN changed_documents d USING (query_key)
+WHERE s.change IS NOT NULL
+ORDER BY s.change, s.collection, s.question;
