@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import functools
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -127,6 +127,7 @@ class Answering:
     metrics: Metrics
     collections: Mapping[str, CollectionSettings]
     flights: SingleFlight[Prepared | Opened, LiveAnswer] = field(default_factory=SingleFlight)
+    on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
 
     def release(self) -> OpenRelease:
         """Return the release that is served now."""
@@ -183,6 +184,7 @@ class Answering:
             hit = self._take(release, asked, sought)
             if hit is not None:
                 flight.open(hit)
+                self.on_semantic_hit(asked, hit)
                 return
             await self._live(asked, release, sought, flight)
 

@@ -11,6 +11,7 @@ from online.admission import Admission
 from online.answering import Answering
 from online.auth import Keys
 from online.circuit_breaker import CircuitBreaker
+from online.comparison import Comparisons
 from online.current_release import CurrentRelease
 from online.job_store import JobStore
 from online.jobs import Jobs
@@ -55,6 +56,8 @@ class Service:
         self.answering = Answering(
             self.current, self.withdrawn, self.model, self.pool, self.watch, self.metrics, collections
         )
+        self.comparisons = Comparisons(self.answering, self.journal, settings.comparison_share)
+        self.answering.on_semantic_hit = self.comparisons.consider
         self.jobs = Jobs(
             JobStore(data / "jobs.sqlite3"),
             self.answering,
@@ -82,7 +85,7 @@ class Service:
                 yield
         finally:
             following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await asyncio.gather(following, self.comparisons.stop(), return_exceptions=True)
             self.pool.close()
             self.current.close()
             if self.journal is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from online.app import create_app
+from online.auth import hash_key
 from online.settings import ServiceSettings
 from rag.embedding import OnnxEncoder
 from rag.identity import content_hash, fingerprint, normalise, query_key
@@ -98,6 +99,7 @@ def write_encoder(folder: Path) -> None:
 def _vocabulary() -> dict[str, int]:
     texts = [text for corpus in (LIBRARY, MUSEUM) for text in (*corpus.documents.values(), *corpus.answers)]
     texts += ["how do i bake a sourdough bread which treaty ended the thirty years ' war ?"]
+    texts += ["bicycles are parked in yards behind 17 trees [ 1 ]. [ 1 ] ."]
     texts += ["at what time is open where can people park their cars here please tell me about story"]
     words = sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text.lower())})
     return {"[unk]": 0, **{word: number for number, word in enumerate(words, start=1)}}
@@ -225,30 +227,52 @@ def llm() -> Iterator[FakeLlm]:
         yield fake
 
 
-Serve = Callable[..., httpx.Client]
+@dataclass
+class Serve:
+    """Starts the service on a data folder, over real HTTP."""
+
+    library: Library
+    llm: FakeLlm
+    stack: contextlib.ExitStack
+
+    def __call__(self, collections: Mapping[str, CollectionSettings] | None = None, **settings: Any) -> httpx.Client:
+        """Start it until the end of the test and return a client for it."""
+        return self.stack.enter_context(self.stopping(collections, **settings))
+
+    @contextlib.contextmanager
+    def stopping(
+        self, collections: Mapping[str, CollectionSettings] | None = None, **settings: Any
+    ) -> Iterator[httpx.Client]:
+        """Start it for a while."""
+        service = ServiceSettings.model_validate({"poll_seconds": 0.02, "breaker_seconds": 0.2} | settings)
+        model = OpenAIEndpoint(self.llm.url, MODEL, timeout=20.0)
+        app = create_app(
+            service,
+            self.library.data,
+            collections or {"library": CollectionSettings(documents=[])},
+            model,
+            on_stop=model.aclose,
+        )
+        with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+            client.app = app  # type: ignore[attr-defined]  # for the few tests that look inside
+            yield client
 
 
 @pytest.fixture
 def serve(library: Library, llm: FakeLlm) -> Iterator[Serve]:
-    """Return a function that starts the service on a data folder and returns a client for it."""
     with contextlib.ExitStack() as stack:
+        yield Serve(library, llm, stack)
 
-        def start(collections: Mapping[str, CollectionSettings] | None = None, **settings: Any) -> httpx.Client:
-            service = ServiceSettings.model_validate({"poll_seconds": 0.02, "breaker_seconds": 0.2} | settings)
-            model = OpenAIEndpoint(llm.url, MODEL, timeout=20.0)
-            app = create_app(
-                service,
-                library.data,
-                collections or {"library": CollectionSettings(documents=[])},
-                model,
-                on_stop=model.aclose,
-            )
-            url = stack.enter_context(served(app))
-            client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
-            client.app = app  # type: ignore[attr-defined]  # for the few tests that look inside
-            return client
 
-        yield start
+@pytest.fixture
+def keys() -> dict[str, dict[str, Any]]:
+    """Four keys, as the configuration has them; each is its own name."""
+    return {
+        "reader": {"hash": hash_key("reader"), "collections": ["library"]},
+        "other": {"hash": hash_key("other")},
+        "asker": {"hash": hash_key("asker"), "scopes": ["ask"], "requests_per_minute": 3},
+        "boss": {"hash": hash_key("boss"), "scopes": ["admin"]},
+    }
 
 
 @pytest.fixture

@@ -81,8 +81,12 @@ def test_what_makes_an_anticipated_answer_wrong_goes_to_the_model_as_it_is(
     assert {name: sent[name] for name in shape} == shape
 
 
-@pytest.mark.parametrize("shape", [{"n": 1}, {"temperature": 0.7}, {"tools": None}, {"max_tokens": 4096}, {"stop": None}])
-def test_harmless_parameters_do_not_cost_the_hit(official: openai.OpenAI, llm: FakeLlm, shape: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "shape", [{"n": 1}, {"temperature": 0.7}, {"tools": None}, {"max_tokens": 4096}, {"stop": None}]
+)
+def test_harmless_parameters_do_not_cost_the_hit(
+    official: openai.OpenAI, llm: FakeLlm, shape: dict[str, object]
+) -> None:
     raw = official.chat.completions.with_raw_response.create(
         **{"model": "beforehand", "messages": user(PREPARED), **shape}
     )

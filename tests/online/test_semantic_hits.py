@@ -1,0 +1,100 @@
+"""Questions in other words: served when the verifier says so, and watched."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from rag.identity import query_key
+from tests.fake_llm import FakeLlm
+from tests.online.conftest import LIBRARY, Library, Serve, journal
+
+PARAPHRASE = "Please, when does the library open?"
+MATCHED = "When does the library open?"
+
+
+def ask(client: httpx.Client, question: str, **fields: object) -> dict[str, object]:
+    response = client.post("/v1/answers", json={"question": question, **fields})
+    assert response.status_code == 200, response.text
+    return {**response.json(), "cache-status": response.headers["cache-status"]}
+
+
+def test_a_question_in_other_words_gets_the_prepared_answer(client: httpx.Client, llm: FakeLlm) -> None:
+    answer = ask(client, PARAPHRASE)
+    assert answer["source"] == "semantic"
+    assert answer["question"] == PARAPHRASE
+    assert answer["matched_question"] == MATCHED
+    assert answer["answer"] == LIBRARY.answers[MATCHED][0]
+    assert answer["cache-status"] == "beforehand; hit; detail=semantic"
+    assert llm.requests == []
+
+
+@pytest.mark.parametrize(
+    "lookalike", ["When does the library not open?", "When does the library close?", "When does library 2 open?"]
+)
+def test_a_lookalike_is_answered_live(client: httpx.Client, lookalike: str) -> None:
+    assert ask(client, lookalike)["source"] == "live"
+
+
+def test_the_decision_is_explained_on_request(client: httpx.Client) -> None:
+    explained = ask(client, PARAPHRASE, explain=True)["explanation"]
+    assert explained["candidates"][0]["question"] == MATCHED
+    assert explained["verifier"]["accepted"] is True
+    refused = ask(client, "When does the library not open?", explain=True)["explanation"]
+    assert refused["decision"] == refused["verifier"]["reason"] == "negation_differs"
+
+
+def test_a_reported_false_hit_never_hits_again_and_others_still_do(client: httpx.Client) -> None:
+    answer = ask(client, PARAPHRASE)
+    report = {
+        "request_id": answer["id"],
+        "false_hit": {"question": PARAPHRASE, "query_key": answer["query_key"]},
+    }
+    assert client.post("/v1/feedback", json=report).json() == {"recorded": True, "tombstoned": True}
+    assert ask(client, PARAPHRASE)["source"] == "live"
+    assert ask(client, MATCHED)["source"] == "exact"
+    assert ask(client, "When does the library open, please?")["source"] == "semantic"
+
+
+def test_candidates_and_refusals_are_counted(client: httpx.Client) -> None:
+    ask(client, PARAPHRASE)
+    ask(client, "When does the library not open?")
+    metrics = client.get("/metrics").text
+    assert 'beforehand_semantic_candidates_total{decision="hit"} 1.0' in metrics
+    assert 'beforehand_semantic_candidates_total{decision="negation_differs"} 1.0' in metrics
+
+
+def test_near_misses_are_journalled_with_the_question_that_was_near(client: httpx.Client, library: Library) -> None:
+    ask(client, "When does the library not open?")
+    while not (records := journal(library.data)):
+        pass
+    assert records[0]["matched_key"] == query_key("library", MATCHED)
+    assert records[0]["refusal"] == "negation_differs"
+    assert records[0]["similarity"] > 0.8
+
+
+def test_semantic_hits_can_be_switched_off(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY)
+    assert ask(serve(semantic_hits=False), PARAPHRASE)["source"] == "live"
+
+
+def test_hits_that_live_answers_contradict_stop_by_themselves(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    llm.behaviour.text = "Bicycles are parked in yards behind 17 trees [1]."
+    client = serve(comparison_share=1.0)
+    sources = []
+    while "live" not in sources and len(sources) < 500:
+        sources.append(ask(client, PARAPHRASE)["source"])
+    assert sources.count("semantic") >= 10
+    metrics = client.get("/metrics").text
+    assert "beforehand_semantic_hits_enabled 0.0" in metrics
+    assert "beforehand_semantic_error_upper_bound 1.0" in metrics
+
+
+def test_hits_that_live_answers_confirm_go_on(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    llm.behaviour.text = LIBRARY.answers[MATCHED][0]
+    client = serve(comparison_share=1.0)
+    while 'comparisons_total{verdict="agrees"} 12.0' not in client.get("/metrics").text:
+        assert ask(client, PARAPHRASE)["source"] == "semantic"
+    assert "beforehand_semantic_error_estimate 0.0" in client.get("/metrics").text
