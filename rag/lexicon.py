@@ -33,6 +33,7 @@ class Lexicon:
     """The parsed files; all words are in lower case, phrases joined by "_"."""
 
     opposites: dict[str, frozenset[str]]
+    opposite_stems: dict[str, frozenset[str]]
     kinds: dict[str, tuple[tuple[str, str], ...]]
     synonyms: dict[str, frozenset[int]]
     roles: dict[str, frozenset[str]]
@@ -62,6 +63,7 @@ def lexicon() -> Lexicon:
             phrases.setdefault(parts[0], []).append(parts)
     return Lexicon(
         opposites=opposites,
+        opposite_stems=_stems(opposites),
         kinds=_with_demonyms(kinds, synonyms),
         synonyms=synonyms,
         roles=roles,
@@ -84,11 +86,18 @@ def _entries(name: str) -> Iterator[tuple[str, str]]:
 def _opposites() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for line in _lines("antonyms.txt"):
-        left, right = ([*side.split(), *map(stem, side.split())] for side in line.split("|"))
+        left, right = (side.split() for side in line.split("|"))
         for one in left:
             for other in right:
                 found.setdefault(one, set()).add(other)
                 found.setdefault(other, set()).add(one)
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+def _stems(opposites: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for word, others in opposites.items():
+        found.setdefault(stem(word), set()).update(map(stem, others))
     return {word: frozenset(others) for word, others in found.items()}
 
 
@@ -128,8 +137,7 @@ def _with_demonyms(
 @functools.lru_cache(maxsize=65536)
 def are_opposites(one: str, other: str) -> bool:
     """Say whether exchanging one word for the other turns a question round."""
-    opposites = lexicon().opposites
-    if any({other, stem(other)} & opposites.get(form, frozenset()) for form in {one, stem(one)}):
+    if stem(other) in lexicon().opposite_stems.get(stem(one), ()):
         return True
     return _affix_opposites(one, other) or _affix_opposites(other, one)
 

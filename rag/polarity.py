@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rag.lexicon import are_opposites, are_synonyms, lexicon, shared_kind
+from rag.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem
 from rag.wording import BASE_FORMS, Token, Wording
 
 Guard = Callable[[Wording, Wording, "Alignment"], bool]
@@ -57,14 +57,36 @@ def align(first: Wording, second: Wording) -> Alignment:
         if step == 1:
             strict = len(pairs)
     ours, theirs = Counter(first.words), Counter(second.words)
+    left_words, right_words = set(ours - theirs), set(theirs - ours)
+    one, other = _open_phrases([first.content[i] for i in left]), _open_phrases([second.content[j] for j in right])
+    for token in one[:]:
+        twin = next((each for each in other if same_word(token, each)), None)
+        if twin is not None:
+            one.remove(token)
+            other.remove(twin)
     return Alignment(
         pairs=tuple(sorted(pairs)),
         loose=len(pairs) - strict,
-        left=tuple(first.content[i] for i in left),
-        right=tuple(second.content[j] for j in right),
-        left_words=frozenset(ours - theirs),
-        right_words=frozenset(theirs - ours),
+        left=tuple(one),
+        right=tuple(other),
+        left_words=_with_parts(left_words, right_words),
+        right_words=_with_parts(right_words, left_words),
     )
+
+
+def _open_phrases(tokens: list[Token]) -> list[Token]:
+    """Replace phrases that found no counterpart by their content words: "maternity leave" beside "paternity leave"."""
+    frame, found = lexicon().roles["function"], []
+    for token in tokens:
+        parts = [part for part in token.word.split("_") if part not in frame]
+        single = len(parts) == 1 and "_" not in token.word
+        found += [token] if single or not parts else [Token(p, stem(p), True, token.name, token.marker) for p in parts]
+    return found
+
+
+def _with_parts(words: set[str], others: set[str]) -> frozenset[str]:
+    parts = {part for word in words if "_" in word for part in word.split("_")}
+    return frozenset(words | (parts - {part for other in others for part in other.split("_")}))
 
 
 def _nearest(i: int, candidates: list[int]) -> int | None:

@@ -26,7 +26,7 @@ _NUMBER_WORDS = {word: str(n) for n, word in enumerate(_WORDS) if word != "one"}
     "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80",
     "ninety": "90", "twice": "2", "thrice": "3", "double": "2", "triple": "3", "half": "0.5", "once": "1",
 }  # fmt: skip
-_ORDINALS = {w: str(n) for n, w in enumerate(
+_ORDINALS = {w: str(n) if n > 1 else w for n, w in enumerate(
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), 1)}  # fmt: skip
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "lakh": 1e5, "lakhs": 1e5, "million": 1e6, "millions": 1e6,
            "mn": 1e6, "crore": 1e7, "crores": 1e7, "billion": 1e9, "bn": 1e9, "trillion": 1e12}  # fmt: skip
@@ -41,7 +41,7 @@ _IRREGULAR = dict(
     pair.split(":")
     for pair in (
         "bought:buy sold:sell went:go gone:go paid:pay sent:send wrote:write written:write made:make lost:lose "
-        "won:win built:build chose:choose chosen:choose found:find left:leave kept:keep got:get gotten:get ate:eat "
+        "won:win built:build chose:choose chosen:choose found:find kept:keep got:get gotten:get ate:eat "
         "eaten:eat drank:drink drunk:drink ran:run began:begin begun:begin broke:break broken:break forgot:forget "
         "forgotten:forget hid:hide hidden:hide stole:steal stolen:steal took:take taken:take spoke:speak "
         "spoken:speak taught:teach thought:think children:child men:man women:woman feet:foot teeth:tooth mice:mouse "
@@ -110,6 +110,7 @@ def _expand(text: str) -> str:
     text = _BARE_CONTRACTIONS.sub(r"\1 not", text)
     text = re.sub(r"\bor not\b", "", text, flags=re.I)
     text = re.sub(r"'(?:s|re|ve|ll|d|m)\b|(?<=s)'(?=\s|$)", "", text, flags=re.I)
+    text = re.sub(r"\b1st\b", "first", text)
     text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text)
     return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " ", text)
 
