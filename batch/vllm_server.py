@@ -19,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from types import FrameType
 
 import httpx
 
+from batch.child_process import die_with
 from batch.convert_models import ModelFolder
 from batch.vllm_platform import VllmSettings, command_line, engine_arguments, environment, installed_backend
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
@@ -196,16 +196,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 # -- the child ---------------------------------------------------------------------------------------------
 
 
-def _die_with(parent: int) -> None:
-    """Kill the whole group once the parent is gone, however it went."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.killpg(0, signal.SIGKILL)
-
-
 def _child() -> None:
     parent, *flags = sys.argv[1:]
-    threading.Thread(target=_die_with, args=(int(parent),), daemon=True).start()
+    die_with(int(parent))
     sys.argv = ["vllm", *flags]
     from vllm.entrypoints.launchers.api_server.entry import main
 
