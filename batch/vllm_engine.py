@@ -322,7 +322,7 @@ def _sampling_params(sampling: Sampling, streaming: bool) -> Any:
         max_tokens=sampling.max_tokens,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
-        repetition_penalty=sampling.repetition_penalty,
+        frequency_penalty=sampling.frequency_penalty,
         seed=sampling.seed,
         stop=list(sampling.stop),
         output_kind=RequestOutputKind.DELTA if streaming else RequestOutputKind.FINAL_ONLY,

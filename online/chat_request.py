@@ -26,7 +26,7 @@ _NEUTRAL: dict[str, Any] = {
     "n": 1, "tool_choice": "none", "tools": [], "response_format": {"type": "text"}, "logprobs": False, "stop": [],
     "logit_bias": {}, "modalities": ["text"], "parallel_tool_calls": True, "functions": [], "top_logprobs": 0,
 }  # fmt: skip
-_CARRIED = frozenset("temperature top_p seed stop max_tokens max_completion_tokens".split())
+_CARRIED = frozenset("temperature top_p frequency_penalty seed stop max_tokens max_completion_tokens".split())
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 Part = dict[str, Any]
@@ -56,6 +56,7 @@ class ChatRequest(msgspec.Struct):
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
 
@@ -106,7 +107,8 @@ def chat_of(chat: ChatRequest, fields: dict[str, Any], sampling: Sampling) -> tu
         Problem: it holds what can't be carried; better than to drop it silently.
     """
     unknown = [name for name in shaping(fields, 0) if name not in _CARRIED]
-    penalties = [name for name in ("presence_penalty", "frequency_penalty") if fields.get(name)]
+    neutral = {"presence_penalty": 0, "repetition_penalty": 1}
+    penalties = [name for name, none in neutral.items() if fields.get(name) not in (None, none)]
     if found := unknown + penalties:
         raise Problem("invalid", f"This language model can't be given {found[0]!r} through Beforehand.", param=found[0])
     messages = [Message(_ROLES.get(each.role, ""), text_of(each) or "") for each in chat.messages]
@@ -120,7 +122,7 @@ def chat_of(chat: ChatRequest, fields: dict[str, Any], sampling: Sampling) -> tu
         max_tokens=chat.max_completion_tokens or chat.max_tokens or sampling.max_tokens,
         temperature=sampling.temperature if chat.temperature is None else chat.temperature,
         top_p=sampling.top_p if chat.top_p is None else chat.top_p,
-        repetition_penalty=sampling.repetition_penalty,
+        frequency_penalty=sampling.frequency_penalty if chat.frequency_penalty is None else chat.frequency_penalty,
         seed=sampling.seed if chat.seed is None else chat.seed,
         stop=tuple(stop),
     )

@@ -31,7 +31,7 @@ class Sampling:
     max_tokens: int = 192
     temperature: float = 0.0
     top_p: float = 1.0
-    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
     seed: int | None = 0
     stop: tuple[str, ...] = ()
 

@@ -130,8 +130,8 @@ class OpenAIEndpoint:
             "top_p": sampling.top_p,
             "stream": stream,
         }
-        if sampling.repetition_penalty != 1.0:  # vLLM's extension; hosted servers may refuse it
-            body["repetition_penalty"] = sampling.repetition_penalty
+        if sampling.frequency_penalty != 0.0:
+            body["frequency_penalty"] = sampling.frequency_penalty
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         if sampling.stop:

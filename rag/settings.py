@@ -64,7 +64,9 @@ class SamplingSettings(RoomSettings):
     max_tokens: int = Field(192, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling.")
-    repetition_penalty: float = Field(1.1, gt=0, description="Above 1 discourages loops, which small models fall into.")
+    frequency_penalty: float = Field(
+        0.0, ge=-2, le=2, description="Above 0 discourages words that the answer already has; against loops."
+    )
     seed: int | None = Field(0, description="Seed of the sampler.")
 
     def parameters(self) -> Sampling:

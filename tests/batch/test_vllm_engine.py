@@ -101,7 +101,7 @@ def test_concurrent_calls_form_one_batch(engine: VllmEngine, vllm: fake_vllm.Fak
         max_tokens=st.integers(1, 8),
         temperature=st.floats(0, 2),
         top_p=st.floats(0.1, 1),
-        repetition_penalty=st.floats(0.5, 2),
+        frequency_penalty=st.floats(-2, 2),
         seed=st.none() | st.integers(0, 2**31),
         stop=st.lists(st.text(min_size=1), max_size=2).map(tuple),
     )

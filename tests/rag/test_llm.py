@@ -63,7 +63,7 @@ def test_a_mistake_of_ours_is_not_taken_for_a_refusal():
         {"max_tokens": 1},
         {"temperature": 0.5},
         {"top_p": 0.5},
-        {"repetition_penalty": 1.5},
+        {"frequency_penalty": 1.5},
         {"seed": None},
         {"seed": 1},
         {"stop": ("x",)},

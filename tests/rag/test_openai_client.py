@@ -142,7 +142,7 @@ def test_every_sampling_parameter_reaches_the_model():
             "max_tokens": 7,
             "temperature": 0.5,
             "top_p": 0.9,
-            "repetition_penalty": 1.2,
+            "frequency_penalty": 1.2,
             "seed": 42,
             "stop": ["END", "\n\n"],
             "stream": False,
@@ -156,7 +156,7 @@ def test_zero_is_sent_and_what_is_unset_is_not():
     _, server = ask(http(ANSWER), sampling=Sampling(temperature=0.0, seed=0))
 
     assert (server.asked[0]["temperature"], server.asked[0]["seed"]) == (0.0, 0)
-    assert not {"stop", "repetition_penalty"} & set(server.asked[0])
+    assert not {"stop", "frequency_penalty"} & set(server.asked[0])
 
     _, server = ask(http(ANSWER), sampling=Sampling(seed=None))
 
