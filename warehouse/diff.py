@@ -30,8 +30,8 @@ class Difference:
     answer_after: str | None
     status_before: str | None
     status_after: str | None
-    causes: tuple[str, ...]
-    documents: tuple[str, ...]
+    causes: list[str]
+    documents: list[str]
 
 
 def diff(before: Release, after: Release) -> list[Difference]:
@@ -44,7 +44,7 @@ def diff(before: Release, after: Release) -> list[Difference]:
         attach(connection, before.database, "before")
         attach(connection, after.database, "after")
         rows = connection.execute(sql_text("diff.sql")).fetchall()
-    return [Difference(*row[:8], tuple(row[8]), tuple(row[9])) for row in rows]
+    return [Difference(*row) for row in rows]
 
 
 def counts(differences: Iterable[Difference]) -> dict[str, dict[str, int]]:
