@@ -9,40 +9,22 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import Field
 from rich.console import Console
 
-from batch.settings import BatchSettings
-from batch.vllm_platform import VllmSettings
-from flows.settings import ScheduleSettings
-from online.settings import ServiceSettings
+from configuration import Config, Settings, prepare_environment, read_settings
 from rag.errors import BeforehandError, ConfigurationError
-from rag.settings import (
-    ChunkingSettings,
-    CollectionSettings,
-    EncoderSettings,
-    LlmSettings,
-    PromptSettings,
-    RetrievalSettings,
-    RoomSettings,
-    SamplingSettings,
-    from_environment,
-    load,
-    merge,
-    read_toml,
-)
+from rag.identity import query_key
 from warehouse.errors import WarehouseError
-from warehouse.settings import AuditSettings, CostSettings, HistorySettings, ReleaseSettings
 
 if TYPE_CHECKING:
     from batch.plan import RunPlan
@@ -50,101 +32,9 @@ if TYPE_CHECKING:
 console = Console(stderr=True, highlight=False)
 
 
-class ProjectSettings(RoomSettings):
-    """Where things lie."""
-
-    data: Path = Field(Path("data"), description="Folder of runs, releases, journal and history.")
-    models: Path = Field(Path("models"), description="Folder of the models.")
-
-
-class Settings(RoomSettings):
-    """The sections of `beforehand.toml`."""
-
-    project: ProjectSettings = Field(default_factory=ProjectSettings)
-    collections: dict[str, CollectionSettings] = Field(default_factory=dict)
-    encoder: EncoderSettings = Field(default_factory=EncoderSettings)
-    chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
-    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
-    prompt: PromptSettings = Field(default_factory=PromptSettings)
-    llm: LlmSettings = Field(default_factory=LlmSettings)
-    sampling: SamplingSettings = Field(default_factory=SamplingSettings)
-    vllm: VllmSettings = Field(default_factory=VllmSettings)
-    batch: BatchSettings = Field(default_factory=BatchSettings)
-    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
-    audit: AuditSettings = Field(default_factory=AuditSettings)
-    releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
-    history: HistorySettings = Field(default_factory=HistorySettings)
-    cost: CostSettings = Field(default_factory=CostSettings)
-    service: ServiceSettings = Field(default_factory=ServiceSettings)
-
-
-Config = tuple[Path, tuple[str, ...]]
-
-
-def read_settings(config: Config, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Read the configuration, then the environment, then the flags; its paths are relative to the file."""
-    path, flags = config
-    flagged = [from_environment({f"BEFOREHAND_{key.replace('.', '__')}": value}) for key, value in map(_split, flags)]
-    values = merge(read_toml(path), from_environment(os.environ), *flagged, overrides or {})
-    return load(Settings, with_paths_from(values, path.resolve().parent), str(path))
-
-
-def _split(flag: str) -> tuple[str, str]:
-    key, equals, value = flag.partition("=")
-    if not equals or "." not in key:
-        raise ConfigurationError(f"--set {flag}: write SECTION.KEY=VALUE, as in --set service.port=8080")
-    return key, value
-
-
-def with_paths_from(values: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """Make the configuration's paths absolute; URLs stay as they are."""
-
-    def absolute(path: Any) -> Any:
-        if isinstance(path, list):
-            return [absolute(each) for each in path]
-        return path if not isinstance(path, str) or "://" in path else os.path.normpath(base / path)
-
-    def section(content: Any, *keys: str) -> Any:
-        if not isinstance(content, Mapping):
-            return content
-        return {key: absolute(value) if key in keys else value for key, value in content.items()}
-
-    named = {"data": str(ProjectSettings().data), "models": str(ProjectSettings().models)}
-    collections = values.get("collections", {})
-    return {
-        **values,
-        "project": section({**named, **values.get("project", {})}, "data", "models"),
-        "collections": {name: section(each, "documents", "questions", "curated") for name, each in collections.items()}
-        if isinstance(collections, Mapping)
-        else collections,
-        "prompt": section(values.get("prompt", {}), "template"),
-        "audit": section(values.get("audit", {}), "golden"),
-        **{
-            name: section(values.get(name, {}), "model")
-            for name in ("llm", "encoder")
-            if str(values.get(name, {}).get("model", "")).startswith((".", "/"))
-        },
-    }
-
-
-def prepare_environment(settings: Settings) -> None:
-    """Keep Prefect, vLLM and the hub libraries private, quiet and inside the data folder."""
-    defaults = {
-        "DO_NOT_TRACK": "1",
-        "PREFECT_HOME": str(settings.project.data / "prefect"),
-        "PREFECT_LOGGING_LEVEL": "ERROR",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-        "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
-
-
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command started is stopped
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger().handlers[0].setLevel(logging.ERROR)  # some packages lower the level of their own loggers
     cli(prog_name="beforehand")
@@ -196,16 +86,24 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
     settings = read_settings(config)
     prepare_environment(settings)
     from batch import progress
+    from flows.prefect_server import prefect_server
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
-        from flows.build_release import build_release, run_one_stage
-
         if stage:
+            from flows.build_release import run_one_stage
+
             run_one_stage(stage, compose_plan(settings, run_id or last_run(settings)))
             return
-        plan = compose_plan(settings, run_id or new_run())
-        outcome = build_release(plan.run_id, plan)
+        with prefect_server(settings.project.data / "prefect") as server:
+            from flows.build_release import build_release
+            from flows.publish_release import Publication
+
+            plan = compose_plan(settings, run_id or new_run())
+            if server is not None:
+                server.wait_until_ready()
+            publication = Publication(settings.audit, settings.releases.keep, query_key)
+            outcome = build_release(plan.run_id, plan, publication)
     click.echo(f"published release {outcome.release_id}")
 
 
@@ -258,6 +156,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         chunking=settings.chunking,
         retrieval=settings.retrieval,
         settings=settings.batch,
+        canaries=tuple(settings.audit.canaries),
     )
 
 

@@ -7,13 +7,12 @@ capitals or without its question mark is a duplicate, and a reject that says of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-from rag.questions import Curated, Question, parse_curated, parse_questions
 
 from batch.plan import Figures, RunPlan
 from batch.prepare import Source, find_sources, nowhere_row
@@ -21,6 +20,8 @@ from batch.rejects import REJECTED, reject_row
 from batch.settings import BatchSettings
 from batch.storage import WriteRows, count_rows, pipeline_options, read_bytes
 from rag.documents import Reject
+from rag.identity import normalise, query_key
+from rag.questions import Curated, Question, parse_curated, parse_questions
 from warehouse.tables import QUESTIONS, REJECTS
 
 STAGE = "anticipate"
@@ -36,7 +37,7 @@ CURATED = pa.schema(
 )
 
 # Which of two askings of one question is kept: the team's own answer, its list, then what was seen.
-_PRECEDENCE = {"curated": 0, "list": 1, "journal": 2, "corpus": 3}
+_PRECEDENCE = {"curated": 0, "list": 1, "journal": 2, "canary": 3}
 
 
 class _Parse(beam.DoFn):
@@ -112,8 +113,8 @@ def curated_row(each: Curated) -> dict[str, Any]:
     }
 
 
-def anticipate(plan: RunPlan, seen: Sequence[Question] = ()) -> Figures:
-    """Run the pipeline. `seen` are questions that the journal shows and nobody had anticipated."""
+def anticipate(plan: RunPlan) -> Figures:
+    """Run the pipeline over the lists, the curated pairs, the journal's misses and the canaries."""
     out = plan.folder(STAGE)
     files, missing = find_sources({name: each.questions for name, each in plan.collections.items()})
     curated_files, missing_curated = find_sources({name: each.curated for name, each in plan.collections.items()})
@@ -121,9 +122,9 @@ def anticipate(plan: RunPlan, seen: Sequence[Question] = ()) -> Figures:
     with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
         listed = _parsed(pipeline, "Lists", files, _Parse(plan.run_id, plan.settings, curated=False))
         pairs = _parsed(pipeline, "Curated", curated_files, _Parse(plan.run_id, plan.settings, curated=True))
-        observed = pipeline | "Seen" >> beam.Create([(each.query_key, each) for each in seen])
+        other = pipeline | "Other" >> beam.Create([(each.query_key, each) for each in (*_seen(plan), *_canaries(plan))])
         kept = (
-            (listed.askings, pairs.askings, observed)
+            (listed.askings, pairs.askings, other)
             | "Askings" >> beam.Flatten()
             | "ByKey" >> beam.GroupByKey()
             | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", main="questions")
@@ -141,7 +142,17 @@ def _parsed(pipeline: Any, label: str, files: list[Source], parse: _Parse) -> An
     return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, main="askings")
 
 
-def journal_question(collection: str, query_key: str, question: str, normalised: str, times: int) -> Question:
-    """Return a question that was asked `times` times and that nobody had anticipated."""
-    when = datetime.now(UTC).date().isoformat()
-    return Question(collection, query_key, question, normalised, "journal", f"asked {times} times by {when}")
+def _seen(plan: RunPlan) -> Iterator[Question]:
+    today = datetime.now(UTC).date().isoformat()
+    for miss in plan.misses:
+        yield _question(miss.collection, miss.question, "journal", f"asked {miss.times} times by {today}")
+
+
+def _canaries(plan: RunPlan) -> Iterator[Question]:
+    for collection in plan.collections:
+        for question in plan.canaries:
+            yield _question(collection, question, "canary", "[audit] canaries")
+
+
+def _question(collection: str, question: str, origin: str, detail: str) -> Question:
+    return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)

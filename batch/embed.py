@@ -74,7 +74,8 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
         if found.num_rows:
             places = [rows[text_hash] for text_hash in found["text_hash"].to_pylist()]
             vectors[places] = np.stack(found["vector"].to_numpy())
-    unknown = [row for row, gap in enumerate(np.isnan(vectors).any(axis=1).tolist()) if gap]
+    gaps: list[bool] = np.asarray(np.isnan(vectors).any(axis=1)).tolist()
+    unknown = [row for row, gap in enumerate(gaps) if gap]
     if unknown:
         raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {wanted[unknown[0]]}")
     return vectors[[rows[text_hash] for text_hash in hashes]] if rows else vectors

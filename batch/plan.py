@@ -48,8 +48,21 @@ class LlmSource:
 
 
 @dataclass(frozen=True)
+class Miss:
+    """A question that was asked `times` times and that nobody had anticipated."""
+
+    collection: str
+    question: str
+    times: int
+
+
+@dataclass(frozen=True)
 class RunPlan:
-    """All that determines a run. `data` is the data folder, `encoder` the encoder's folder."""
+    """All that determines a run. `data` is the data folder, `encoder` the encoder's folder.
+
+    `canaries` are nonsense questions that must not get a confident answer, `withdrawn` are documents as
+    (collection, document id), `misses` come from the journal.
+    """
 
     run_id: str
     data: str
@@ -63,6 +76,9 @@ class RunPlan:
     chunking: ChunkingSettings
     retrieval: RetrievalSettings
     settings: BatchSettings
+    canaries: tuple[str, ...] = ()
+    withdrawn: frozenset[tuple[str, str]] = frozenset()
+    misses: tuple[Miss, ...] = ()
 
     def folder(self, stage: str) -> str:
         """Where a stage of this run writes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -17,11 +18,11 @@ from apache_beam.io.filesystems import FileSystems
 
 from batch.plan import Figures, RunPlan
 from batch.rejects import REJECTED, reject_row
-from batch.storage import WriteRows, count_rows, list_files, pipeline_options, read_bytes
+from batch.storage import WriteRows, count_rows, list_files, pipeline_options, read_bytes, read_table
 from rag.chunking import chunk
 from rag.documents import READABLE, Document, Reject, parse
 from rag.embedding import TokenCounter
-from rag.settings import ChunkingSettings
+from rag.errors import DocumentError
 from warehouse.tables import CHUNKS, DOCUMENTS, REJECTS
 
 STAGE = "prepare"
@@ -128,20 +129,24 @@ class _KeepFirst(beam.DoFn):
 class _Chunk(beam.DoFn):
     """Document → its rows: one of the documents table, the rest of the chunks table."""
 
-    def __init__(self, encoder: str, settings: ChunkingSettings) -> None:
-        self._encoder = encoder
-        self._settings = settings
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
         self._count: TokenCounter | None = None
 
     def setup(self) -> None:
-        from pathlib import Path
-
-        self._count = TokenCounter(Path(self._encoder))
+        self._count = TokenCounter(Path(self._plan.encoder))
 
     def process(self, document: Document) -> Iterator[Any]:
         assert self._count is not None
+        settings = self._plan.chunking
+        try:
+            pieces = chunk(document, self._count, settings.max_tokens, settings.overlap_sentences)
+        except DocumentError as error:
+            reject = Reject(document.document_id, str(error))
+            yield beam.pvalue.TaggedOutput(REJECTED, reject_row(self._plan.run_id, STAGE, document.collection, reject))
+            return
         yield document_row(document)
-        for piece in chunk(document, self._count, self._settings.max_tokens, self._settings.overlap_sentences):
+        for piece in pieces:
             yield beam.pvalue.TaggedOutput("chunks", vars(piece))
 
 
@@ -159,10 +164,11 @@ def document_row(document: Document) -> dict[str, Any]:
     }
 
 
-def prepare(plan: RunPlan, withdrawn: frozenset[tuple[str, str]] = frozenset()) -> Figures:
-    """Run the pipeline. `withdrawn` holds (collection, document id) pairs that are left out."""
+def prepare(plan: RunPlan) -> Figures:
+    """Run the pipeline; documents that the plan calls withdrawn are left out."""
     out = plan.folder(STAGE)
     sources, missing = find_sources({name: each.documents for name, each in plan.collections.items()})
+    keep_first = _KeepFirst(plan.run_id, plan.withdrawn)
     parse_sources = _Parse(plan.run_id, plan.settings.max_document_bytes)
     with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
         parsed = (
@@ -173,13 +179,11 @@ def prepare(plan: RunPlan, withdrawn: frozenset[tuple[str, str]] = frozenset()) 
         kept = (
             parsed.documents
             | "ById" >> beam.GroupByKey()
-            | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id, withdrawn)).with_outputs(REJECTED, main="documents")
+            | "KeepFirst" >> beam.ParDo(keep_first).with_outputs(REJECTED, main="documents")
         )
-        rows = kept.documents | "Chunk" >> beam.ParDo(_Chunk(plan.encoder, plan.chunking)).with_outputs(
-            "chunks", main="documents"
-        )
+        rows = kept.documents | "Chunk" >> beam.ParDo(_Chunk(plan)).with_outputs("chunks", REJECTED, main="documents")
         nowhere = pipeline | "Nowhere" >> beam.Create([nowhere_row(plan.run_id, STAGE, each) for each in missing])
-        rejects = (parsed[REJECTED], kept[REJECTED], nowhere) | "Rejects" >> beam.Flatten()
+        rejects = (parsed[REJECTED], kept[REJECTED], rows[REJECTED], nowhere) | "Rejects" >> beam.Flatten()
         _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DOCUMENTS)
         _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", CHUNKS)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
@@ -190,3 +194,12 @@ def nowhere_row(run_id: str, stage: str, source: Source) -> dict[str, Any]:
     """Return the reject of a configured file that is not there."""
     reason = f"{source.name}: no such file, folder or match; correct [collections.{source.collection}]"
     return reject_row(run_id, stage, source.collection, Reject(source.name, reason))
+
+
+def document_ids(plan: RunPlan) -> dict[str, set[str]]:
+    """Return the ids of the documents that were read, by collection."""
+    table = read_table(f"{plan.folder(STAGE)}/documents", DOCUMENTS, ["collection", "document_id"])
+    found: dict[str, set[str]] = {name: set() for name in plan.collections}
+    for row in table.to_pylist():
+        found[row["collection"]].add(row["document_id"])
+    return found

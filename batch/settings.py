@@ -36,6 +36,9 @@ class BatchSettings(RoomSettings):
         default_factory=list,
         description="Base URLs of the servers that generate, where `generate_with` is `endpoints`.",
     )
+    anticipate_misses: int = Field(
+        2, ge=0, description="A question that was asked so often and not anticipated is anticipated; 0 is never."
+    )
     batch_size: int = Field(64, ge=1, description="Answers generated at once, and lost at most when the run is killed.")
     max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")
     max_question_characters: int = Field(2_000, ge=1, description="Longer questions are rejected.")

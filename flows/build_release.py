@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,15 @@ from batch.anticipate import anticipate
 from batch.cite import cite
 from batch.generate import generate
 from batch.index import index
-from batch.plan import Figures, RunPlan
-from batch.prepare import prepare
+from batch.plan import Figures, Miss, RunPlan
+from batch.prepare import document_ids, prepare
 from batch.retrieve import retrieve
-from flows.publish_release import Ledger, load_release, publish_release
+from flows.publish_release import Ledger, Publication, audit_release, load_release, publish_release
+from warehouse.changes import documents_of, note_changes, previous_database
+from warehouse.connection import connect
 from warehouse.errors import WarehouseError
 from warehouse.release import begin_build
+from warehouse.withdrawal import Withdrawals, follow_corpus
 
 
 @dataclass(frozen=True)
@@ -65,23 +68,59 @@ class Outcome:
 
 
 @flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
-def build_release(run_id: str, plan: RunPlan) -> Outcome:
+def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outcome:
     """Run every stage, load, audit and publish.
 
     Raises:
         BuildInProgressError: another build is at work.
+        AuditFailedError: the build failed its audit; it is kept and not published.
     """
     ledger = Ledger()
     build = begin_build(Path(plan.data), run_id)
     try:
+        plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
         for stage in STAGES:
             run_stage(stage, plan, ledger)
-        _timed("load", "loading the warehouse", ledger, lambda: load_release(plan, build, ledger))
-        release = _timed("publish", "publishing the release", ledger, lambda: publish_release(plan, build, {}))
+            if stage.name == "prepare":
+                notice_withdrawals(plan)
+        _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
+        _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
+        checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(build, publication))
+        release = _timed(
+            "publish", "publishing the release", ledger, lambda: publish_release(plan, build, checks, publication.keep)
+        )
     finally:
         build.lease.release()
     create_markdown_artifact(markdown=summary(run_id, ledger), key="build-release")
     return Outcome(run_id, release.release_id, ledger)
+
+
+def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
+    return {table: rows[table] for table in ("questions", "answers", "citations", "rejects")}
+
+
+def notice_withdrawals(plan: RunPlan) -> None:
+    """Withdraw the documents that are gone from the corpus: servers stop serving their answers at once."""
+    data = Path(plan.data)
+    database = previous_database(data)
+    if database is None:
+        return
+    before = documents_of(database)
+    for collection, present in document_ids(plan).items():
+        follow_corpus(data, collection, before.get(collection, set()), present)
+
+
+def find_misses(plan: RunPlan) -> tuple[Miss, ...]:
+    """Read from the history what was asked often enough and nobody had anticipated."""
+    often = plan.settings.anticipate_misses
+    data = Path(plan.data)
+    if not often or previous_database(data) is None:
+        return ()
+    with connect(data) as session:
+        rows = session.execute(
+            "SELECT collection, question, asked FROM frequent_misses WHERE asked >= ? AND question IS NOT NULL", [often]
+        ).fetchall()
+    return tuple(Miss(*row) for row in rows if row[0] in plan.collections)
 
 
 def run_one_stage(name: str, plan: RunPlan) -> None:
@@ -112,8 +151,15 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], Any], retri
     as_task = task(name=name, retries=retries, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
     outcome = as_task(body)()
     ledger.seconds[name] = time.monotonic() - started
-    progress.leave(name, outcome if isinstance(outcome, Mapping) else {}, ledger.seconds[name])
+    progress.leave(name, _figures(outcome), ledger.seconds[name])
     return outcome
+
+
+def _figures(outcome: object) -> Mapping[str, int]:
+    """Return what a stage's line tells of its outcome."""
+    if isinstance(outcome, Mapping):
+        return outcome
+    return {"checks passed": len(outcome)} if isinstance(outcome, list) and all(c.passed for c in outcome) else {}
 
 
 def summary(run_id: str, ledger: Ledger) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.plan import RunPlan
+from warehouse.audit import Check, audit, failures
+from warehouse.errors import AuditFailedError
 from warehouse.load import load_release_database
-from warehouse.release import Build, Release, publish, seal
+from warehouse.release import Build, Release, fail, publish, seal
+from warehouse.retention import prune
 from warehouse.serving_index import write_serving_index
+from warehouse.settings import AuditSettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
 
@@ -36,6 +40,15 @@ class Ledger:
     def figure(self, stage: str, name: str) -> int:
         """Return one figure of a stage, 0 where it has none."""
         return self.figures.get(stage, {}).get(name, 0)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What decides whether and how a build is published. `query_key` names a question of a collection."""
+
+    audit: AuditSettings
+    keep: int
+    query_key: Callable[[str, str], str]
 
 
 def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
@@ -146,8 +159,26 @@ def _run_row(plan: RunPlan, ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def publish_release(plan: RunPlan, build: Build, facts: Mapping[str, Any]) -> Release:
-    """Complete the build's folder with what servers need, seal it and make it the current release."""
+def audit_release(build: Build, publication: Publication) -> list[Check]:
+    """Audit the build; answers that fail are withheld in it."""
+    return audit(build, publication.audit, publication.query_key)
+
+
+def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:
+    """Complete the build's folder with what servers need, seal it, make it current, prune old releases.
+
+    Raises:
+        AuditFailedError: a check did not pass; the build is kept for inspection.
+    """
+    facts = {**describe(plan), "audit": [check.as_row() for check in checks]}
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        kept = fail(build, failures(failed), facts)
+        reasons = "".join(f"\n  {failures([check])}" for check in failed)
+        raise AuditFailedError(
+            f"the build failed its audit and is not published; it is kept as {kept.release_id} for inspection "
+            f"(`beforehand releases show {kept.release_id}`):{reasons}"
+        )
     write_serving_index(build.database, build.serving_index, build.release_id)
     for collection in plan.collections:
         target = build.path / "collections" / collection
@@ -155,8 +186,10 @@ def publish_release(plan: RunPlan, build: Build, facts: Mapping[str, Any]) -> Re
         shutil.copytree(Path(plan.folder("retrieve"), "indexes", collection), target, dirs_exist_ok=True)
     _carry_encoder(Path(plan.encoder), build.path / "encoder")
     (build.path / "prompt.txt").write_text(plan.template, encoding="utf-8")
-    seal(build, {**describe(plan), **facts})
-    return publish(build)
+    seal(build, facts)
+    release = publish(build)
+    prune(build.data, keep)
+    return release
 
 
 def describe(plan: RunPlan) -> dict[str, Any]:

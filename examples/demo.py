@@ -1,0 +1,138 @@
+"""The main job on the example, end to end: a release, a few answers over HTTP, and what to type next.
+
+    python examples/demo.py
+
+Everything that it starts it also stops, on every way out. Run it from the project's root, or use `make demo`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "examples" / "python"
+COMMAND = [str(Path(sys.executable).parent / "beforehand"), "--config", str(EXAMPLE / "beforehand.toml")]
+
+ANTICIPATED = ("  what does the ASSERT statement do", "How do I catch an exception?", "what is a decorator")
+NEW = "Which keyword leaves a function and hands a value back to its caller?"
+
+NEXT = """
+What to do next, from examples/python:
+  beforehand sql                               what there is to query
+  beforehand sql "SELECT question, answer, status FROM answers_with_citations LIMIT 5"
+  beforehand llm & beforehand serve            the two services, until Ctrl-C
+  beforehand ask "How do I loop over a list?"  asks them
+Change a file in examples/python/documents and `beforehand run` again: only what rests on it is generated.
+(`source .venv/bin/activate` puts beforehand on the path.)
+"""
+
+
+def main() -> None:
+    """Build, serve, ask."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    say("The documents: the Python language reference that ships inside CPython")
+    call(sys.executable, str(EXAMPLE / "write_documents.py"), str(EXAMPLE / "documents"))
+    known = (EXAMPLE / "data" / "releases" / "CURRENT").exists()
+    with contextlib.ExitStack() as running:
+        if known:  # there is little to generate, so both cores are free for the microservice's start
+            llm = running.enter_context(started("llm", "--port", str(port := free_port())))
+        say("The batch run: documents and anticipated questions in, a release out")
+        call(*COMMAND, "run")
+        if not known:
+            llm = running.enter_context(started("llm", "--port", str(port := free_port())))
+        endpoint = f"http://127.0.0.1:{port}"
+        service = f"http://127.0.0.1:{(service_port := free_port())}"
+        configured = ("--set", f"llm.endpoint={endpoint}/v1")
+        running.enter_context(started(*configured, "serve", "--port", str(service_port)))
+        wait_for(f"{service}/healthz", "the answer service")
+        say("Anticipated questions, with other capitals and spaces: answered from the release, without a model")
+        for question in ANTICIPATED:
+            ask(service, question)
+        say("A question that nobody anticipated: answered live by the LLM microservice")
+        wait_for(f"{endpoint}/health", "the LLM microservice (one to two minutes)", llm)
+        ask(service, NEW)
+    print(NEXT)
+
+
+def say(what: str) -> None:
+    """Print a heading."""
+    print(f"\n== {what}", flush=True)
+
+
+def call(*command: str) -> None:
+    """Run a command to its end; its failure ends the demo with its exit code."""
+    process = subprocess.Popen(command)
+    try:
+        code = process.wait()
+    except BaseException:
+        stop(process)
+        raise
+    if code:
+        sys.exit(code)
+
+
+@contextlib.contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a `beforehand` command beside the demo, and stop it at the end of the block."""
+    log = EXAMPLE / "data" / "logs" / f"demo-{arguments[-3]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=output, stderr=output, start_new_session=True)
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process: politely, and after 30 s by force."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def ask(service: str, question: str) -> None:
+    """Ask as a user would, and show it."""
+    print(f'\n$ beforehand ask "{question}"', flush=True)
+    call(*COMMAND, "ask", "--url", service, question)
+
+
+def wait_for(url: str, what: str, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until an address answers, for at most five minutes."""
+    print(f"waiting for {what}", flush=True)
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    sys.exit(f"{what} did not start; see {EXAMPLE / 'data' / 'logs'}")
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\ninterrupted; everything that the demo started is stopped", file=sys.stderr)
+        sys.exit(130)
