@@ -24,9 +24,9 @@ import numpy as np
 from rag.boosted_trees import BoostedTrees
 from rag.calibration import Certificate
 from rag.errors import ModelError
-from rag.lexicon import lexicon
-from rag.polarity import Alignment, align, inversions, objection
-from rag.wording import Token, Wording, read
+from rag.likeness import FEATURES, Vocabulary, features
+from rag.polarity import align, objection
+from rag.wording import read
 
 FORMAT = 1
 _DEFAULT_SIMILARITY = 0.85
@@ -65,7 +65,7 @@ class Verifier:
     """A trained verifier, or the default one where `trees` is None."""
 
     trees: BoostedTrees | None = None
-    rarity: Mapping[str, float] = field(default_factory=dict)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     certificates: tuple[Certificate, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
 
@@ -106,9 +106,9 @@ class Verifier:
             return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
         first, second = read(asked), read(candidate.question)
         alignment = align(first, second)
-        found = features(first, second, alignment, candidate.similarity, self.rarity)
-        score = self.score(found)
         reason = objection(first, second, alignment, candidate.similarity)
+        found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)
+        score = self.score(found)
         if reason is None and math.isinf(threshold):
             reason = "not_certified"
         if reason is None and score < threshold:
@@ -118,7 +118,7 @@ class Verifier:
     def score(self, found: Mapping[str, float]) -> float:
         """Score one candidate's features: from 0 to 1, higher for more alike."""
         if self.trees is None:
-            same = found["unmatched_left"] == found["unmatched_right"] == 0
+            same = found["unmatched_more"] == 0
             return 1.0 if same and found["cosine"] >= _DEFAULT_SIMILARITY else 0.0
         row = np.array([[found[name] for name in FEATURES]])
         return float(1 / (1 + np.exp(-self.trees.margin(row)[0])))
@@ -131,7 +131,8 @@ class Verifier:
                     "format": FORMAT,
                     "features": list(FEATURES),
                     "trees": self.trees.as_json() if self.trees else None,
-                    "rarity": dict(self.rarity),
+                    "rarity": dict(self.vocabulary.rarity),
+                    "clues": dict(self.vocabulary.clues),
                     "certificates": [each.as_json() for each in self.certificates],
                     "details": dict(self.details),
                 }
@@ -152,61 +153,9 @@ class Verifier:
                 raise ModelError(f"{path}: made by another version of the verifier; train it again")
             return cls(
                 trees=BoostedTrees.from_json(found["trees"]) if found["trees"] else None,
-                rarity=found["rarity"],
+                vocabulary=Vocabulary(found["rarity"], found["clues"]),
                 certificates=tuple(Certificate(**each) for each in found["certificates"]),
                 details=found["details"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: the verifier can't be read ({error}); train it again") from error
-
-
-def features(
-    first: Wording, second: Wording, alignment: Alignment, similarity: float, rarity: Mapping[str, float]
-) -> dict[str, float]:
-    """Measure what tells paraphrases from look-alikes; symmetric in the two questions, names as in `FEATURES`."""
-    ours, theirs = set(first.words), set(second.words)
-    grams, others = _grams(first.characters), _grams(second.characters)
-    lengths = sorted((len(first.words), len(second.words)))
-    unmatched = sorted((len(alignment.left), len(alignment.right)))
-    weights = sorted((_weight(alignment.left, rarity), _weight(alignment.right, rarity)))
-    total = max(_weight(first.content, rarity) + _weight(second.content, rarity), 1e-9)
-    matched = len(alignment.pairs)
-    return {
-        "cosine": similarity,
-        "words_jaccard": len(ours & theirs) / max(len(ours | theirs), 1),
-        "characters_dice": 2 * len(grams & others) / max(len(grams) + len(others), 1),
-        "matched": float(matched),
-        "matched_share": 2 * matched / max(len(first.content) + len(second.content), 1),
-        "loose": float(alignment.loose),
-        "unmatched_left": float(unmatched[0]),
-        "unmatched_right": float(unmatched[1]),
-        "unmatched_weight_low": weights[0],
-        "unmatched_weight_high": weights[1],
-        "unmatched_share": sum(weights) / total,
-        "shorter": float(lengths[0]),
-        "longer": float(lengths[1]),
-        "length_ratio": lengths[0] / max(lengths[1], 1),
-        "same_asks": float(first.asks == second.asks),
-        "polar": float((first.asks == "polar") + (second.asks == "polar")),
-        "names_unmatched": float(sum(t.name for t in alignment.left + alignment.right)),
-        "names_matched": float(sum(first.content[i].name for i, _ in alignment.pairs)),
-        "function_words_differ": float(
-            len((alignment.left_words | alignment.right_words) & lexicon().roles["function"])
-        ),
-        "inversions": float(inversions([j for _, j in alignment.pairs])),
-        "numbers": float(len(first.numbers) + len(second.numbers)),
-        "first_word": float(first.words[:1] == second.words[:1]),
-        "last_word": float(first.words[-1:] == second.words[-1:]),
-    }
-
-
-def _grams(characters: str) -> set[str]:
-    return {characters[i : i + 4] for i in range(len(characters) - 3)}
-
-
-def _weight(tokens: Sequence[Token], rarity: Mapping[str, float]) -> float:
-    unknown = rarity.get("", 1.0)
-    return sum(rarity.get(token.stem, unknown) for token in tokens)
-
-
-FEATURES = tuple(features(read("a"), read("b"), align(read("a"), read("b")), 0.0, {}))

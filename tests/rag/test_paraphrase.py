@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rag.boosted_trees import BoostedTrees
 from rag.calibration import Certificate
 from rag.errors import ModelError
-from rag.paraphrase import FEATURES, Candidate, Decision, Verifier
+from rag.likeness import FEATURES
+from rag.paraphrase import Candidate, Decision, Verifier
 
 HERE = Path(__file__).parent
 TOLERANT = 0.2
@@ -111,7 +112,7 @@ def test_what_is_put_otherwise_but_means_the_same_passes_the_guards(asked: str, 
 
 def test_us_the_country_is_not_us_the_people() -> None:
     decision = credulous().decide("Why do they hate the US?", [Candidate("Why do they hate us?", "key", 0.9)], 0.1)
-    assert not decision.accepted or decision.features["unmatched_right"] == 1
+    assert not decision.accepted or decision.features["unmatched_more"] == 1
 
 
 def test_nothing_is_accepted_without_a_certificate_for_the_tolerated_error() -> None:
@@ -180,7 +181,7 @@ QUESTIONS = st.text(max_size=80) | st.lists(
 @given(QUESTIONS, QUESTIONS, st.floats(-1, 1))
 def test_any_text_gets_a_decision_with_finite_features(asked: str, anticipated: str, similarity: float) -> None:
     decision = credulous().decide(asked, [Candidate(anticipated, "key", similarity)], 0.1)
-    assert tuple(decision.features) == FEATURES
+    assert set(decision.features) == set(FEATURES)
     assert all(math.isfinite(value) for value in decision.features.values())
 
 
