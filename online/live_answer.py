@@ -96,7 +96,7 @@ async def answer_live(
 
 
 def _retrieve(miss: Miss, release: OpenRelease) -> list[Passage]:
-    retriever = release.collections[miss.collection].retriever
+    retriever = release.collection(miss.collection).retriever
     return retriever.retrieve(miss.question, miss.vector, release.stored_chunk, miss.withdrawn)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from online.problems import Problem
 from rag.embedding import OnnxEncoder
 from rag.errors import IndexUnusableError
 from rag.paraphrase import Verifier
@@ -67,6 +68,17 @@ class OpenRelease:
             self._users -= 1
             self._close_if_unused()
 
+    def collection(self, name: str) -> OpenCollection:
+        """Return a collection's indexes.
+
+        Raises:
+            Problem: the release was built before the collection was configured.
+        """
+        found = self.collections.get(name)
+        if found is None:
+            raise Problem("no-release", "Nothing has been published for this collection yet.", retry_after=10)
+        return found
+
     def retire(self) -> None:
         """Close the release after its last use."""
         self._retired = True
@@ -110,7 +122,11 @@ def open_release(
         release_id,
         ServingIndex(path / "serving.lmdb"),
         encoder,
-        {name: _open_collection(path / "collections" / name, how) for name, how in collections.items()},
+        {
+            name: _open_collection(path / "collections" / name, how)
+            for name, how in collections.items()
+            if (path / "collections" / name).exists()
+        },
         PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
         Verifier.load(verifier) if verifier.exists() else Verifier.default(),
         checksum,

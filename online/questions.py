@@ -72,7 +72,7 @@ def questions(service: Service) -> APIRouter:
 
 def search(answering: Answering, release: OpenRelease, page: Page, typed: str) -> Questions:
     """Return the anticipated questions that are nearest to what was typed; blocking."""
-    index = release.collections[page.collection].questions
+    index = release.collection(page.collection).questions
     vector = release.encoder.embed([typed])
     near = index.search(vector, page.offset + page.limit)[0][page.offset :]
     found = [_shown(answering, release, page.collection, key, similarity) for key, similarity in near]
@@ -81,7 +81,7 @@ def search(answering: Answering, release: OpenRelease, page: Page, typed: str) -
 
 def browse(answering: Answering, release: OpenRelease, page: Page) -> Questions:
     """Return one page of the anticipated questions."""
-    keys = release.collections[page.collection].questions.ids
+    keys = release.collection(page.collection).questions.ids
     some = [
         _shown(answering, release, page.collection, key, None) for key in keys[page.offset : page.offset + page.limit]
     ]

@@ -85,9 +85,7 @@ def _candidates(
     release: OpenRelease, collection: str, vector: Vectors, usable: Callable[[str], bool]
 ) -> list[Candidate]:
     found: list[Candidate] = []
-    for query_key, similarity in release.collections[collection].questions.search(vector.reshape(1, -1), _CANDIDATES)[
-        0
-    ]:
+    for query_key, similarity in release.collection(collection).questions.search(vector.reshape(1, -1), _CANDIDATES)[0]:
         stored = release.index.question(query_key)
         if stored is None or not usable(query_key):
             continue

@@ -77,6 +77,10 @@ class SingleFlight(Generic[Opening, Result]):
     def __len__(self) -> int:
         return len(self._flights)
 
+    def under_way(self) -> list[Flight[Opening, Result]]:
+        """Return the flights that are under way."""
+        return list(self._flights.values())
+
     @contextlib.asynccontextmanager
     async def join(
         self, key: Hashable, produce: Callable[[Flight[Opening, Result]], Awaitable[None]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -275,10 +276,18 @@ def keys() -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Path:
+    """A data folder with one release, to be copied: that is quicker than to publish again."""
+    data = tmp_path_factory.mktemp("published")
+    Library(data, encoder_folder).publish(library=LIBRARY)
+    return data
+
+
 @pytest.fixture
-def client(library: Library, serve: Serve) -> httpx.Client:
+def client(library: Library, published: Path, serve: Serve) -> httpx.Client:
     """The service with one collection and one release."""
-    library.publish(library=LIBRARY)
+    shutil.copytree(published, library.data)
     return serve()
 
 

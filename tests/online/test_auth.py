@@ -1,0 +1,87 @@
+"""Keys: what they open, how often, and that only their hashes are kept."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from online.auth import Bucket, hash_key, mint
+from rag.settings import CollectionSettings
+from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve
+
+BOTH = {"library": CollectionSettings(documents=[]), "museum": CollectionSettings(documents=[])}
+
+
+@pytest.fixture
+def guarded(library: Library, serve: Serve, keys: dict[str, dict[str, object]]) -> httpx.Client:
+    library.publish(library=LIBRARY, museum=MUSEUM)
+    return serve(BOTH, keys=keys)
+
+
+def ask(client: httpx.Client, key: str | None, question: str, collection: str | None = None) -> httpx.Response:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return client.post("/v1/answers", json={"question": question, "collection": collection}, headers=headers)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic cmVhZGVy"}])
+def test_without_a_valid_key_nothing_is_answered(guarded: httpx.Client, headers: dict[str, str]) -> None:
+    for method, path in [
+        ("POST", "/v1/answers"), ("GET", "/v1/answers/x"), ("POST", "/v1/chat/completions"), ("GET", "/v1/models"),
+        ("GET", "/v1/questions"), ("POST", "/v1/feedback"), ("GET", "/metrics"),
+    ]:  # fmt: skip
+        response = guarded.request(method, path, headers=headers, json={"request_id": "r", "helpful": True})
+        assert response.status_code == 401, path
+        assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_health_of_the_service_needs_no_key_and_names_no_collection(guarded: httpx.Client) -> None:
+    assert guarded.get("/healthz").status_code == 200
+    assert guarded.get("/readyz").json()["collections"] == []
+
+
+def test_a_key_answers_from_its_own_collection_only(guarded: httpx.Client) -> None:
+    assert ask(guarded, "reader", "When does the library open?").json()["source"] == "exact"
+    for name in ("museum", "unheard-of"):
+        refused = ask(guarded, "reader", "When does the museum open?", name)
+        assert refused.status_code == 403
+    assert ask(guarded, "reader", "When does the museum open?").json()["source"] == "live"
+
+
+def test_a_key_of_several_collections_has_to_name_one(guarded: httpx.Client) -> None:
+    assert ask(guarded, "other", "When does the museum open?").status_code == 422
+    assert ask(guarded, "other", "When does the museum open?", "museum").json()["source"] == "exact"
+
+
+def test_scopes_are_kept_apart_and_admin_has_all(guarded: httpx.Client) -> None:
+    feedback = {"request_id": "r", "helpful": True}
+    for key, path, expected in [("asker", "/v1/feedback", 403), ("boss", "/v1/feedback", 200)]:
+        headers = {"Authorization": f"Bearer {key}"}
+        assert guarded.post(path, json=feedback, headers=headers).status_code == expected
+    for key, expected in [("reader", 403), ("boss", 200)]:
+        assert guarded.get("/metrics", headers={"Authorization": f"Bearer {key}"}).status_code == expected
+
+
+def test_a_rate_limit_is_announced_and_kept(guarded: httpx.Client) -> None:
+    answers = [ask(guarded, "asker", "When does the library open?", "library") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["2", "1", "0", "0"]
+    assert answers[0].headers["x-ratelimit-limit-requests"] == "3"
+    assert 1 <= int(answers[3].headers["retry-after"]) <= 20
+
+
+def test_a_bucket_refills_by_the_clock() -> None:
+    now = 0.0
+    bucket = Bucket(60, lambda: now)
+    assert [bucket.take() for _ in range(61)].count(True) == 60
+    assert bucket.seconds_to_next == pytest.approx(1.0)
+    now = 1.0
+    assert bucket.take()
+    assert not bucket.take()
+
+
+def test_a_minted_key_is_long_and_its_hash_does_not_give_it_away() -> None:
+    (key, digest), (other, _) = mint(), mint()
+    assert key != other
+    assert len(key) > 40
+    assert digest == hash_key(key)
+    assert key not in digest

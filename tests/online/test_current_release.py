@@ -1,0 +1,160 @@
+"""Releases, rollbacks and withdrawals while requests are under way."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from online.open_release import try_encoder
+from rag.errors import IndexUnusableError
+from tests.fake_llm import FakeLlm
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve
+from warehouse.release import rollback
+from warehouse.withdrawal import reinstate, withdraw
+
+OPEN = "When does the library open?"
+LOST = "What does a lost card cost?"
+NEW = "Where can people park their cars?"
+
+
+def ask(client: httpx.Client, question: str) -> dict[str, object]:
+    response = client.post("/v1/answers", json={"question": question})
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
+
+
+def wait_for(client: httpx.Client, release: str) -> None:
+    while client.get("/readyz").json()["release"] != release:
+        pass
+
+
+def test_no_request_fails_while_releases_come_and_go(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY)
+    client = serve()
+    done = threading.Event()
+
+    def hammer() -> set[str]:
+        seen = set()
+        while not done.is_set():
+            seen.add(str(ask(client, OPEN)["answer"]))
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        hammering = [pool.submit(hammer) for _ in range(3)]
+        for number in range(5):
+            wait_for(client, library.publish(f" ({number})", library=LIBRARY))
+        rollback(library.data)
+        while "(3)" not in str(ask(client, OPEN)["answer"]):
+            pass
+        done.set()
+        seen = set.union(*(each.result() for each in hammering))
+    assert len(seen) >= 3
+
+
+def test_a_request_under_way_keeps_its_release_open(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    first = library.publish(library=LIBRARY)
+    client = serve()
+    llm.behaviour.gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ask, client, NEW)
+        while not llm.running:
+            pass
+        wait_for(client, library.publish(library=LIBRARY))
+        llm.behaviour.gate.set()
+        assert slow.result()["release"] == first
+
+
+def test_a_rollback_to_a_release_that_is_still_in_use_works(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    first = library.publish(library=LIBRARY)
+    client = serve()
+    llm.behaviour.gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ask, client, NEW)
+        while not llm.running:
+            pass
+        wait_for(client, library.publish(" (2)", library=LIBRARY))
+        rollback(library.data, first)
+        wait_for(client, first)
+        llm.behaviour.gate.set()
+        assert slow.result()["release"] == first
+    assert ask(client, OPEN)["source"] == "exact"
+
+
+def test_a_torn_release_is_reported_and_the_old_one_goes_on(library: Library, serve: Serve) -> None:
+    good = library.publish(library=LIBRARY)
+    client = serve()
+    bad = library.data / "releases" / "99990101T000000-dead"
+    bad.mkdir()
+    (bad / "manifest.json").write_text("{}")
+    (library.data / "releases" / "CURRENT").write_text(bad.name)
+    while (ready := client.get("/readyz").json())["problem"] is None:
+        pass
+    assert ready["release"] == good
+    assert bad.name in ready["problem"]
+    assert ask(client, OPEN)["source"] == "exact"
+    wait_for(client, library.publish(library=LIBRARY))
+    assert client.get("/readyz").json()["problem"] is None
+
+
+def test_a_withdrawn_document_is_gone_from_every_way_at_once(
+    client: httpx.Client, library: Library, llm: FakeLlm
+) -> None:
+    assert ask(client, LOST)["source"] == "exact"
+    withdraw(library.data, "library", "fees", "wrong price")
+    while (answer := ask(client, LOST))["source"] == "exact":
+        pass
+    assert answer["source"] == "live"
+    assert "fees" not in {each["document_id"] for each in answer["citations"]}
+    assert ask(client, f"Please, {LOST}")["source"] == "live"
+    assert "ten euros" not in str(llm.requests)
+    listed = client.get("/v1/questions").json()["questions"]
+    assert LOST not in {each["question"] for each in listed}
+    assert ask(client, OPEN)["source"] == "exact"
+    reinstate(library.data, "library", "fees", "right after all")
+    while ask(client, LOST)["source"] != "exact":
+        pass
+
+
+class AllAlike:
+    """An encoder that gives every text the same vector."""
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        return np.ones((len(texts), 4), dtype=np.float32) / 2
+
+
+class Nothing:
+    """An encoder that gives no direction at all."""
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        return np.zeros((len(texts), 4), dtype=np.float32)
+
+
+@pytest.mark.parametrize("encoder", [AllAlike(), Nothing()])
+def test_an_encoder_that_tells_nothing_apart_is_refused(encoder: object) -> None:
+    with pytest.raises(IndexUnusableError, match="build the release again"):
+        try_encoder(encoder)  # type: ignore[arg-type]
+
+
+def test_a_collection_that_the_release_lacks_is_a_clear_problem(library: Library, serve: Serve) -> None:
+    from rag.settings import CollectionSettings
+
+    library.publish(library=LIBRARY)
+    client = serve({"library": CollectionSettings(documents=[]), "archive": CollectionSettings(documents=[])})
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    response = client.post("/v1/answers", json={"question": OPEN, "collection": "archive"})
+    assert response.status_code == 503
+    assert ask_in(client, "library")["source"] == "exact"
+
+
+def ask_in(client: httpx.Client, collection: str) -> dict[str, object]:
+    return client.post("/v1/answers", json={"question": OPEN, "collection": collection}).json()  # type: ignore[no-any-return]
+
+
+def test_a_release_without_anticipated_questions_answers_live(library: Library, serve: Serve) -> None:
+    library.publish(library=Corpus(LIBRARY.documents, {}))
+    assert ask(serve(), OPEN)["source"] == "live"
