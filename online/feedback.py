@@ -34,7 +34,7 @@ class FalseHit(BaseModel):
 class Feedback(BaseModel):
     """What someone thinks of an answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     request_id: str = Field(
         pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The `id` of the answer; the same as its `x-request-id`."
@@ -67,6 +67,8 @@ def feedback(service: Service) -> APIRouter:
     async def receive(request: Request, said: Feedback) -> Received:
         caller = service.keys.caller(request.scope["headers_by_name"])
         caller.require("feedback")
+        if said.collection is not None:
+            caller.collection(said.collection)
         tombstoned = said.false_hit is not None and await _tombstone(service, caller, said, said.false_hit)
         verdict = {True: "helpful", False: "unhelpful", None: "comment"}[said.helpful]
         service.metrics.feedback.labels("false_hit" if said.false_hit else verdict).inc()

@@ -97,8 +97,14 @@ def _header(text: str) -> Json:
     return {"description": text, "schema": {"type": "string"}}
 
 
-def _stream(response: Json, description: str) -> Json:
-    response["content"]["text/event-stream"] = {"schema": {"type": "string", "description": description}}
+def _stream(response: Json, description: str, events: list[str]) -> Json:
+    event = {
+        "type": "object",
+        "description": description,
+        "required": ["data"],
+        "properties": {"event": {"enum": events}, "data": {"type": "string"}},
+    }
+    response["content"]["text/event-stream"] = {"schema": event}
     return response
 
 
@@ -110,7 +116,8 @@ _ORIGIN = {
 
 
 def _answers(ask: Json, answer: Json, job: Json) -> Json:
-    events = "Events start, delta (text), then answer (the whole, as JSON) or problem."
+    events = "With `stream`: start, deltas with the text, then the answer or a problem; the data are JSON."
+    names = ["start", "delta", "answer", "problem"]
     return {
         "tags": ["answers"],
         "summary": "Ask a question",
@@ -121,7 +128,7 @@ def _answers(ask: Json, answer: Json, job: Json) -> Json:
         ],
         "requestBody": _body(ask),
         "responses": {
-            "200": _stream(_json("The answer", answer, **_ORIGIN), events),
+            "200": _stream(_json("The answer", answer, **_ORIGIN), events, names),
             "202": _json("It will be answered; ask again at `location`", job, Location="Where to ask again."),
         },
     }  # fmt: skip
@@ -154,7 +161,9 @@ def _chat(chat: Json) -> Json:
         "operationId": "chat",
         "requestBody": _body(chat),
         "responses": {
-            "200": _stream(_json("The completion", completion, **_ORIGIN), "Chat completion chunks, then [DONE].")
+            "200": _stream(
+                _json("The completion", completion, **_ORIGIN), "Chunks of the completion, then [DONE].", ["message"]
+            )
         },
     }
 

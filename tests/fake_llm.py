@@ -126,7 +126,7 @@ class FakeLlm:
         }
 
     def _usage(self, body: dict[str, Any]) -> dict[str, int]:
-        prompt = sum(len(str(each["content"]).split()) for each in body["messages"])
+        prompt = sum(len(str(each.get("content")).split()) for each in body["messages"])
         completion = len(self.behaviour.text.split())
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
