@@ -93,6 +93,7 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:
     spill = str(Path(tempfile.gettempdir()) / "beforehand-sql").replace("'", "''")
     connection.execute(f"SET temp_directory = '{spill}'")
+    connection.execute("SET enable_progress_bar = false")  # it would stand in the output of a script
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -20,6 +20,8 @@ from warehouse.errors import LoadError, TornReleaseError
 from warehouse.statements import sql_text
 from warehouse.tables import TABLES
 
+_MEMORY = "4GB"  # beyond it DuckDB spills into the build's folder; by default it takes most of the machine
+
 # What each table is sorted by; parents come before their children.
 _ORDER = {
     "documents": "collection, document_id",
@@ -42,6 +44,8 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             with duckdb.connect(str(database)) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
+                connection.execute(f"SET memory_limit = '{_MEMORY}'")
+                connection.execute("SET enable_progress_bar = false")
                 yield connection
                 connection.execute("CHECKPOINT")
         except duckdb.IOException as error:

@@ -18,31 +18,35 @@ FROM questions q JOIN answers a USING (query_key)
 WHERE a.status = 'served'
 ORDER BY q.query_key;
 
--- answers
+-- sources: the part of a citation that all answers that cite the same passage share
+SELECT c.source AS key, to_json({
+    'document_id': c.document_id, 'title': coalesce(d.title, ''), 'uri': coalesce(d.uri, ''),
+    'heading': coalesce(k.heading, ''), 'passage': coalesce(k.text, ''), 'chunk_id': coalesce(c.chunk_id, '')
+}) AS value
+FROM (
+    SELECT DISTINCT collection, document_id, chunk_id, coalesce(chunk_id, collection || ' ' || document_id) AS source
+    FROM citations
+) c
+JOIN documents d USING (collection, document_id)
+LEFT JOIN chunks k ON k.chunk_id = c.chunk_id;
+
+-- answers, with the number, kind and source of each citation
 SELECT 'q:' || a.query_key AS key, to_json({
     'question': q.question, 'collection': a.collection, 'answer': a.answer, 'origin': a.origin,
-    'citations': coalesce(c.citations, []), 'documents': coalesce(c.documents, []),
-    'model': coalesce(m.name, a.model_id, ''), 'fingerprint': a.fingerprint, 'query_key': a.query_key,
+    'documents': coalesce(c.documents, []), 'model': coalesce(m.name, a.model_id, ''),
+    'fingerprint': a.fingerprint, 'query_key': a.query_key,
     'generated_at': strftime(coalesce(a.generated_at, now()) AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
     'finish_reason': coalesce(a.finish_reason, ''), 'support': coalesce(a.support, 1.0)
-}) AS value
+}) AS value, coalesce(c.citations, []) AS citations
 FROM answers a
 JOIN questions q USING (query_key)
 LEFT JOIN models m USING (model_id)
 LEFT JOIN (
     SELECT
-        c.query_key,
-        list({
-            'number': c.number, 'kind': c.kind, 'document_id': c.document_id,
-            'title': coalesce(d.title, ''), 'uri': coalesce(d.uri, ''),
-            'heading': coalesce(k.heading, ''), 'passage': coalesce(k.text, ''),
-            'chunk_id': coalesce(c.chunk_id, '')
-        } ORDER BY c.number) AS citations,
-        list(DISTINCT c.document_id ORDER BY c.document_id) AS documents
-    FROM citations c
-    JOIN documents d USING (collection, document_id)
-    LEFT JOIN chunks k ON k.chunk_id = c.chunk_id
-    GROUP BY c.query_key
+        query_key, list_sort(list_distinct(list(document_id))) AS documents,
+        list_sort(list((number, kind, coalesce(chunk_id, collection || ' ' || document_id)))) AS citations
+    FROM citations
+    GROUP BY query_key
 ) c USING (query_key)
 WHERE a.status = 'served'
 ORDER BY a.query_key;

@@ -9,17 +9,18 @@ FROM answers a
 JOIN questions q USING (query_key)
 LEFT JOIN models m USING (model_id)
 LEFT JOIN (
-    SELECT c.query_key, list({
+    -- the number comes first, so the lists sort by it; sorting within the aggregate takes three times as long
+    SELECT c.query_key, list_sort(list({
         'number': c.number, 'kind': c.kind, 'document_id': c.document_id, 'title': d.title, 'uri': d.uri,
-        'heading': k.heading, 'passage': k.text, 'chunk_id': c.chunk_id
-    } ORDER BY c.number) AS citations
+        'heading': k.heading, 'chunk_id': c.chunk_id
+    })) AS citations
     FROM citations c
     JOIN documents d USING (collection, document_id)
     LEFT JOIN chunks k ON k.chunk_id = c.chunk_id
     GROUP BY c.query_key
 ) c USING (query_key);
 COMMENT ON VIEW answers_with_citations IS 'Each answer with its question and its citations as a list.';
-COMMENT ON COLUMN answers_with_citations.citations IS 'number, kind, document_id, title, uri, heading, passage, chunk_id.';
+COMMENT ON COLUMN answers_with_citations.citations IS 'number, kind, document_id, title, uri, heading, chunk_id; cited_passages has the texts.';
 
 CREATE VIEW cited_passages AS
 SELECT
