@@ -24,7 +24,8 @@ from warehouse.release import current
 from warehouse.settings import CostSettings
 from warehouse.statements import sql_text
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720.0, 220.0, 52.0, 26.0, 10.0
+_WIDE, _HALF = 1040.0, 480.0  # so that a unit is about a pixel, and texts of all plots have one size
+_HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 220.0, 48.0, 20.0, 26.0, 10.0
 Row = Mapping[str, Any]
 
 
@@ -123,7 +124,7 @@ def stacked(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) ->
     """Plot a bar a day, the series on top of each other."""
     values = {row["day"]: row for row in rows}
     top = _round_up(max((sum(row[s] or 0 for s in series) for row in rows), default=0))
-    step = (_WIDTH - _LEFT) / len(days)
+    step = (_WIDE - _LEFT - _RIGHT) / len(days)
     bars = []
     for place, day in enumerate(days):
         base = 0.0
@@ -133,14 +134,14 @@ def stacked(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) ->
                 title = f"{day:%d %b}: {number(value)} {name}"
                 bars.append(_bar(_LEFT + place * step, step, base, value, top, name, title))
             base += value
-    return _plot(bars, days, top)
+    return Plot(_WIDE, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), _day_marks(days), _value_marks(top))
 
 
 def grouped(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) -> Plot:
     """Plot bars side by side, a group a day."""
     values = {row["day"]: row for row in rows}
     top = _round_up(max((row[s] or 0 for row in rows for s in series), default=0))
-    step = (_WIDTH - _LEFT) / len(days)
+    step = (_WIDE - _LEFT - _RIGHT) / len(days)
     bars = []
     for place, day in enumerate(days):
         for offset, name in enumerate(series):
@@ -149,7 +150,7 @@ def grouped(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) ->
                 x = _LEFT + place * step + offset * step * 0.4
                 title = f"{day:%d %b}: {number(value)} tokens {name}"
                 bars.append(_bar(x, step * 0.5, 0, value, top, name, title))
-    return _plot(bars, days, top)
+    return Plot(_WIDE, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), _day_marks(days), _value_marks(top))
 
 
 def _bar(x: float, step: float, base: float, value: float, top: float, series: str, title: str) -> Bar:
@@ -160,22 +161,31 @@ def _bar(x: float, step: float, base: float, value: float, top: float, series: s
     )  # fmt: skip
 
 
-def _plot(bars: Sequence[Bar], days: Sequence[date], top: float) -> Plot:
-    step = (_WIDTH - _LEFT) / len(days)
+def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:
+    step = (_WIDE - _LEFT - _RIGHT) / len(days)
     every = max(1, len(days) // 6)
-    x_marks = [Mark(round(_LEFT + (n + 0.5) * step, 1), f"{d:%d %b}") for n, d in enumerate(days) if n % every == 0]
+    last = len(days) - 1
+    return tuple(
+        Mark(round(_LEFT + (n + 0.5) * step, 1), f"{day:%d %b}")
+        for n, day in enumerate(days)
+        if (last - n) % every == 0
+    )
+
+
+def _value_marks(top: float) -> tuple[Mark, ...]:
     room = _HEIGHT - _TOP - _BOTTOM
-    y_marks = [Mark(round(_HEIGHT - _BOTTOM - part * room, 1), number(part * top)) for part in (0, 0.25, 0.5, 0.75, 1)]
-    return Plot(_WIDTH, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), tuple(x_marks), tuple(y_marks))
+    return tuple(
+        Mark(round(_HEIGHT - _BOTTOM - part * room, 1), number(part * top)) for part in (0, 0.25, 0.5, 0.75, 1)
+    )
 
 
 def logarithmic(rows: Sequence[Row]) -> Plot:
     """Plot p50, p95 and p99 of each source as lying bars on a logarithmic scale: hits are a thousand times faster."""
-    left, line = 90.0, 20.0
+    left, line = 66.0, 19.0
     seconds = [row[p] for row in rows for p in ("p50", "p95", "p99") if row[p]]
     low = math.floor(math.log10(min(seconds))) if seconds else -3
     high = max(math.ceil(math.log10(max(seconds))), low + 1) if seconds else 1
-    scale = (_WIDTH - left - 60) / (high - low)
+    scale = (_HALF - left - 80) / (high - low)
     bars, marks = [], []
     for group, row in enumerate(rows):
         y = group * (3 * line + 14) + 8
@@ -186,28 +196,27 @@ def logarithmic(rows: Sequence[Row]) -> Plot:
             bars.append(Bar(left, y + place * line, round(length, 1), line - 4, str(row["source"]), title))
     height = len(rows) * (3 * line + 14) + 24
     x_marks = [Mark(round(left + (e - low) * scale, 1), duration(10.0**e)) for e in range(low, high + 1)]
-    return Plot(_WIDTH, height, left, height - 24, tuple(bars), tuple(x_marks), tuple(marks))
+    return Plot(_HALF, height, left, height - 24, tuple(bars), tuple(x_marks), tuple(marks))
 
 
 def histogram(row: Row) -> Plot:
     """Plot one bar a column of a row."""
     top = _round_up(max((value or 0 for value in row.values()), default=0))
-    step = (_WIDTH - _LEFT) / len(row)
+    step = (_HALF - _LEFT - _RIGHT) / len(row)
     bars = [
         _bar(_LEFT + place * step, step, 0, float(value or 0), top, "served", f"{name}: {number(value or 0)} answers")
         for place, (name, value) in enumerate(row.items())
     ]
-    plain = _plot(bars, [date.min], top)
     names = tuple(Mark(round(_LEFT + (place + 0.5) * step, 1), name) for place, name in enumerate(row))
-    return Plot(plain.width, plain.height, plain.left, plain.bottom, plain.bars, names, plain.y_marks)
+    return Plot(_HALF, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), names, _value_marks(top))
 
 
 def _round_up(value: float) -> float:
-    """Return a round number (1, 2, 4 or 8 times a power of ten) that is not less."""
+    """Return a number that is not less and has round quarters."""
     if value <= 4:
         return 4.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 8, 10) if step * power >= value)
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)
 
 
 def number(value: float | None) -> str:

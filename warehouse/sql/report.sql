@@ -52,8 +52,8 @@ GROUP BY day ORDER BY day;
 
 -- freshness
 SELECT
-    sum((age <= 1)::INTEGER) AS "up to a day", sum((age > 1 AND age <= 7)::INTEGER) AS "up to a week",
-    sum((age > 7 AND age <= 30)::INTEGER) AS "up to a month", sum((age > 30 AND age <= 90)::INTEGER) AS "up to 3 months",
+    sum((age <= 1)::INTEGER) AS "a day", sum((age > 1 AND age <= 7)::INTEGER) AS "a week",
+    sum((age > 7 AND age <= 30)::INTEGER) AS "a month", sum((age > 30 AND age <= 90)::INTEGER) AS "3 months",
     sum((age > 90)::INTEGER) AS "older"
 FROM (
     SELECT epoch(getvariable('now') - generated_at) / 86400 AS age FROM answers

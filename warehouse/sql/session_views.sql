@@ -96,7 +96,7 @@ SELECT
     v.collection, coalesce(any_value(q.question), mode(v.question)) AS question,
     coalesce(any_value(a.answer), any_value(v.answer)) AS answer,
     count(*) FILTER (NOT v.helpful) AS unhelpful, count(*) FILTER (v.helpful) AS helpful,
-    list(v.comment) FILTER (v.comment IS NOT NULL) AS comments, mode(v.source) AS source, v.query_key
+    list(DISTINCT v.comment) FILTER (v.comment IS NOT NULL) AS comments, mode(v.source) AS source, v.query_key
 FROM verdicts v
 LEFT JOIN questions q USING (query_key)
 LEFT JOIN answers a USING (query_key)

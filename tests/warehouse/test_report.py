@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warehouse.errors import NoReleaseError
+from warehouse.report import duration, grouped, logarithmic, number, percent, stacked, write_report
+from warehouse.settings import CostSettings
+
+from .conftest import NOW, key, request, write_history
+
+TYPED = '<script>alert("x")</script> & more'
+
+
+@pytest.fixture
+def data(tmp_path, publish_rows, rows):
+    rows["answers"][2] |= {"status": "withheld", "withheld_reason": "refusal"}
+    publish_rows(rows)
+    return tmp_path / "data"
+
+
+def page_of(data, tmp_path, **more):
+    write_report(data, tmp_path / "report.html", now=NOW, **more)
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def text_of(page):
+    return " ".join(re.sub(r"<[^>]+>", " ", page.split("</style>")[1]).split())
+
+
+HISTORY = [
+    request("q1", "exact", matched_key=key("q1"), total_seconds=0.001),
+    request("q1 again", "semantic", matched_key=key("q1"), total_seconds=0.008),
+    request(TYPED, "live", total_seconds=2.0),
+    request(TYPED, "live", total_seconds=4.0, request_id="second", at=NOW - timedelta(days=0)),
+    {"kind": "feedback", "request_id": "id-q1-exact", "at": NOW, "collection": "main", "helpful": False,
+     "comment": TYPED},
+]  # fmt: skip
+
+
+def test_the_page_tells_hits_times_savings_and_misses(data, tmp_path):
+    write_history(data, HISTORY)
+    text = text_of(page_of(data, tmp_path, cost=CostSettings(gpu_hour=3600, currency="CHF")))
+    assert "50.0% of 4 questions had a prepared answer" in text
+    assert "4.5 ms for a prepared answer (median); 3 s for a live one" in text
+    assert "60 s of computing saved, worth 60.00 CHF" in text
+    assert "2 prepared answers; 1 are withheld" in text
+    assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more 2 20 Nov 12:00" in text
+    assert "refusal 1" in text
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would load, and whether all elements are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.names: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.names.add(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_self_contained_and_what_was_typed_is_text(data, tmp_path):
+    write_history(data, HISTORY)
+    page = page_of(data, tmp_path)
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.links == []
+    assert "script" not in tags.names
+    assert "url(" not in page
+    assert page.count("<svg") == 4
+
+
+def test_without_history_the_page_says_so(data, tmp_path):
+    text = text_of(page_of(data, tmp_path))
+    assert text.count("Nobody has asked yet.") == 2
+    assert "– of 0 questions" in text  # noqa: RUF001
+
+
+def test_only_the_last_days_count(data, tmp_path):
+    write_history(data, HISTORY)
+    write_report(data, tmp_path / "r.html", now=NOW + timedelta(days=40))
+    assert "of 0 questions" in text_of((tmp_path / "r.html").read_text(encoding="utf-8"))
+
+
+def test_texts_that_were_not_kept_are_no_error(data, tmp_path):
+    write_history(data, [{**record, "question": None, "comment": None} for record in HISTORY])
+    assert "(not kept)" in page_of(data, tmp_path)
+
+
+def test_without_a_release_there_is_no_report(tmp_path):
+    with pytest.raises(NoReleaseError):
+        write_report(tmp_path, tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+DAYS = [date(2026, 11, 1) + timedelta(days=n) for n in range(30)]
+COUNTS = st.none() | st.integers(0, 10**9)
+
+
+@given(st.dictionaries(st.sampled_from(DAYS), st.tuples(COUNTS, COUNTS), min_size=1))
+def test_bars_stay_within_their_plot(values):
+    rows = [{"day": day, "a": a, "b": b} for day, (a, b) in values.items()]
+    for plot in (stacked(rows, ("a", "b"), DAYS), grouped(rows, ("a", "b"), DAYS)):
+        for bar in plot.bars:
+            assert bar.x >= plot.left - 0.1
+            assert bar.x + bar.width <= plot.width + 0.1
+            assert bar.y >= 0
+            assert bar.y + bar.height <= plot.bottom + 0.2
+
+
+@given(st.lists(st.floats(1e-6, 1e4), min_size=3, max_size=3))
+def test_latency_bars_stay_within_their_plot(seconds):
+    p50, p95, p99 = sorted(seconds)
+    plot = logarithmic([{"source": "live", "p50": p50, "p95": p95, "p99": p99}])
+    lengths = [bar.width for bar in plot.bars]
+    assert lengths == sorted(lengths)
+    assert all(bar.x + bar.width <= plot.width for bar in plot.bars)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (number(0), "0"), (number(7), "7"), (number(9999), "9999"), (number(12_345), "12.3 k"),
+        (number(2_500_000), "2.5 M"), (number(0.25), "0.25"), (number(123.4), "123"),
+        (duration(0.0009), "900 µs"), (duration(0.0042), "4.2 ms"), (duration(2.5), "2.5 s"),
+        (duration(600), "10 min"), (duration(36_000), "10 h"), (percent(0.682), "68.2%"), (percent(1), "100%"),
+    ],
+)  # fmt: skip
+def test_figures_are_short(shown, expected):
+    assert shown == expected
