@@ -12,19 +12,17 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from configuration import Config, Settings, prepare_environment, read_settings
-from rag.errors import BeforehandError, ConfigurationError
+import warehouse_commands
+from configuration import Config, Settings, prepare_environment, read_settings, reported
+from rag.errors import ConfigurationError
 from rag.identity import query_key
-from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
     from batch.plan import RunPlan
@@ -38,23 +36,6 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger().handlers[0].setLevel(logging.ERROR)  # some packages lower the level of their own loggers
     cli(prog_name="beforehand")
-
-
-def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn an error that a user can act on into one sentence and exit code 2."""
-
-    @wraps(command)
-    def guarded(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-        except (BeforehandError, WarehouseError) as error:
-            click.echo(f"beforehand: {error}", err=True)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            click.echo("beforehand: interrupted", err=True)
-            sys.exit(130)
-
-    return guarded
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -102,7 +83,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
             plan = compose_plan(settings, run_id or new_run())
             if server is not None:
                 server.wait_until_ready()
-            publication = Publication(settings.audit, settings.releases.keep, query_key)
+            publication = Publication(settings.audit, settings.history, settings.releases.keep, query_key)
             outcome = build_release(plan.run_id, plan, publication)
     click.echo(f"published release {outcome.release_id}")
 
@@ -242,77 +223,24 @@ def ask(config: Config, question: str, url: str | None, as_json: bool, explain: 
     click.echo(json.dumps(response, indent=2, ensure_ascii=False) if as_json else render_answer(response))
 
 
-# -- the warehouse -----------------------------------------------------------------------------------------
-
-
 @cli.command()
-@click.argument("query", required=False)
-@click.option("--release", help="A release other than the current one.")
-@click.option("--format", "form", default="table", show_default=True, help="table, csv, json, jsonl or parquet.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file.")
 @click.pass_obj
 @reported
-def sql(config: Config, query: str | None, release: str | None, form: str, output: Path | None) -> None:
-    """Query the current release and the history; without QUERY list the tables and views."""
+def schedule(config: Config) -> None:
+    """Build a release in every batch window and compact the journal, until stopped."""
     settings = read_settings(config)
-    from warehouse.connection import connect
-    from warehouse.results import write_result
-    from warehouse.statements import sql_text
+    prepare_environment(settings)
+    from flows.prefect_server import prefect_server
 
-    connection = connect(settings.project.data, release, settings.cost)
-    try:
-        if output is None:
-            write_result(connection, query or sql_text("list_tables.sql"), form, sys.stdout.buffer)
-        else:
-            with output.open("wb") as file:
-                rows = write_result(connection, query or sql_text("list_tables.sql"), form, file)
-            click.echo(f"{rows:,} rows written to {output}", err=True)
-    finally:
-        connection.close()
+    with prefect_server(settings.project.data / "prefect") as server:
+        from flows.schedule import keep_schedule
 
-
-@cli.group()
-def releases() -> None:
-    """List, show, compare, roll back and prune releases."""
-
-
-@releases.command("list")
-@click.pass_obj
-@reported
-def list_releases(config: Config) -> None:
-    """List the releases, the current one marked."""
-    from warehouse.release import current_id
-    from warehouse.release import releases as published
-
-    data = read_settings(config).project.data
-    for release in published(data):
-        mark = "*" if release.release_id == current_id(data) else " "
-        manifest = release.manifest
-        click.echo(f"{mark} {release.release_id}  {manifest['created_at']}  {manifest.get('model', '')}")
-
-
-@releases.command("rollback")
-@click.argument("release", required=False)
-@click.pass_obj
-@reported
-def rollback_release(config: Config, release: str | None) -> None:
-    """Make RELEASE the current one again; without RELEASE the one before the current."""
-    from warehouse.release import rollback
-
-    click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
-
-
-@releases.command("prune")
-@click.option("--keep", type=click.IntRange(min=1), help="How many releases to keep; by default as configured.")
-@click.pass_obj
-@reported
-def prune_releases(config: Config, keep: int | None) -> None:
-    """Remove old releases, never the current one nor one that a server holds."""
-    from warehouse.retention import prune
-
-    settings = read_settings(config)
-    pruned = prune(settings.project.data, settings.releases.keep if keep is None else keep)
-    click.echo(f"removed {len(pruned.removed)} releases, {len(pruned.held)} are still held by a server")
+        if server is not None:
+            server.wait_until_ready()
+        click.echo(
+            f"a release is built at {settings.schedule.cron!r} ({settings.schedule.timezone}), until Ctrl-C", err=True
+        )
+        keep_schedule(config[0], settings.schedule, settings.project.data, settings.history.model_dump())
 
 
 # -- models ------------------------------------------------------------------------------------------------
@@ -347,6 +275,10 @@ def pull_models(config: Config, names: tuple[str, ...], revision: str | None) ->
     for name in names or (settings.encoder.model, settings.llm.model):
         model = pull(name, settings.project.models, lambda line: click.echo(line, err=True), revision)
         click.echo(f"{model.identity} is in {model.path}")
+
+
+for command in warehouse_commands.COMMANDS:
+    cli.add_command(command)
 
 
 if __name__ == "__main__":

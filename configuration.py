@@ -1,23 +1,26 @@
-"""The configuration of a project: the rooms' settings composed, read from `beforehand.toml`.
+"""What every command shares: the rooms' settings composed, read from `beforehand.toml`, and how errors are told.
 
 Part of the front door: with `beforehand.py` the only module that sees every room. It imports nothing but their
-settings, so it loads in a moment.
+settings and errors, so it loads in a moment.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import click
 from pydantic import Field
 
 from batch.settings import BatchSettings
 from batch.vllm_platform import VllmSettings
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
-from rag.errors import ConfigurationError
+from rag.errors import BeforehandError, ConfigurationError
 from rag.settings import (
     ChunkingSettings,
     CollectionSettings,
@@ -32,6 +35,7 @@ from rag.settings import (
     merge,
     read_toml,
 )
+from warehouse.errors import WarehouseError
 from warehouse.settings import AuditSettings, CostSettings, HistorySettings, ReleaseSettings
 
 
@@ -129,3 +133,20 @@ def prepare_environment(settings: Settings) -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+
+
+def reported(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn an error that a user can act on into one sentence and exit code 2."""
+
+    @wraps(command)
+    def guarded(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except (BeforehandError, WarehouseError) as error:
+            click.echo(f"beforehand: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("beforehand: interrupted", err=True)
+            sys.exit(130)
+
+    return guarded

@@ -26,6 +26,7 @@ from batch.index import index
 from batch.plan import Figures, Miss, RunPlan
 from batch.prepare import document_ids, prepare
 from batch.retrieve import retrieve
+from flows.compact_journal import compact_journal
 from flows.publish_release import Ledger, Publication, audit_release, load_release, publish_release
 from warehouse.changes import documents_of, note_changes, previous_database
 from warehouse.connection import connect
@@ -78,6 +79,7 @@ def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outco
     ledger = Ledger()
     build = begin_build(Path(plan.data), run_id)
     try:
+        compact_journal(plan.data, publication.history.model_dump())
         plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
         for stage in STAGES:
             run_stage(stage, plan, ledger)

@@ -24,7 +24,7 @@ from warehouse.load import load_release_database
 from warehouse.release import Build, Release, fail, publish, seal
 from warehouse.retention import prune
 from warehouse.serving_index import write_serving_index
-from warehouse.settings import AuditSettings
+from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
 
@@ -47,6 +47,7 @@ class Publication:
     """What decides whether and how a build is published. `query_key` names a question of a collection."""
 
     audit: AuditSettings
+    history: HistorySettings
     keep: int
     query_key: Callable[[str, str], str]
 

@@ -1,0 +1,62 @@
+"""The schedule: a release in every batch window, and the journal compacted every hour.
+
+A scheduled build runs as a process of its own: the language model's memory is given back when it ends, and a
+build that dies takes nothing along. It is `beforehand run`, so what is scheduled is what a person can try. One
+build at a time: Prefect's limit holds a late one back, and the lease on the build refuses a second one from
+anywhere else.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, serve
+from prefect.flows import EntrypointType
+from prefect.schedules import Cron
+
+from flows.compact_journal import compact_journal
+from flows.settings import ScheduleSettings
+from warehouse.errors import WarehouseError
+
+_LAST_LINES = 5
+
+
+class ScheduledRunError(WarehouseError):
+    """A scheduled build failed; the message is the end of what it said."""
+
+
+@flow(name="scheduled_build", persist_result=False)
+def scheduled_build(config: str) -> str:
+    """Run `beforehand run` and return its last line.
+
+    Raises:
+        ScheduledRunError: it ended with an error.
+    """
+    command = [sys.executable, "-m", "beforehand", "--config", config, "run"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(config).parent, check=False)
+    said = (ended.stderr + ended.stdout).strip().splitlines()
+    if ended.returncode:
+        raise ScheduledRunError("\n".join(said[-_LAST_LINES:]))
+    return said[-1] if said else ""
+
+
+def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history: dict[str, Any]) -> None:
+    """Register both flows with the Prefect server and run them when they are due, until stopped."""
+    build = scheduled_build.to_deployment(
+        name="window",
+        parameters={"config": str(config.resolve())},
+        schedule=Cron(settings.cron, timezone=settings.timezone),
+        concurrency_limit=1,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    compaction = compact_journal.to_deployment(
+        name="hourly",
+        parameters={"data": str(data.resolve()), "settings": history},
+        schedule=Cron(settings.compact_cron, timezone=settings.timezone),
+        concurrency_limit=1,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    serve(build, compaction, print_starting_message=False)
