@@ -9,7 +9,7 @@ BIN := .venv/bin
 DEMO := examples/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test setup setup-dev models lock clean
+.PHONY: demo test setup setup-dev models lock docs clean
 
 demo: setup models
 	@$(BIN)/python examples/demo.py
@@ -41,6 +41,9 @@ models: setup
 # A new lock: the same versions on every machine; no address of an index or a file is written down.
 lock: | .venv/bin/uv
 	@sh locks/compile.sh $(BIN)
+
+docs: setup
+	@$(BIN)/python docs/reference.py
 
 clean:
 	rm -rf .venv models $(DEMO)/data $(DEMO)/documents

@@ -112,6 +112,12 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
     if not settings.collections:
         raise ConfigurationError("the configuration has no [collections.NAME]; name the documents and questions there")
     encoder = locate(settings.encoder.model, settings.project.models).path
+    spec = read_spec(encoder)
+    if settings.chunking.max_tokens > spec.max_tokens:
+        raise ConfigurationError(
+            f"[chunking] max_tokens = {settings.chunking.max_tokens}: {settings.encoder.model} reads at most "
+            f"{spec.max_tokens} tokens; set it to that or less"
+        )
     generated_here = settings.batch.generate_with == "engine"
     model = locate(settings.llm.model, settings.project.models) if generated_here else None
     return RunPlan(
@@ -120,7 +126,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         collections=settings.collections,
         encoder=str(encoder),
         encoder_id=encoder_id(encoder),
-        encoder_spec=read_spec(encoder),
+        encoder_spec=spec,
         llm=LlmSource(
             kind=settings.batch.generate_with,
             name=model.name if model else settings.llm.model,

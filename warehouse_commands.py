@@ -5,6 +5,7 @@ They read what was published and write decisions; none needs a model, Beam or Pr
 
 from __future__ import annotations
 
+import difflib
 import sys
 from pathlib import Path
 
@@ -131,8 +132,22 @@ def withdraw(config: Config, document: str, collection: str | None, reason: str,
     name = collection or only_collection(settings)
     if name not in settings.collections:
         raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
+    if not undo:
+        refuse_unknown_document(settings, name, document)
     (reinstate if undo else withdraw_document)(settings.project.data, name, document, reason)
     click.echo(f"{document} of {name} is {'back' if undo else 'withdrawn'}")
+
+
+def refuse_unknown_document(settings: Settings, collection: str, document: str) -> None:
+    """Refuse a document that the current release does not know: a withdrawal with a typing error protects nobody."""
+    from warehouse.changes import documents_of, previous_database
+
+    database = previous_database(settings.project.data)
+    known = documents_of(database).get(collection, set()) if database else {document}
+    if document not in known:
+        close = difflib.get_close_matches(document, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`SELECT document_id FROM documents` lists them"
+        raise ConfigurationError(f"{document}: the current release has no such document in {collection}; {hint}")
 
 
 def only_collection(settings: Settings) -> str:

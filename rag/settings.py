@@ -80,7 +80,6 @@ class EncoderSettings(RoomSettings):
     model: str = Field(
         "all-minilm-l6-v2", description="A model of the models folder, a local folder, or a Hugging Face id."
     )
-    batch_size: int = Field(64, ge=1, description="Texts embedded at once.")
 
 
 class ChunkingSettings(RoomSettings):

@@ -1,0 +1,94 @@
+"""Write docs/cli.md and docs/configuration.md from the code, so that they can't go out of date.
+
+python docs/reference.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from beforehand import cli
+from configuration import Settings
+
+HERE = Path(__file__).parent
+
+
+def cli_reference() -> str:
+    """Return every command with its help, as Markdown."""
+    parts = ["# The command line", "Written from the code by `make docs`."]
+    for path, command in _commands(cli, "beforehand"):
+        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        parts.append(f"## {path}\n\n```\n{command.get_help(context)}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name in sorted(command.commands):
+            yield from _commands(command.commands[name], f"{path} {name}")
+
+
+def configuration_reference() -> str:
+    """Return every setting with its default and its sentence, as Markdown."""
+    parts = [
+        "# The configuration",
+        "Written from the code by `make docs`. Settings are read from `beforehand.toml`, then from the environment "
+        "(`BEFOREHAND_SECTION__KEY=value`, lists as JSON), then from `--set section.key=value`. Paths are relative to "
+        "the file.",
+    ]
+    for name, field in Settings.model_fields.items():
+        parts += _section(name, _model(field.annotation))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(name: str, model: type[BaseModel]) -> list[str]:
+    title = "collections.NAME" if name == "collections" else name
+    rows = ["| setting | default | |", "|---|---|---|"]
+    nested: list[str] = []
+    for key, field in model.model_fields.items():
+        inner = _inner_model(field.annotation)
+        if inner is not None:
+            nested += _section(f"{title}.{key}.NAME", inner)
+        rows.append(f"| `{key}` | {_default(field)} | {field.description} |")
+    return [f"## [{title}]\n\n{(model.__doc__ or '').strip()}", "\n".join(rows), *nested]
+
+
+def _model(annotation: Any) -> type[BaseModel]:
+    found = _inner_model(annotation) or annotation
+    assert issubclass(found, BaseModel)
+    return found
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    for inner in get_args(annotation):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return inner
+    return None
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if value is None:
+        return ""
+    shown = json.dumps(value, default=str, ensure_ascii=False)
+    return f"`{shown}`" if len(shown) < 60 else "see the code"
+
+
+def main() -> None:
+    """Write both files."""
+    (HERE / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    (HERE / "configuration.md").write_text(configuration_reference(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
