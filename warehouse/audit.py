@@ -13,15 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from warehouse.errors import NoReleaseError
+from warehouse.changes import previous_database
 from warehouse.golden import Golden, compare, read_golden
 from warehouse.load import attach, constraints, writing
-from warehouse.release import Build, current
+from warehouse.release import Build
 from warehouse.review import apply_reviews
 from warehouse.settings import AuditSettings
 from warehouse.statements import sql_text
@@ -54,7 +53,7 @@ def audit(build: Build, settings: AuditSettings, query_key: Callable[[str, str],
     Raises:
         WarehouseError: the golden questions can't be read.
     """
-    previous = _previous(build.data)
+    previous = previous_database(build.data)
     with writing(build.database) as connection:
         _set_variables(connection, settings)
         if previous is not None:
@@ -80,13 +79,6 @@ def failures(checks: Sequence[Check]) -> str:
         f"{check.explanation}" + (f" For example: {'; '.join(check.examples)}." if check.examples else "")
         for check in failed
     )
-
-
-def _previous(data: Path) -> Path | None:
-    try:
-        return current(data).database
-    except NoReleaseError:
-        return None
 
 
 def _set_variables(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> None:

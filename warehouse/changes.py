@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import NoReleaseError
-from warehouse.load import writing
+from warehouse.load import attach, writing
 from warehouse.release import Build, current
 from warehouse.statements import sql_text
 
@@ -32,7 +32,7 @@ def note_changes(build: Build) -> dict[str, int]:
                 "INSERT INTO changes SELECT collection, query_key, 'new', 'new question', NULL FROM answers"
             )
         else:
-            connection.execute(f"ATTACH '{str(previous).replace(chr(39), chr(39) * 2)}' AS previous (READ_ONLY)")
+            attach(connection, previous, "previous")
             connection.execute("SET VARIABLE run_id = ?", [build.run_id])
             connection.execute(sql_text("changes.sql"))
         rows = connection.execute(

@@ -53,14 +53,11 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             raise OSError(number, _first_line(error)) from error
 
 
-def load_release_database(
-    database: Path, tables: Mapping[str, Sequence[str | Path]], previous: Path | None = None
-) -> dict[str, int]:
+def load_release_database(database: Path, tables: Mapping[str, Sequence[str | Path]]) -> dict[str, int]:
     """Write `database` from the Parquet files (or globs) of each table and return the rows of each.
 
-    A table without files is empty. The runs of `previous`, the database of the release before, are carried
-    over, so that each release knows them all. The file is complete and checkpointed when this returns;
-    after an error it is removed.
+    A table without files is empty. The file is complete and checkpointed when this returns; after an
+    error it is removed.
 
     Raises:
         LoadError: a table or column is unknown or missing, or a constraint does not hold.
@@ -72,25 +69,18 @@ def load_release_database(
     database.unlink(missing_ok=True)
     try:
         with writing(database) as connection:
-            return _load(connection, tables, previous)
+            return _load(connection, tables)
     except BaseException:
         database.unlink(missing_ok=True)
         raise
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[str | Path]], previous: Path | None
-) -> dict[str, int]:
+def _load(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[str | Path]]) -> dict[str, int]:
     _define(connection, "schema.sql")
     for table in TABLES:
         files = [str(file) for file in tables.get(table, ())]
         if files:
             _load_table(connection, table, files)
-    if previous is not None:
-        attach(connection, previous, "previous")
-        for table in ("runs", "run_stages"):
-            connection.execute(f"INSERT INTO {table} FROM previous.main.{table} ANTI JOIN {table} USING (run_id)")
-        connection.execute("DETACH previous")
     _prove(connection)
     _define(connection, "views.sql")
     return count_rows(connection)

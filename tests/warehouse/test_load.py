@@ -136,15 +136,6 @@ def test_an_unknown_table_is_refused(tmp_path):
         load_release_database(tmp_path / "w.duckdb", {"anwsers": []})
 
 
-def test_each_release_knows_the_runs_before_it(tmp_path, database, rows, read):
-    rows["runs"][0]["run_id"] = rows["run_stages"][0]["run_id"] = "r2"
-    load_release_database(tmp_path / "next.duckdb", write_parquet(tmp_path / "s", rows), previous=database)
-    assert read(tmp_path / "next.duckdb", "SELECT run_id, stage FROM run_times ORDER BY 1") == [
-        ("r1", "prepare"),
-        ("r2", "prepare"),
-    ]
-
-
 VIEWS = [
     ("SELECT len(citations), citations[1].title, model FROM answers_with_citations", (1, "Document 1", "m")),
     ("SELECT passage, kind FROM cited_passages", ("Passage 1 about opening hours.", "cited")),

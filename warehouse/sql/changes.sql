@@ -11,6 +11,7 @@ SELECT
     END,
     CASE
         WHEN p.query_key IS NULL THEN 'new question'
+        WHEN a.query_key IS NULL AND q.query_key IS NOT NULL THEN 'not answered'
         WHEN a.query_key IS NULL THEN 'question removed'
         WHEN a.fingerprint = p.fingerprint THEN NULL
         WHEN a.origin = 'curated' OR p.origin = 'curated' THEN 'curated'
@@ -24,7 +25,8 @@ SELECT
     END,
     p.fingerprint
 FROM answers a
-FULL JOIN previous.answers p USING (query_key);
+FULL JOIN previous.answers p USING (query_key)
+LEFT JOIN questions q ON q.query_key = p.query_key;
 
 -- Runs of earlier releases, so that a release tells the history of its making.
 INSERT INTO runs BY NAME SELECT * FROM previous.runs ANTI JOIN runs USING (run_id);

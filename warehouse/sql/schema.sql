@@ -239,7 +239,7 @@ COMMENT ON TABLE changes IS 'What became of each answer since the release before
 COMMENT ON COLUMN changes.collection IS 'The collection of the question.';
 COMMENT ON COLUMN changes.query_key IS 'The question; a dropped one is in the release before.';
 COMMENT ON COLUMN changes.change IS 'reused, regenerated, new or dropped.';
-COMMENT ON COLUMN changes.reason IS 'new question, question removed, passages, prompt, model, sampling, review or curated.';
+COMMENT ON COLUMN changes.reason IS 'new question, question removed, not answered, curated, or what changed: passages, prompt, model, sampling.';
 COMMENT ON COLUMN changes.previous_fingerprint IS 'The fingerprint in the release before.';
 
 CREATE TABLE rejects (
