@@ -20,6 +20,7 @@ from warehouse.errors import LoadError, TornReleaseError
 from warehouse.statements import sql_text
 from warehouse.tables import TABLES
 
+_STORAGE = "v1.2.0"  # what BI tools have: by default DuckDB 2.0 writes files that only 2.0 can open
 _MEMORY = "4GB"  # beyond it DuckDB spills into the build's folder; by default it takes most of the machine
 
 # What each table is sorted by; parents come before their children.
@@ -42,7 +43,8 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     with storage_errors(database.parent, "write the release's tables"):
         try:
-            with duckdb.connect(str(database)) as connection:
+            config = {"storage_compatibility_version": _STORAGE}
+            with duckdb.connect(str(database), config=config) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 connection.execute(f"SET memory_limit = '{_MEMORY}'")
                 connection.execute("SET enable_progress_bar = false")

@@ -78,6 +78,14 @@ def test_a_release_opens_in_a_plain_read_only_connection(database):
             connection.execute("DELETE FROM answers")
 
 
+def test_older_duckdb_versions_can_open_a_release(database):
+    with duckdb.connect(str(database), read_only=True) as connection:
+        tags = connection.execute(
+            "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+        ).fetchone()
+    assert tags[0].startswith("v1.2")
+
+
 BROKEN = [
     ("answers", {"query_key": key("q2")}, "two rows have the same key"),
     ("answers", {"fingerprint": None}, "column 'fingerprint' is empty"),
