@@ -9,30 +9,30 @@ and 256 connections, alternating, with 1 thousand and 1 million answers in the r
 from __future__ import annotations
 
 import argparse
-import contextlib
+import hashlib
 import json
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import http_load as http
 import lmdb
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+ROOT = http.ROOT
 sys.path.insert(0, str(ROOT))
 
+from rag.embedding import OnnxEncoder  # noqa: E402
 from rag.identity import query_key  # noqa: E402
 from rag.lexical_index import LexicalIndex  # noqa: E402
 from rag.vector_index import VectorIndex  # noqa: E402
-from tests.online.conftest import DIMENSIONS, write_encoder  # noqa: E402
+from tests.online.conftest import write_encoder  # noqa: E402
 
+_PASSAGE = "The setting is changed on the page of your account. " * 12
 QUESTION = "How do I change the setting number {} of my account?"
 _NOOP = """
 import uvicorn
@@ -57,11 +57,6 @@ print("http://127.0.0.1:%d" % listening.getsockname()[1], flush=True)
 options = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "warning", "server_header": False}
 uvicorn.Server(uvicorn.Config(app, **options)).run(sockets=[listening])
 """
-_SERVICE = """
-import sys
-from online.server import ServeConfig, serve
-serve(ServeConfig.model_validate_json(sys.argv[1]), on_ready=lambda url: print(url, flush=True))
-"""
 _LUA = """
 local n = {answers}
 wrk.method = "POST"
@@ -81,30 +76,54 @@ end
 """
 
 
-def write_release(data: Path, answers: int) -> None:
-    """Write a release with so many answers, each with one source of 600 characters."""
-    release = data / "releases" / f"bench-{answers}"
+def write_release(data: Path, answers: int, encoder: Path | None = None, name: str = "bench") -> str:
+    """Write a release with so many answers, each with one source of 600 characters, and point to it."""
+    release = data / "releases" / name
     release.mkdir(parents=True)
     keys = {query_key("main", QUESTION.format(number)): number for number in range(answers)}
     environment = lmdb.open(str(release / "serving.lmdb"), subdir=False, map_size=8 * 2**30, lock=False, sync=False)
     with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
-        meta = json.dumps({"release_id": release.name, "format": 1}).encode()
-        cursor.putmulti([(b"meta", meta)], append=True)
+        passage = {"chunk_id": "c", "document_id": "d", "title": "Settings", "uri": "file:settings.md", "heading": ""}
+        cursor.putmulti([(b"c:c", json.dumps(passage | {"text": _PASSAGE, "content_hash": "h"}).encode())], append=True)
+        cursor.putmulti([(b"meta", json.dumps({"release_id": name, "format": 1}).encode())], append=True)
+        cursor.putmulti(((b"p:" + key.encode(), anticipated(key, keys[key])) for key in sorted(keys)), append=True)
         cursor.putmulti(((b"q:" + key.encode(), answer(key, keys[key])) for key in sorted(keys)), append=True)
     environment.close()
-    folder = release / "collections" / "main"
-    empty = np.zeros((0, DIMENSIONS), dtype=np.float32)
-    VectorIndex.build(empty, []).save(folder / "passages")
-    VectorIndex.build(empty, []).save(folder / "questions")
-    LexicalIndex.build([], []).save(folder / "lexical")
-    write_encoder(release / "encoder")
+    _write_encoder(release / "encoder", encoder)
+    _write_indexes(release, sorted(keys))
     shutil.copy(ROOT / "rag" / "prompts" / "answer.txt", release / "prompt.txt")
-    (release / "manifest.json").write_text(json.dumps({"release_id": release.name}))
-    (data / "releases" / "CURRENT").write_text(release.name)
+    checksum = hashlib.sha256((release / "encoder" / "model.onnx").read_bytes()).hexdigest()
+    manifest = {"release_id": name, "checksums": {"encoder/model.onnx": checksum}}
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    (data / "releases" / "CURRENT").write_text(name)
+    return name
+
+
+def _write_encoder(folder: Path, encoder: Path | None) -> None:
+    if encoder is None:
+        write_encoder(folder)
+        return
+    shutil.copytree(encoder, folder)
+    if (folder / "onnx" / "model.onnx").exists():
+        (folder / "onnx" / "model.onnx").rename(folder / "model.onnx")
+
+
+def _write_indexes(release: Path, keys: list[str]) -> None:
+    """Write indexes of random directions: it is their size that matters here."""
+    folder = release / "collections" / "main"
+    encoder = OnnxEncoder.load(release / "encoder")
+    directions = np.random.default_rng(1).normal(size=(len(keys), encoder.spec.dimensions)).astype(np.float32)
+    VectorIndex.build(encoder.embed([_PASSAGE]), ["c"]).save(folder / "passages")
+    VectorIndex.build(directions / np.linalg.norm(directions, axis=1, keepdims=True), keys).save(folder / "questions")
+    LexicalIndex.build([_PASSAGE], ["c"]).save(folder / "lexical")
+
+
+def anticipated(key: str, number: int) -> bytes:
+    question = {"question": QUESTION.format(number), "query_key": key, "collection": "main", "fingerprint": key}
+    return json.dumps(question).encode()
 
 
 def answer(key: str, number: int) -> bytes:
-    passage = f"Setting {number} is changed on the page of your account. " * 11
     return json.dumps(
         {
             "question": QUESTION.format(number),
@@ -113,26 +132,13 @@ def answer(key: str, number: int) -> bytes:
             "origin": "generated",
             "citations": [
                 {"number": 1, "kind": "cited", "document_id": f"d{number}", "title": "Settings",
-                 "uri": "file:settings.md", "heading": "Account", "passage": passage[:600], "chunk_id": key}
+                 "uri": "file:settings.md", "heading": "Account", "passage": _PASSAGE[:600], "chunk_id": key}
             ],
             "documents": [f"d{number}"], "model": "m", "fingerprint": key, "query_key": key,
             "generated_at": "2026-11-20T12:00:00.000000Z", "finish_reason": "stop", "support": 0.9,
         },
         separators=(",", ":"),
     ).encode()  # fmt: skip
-
-
-@contextlib.contextmanager
-def program(*arguments: str) -> Iterator[str]:
-    process = subprocess.Popen([sys.executable, "-c", *arguments], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        httpx.get(f"{url}/readyz", timeout=120)
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 def load(url: str, script: Path, connections: int, seconds: int) -> tuple[float, float, float]:
@@ -156,7 +162,8 @@ def measure(answers: int, seconds: int, rounds: int, journal: bool) -> None:
             "collections": {"main": {"documents": []}},
             "service": {"port": 0, "journal": journal},
         }
-        with program(_NOOP) as noop, program(_SERVICE, json.dumps(config)) as service:
+        with http.program(_NOOP) as (_, noop), http.program(http.SERVICE, json.dumps(config)) as (_, service):
+            http.wait_until_ready(service)
             for connections in (1, 32, 256):
                 load(noop, script, connections, 1)
                 load(service, script, connections, 1)

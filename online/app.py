@@ -84,7 +84,9 @@ def create_app(
     describe(app, keys_required=service.keys.required)
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
-    app.add_middleware(Edge, body_bytes=settings.body_bytes, on_problem=service.count_problem)
+    app.add_middleware(
+        Edge, body_bytes=settings.body_bytes, on_problem=service.count_problem, direct={"/v1/answers": answers}
+    )
     return app
 
 

@@ -10,7 +10,7 @@ import contextvars
 import logging
 import re
 import secrets
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,10 +34,16 @@ request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 
 
 class Edge:
-    """Wraps the application. `on_problem` is told the kind of everything that goes wrong."""
+    """Wraps the application. `on_problem` is told the kind of everything that goes wrong.
 
-    def __init__(self, app: ASGIApp, body_bytes: int, on_problem: Callable[[str], None]) -> None:
+    A POST to a path in `direct` goes straight there; routing would cost half as much again as an exact hit.
+    """
+
+    def __init__(
+        self, app: ASGIApp, body_bytes: int, on_problem: Callable[[str], None], direct: Mapping[str, ASGIApp]
+    ) -> None:
         self._app = app
+        self._direct = direct
         self._body_bytes = body_bytes
         self._on_problem = on_problem
 
@@ -61,8 +67,9 @@ class Edge:
                 message["headers"] = _complete(message["headers"], name)
             await send(message)
 
+        app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
         try:
-            await self._app(scope, self._limited(headers, receive), send_with_headers)
+            await app(scope, self._limited(headers, receive), send_with_headers)
         except ClientGoneError:
             return
         except Problem as problem:

@@ -1,0 +1,121 @@
+"""Ten times more misses than the language model bears, nine times as many hits beside them; then it is killed.
+
+The language model is the tests' fake one: `--seconds` an answer, `--capacity` at once. One JSON line a phase:
+idle (hits alone), overload (hits and misses), down (the model is killed), back (until the first live answer).
+
+    python bench/overload.py [--encoder FOLDER] [--duration 30]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import http_load as http
+from exact_hits import QUESTION, write_release
+
+_ANSWERS = 1000
+
+
+def miss(number: int) -> str:
+    return f"Why did the traveller number {number} come at {time.perf_counter_ns()}?"
+
+
+def hit(number: int) -> str:
+    return QUESTION.format(number % _ANSWERS)
+
+
+def say(phase: str, **found: object) -> None:
+    print(json.dumps({"bench": "overload", "phase": phase, **found}), flush=True)
+
+
+async def measure(url: str, service: subprocess.Popen[str], options: argparse.Namespace) -> None:
+    """Measure idle and overload; hits are nine times the misses, up to what the load generator can send."""
+    capacity = options.capacity / options.seconds
+    misses = 10 * capacity
+    hits = min(9 * misses, options.most_hits)
+    async with http.connected(url) as client:
+        await http.load(client, hits, 2, hit)
+        idle = await http.load(client, hits, options.duration / 2, hit)
+        say("idle", hits=idle.summary(options.duration / 2), memory_mb=http.megabytes(service.pid))
+        before = http.megabytes(service.pid)
+        quick, slow = await asyncio.gather(
+            http.load(client, hits, options.duration, hit), http.load(client, misses, options.duration, miss)
+        )
+    ratio = percentile_ratio(quick, idle)
+    say(
+        "overload",
+        capacity_per_second=capacity,
+        misses_sent_per_second=misses,
+        hits=quick.summary(options.duration),
+        misses=slow.summary(options.duration),
+        goodput_of_capacity=round(goodput(slow, options.duration) / capacity, 2),
+        hits_p50_ratio_to_idle=ratio[0],
+        hits_p99_ratio_to_idle=ratio[1],
+        memory_mb=[before, http.megabytes(service.pid)],
+    )
+
+
+def percentile_ratio(loaded: http.Samples, idle: http.Samples) -> tuple[float, float]:
+    after, before = ([took for _, took, _ in each.rows] for each in (loaded, idle))
+    found = [(http.percentile(after, share) or 0) / (http.percentile(before, share) or 1) for share in (50, 99)]
+    return round(found[0], 2), round(found[1], 2)
+
+
+def goodput(samples: http.Samples, seconds: float) -> float:
+    """Return the answers a second that came while misses were being sent."""
+    return sum(status == 200 and due + took <= seconds for due, took, status in samples.rows) / seconds
+
+
+async def outage(url: str, duration: float) -> None:
+    async with http.connected(url) as client:
+        hits, misses = await asyncio.gather(
+            http.load(client, 100, duration, hit), http.load(client, 20, duration, miss)
+        )
+    say("down", hits=hits.summary(duration), misses=misses.summary(duration))
+
+
+async def recovery(url: str) -> None:
+    began = time.perf_counter()
+    async with http.connected(url) as client:
+        while await client.ask(miss(0)) != 200:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.1)
+    say("back", seconds_to_first_live_answer=round(time.perf_counter() - began, 2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--capacity", type=int, default=8, help="Answers that the language model makes at once.")
+    parser.add_argument("--seconds", type=float, default=1.0, help="How long one takes.")
+    parser.add_argument("--duration", type=float, default=30.0)
+    parser.add_argument("--most-hits", type=float, default=400.0, help="Hits a second that are sent at most.")
+    parser.add_argument("--encoder", type=Path, help="A converted encoder; the tests' word encoder by default.")
+    options = parser.parse_args()
+    behaviour = json.dumps({"seconds": options.seconds, "concurrency": options.capacity})
+    with tempfile.TemporaryDirectory() as folder:
+        write_release(Path(folder), _ANSWERS, options.encoder)
+        with http.program(http.FAKE_LLM, behaviour, "0") as (llm, llm_url):
+            port = llm_url.rsplit(":", 1)[1]
+            config = {
+                "data": folder,
+                "collections": {"main": {"documents": []}},
+                "service": {"port": 0, "queue_length": 32, "target_seconds": 2 * options.seconds, "queue_seconds": 5},
+                "llm": {"endpoint": f"{llm_url}/v1", "model": "fake-model"},
+            }
+            with http.program(http.SERVICE, json.dumps(config)) as (service, url):
+                http.wait_until_ready(url)
+                asyncio.run(measure(url, service, options))
+                llm.kill()
+                llm.wait()
+                asyncio.run(outage(url, 5))
+                with http.program(http.FAKE_LLM, behaviour, port):
+                    asyncio.run(recovery(url))
+
+
+if __name__ == "__main__":
+    main()
