@@ -96,6 +96,11 @@ def _number(digits: str) -> int:
     return int(digits) if len(digits) < 10 else 10**9  # no passage has that number, and int() refuses 5,000 digits
 
 
+def without_references(answer: str) -> str:
+    """Return an answer without its references, as a reader would say it."""
+    return _REFERENCE.sub("", answer).strip()
+
+
 def support(answer: str, passages: Sequence[Passage]) -> float:
     """Return the share of an answer that its passages bear out, from 0 to 1; 0 for an empty answer."""
     known = {word for passage in passages for word in _words_of(_shown(passage))}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.citations import link, support
+from rag.citations import link, support, without_references
 from rag.retrieval import Passage, StoredChunk
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/citations.jsonl").read_text().splitlines()]
@@ -132,3 +132,7 @@ def test_more_passages_never_lower_the_support(answer, text):
 @pytest.mark.parametrize("answer", ["", "   ", "[1]", "...", "the of and"])
 def test_an_answer_that_says_nothing_has_no_support(answer):
     assert support(answer, _passages(texts=[BIRDS])) == 0.0
+
+
+def test_without_its_references_an_answer_reads_as_before():
+    assert without_references("It sings [1]. It rests [2, 3].") == "It sings. It rests."
