@@ -43,7 +43,7 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     with storage_errors(database.parent, "write the release's tables"):
         try:
-            config = {"storage_compatibility_version": _STORAGE}
+            config: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": _STORAGE}
             with duckdb.connect(str(database), config=config) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 connection.execute(f"SET memory_limit = '{_MEMORY}'")

@@ -14,6 +14,7 @@ share those pages.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -46,21 +47,20 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
     import duckdb  # late: servers only read
 
     target.unlink(missing_ok=True)
-    served = 0
-    with storage_errors(target.parent, "write the serving index"):
-        connection = duckdb.connect(str(database), read_only=True)
-        environment = lmdb.open(str(target), subdir=False, map_size=_FIRST_MAP, lock=False, sync=False)
+    with (
+        storage_errors(target.parent, "write the serving index"),
+        duckdb.connect(str(database), read_only=True) as tables,
+    ):
+        tables.execute("SET enable_progress_bar = false")
         try:
-            connection.execute("SET enable_progress_bar = false")
-            for batch in _entries(connection, release_id):
-                _append(environment, batch)
-                served += sum(key.startswith(b"q:") for key, _ in batch)
-            environment.sync(True)
+            with lmdb.open(str(target), subdir=False, map_size=_FIRST_MAP, lock=False, sync=False) as environment:
+                served = 0
+                for batch in _entries(tables, release_id):
+                    _append(environment, batch)
+                    served += sum(key.startswith(b"q:") for key, _ in batch)
+                environment.sync(True)
         except lmdb.DiskError as error:
-            raise OSError(28, str(error)) from error
-        finally:
-            environment.close()
-            connection.close()
+            raise OSError(errno.ENOSPC, str(error)) from error
     return served
 
 

@@ -15,8 +15,12 @@ from pathlib import Path
 import pytest
 
 from warehouse.errors import BuildInProgressError, NoReleaseError, StorageError
-from warehouse.release import abandon, begin_build, current, current_id, publish, releases, seal, verify
+from warehouse.load import load_release_database
+from warehouse.release import abandon, begin_build, current, current_id, fail, publish, releases, seal, verify
 from warehouse.retention import prune
+from warehouse.serving_index import write_serving_index
+
+from .conftest import Rows, sample_rows, write_parquet
 
 ROOT = Path(__file__).parents[2]
 
@@ -204,3 +208,32 @@ def test_a_full_disk_before_the_first_build_is_said_clearly(small_disk):
             break
     with pytest.raises(NoReleaseError):
         current(small_disk)
+
+
+def large_rows() -> Rows:
+    rows = sample_rows()
+    text = "".join(chr(33 + (n * n) % 90) for n in range(200_000))  # does not compress well
+    rows["answers"] = [row | {"answer": f"{row['query_key']}{text}"[::-1] + text} for row in rows["answers"]]
+    return rows
+
+
+def test_a_disk_that_fills_while_the_tables_are_loaded_is_said_clearly(small_disk, tmp_path):
+    before = build_release(small_disk, "old")
+    build = begin_build(small_disk, "run-2")
+    files = write_parquet(tmp_path / "stages", large_rows())
+    fill(small_disk)
+
+    with pytest.raises(StorageError, match=r"Can't write the release's tables: the disk of .* is full"):
+        load_release_database(build.database, files)
+
+    fail(build, "the disk is full")
+    assert current_id(small_disk) == before
+    verify(current(small_disk))
+
+
+def test_a_disk_that_fills_while_the_serving_index_is_written_is_said_clearly(small_disk, tmp_path):
+    database = tmp_path / "warehouse.duckdb"
+    load_release_database(database, write_parquet(tmp_path / "stages", large_rows()))
+    fill(small_disk)
+    with pytest.raises(StorageError, match=r"Can't write the serving index: the disk of .* is full"):
+        write_serving_index(database, small_disk / "serving.lmdb", "r-1")
