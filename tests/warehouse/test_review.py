@@ -144,6 +144,15 @@ def test_an_unknown_ending_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("published")
+def test_comparisons_with_live_answers_propose_a_label(data, tmp_path):
+    hit = {**request("asked", "semantic", matched_key=key("q2")), "kind": "comparison"}
+    write_history(data, [{**hit, "agrees": False}, {**hit, "agrees": False}, {**hit, "question": None, "agrees": True}])
+    assert export_near_misses(data, tmp_path / "pairs.jsonl") == 1
+    (pair,) = read_rows(tmp_path / "pairs.jsonl", [])
+    assert (pair["a"], pair["b"], pair["asked"], pair["same"]) == ("asked", "What is q2?", 3, "")
+
+
+@pytest.mark.usefixtures("published")
 def test_near_misses_can_be_labelled(data, tmp_path):
     write_history(data, [request("=1+1 miss", "live", matched_key=key("q2"), similarity=0.9, refusal="numbers")])
     assert export_near_misses(data, tmp_path / "pairs.csv") == 1
