@@ -107,11 +107,13 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
         )
         for name, each in settings.collections.items()
     }
+    labelled = [absolute(path) for path in settings.batch.labelled_pairs]
     changed = {
         "project": project.model_copy(update={"data": base / project.data, "models": base / project.models}),
         "collections": collections,
         "prompt": settings.prompt.model_copy(update={"template": base / template if template else None}),
         "audit": settings.audit.model_copy(update={"golden": [base / path for path in settings.audit.golden]}),
+        "batch": settings.batch.model_copy(update={"labelled_pairs": labelled}),
         "llm": settings.llm.model_copy(update={"model": model(settings.llm.model)}),
         "encoder": settings.encoder.model_copy(update={"model": model(settings.encoder.model)}),
     }

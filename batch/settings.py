@@ -39,6 +39,10 @@ class BatchSettings(RoomSettings):
     anticipate_misses: int = Field(
         2, ge=0, description="A question that was asked so often and not anticipated is anticipated; 0 is never."
     )
+    labelled_pairs: list[str] = Field(
+        default_factory=list,
+        description="Files of labelled pairs of questions (`a`, `b`, `same`); semantic hits are calibrated on them.",
+    )
     batch_size: int = Field(64, ge=1, description="Answers generated at once, and lost at most when the run is killed.")
     max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")
     max_question_characters: int = Field(2_000, ge=1, description="Longer questions are rejected.")

@@ -20,6 +20,7 @@ from prefect.cache_policies import NO_CACHE
 
 from batch import progress
 from batch.anticipate import anticipate
+from batch.calibrate import calibrate
 from batch.cite import cite
 from batch.generate import generate
 from batch.index import index
@@ -50,6 +51,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("index", "embedding chunks and building the indexes", index),
     Stage("anticipate", "collecting the anticipated questions", anticipate, retries=1),
     Stage("retrieve", "finding the passages of each question", retrieve),
+    Stage("calibrate", "training the verifier of semantic hits", calibrate),
     Stage("generate", "generating answers", generate, retries=2),
     Stage("cite", "linking answers to their passages", cite),
 )

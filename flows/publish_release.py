@@ -28,6 +28,9 @@ from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
 
+_REJECTING = ("prepare", "anticipate", "calibrate", "generate")
+
+
 @dataclass
 class Ledger:
     """What the stages of a run did so far: figures, start and seconds by stage."""
@@ -66,7 +69,9 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
             "rejects": [
-                file for stage in ("prepare", "anticipate", "generate") for file in _parquet(folder(stage), "rejects")
+                file
+                for stage in ("prepare", "anticipate", "calibrate", "generate")
+                for file in _parquet(folder(stage), "rejects")
             ],
             **{table: [str(path)] for table, path in own.items()},
         },
@@ -186,6 +191,9 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
         shutil.copytree(Path(plan.folder("index"), collection), target)
         shutil.copytree(Path(plan.folder("retrieve"), "indexes", collection), target, dirs_exist_ok=True)
     _carry_encoder(Path(plan.encoder), build.path / "encoder")
+    verifier = Path(plan.folder("calibrate"), "verifier.json")
+    if verifier.exists():
+        shutil.copy2(verifier, build.path / "verifier.json")
     (build.path / "prompt.txt").write_text(plan.template, encoding="utf-8")
     seal(build, facts)
     release = publish(build)
