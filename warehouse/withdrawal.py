@@ -6,7 +6,7 @@ the moment they are written until they are taken back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeGuard
 
@@ -119,8 +119,3 @@ class Tombstones:
 
 def _is_pair(pair: object) -> TypeGuard[list[str]]:
     return isinstance(pair, list) and len(pair) == 2 and all(isinstance(key, str) for key in pair)
-
-
-def affected(documents: Iterable[str], collection: str, withdrawn: Collection[Document]) -> bool:
-    """Return whether an answer that rests on these documents must not be served."""
-    return any((collection, document) in withdrawn for document in documents)

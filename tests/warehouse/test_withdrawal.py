@@ -9,7 +9,6 @@ from warehouse.append_log import append, read
 from warehouse.withdrawal import (
     Tombstones,
     Withdrawals,
-    affected,
     follow_corpus,
     reinstate,
     tombstone,
@@ -35,10 +34,15 @@ def test_a_running_server_notices_a_withdrawal_and_a_reinstatement(tmp_path):
 
 def test_a_withdrawal_is_of_one_collection(tmp_path):
     withdraw(tmp_path, "main", "d1", "legal")
-    documents = Withdrawals(tmp_path).documents()
-    assert affected(["d2", "d1"], "main", documents)
-    assert not affected(["d1"], "other", documents)
-    assert not affected(["d2"], "main", documents)
+    withdraw(tmp_path, "other", "d2", "legal")
+    reinstate(tmp_path, "other", "d1", "never was withdrawn there")
+    assert Withdrawals(tmp_path).documents() == {("main", "d1"), ("other", "d2")}
+
+
+def test_what_people_withdrew_is_told_apart_from_what_is_gone(tmp_path):
+    withdraw(tmp_path, "main", "d2", "legal")
+    follow_corpus(tmp_path, "main", before=["d1", "d2"], present=["d2"])
+    assert Withdrawals(tmp_path).by_people() == {("main", "d2")}
 
 
 def test_documents_that_left_the_corpus_are_withdrawn_until_they_are_back(tmp_path):
