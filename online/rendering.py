@@ -95,6 +95,7 @@ def explanation(sought: Sought | None) -> dict[str, Any]:
             "score": float(decision.score),
             "threshold": decision.threshold if math.isfinite(decision.threshold) else None,
             "reason": decision.reason,
+            "certificate": sought.certificate and sought.certificate.as_json(),
             "features": {name: float(value) for name, value in decision.features.items()},
         }
     return explained

@@ -16,10 +16,14 @@ import msgspec
 
 from online.open_release import OpenRelease
 from online.schemas import Suggestion
+from rag.calibration import Certificate
 from rag.embedding import Vectors
 from rag.paraphrase import Candidate, Decision
 
 _CANDIDATES = 8
+# Only these go to the verifier, which takes 0.3 ms of Python for each: a flood of misses must not slow hits.
+_JUDGED = 4
+_JUDGED_SIMILARITY = 0.5
 _SUGGESTIONS = 3
 _SUGGESTION_SIMILARITY = 0.35
 
@@ -34,11 +38,15 @@ class Anticipated(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Sought:
-    """What the search found: the question's vector, what was near, and the verifier's decision, if asked."""
+    """What the search found: the question's vector, what was near, and the verifier's decision, if asked.
+
+    `certificate` is what the threshold of the decision rests on; the default verifier has none.
+    """
 
     vector: Vectors
     candidates: tuple[Candidate, ...]
     decision: Decision | None
+    certificate: Certificate | None
     embed_seconds: float
 
     @property
@@ -75,10 +83,14 @@ def seek(
     vector = release.encoder.embed([question])[0]
     embed_seconds = time.perf_counter() - started
     candidates = tuple(_candidates(release, collection, vector, usable))
-    decision = None
+    decision, certificate = None, None
     if candidates and tolerated_error is not None:
-        decision = release.verifier.decide(question, candidates, tolerated_error)
-    return Sought(vector, candidates, decision, embed_seconds)
+        judged = [each for each in candidates[:_JUDGED] if each.similarity >= _JUDGED_SIMILARITY]
+        decision = release.verifier.decide(question, judged, tolerated_error)
+        certificate = next(
+            (each for each in release.verifier.certificates if each.threshold == decision.threshold), None
+        )
+    return Sought(vector, candidates, decision, certificate, embed_seconds)
 
 
 def _candidates(

@@ -14,50 +14,20 @@ The live model is no oracle: where it disagrees with itself, this errs on the si
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 
 from online.metrics import Metrics
+from rag.calibration import CONFIDENCE, upper_bound
 
 _WINDOW = 500
+_BEYOND_DOUBT = 0.99
 _FEWEST = 10  # comparisons before anything is concluded
 
 
-def upper_bound(errors: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the rate above which so few errors would have a probability below 1 - confidence."""
-    return 1.0 if errors >= trials else _rate_where(errors, trials, 1 - confidence)
-
-
-def lower_bound(errors: int, trials: int, confidence: float = 0.99) -> float:
+def lower_bound(errors: int, trials: int, confidence: float) -> float:
     """Return the rate below which so many errors would have a probability below 1 - confidence."""
-    return 0.0 if errors == 0 else _rate_where(errors - 1, trials, confidence)
-
-
-def _rate_where(most: int, trials: int, probability: float) -> float:
-    """Find the rate at which at most `most` errors in `trials` have this probability, by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        if _at_most(most, trials, middle) > probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def _at_most(most: int, trials: int, rate: float) -> float:
-    """Return the binomial probability of at most `most` errors."""
-    if rate <= 0:
-        return 1.0
-    logs = math.log(rate), math.log1p(-rate)
-    return math.fsum(
-        math.exp(
-            math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-            + k * logs[0] + (trials - k) * logs[1]
-        )
-        for k in range(most + 1)
-    )  # fmt: skip
+    return 1 - upper_bound(trials - errors, trials, confidence)
 
 
 class SemanticWatch:
@@ -86,7 +56,10 @@ class SemanticWatch:
         agreed = self._agreed[collection]
         agreed.append(agrees)
         self._metrics.comparisons.labels("agrees" if agrees else "differs").inc()
-        if lower_bound(agreed.count(False), len(agreed)) > self._tolerated[collection] and len(agreed) >= _FEWEST:
+        if (
+            lower_bound(agreed.count(False), len(agreed), _BEYOND_DOUBT) > self._tolerated[collection]
+            and len(agreed) >= _FEWEST
+        ):
             self._stopped.add(collection)
         self._show()
         return self.serving(collection)
@@ -95,5 +68,5 @@ class SemanticWatch:
         """Show the worst collection."""
         counts = [(each.count(False), len(each)) for each in self._agreed.values() if each]
         self._metrics.error_rate.set(max(errors / trials for errors, trials in counts))
-        self._metrics.error_bound.set(max(upper_bound(*each) for each in counts))
+        self._metrics.error_bound.set(max(upper_bound(*each, CONFIDENCE) for each in counts))
         self._metrics.semantic_on.set(self._enabled and not self._stopped)
