@@ -178,9 +178,10 @@ class _Life:
         self._commands.put(partial(self._abort, request))
 
     def stop(self) -> None:
-        """End the thread and wait for it."""
+        """End the thread and wait for it; one that still imports or loads ends by itself, or with the process."""
         self._commands.put(None)
-        self._thread.join()
+        if self.started.done():
+            self._thread.join()
 
     def _admit(self, request: _Request, engine: Any) -> None:
         """Render, check and add a request; whatever is wrong with it is its own failure."""
