@@ -14,11 +14,12 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.prepare import Source, find_sources, nowhere_row
 from batch.rejects import REJECTED, reject_row
 from batch.settings import BatchSettings
-from batch.storage import WriteRows, count_rows, pipeline_options, read_bytes
+from batch.storage import WriteRows, count_rows, read_bytes
 from rag.documents import Reject
 from rag.identity import normalise, query_key
 from rag.questions import Curated, Question, parse_curated, parse_questions
@@ -119,7 +120,7 @@ def anticipate(plan: RunPlan) -> Figures:
     files, missing = find_sources({name: each.questions for name, each in plan.collections.items()})
     curated_files, missing_curated = find_sources({name: each.curated for name, each in plan.collections.items()})
     nowhere = [nowhere_row(plan.run_id, STAGE, each) for each in (*missing, *missing_curated)]
-    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+    with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", files, _Parse(plan.run_id, plan.settings, curated=False))
         pairs = _parsed(pipeline, "Curated", curated_files, _Parse(plan.run_id, plan.settings, curated=True))
         other = pipeline | "Other" >> beam.Create([(each.query_key, each) for each in (*_seen(plan), *_canaries(plan))])

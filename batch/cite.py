@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from batch.anticipate import CURATED
 from batch.checkpoints import find_generations
+from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.retrieve import PROMPTS, load_chunks
-from batch.storage import WriteRows, count_rows, list_files, pipeline_options, read_bytes, read_table
+from batch.storage import WriteRows, count_rows, list_files, read_bytes, read_table
 from rag.citations import Linked, link, support
 from rag.identity import stable_hash, template_id
 from rag.retrieval import Passage, StoredChunk
@@ -138,7 +139,7 @@ def cite(plan: RunPlan) -> Figures:
     """Run the pipeline."""
     out = plan.folder(STAGE)
     prompts = list_files(f"{plan.folder('retrieve')}/prompts/*.parquet")
-    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+    with running_pipeline(plan) as pipeline:
         generated = (
             pipeline
             | "Prompts" >> beam.Create(prompts)

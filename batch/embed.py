@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 
 from batch import progress
 from batch.checkpoints import batch_name
+from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
-from batch.storage import pipeline_options, read_table, read_tables, write_table
+from batch.storage import read_table, read_tables, write_table
 from rag.embedding import OnnxEncoder, Vectors
 
 _FEW = 256  # texts; below, ONNX Runtime is done before sentence-transformers is imported
@@ -102,13 +103,13 @@ def embed_missing(plan: RunPlan, files: Sequence[str], read: Callable[[str], Tex
     if not missing:
         return
     progress.expect("embed", len(missing), "texts")
-    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+    with running_pipeline(plan) as pipeline:
         _ = (
             pipeline
             | "Files" >> beam.Create(list(files))
             | "Read" >> beam.FlatMap(lambda path: [pair for pair in read(path) if pair[0] in missing])
             | "Once" >> beam.GroupByKey()
             | "Text" >> beam.Map(lambda group: (group[0], next(iter(group[1]))))
-            | "ByLength" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
+            | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
             | "Embed" >> beam.ParDo(_Embed(plan.encoder, plan.embedding_store, len(missing) > _FEW))
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,16 +20,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from batch import progress
 from batch.checkpoints import GENERATIONS, known_fingerprints, write_checkpoint
+from batch.pipeline import running_pipeline
 from batch.plan import Figures, LlmSource, RunPlan
 from batch.prompt_order import batches, order_by_prefix
 from batch.rejects import reject_row
 from batch.retrieve import PROMPTS
-from batch.storage import WriteRows, count_rows, make_folder, pipeline_options, read_table
+from batch.storage import WriteRows, count_rows, empty_folder, make_folder, read_table
 from rag.documents import Reject
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Llm, Message, Sampling, complete_all
@@ -36,6 +39,10 @@ from rag.openai_client import OpenAIEndpoint
 from warehouse.tables import REJECTS
 
 STAGE = "generate"
+
+
+_LONGEST_WAIT = 60.0  # seconds
+_TRIES = 5  # of a chat whose endpoints all ask to wait
 
 
 @dataclass(frozen=True)
@@ -60,13 +67,16 @@ class _Fleet:
         return self._members[0].model
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
-        """Ask the next endpoint; one that is away passes the chat on to the others."""
-        for attempt in range(len(self._members)):
+        """Ask the next endpoint; one that is away passes the chat on, and where all ask to wait, wait."""
+        for attempt in range(1, _TRIES * len(self._members) + 1):
             try:
                 return await next(self._turn).complete(messages, sampling)
-            except LlmUnavailableError:
-                if attempt + 1 == len(self._members):
+            except LlmUnavailableError as error:
+                all_asked = attempt % len(self._members) == 0
+                if all_asked and (error.retry_after is None or attempt == _TRIES * len(self._members)):
                     raise
+                if all_asked and error.retry_after is not None:
+                    await asyncio.sleep(min(error.retry_after, _LONGEST_WAIT) + random.random())
         raise AssertionError("unreachable")
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Any:
@@ -178,18 +188,16 @@ def _generation(row: dict[str, Any], completion: Completion, run_id: str, second
     }
 
 
-def plan_batches(plan: RunPlan) -> tuple[list[PromptBatch], int]:
-    """Order and cut what is not known; also returns how many prompts need no generation."""
+def plan_batches(plan: RunPlan) -> tuple[list[PromptBatch], frozenset[str]]:
+    """Order and cut what is not known; also returns the fingerprints of all answers that the run needs."""
     rows = read_table(f"{plan.folder('retrieve')}/prompts", PROMPTS).to_pylist()
     written = set(curated_keys(plan))
+    needed = {row["fingerprint"]: row for row in rows if row["query_key"] not in written}
     known = known_fingerprints(plan.answer_store)
-    needed = {
-        row["fingerprint"]: row for row in rows if row["query_key"] not in written and row["fingerprint"] not in known
-    }
-    pending = list(needed.values())
+    pending = [row for fingerprint, row in needed.items() if fingerprint not in known]
     order = order_by_prefix([row["chunk_ids"] for row in pending])
     cut = batches([pending[place] for place in order], plan.settings.batch_size)
-    return [PromptBatch(tuple(each)) for each in cut], len(rows) - len(written) - len(pending)
+    return [PromptBatch(tuple(each)) for each in cut], frozenset(needed)
 
 
 def curated_keys(plan: RunPlan) -> Iterator[str]:
@@ -201,28 +209,31 @@ def curated_keys(plan: RunPlan) -> Iterator[str]:
 
 def generate(plan: RunPlan) -> Figures:
     """Run the pipeline; the model is not even loaded where everything is known."""
-    pending, reused = plan_batches(plan)
+    pending, needed = plan_batches(plan)
     out = plan.folder(STAGE)
     count = sum(len(each.rows) for each in pending)
-    make_folder(f"{out}/rejects")
+    empty_folder(f"{out}/rejects")
     if pending:
         make_folder(plan.answer_store)
         progress.expect("loading the language model", count, "answers")
-        with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+        with running_pipeline(plan) as pipeline:
             _ = (
                 pipeline
-                | "Batches" >> beam.Create(pending, reshuffle=False)
+                # in this process the order is kept; other runners spread the batches over their workers
+                | "Batches" >> beam.Create(pending, reshuffle=plan.settings.runner != "embedded")
                 | "Generate" >> RunInference(VllmHandler(plan))
                 | "Rejects" >> beam.FlatMap(list)
                 | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
             )
     rejected = count_rows(f"{out}/rejects")
-    return {"generated": count - rejected, "reused": reused, "rejects": rejected, **tokens_of_run(plan)}
+    own = _made_by(plan)
+    generated = len(needed.intersection(own["fingerprint"].to_pylist()))
+    tokens = {column: pc.sum(own[column]).as_py() or 0 for column in own.column_names if column.endswith("_tokens")}
+    return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
 
 
-def tokens_of_run(plan: RunPlan) -> Figures:
-    """Add up what this run generated, earlier attempts of it included."""
-    columns = ["run_id", "prompt_tokens", "completion_tokens", "cached_tokens"]
+def _made_by(plan: RunPlan) -> pa.Table:
+    """Return what this run generated, earlier attempts of it included."""
+    columns = ["fingerprint", "run_id", "prompt_tokens", "completion_tokens", "cached_tokens"]
     table = read_table(plan.answer_store, GENERATIONS, columns)
-    own = table.filter(pc.equal(table["run_id"], plan.run_id))
-    return {column: pc.sum(own[column]).as_py() or 0 for column in columns[1:]}
+    return table.filter(pc.equal(table["run_id"], plan.run_id))

@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.embed import embed_missing, find_vectors, known_hashes
+from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.storage import list_files, local_output, pipeline_options, read_bytes, read_table
+from batch.storage import list_files, local_output, read_bytes, read_table
 from rag.chunking import Chunk, embedded_text
 from rag.identity import stable_hash
 from rag.lexical_index import LexicalIndex
@@ -56,7 +57,7 @@ def index(plan: RunPlan) -> Figures:
             yield text_hash(row), chunk_text(row, known_titles[row["collection"], row["document_id"]])
 
     embed_missing(plan, list_files(f"{prepared}/chunks/*.parquet"), read, missing)
-    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+    with running_pipeline(plan) as pipeline:
         _ = pipeline | "Collections" >> beam.Create(list(plan.collections)) | "Build" >> beam.Map(_build, plan)
     return {"embedded": len(missing), "embeddings_reused": len(hashes) - len(missing)}
 

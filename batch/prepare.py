@@ -16,13 +16,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.rejects import REJECTED, reject_row
-from batch.storage import WriteRows, count_rows, list_files, pipeline_options, read_bytes, read_table
+from batch.storage import WriteRows, count_rows, list_files, read_bytes, read_table
 from rag.chunking import chunk
 from rag.documents import READABLE, Document, Reject, parse
 from rag.embedding import TokenCounter
-from rag.errors import DocumentError
+from rag.errors import ConfigurationError, DocumentError
 from warehouse.tables import CHUNKS, DOCUMENTS, REJECTS
 
 STAGE = "prepare"
@@ -46,7 +47,10 @@ def find_sources(collections: Mapping[str, Sequence[str]]) -> tuple[list[Source]
     missing: list[Source] = []
     for collection, patterns in collections.items():
         for pattern in patterns:
-            matches = _expand(pattern)
+            try:
+                matches = _expand(pattern)
+            except ValueError as error:  # Beam knows no file system for this kind of address
+                raise ConfigurationError(f"[collections.{collection}] {pattern}: can't be read ({error})") from error
             if not matches:
                 missing.append(Source(collection, pattern, ""))
             for name, path in matches:
@@ -54,10 +58,34 @@ def find_sources(collections: Mapping[str, Sequence[str]]) -> tuple[list[Source]
     return list(found.values()), missing
 
 
+def refuse_missing(plan: RunPlan) -> None:
+    """Refuse a configured file or folder that is not there; a glob may match nothing.
+
+    A folder that was not mounted would look like a corpus whose documents are all gone, and a list that was moved
+    like questions that nobody asks any more.
+
+    Raises:
+        ConfigurationError: the first one that is missing.
+    """
+    for name, collection in plan.collections.items():
+        for kind in ("documents", "questions", "curated"):
+            _, missing = find_sources({name: getattr(collection, kind)})
+            for each in missing:
+                if not _is_glob(each.name):
+                    raise ConfigurationError(
+                        f"[collections.{name}] {kind} names {each.name}: there is no such file, nor a folder with "
+                        "a file that can be read; correct the path"
+                    )
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?[")
+
+
 def _expand(pattern: str) -> list[tuple[str, str]]:
     """Return (name, path) of the files behind one entry; a folder is searched for readable endings."""
     pattern = pattern.rstrip("/")
-    if any(sign in pattern for sign in "*?["):
+    if _is_glob(pattern):
         fixed = pattern[: min(pattern.index(sign) for sign in "*?[" if sign in pattern)]
         root = fixed[: fixed.rfind("/") + 1]
         return [(path.removeprefix(root), path) for path in list_files(pattern) if _is_file(path)]
@@ -170,7 +198,7 @@ def prepare(plan: RunPlan) -> Figures:
     sources, missing = find_sources({name: each.documents for name, each in plan.collections.items()})
     keep_first = _KeepFirst(plan.run_id, plan.withdrawn)
     parse_sources = _Parse(plan.run_id, plan.settings.max_document_bytes)
-    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+    with running_pipeline(plan) as pipeline:
         parsed = (
             pipeline
             | "Sources" >> beam.Create(sources, reshuffle=True)

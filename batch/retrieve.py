@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 
 from batch.embed import embed_missing, find_vectors, known_hashes
 from batch.index import titles
+from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.prompt_order import passages_hash
-from batch.storage import WriteRows, list_files, local_copy, local_output, pipeline_options, read_bytes, read_table
+from batch.storage import WriteRows, list_files, local_copy, local_output, read_bytes, read_table
 from rag.embedding import Vectors
 from rag.identity import fingerprint, stable_hash
 from rag.prompting import PromptTemplate
@@ -139,7 +140,7 @@ def retrieve(plan: RunPlan) -> Figures:
     texts = read_table(questions, QUESTIONS, ["question"])["question"].to_pylist()
     missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
     embed_missing(plan, files, _read_questions, missing)
-    with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
+    with running_pipeline(plan) as pipeline:
         rows = (
             pipeline
             | "Questions" >> beam.Create(files)

@@ -1,11 +1,14 @@
 """Parquet through Beam's file systems: a local folder or an object store, the same calls.
 
-A part is written under a hidden name and renamed, so that a reader never sees half of one.
+A part is written under a hidden name and renamed, so that a reader never sees half of one. What a process that
+was killed left under such a name, `sweep_hidden` removes.
 """
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -22,7 +25,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from batch.settings import RUNNERS, BatchSettings
 
-logging.getLogger("apache_beam").setLevel(logging.ERROR)
+logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # an exception that is raised need not be logged too
 
 
 def pipeline_options(settings: BatchSettings) -> PipelineOptions:
@@ -32,9 +35,13 @@ def pipeline_options(settings: BatchSettings) -> PipelineOptions:
 
 def list_files(pattern: str) -> list[str]:
     """Return the files that a pattern matches, in order, hidden ones left out."""
-    results = FileSystems.match([pattern])
-    paths = [metadata.path for result in results for metadata in result.metadata_list]
-    return sorted(path for path in paths if not FileSystems.split(path)[1].startswith("."))
+    return list(file_sizes(pattern))
+
+
+def file_sizes(pattern: str) -> dict[str, int]:
+    """Return the files that a pattern matches with their sizes in bytes, in order, hidden ones left out."""
+    found = {m.path: int(m.size_in_bytes) for result in FileSystems.match([pattern]) for m in result.metadata_list}
+    return {path: found[path] for path in sorted(found) if not FileSystems.split(path)[1].startswith(".")}
 
 
 def read_bytes(path: str) -> bytes:
@@ -50,13 +57,40 @@ def write_bytes(path: str, data: bytes) -> None:
     hidden = FileSystems.join(folder, f".{name}.{uuid.uuid4().hex[:8]}")
     with FileSystems.create(hidden, compression_type="uncompressed") as stream:
         stream.write(data)
+        _sync(stream)
     FileSystems.rename([hidden], [path])
+
+
+def _sync(stream: Any) -> None:
+    """Bring a local file to the disk, so that a checkpoint outlives the machine; an object store does so itself."""
+    stream.flush()
+    try:
+        os.fsync(stream.fileno())
+    except (AttributeError, io.UnsupportedOperation):
+        return
+
+
+def sweep_hidden(folder: str) -> int:
+    """Remove the half-written files that a killed process left; returns how many there were."""
+    matches = [metadata.path for result in FileSystems.match([f"{folder}/*"]) for metadata in result.metadata_list]
+    found = [path for path in matches if FileSystems.split(path)[1].startswith(".")]
+    if found:
+        FileSystems.delete(found)
+    return len(found)
 
 
 def make_folder(path: str) -> None:
     """Make a folder where the file system has such a thing."""
     if not FileSystems.exists(path):
         FileSystems.mkdirs(path)
+
+
+def empty_folder(path: str) -> None:
+    """Make a folder without Parquet files: a stage that runs again may write fewer of them than before."""
+    make_folder(path)
+    left = list_files(f"{path}/*.parquet")
+    if left:
+        FileSystems.delete(left)
 
 
 def write_table(path: str, table: pa.Table) -> None:
@@ -70,7 +104,8 @@ def read_tables(pattern: str, schema: pa.Schema, columns: Sequence[str] | None =
     """Read the Parquet files that a pattern matches, one table a file; none is no error."""
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
     for path in list_files(pattern):
-        yield pq.read_table(pa.BufferReader(read_bytes(path)), columns=wanted.names).cast(wanted)
+        with FileSystems.open(path, compression_type="uncompressed") as stream:  # reads the wanted columns alone
+            yield pq.read_table(stream, columns=wanted.names).cast(wanted)
 
 
 def read_table(folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
@@ -84,12 +119,23 @@ def rows_to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
+def is_parquet(path: str) -> bool:
+    """Return whether a file is whole, by its footer."""
+    with FileSystems.open(path, compression_type="uncompressed") as stream:
+        try:
+            pq.read_metadata(stream)
+        except pa.ArrowInvalid:
+            return False
+    return True
+
+
 def count_rows(folder: str) -> int:
     """Count the rows of a folder's Parquet files from their footers."""
-    return sum(
-        pq.ParquetFile(pa.BufferReader(read_bytes(path))).metadata.num_rows
-        for path in list_files(f"{folder}/*.parquet")
-    )
+    total = 0
+    for path in list_files(f"{folder}/*.parquet"):
+        with FileSystems.open(path, compression_type="uncompressed") as stream:
+            total += pq.read_metadata(stream).num_rows
+    return total
 
 
 @contextmanager
@@ -109,7 +155,11 @@ def local_copy(folder: str) -> Iterator[Path]:
 @contextmanager
 def local_output(folder: str) -> Iterator[Path]:
     """Give an empty local folder whose files are moved to `folder` at the end."""
-    with tempfile.TemporaryDirectory() as temporary:
+    beside = None
+    if "://" not in folder:  # within the run's folder, where it is swept even if this process is killed
+        beside = Path(folder).parent
+        beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".output-", dir=beside) as temporary:
         yield Path(temporary)
         for source in sorted(each for each in Path(temporary).rglob("*") if each.is_file()):
             write_bytes(f"{folder}/{source.relative_to(temporary).as_posix()}", source.read_bytes())
@@ -126,7 +176,7 @@ class WriteRows(beam.PTransform):
     def expand(self, rows: Any) -> Any:
         """Batch the rows into Arrow tables and write them."""
         schema = self._schema
-        make_folder(self._folder)
+        empty_folder(self._folder)
         return (
             rows
             | "Batch" >> beam.BatchElements(min_batch_size=1_000, max_batch_size=10_000)

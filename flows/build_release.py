@@ -29,10 +29,14 @@ from batch.prepare import document_ids, prepare
 from batch.retrieve import retrieve
 from flows.compact_journal import compact_journal
 from flows.publish_release import Ledger, Publication, audit_release, load_release, publish_release
+from flows.tidy_data import tidy_data
 from warehouse.changes import documents_of, note_changes, previous_database
 from warehouse.connection import connect
+from warehouse.durable import storage_errors
 from warehouse.errors import WarehouseError
-from warehouse.release import begin_build
+from warehouse.lease import Lease
+from warehouse.release import Build, Release, abandon, begin_build
+from warehouse.statements import sql_text
 from warehouse.withdrawal import Withdrawals, follow_corpus
 
 
@@ -81,22 +85,29 @@ def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outco
     ledger = Ledger()
     build = begin_build(Path(plan.data), run_id)
     try:
-        compact_journal(plan.data, publication.history.model_dump())
-        plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
-        for stage in STAGES:
-            run_stage(stage, plan, ledger)
-            if stage.name == "prepare":
-                notice_withdrawals(plan)
-        _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
-        _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
-        checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(build, publication))
-        release = _timed(
-            "publish", "publishing the release", ledger, lambda: publish_release(plan, build, checks, publication.keep)
-        )
+        with storage_errors(build.data, "build a release"):
+            release = _build(plan, build, publication, ledger)
     finally:
-        build.lease.release()
+        abandon(build)  # what was published or kept as failed has another name by now
     create_markdown_artifact(markdown=summary(run_id, ledger), key="build-release")
     return Outcome(run_id, release.release_id, ledger)
+
+
+def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger) -> Release:
+    tidy_data(plan, publication.keep_runs)
+    compact_journal(plan.data, publication.history.model_dump())
+    plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
+    for stage in STAGES:
+        run_stage(stage, plan, ledger)
+        if stage.name == "prepare":
+            notice_withdrawals(plan)
+    _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
+    _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
+    checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(build, publication))
+    published: Release = _timed(
+        "publish", "publishing the release", ledger, lambda: publish_release(plan, build, checks, publication.keep)
+    )
+    return published
 
 
 def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
@@ -104,26 +115,30 @@ def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
 
 
 def notice_withdrawals(plan: RunPlan) -> None:
-    """Withdraw the documents that are gone from the corpus: servers stop serving their answers at once."""
+    """Withdraw the documents that are gone from the corpus: servers stop serving their answers at once.
+
+    Where more than half of a collection is gone, that is taken for an accident (a folder that was emptied or not
+    mounted): nothing is withdrawn, and the audit has the word.
+    """
     data = Path(plan.data)
     database = previous_database(data)
     if database is None:
         return
     before = documents_of(database)
     for collection, present in document_ids(plan).items():
-        follow_corpus(data, collection, before.get(collection, set()), present)
+        known = before.get(collection, set())
+        if len(known - present) <= len(known) / 2:
+            follow_corpus(data, collection, known, present)
 
 
 def find_misses(plan: RunPlan) -> tuple[Miss, ...]:
-    """Read from the history what was asked often enough and nobody had anticipated."""
+    """Read from the history what was asked often enough and was on nobody's list."""
     often = plan.settings.anticipate_misses
     data = Path(plan.data)
     if not often or previous_database(data) is None:
         return ()
     with connect(data) as session:
-        rows = session.execute(
-            "SELECT collection, question, asked FROM frequent_misses WHERE asked >= ? AND question IS NOT NULL", [often]
-        ).fetchall()
+        rows = session.execute(sql_text("journal_questions.sql"), [often]).fetchall()
     return tuple(Miss(*row) for row in rows if row[0] in plan.collections)
 
 
@@ -131,31 +146,44 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
     """Run one stage alone, outside a flow, over the folders of the stages before it.
 
     Raises:
-        UnknownStageError: there is none of that name.
+        UnknownStageError: there is none of that name, or no such run.
+        BuildInProgressError: a build is at work; it might tidy away what the stage is writing.
     """
-    for stage in STAGES:
-        if stage.name == name:
-            progress.enter(stage.name, stage.doing)
-            started = time.monotonic()
-            progress.leave(stage.name, stage.body(plan), time.monotonic() - started)
-            return
-    raise UnknownStageError(f"--stage {name}: unknown; the stages are {', '.join(stage.name for stage in STAGES)}")
+    found = [stage for stage in STAGES if stage.name == name]
+    if not found:
+        raise UnknownStageError(f"--stage {name}: unknown; the stages are {', '.join(stage.name for stage in STAGES)}")
+    if not Path(plan.data, "runs", plan.run_id).is_dir():
+        raise UnknownStageError(f"--run {plan.run_id}: there is no such run in {plan.data}")
+    data = Path(plan.data)
+    lease = Lease.acquire(data / "releases" / ".lease", plan.run_id)
+    try:
+        with storage_errors(data, f"run the stage {name}"):
+            _run_alone(found[0], plan)
+    finally:
+        lease.release()
+
+
+def _run_alone(stage: Stage, plan: RunPlan) -> None:
+    progress.enter(stage.name, stage.doing)
+    started = time.monotonic()
+    progress.leave(stage.name, stage.body(plan), time.monotonic() - started)
 
 
 def run_stage(stage: Stage, plan: RunPlan, ledger: Ledger) -> None:
-    """Run one stage as a task and write down what it did."""
-    ledger.figures[stage.name] = _timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)
+    """Run one stage as a task."""
+    _timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)
 
 
 def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], Any], retries: int = 0) -> Any:
-    """Run a body as a task under the progress display and write down its time."""
+    """Run a body as a task under the progress display and write down its time and figures."""
     progress.enter(name, doing)
     ledger.started[name] = datetime.now(UTC)
     started = time.monotonic()
     as_task = task(name=name, retries=retries, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
     outcome = as_task(body)()
     ledger.seconds[name] = time.monotonic() - started
-    progress.leave(name, _figures(outcome), ledger.seconds[name])
+    ledger.figures[name] = _figures(outcome)
+    progress.leave(name, ledger.figures[name], ledger.seconds[name])
     return outcome
 
 

@@ -27,7 +27,6 @@ from warehouse.serving_index import write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
-
 _REJECTING = ("prepare", "anticipate", "calibrate", "generate")
 
 
@@ -47,12 +46,16 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Publication:
-    """What decides whether and how a build is published. `query_key` names a question of a collection."""
+    """What decides whether and how a build is published.
+
+    `keep` and `keep_runs` are the releases and the runs that stay, `query_key` names a question of a collection.
+    """
 
     audit: AuditSettings
     history: HistorySettings
     keep: int
     query_key: Callable[[str, str], str]
+    keep_runs: int = 7
 
 
 def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:

@@ -50,7 +50,7 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 connection.execute("SET enable_progress_bar = false")
                 yield connection
                 connection.execute("CHECKPOINT")
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.FatalException) as error:  # a checkpoint that finds the disk full is fatal
             number = errno.ENOSPC if "no space left" in str(error).lower() else errno.EIO
             raise OSError(number, _first_line(error)) from error
 

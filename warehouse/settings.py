@@ -107,3 +107,6 @@ class ReleaseSettings(WarehouseSettings):
     """Which releases are kept."""
 
     keep: int = Field(5, ge=1, description="Releases that pruning keeps, and as many failed builds.")
+    keep_runs: int = Field(
+        7, ge=1, description="Runs whose stages' files are kept for inspection; a release does not need them."
+    )

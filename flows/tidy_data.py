@@ -1,0 +1,23 @@
+"""Tidy the data folder at the start of a build, under its lease: nothing that a crash left, or a year, piles up."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from batch.compact_stores import tidy_stores
+from batch.plan import RunPlan
+
+
+def tidy_data(plan: RunPlan, keep_runs: int) -> dict[str, int]:
+    """Compact the stores and remove the files of old runs; gives what was done."""
+    return {"store files merged": tidy_stores(plan), "old runs removed": len(prune_runs(plan, keep_runs))}
+
+
+def prune_runs(plan: RunPlan, keep: int) -> list[str]:
+    """Remove the stages' files of all but the newest `keep` runs; never those of this run."""
+    runs = sorted(path for path in Path(plan.data, "runs").glob("*") if path.is_dir() and path.name != plan.run_id)
+    surplus = runs[: max(0, len(runs) - keep)]
+    for path in surplus:
+        shutil.rmtree(path)
+    return [path.name for path in surplus]
