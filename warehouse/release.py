@@ -94,6 +94,17 @@ def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
     return Build(release_id, run_id, data, path, lease)
 
 
+def refuse_second_build(data: Path) -> None:
+    """Say early that a build is in progress, before a run prepares anything; `begin_build` decides.
+
+    Raises:
+        BuildInProgressError: another build holds the lease.
+    """
+    lease = data / "releases" / ".lease"
+    if lease.exists():
+        Lease.acquire(lease, "a run that is starting").release()
+
+
 def _new_id() -> str:
     # the end counts steps of 16 µs: two builds of one second sort in their order
     now = datetime.now(UTC)
