@@ -68,6 +68,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
     prepare_environment(settings)
     from batch import progress
     from flows.prefect_server import prefect_server
+    from warehouse.release import refuse_second_build
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
@@ -76,14 +77,18 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
 
             run_one_stage(stage, compose_plan(settings, run_id or last_run(settings)))
             return
+        refuse_second_build(settings.project.data)
         with prefect_server(settings.project.data / "prefect") as server:
+            from batch.prepare import refuse_missing
             from flows.build_release import build_release
             from flows.publish_release import Publication
 
             plan = compose_plan(settings, run_id or new_run())
+            refuse_missing(plan)
             if server is not None:
                 server.wait_until_ready()
-            publication = Publication(settings.audit, settings.history, settings.releases.keep, query_key)
+            keep = settings.releases
+            publication = Publication(settings.audit, settings.history, keep.keep, query_key, keep.keep_runs)
             outcome = build_release(plan.run_id, plan, publication)
     click.echo(f"published release {outcome.release_id}")
 
@@ -238,7 +243,7 @@ def schedule(config: Config) -> None:
     prepare_environment(settings)
     from flows.prefect_server import prefect_server
 
-    with prefect_server(settings.project.data / "prefect") as server:
+    with prefect_server(settings.project.data / "prefect", services=True) as server:
         from flows.schedule import keep_schedule
 
         if server is not None:

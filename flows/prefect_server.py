@@ -63,10 +63,11 @@ class TemporaryServer:
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[TemporaryServer | None]:
+def prefect_server(home: Path, *, services: bool = False) -> Iterator[TemporaryServer | None]:
     """Start a server for the block, or give None where `PREFECT_API_URL` names one.
 
-    Call it before Prefect is imported: Prefect reads its settings then.
+    Call it before Prefect is imported: Prefect reads its settings then. With `services` it also runs the
+    scheduler and its like, which a single run does not need.
     """
     if os.environ.get("PREFECT_API_URL"):
         yield None
@@ -77,7 +78,7 @@ def prefect_server(home: Path) -> Iterator[TemporaryServer | None]:
     os.environ["PREFECT_API_URL"] = url
     log = home / "server.log"
     with log.open("ab") as output:
-        server = TemporaryServer(_spawn(port, output.fileno()), url, log)
+        server = TemporaryServer(_spawn(port, output.fileno(), services=services), url, log)
     try:
         yield server
     finally:
@@ -85,13 +86,10 @@ def prefect_server(home: Path) -> Iterator[TemporaryServer | None]:
         del os.environ["PREFECT_API_URL"]
 
 
-def _spawn(port: int, output: int) -> subprocess.Popen[bytes]:
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"},
-        "PREFECT_UI_ENABLED": "0",
-        "PREFECT__SERVER_EPHEMERAL": "1",
-        "PREFECT__SERVER_FINAL": "1",
-    }
+def _spawn(port: int, output: int, *, services: bool) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    if not services:
+        environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "flows.prefect_server", str(os.getpid()), str(port)],
         env=environment,

@@ -8,13 +8,17 @@ anywhere else.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, serve
 from prefect.flows import EntrypointType
+from prefect.runner import Runner
 from prefect.schedules import Cron
 
 from flows.compact_journal import compact_journal
@@ -59,4 +63,24 @@ def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history:
         concurrency_limit=1,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    serve(build, compaction, print_starting_message=False)
+    with _ended_by_sigterm():
+        serve(build, compaction, print_starting_message=False)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the loop as Ctrl-C does; Prefect's own way leaves it in the middle, with pages of errors."""
+
+    def interrupt(*_: object) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):
+            handler(signal.SIGINT, None)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    before, Runner.handle_sigterm = Runner.handle_sigterm, interrupt
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+    finally:
+        Runner.handle_sigterm = before
