@@ -10,13 +10,14 @@ import contextvars
 import logging
 import re
 import secrets
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from online.disconnect import ClientGoneError
 from online.problems import Problem, render
+from online.tracing import Tracing
 
 OPENAI_ROUTES = ("/v1/chat/completions", "/v1/models")
 
@@ -29,6 +30,7 @@ _HEADERS = [
 ]
 _API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
+Headers = Mapping[bytes, bytes]
 _log = logging.getLogger("beforehand.service")
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 
@@ -40,10 +42,16 @@ class Edge:
     """
 
     def __init__(
-        self, app: ASGIApp, body_bytes: int, on_problem: Callable[[str], None], direct: Mapping[str, ASGIApp]
+        self,
+        app: ASGIApp,
+        body_bytes: int,
+        on_problem: Callable[[str], None],
+        direct: Mapping[str, ASGIApp],
+        tracing: Tracing | None,
     ) -> None:
         self._app = app
         self._direct = direct
+        self._tracing = tracing
         self._body_bytes = body_bytes
         self._on_problem = on_problem
 
@@ -58,6 +66,19 @@ class Edge:
         scope["headers_by_name"] = headers
         scope["request_id"] = name.decode()
         request_id.set(scope["request_id"])
+        if self._tracing is None:
+            await self._serve(scope, receive, send, headers, name)
+            return
+        with self._tracing.request(scope) as span:
+
+            async def noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                await send(message)
+
+            await self._serve(scope, receive, noted, headers, name)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, headers: Headers, name: bytes) -> None:
         started = False
 
         async def send_with_headers(message: Message) -> None:
@@ -83,7 +104,7 @@ class Edge:
             fault = Problem("internal", "The service has a fault; its log has the details.")
             await self.refuse(fault, scope, send_with_headers)
 
-    def _limited(self, headers: MutableMapping[bytes, bytes], receive: Receive) -> Receive:
+    def _limited(self, headers: Headers, receive: Receive) -> Receive:
         """Refuse a body that is too large, by its announced length or while it comes in."""
         length = headers.get(b"content-length")
         if length is not None and length.isdigit():

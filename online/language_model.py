@@ -13,6 +13,7 @@ from online.admission import Admission, Place, QueueFullError
 from online.circuit_breaker import CircuitBreaker
 from online.metrics import Metrics
 from online.problems import Problem
+from online.tracing import Tracing, completed
 from rag.errors import LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Llm, Message, Sampling
 
@@ -29,6 +30,7 @@ class LanguageModel:
     breaker: CircuitBreaker
     metrics: Metrics
     deadline_seconds: float
+    tracing: Tracing | None = None
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
@@ -56,7 +58,11 @@ class LanguageModel:
             Problem: the model counts as down.
             LlmError: it gave no answer, or not within the deadline.
         """
-        completion = await self.guarded(self._answer(messages, sampling, on_piece))
+        call = contextlib.nullcontext() if self.tracing is None else self.tracing.call(self.llm.model, sampling)
+        with call as span:
+            completion = await self.guarded(self._answer(messages, sampling, on_piece))
+            if span is not None:
+                completed(span, completion)
         self.metrics.tokens.labels("prompt").inc(completion.prompt_tokens)
         self.metrics.tokens.labels("completion").inc(completion.completion_tokens)
         return completion

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from online.app import create_app
 from online.logs import logging_config
 from online.metrics import MULTIPROCESS_FOLDER
 from online.settings import ServiceSettings
+from online.tracing import Tracing
 from rag.errors import ConfigurationError
 from rag.llm import Llm
 from rag.openai_client import OpenAIEndpoint
@@ -111,16 +112,19 @@ def worker_app() -> FastAPI:
 def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
     sys.setswitchinterval(_SWITCH_SECONDS)
     on_stop = None
+    tracing = Tracing() if config.service.tracing else None
     if llm is None:
-        made = endpoint(config.llm, config.service.concurrency_limit)
+        made = endpoint(config.llm, config.service.concurrency_limit, tracing)
         llm, on_stop = made, made.aclose
-    return create_app(config.service, config.data, config.collections, llm, config.sampling, config.retrieval, on_stop)
+    parts = config.service, config.data, config.collections, llm, config.sampling, config.retrieval
+    return create_app(*parts, tracing=tracing, on_stop=on_stop)
 
 
-def endpoint(settings: LlmSettings, connections: int) -> OpenAIEndpoint:
+def endpoint(settings: LlmSettings, connections: int, tracing: Tracing | None) -> OpenAIEndpoint:
     """Return the language model behind the configured endpoint."""
+    carried: Callable[[], Mapping[str, str]] = dict if tracing is None else tracing.headers
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    return OpenAIEndpoint(settings.endpoint, settings.model, key, settings.timeout_seconds, connections)
+    return OpenAIEndpoint(settings.endpoint, settings.model, key, settings.timeout_seconds, connections, carried)
 
 
 def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -31,11 +31,21 @@ _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError
 
 
 class OpenAIEndpoint:
-    """Implements `rag.llm.Llm`. `base_url` ends in /v1; `timeout` bounds each wait for bytes, in seconds."""
+    """Implements `rag.llm.Llm`. `base_url` ends in /v1; `timeout` bounds each wait for bytes, in seconds.
+
+    `carried` is asked with each request for headers to send along, such as those of a trace.
+    """
 
     def __init__(
-        self, base_url: str, model: str, api_key: str | None = None, timeout: float = 60.0, connections: int = 128
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        connections: int = 128,
+        carried: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._carried = carried
         self._base_url = base_url.rstrip("/")
         self._model = model
         self._client = httpx.AsyncClient(
@@ -141,7 +151,8 @@ class OpenAIEndpoint:
         return body
 
     async def _send(self, body: dict[str, Any], headers: Mapping[str, str] | None) -> httpx.Response:
-        request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=headers)
+        sent = {**self._carried(), **(headers or {})}
+        request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=sent)
         response = await self._open(request)
         if response.is_success:
             return response
