@@ -143,12 +143,12 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
         try:
-            command(*args, **options)
+            return command(*args, **options)
         except (BeforehandError, WarehouseError) as error:
-            click.echo(f"beforehand: {error}", err=True)
-            sys.exit(2)
+            message, code = str(error), 2
         except KeyboardInterrupt:
-            click.echo("beforehand: interrupted", err=True)
-            sys.exit(130)
+            message, code = "interrupted", 130
+        click.echo(f"beforehand: {message}", err=True)
+        sys.exit(code)  # here, where the error is forgotten: what its frames hold would be reported as leaked
 
     return guarded
