@@ -281,16 +281,22 @@ def inversions(order: list[int]) -> int:
 def exchange(alignment: Alignment, similarity: float) -> str | None:
     """Refuse a question in which one or two words are exchanged for others that are not known to mean the same.
 
-    An exchanged word outside the lexicon may be a synonym ("stain", "spot") or another thing ("Celexa",
-    "Celebrex"); only a very close vector speaks for the former.
+    An exchanged word outside the lexicon may be a synonym ("stain", "spot") or another thing ("mitosis",
+    "meiosis"). Where the rest is word for word the same, only a very close vector speaks for the former; one
+    who asks in other words changes more than that.
     """
     left, right = alignment.left, alignment.right
-    if left and right and len(left) <= 2 and len(right) <= 2:
-        return "content_differs" if similarity < EXCHANGE_SIMILARITY else None
-    return None
+    if not left or not right or len(left) > _MOST_EXCHANGED or len(right) > _MOST_EXCHANGED:
+        return None
+    exchanged = {token.word for token in left + right}
+    others = len((alignment.left_words | alignment.right_words) - exchanged)
+    needed = _CLOSE_WHERE_MINIMAL if others < _REPHRASED else _CLOSE_WHERE_REPHRASED
+    return "content_differs" if similarity < needed else None
 
 
-EXCHANGE_SIMILARITY = 0.93
+_MOST_EXCHANGED = 2  # content words on a side; where more differ, the model has enough to go by
+_REPHRASED = 3  # other words that differ, from which on a question counts as put otherwise
+_CLOSE_WHERE_MINIMAL, _CLOSE_WHERE_REPHRASED = 0.95, 0.82  # cosine
 
 
 def exchange_of_function_words(first: Wording, second: Wording, alignment: Alignment) -> str | None:
