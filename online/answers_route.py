@@ -40,7 +40,7 @@ class AnswersRoute:
         """Answer one question."""
         started = time.perf_counter()
         headers: Headers = scope["headers_by_name"]
-        caller = self.keys.caller(headers)
+        caller = self.keys.caller(headers, visitors=True)
         caller.require("ask")
         ask = read_ask(headers, await read_body(receive))
         wishes = directives(headers)
@@ -130,7 +130,7 @@ class JobRoute:
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Send the answer, the problem, or 202."""
         headers: Headers = scope["headers_by_name"]
-        caller = self.keys.caller(headers)
+        caller = self.keys.caller(headers, visitors=True)
         caller.require("ask")
         job = await self.jobs.find(scope["path_params"]["job_id"], caller.key_id)
         await self.jobs.send(job, send, [], headers.get(b"if-none-match", b""))

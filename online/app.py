@@ -19,6 +19,7 @@ from starlette.routing import Route
 from online.answers_route import AnswersRoute, JobRoute
 from online.chat_completions import ChatRoute
 from online.edge import Edge
+from online.faq import faq
 from online.feedback import feedback
 from online.models import models
 from online.openapi import describe
@@ -27,6 +28,7 @@ from online.problems import Problem
 from online.questions import questions
 from online.service import Service
 from online.settings import ServiceSettings
+from online.tracing import Tracing
 from rag.llm import Llm
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
@@ -40,6 +42,7 @@ def create_app(
     llm: Llm,
     sampling: SamplingSettings | None = None,
     retrieval: RetrievalSettings | None = None,
+    tracing: Tracing | None = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Make the service. It starts without a release too, and serves the first one as soon as there is one.
@@ -53,6 +56,7 @@ def create_app(
         llm,
         sampling or SamplingSettings.model_validate({}),
         retrieval or RetrievalSettings.model_validate({}),
+        tracing,
     )
 
     @contextlib.asynccontextmanager
@@ -78,6 +82,7 @@ def create_app(
         Route("/v1/answers", answers, methods=["POST"]),
         Route("/v1/answers/{job_id}", JobRoute(service.jobs, service.keys), methods=["GET"]),
         Route("/v1/chat/completions", chat, methods=["POST"]),
+        *faq(service),
     ]
     for router in (models, questions, feedback, operations):
         app.include_router(router(service))
@@ -85,7 +90,11 @@ def create_app(
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
     app.add_middleware(
-        Edge, body_bytes=settings.body_bytes, on_problem=service.count_problem, direct={"/v1/answers": answers}
+        Edge,
+        body_bytes=settings.body_bytes,
+        on_problem=service.count_problem,
+        direct={"/v1/answers": answers},
+        tracing=tracing,
     )
     return app
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from online.problems import Problem
 from online.settings import KeySettings, Scope
+from rag.errors import ConfigurationError
 
 _PREFIX = "bf-"
 Headers = Mapping[bytes, bytes]
@@ -92,7 +93,21 @@ class Caller:
 class Keys:
     """The keys of the configuration, by their hashes."""
 
-    def __init__(self, keys: Mapping[str, KeySettings], collections: Collection[str], workers: int = 1) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, KeySettings],
+        collections: Collection[str],
+        workers: int = 1,
+        public: Collection[str] = (),
+    ) -> None:
+        """Take the keys; `public` are the collections that a visitor of the page sees without one.
+
+        Raises:
+            ConfigurationError: there is no such collection.
+        """
+        for name in public:
+            if name not in collections:
+                raise ConfigurationError(f"[service] public_page: there is no collection {name!r}")
         self._by_hash = {
             key.hash: Caller(
                 name,
@@ -103,10 +118,13 @@ class Keys:
             for name, key in keys.items()
         }
         self._everybody = Caller(None, frozenset({"ask", "feedback"}), tuple(collections))
+        self._visitor = Caller(None, self._everybody.scopes, tuple(each for each in collections if each in public))
         self.required = bool(self._by_hash)
 
-    def caller(self, headers: Headers) -> Caller:
+    def caller(self, headers: Headers, *, visitors: bool = False) -> Caller:
         """Return who sends these headers, as `Authorization: Bearer <key>`; counts against the rate limit.
+
+        With `visitors` who sends no key at all may see what is public: on the page and the routes that it uses.
 
         Raises:
             Problem: no key or an unknown one, or one too many requests.
@@ -114,6 +132,8 @@ class Keys:
         if not self.required:
             return self._everybody
         sent = headers.get(b"authorization", b"")
+        if visitors and not sent and self._visitor.collections:
+            return self._visitor
         scheme, _, key = sent.decode("latin-1").partition(" ")
         caller = self._by_hash.get(hash_key(key.strip())) if scheme.lower() == "bearer" else None
         if caller is None:
@@ -143,3 +163,7 @@ def rate_headers(caller: Caller) -> dict[str, str]:
         "x-ratelimit-remaining-requests": str(bucket.remaining),
         "x-ratelimit-reset-requests": f"{full_in:.0f}s",
     }
+
+
+if __name__ == "__main__":
+    print("key:  {}\nhash: {}".format(*mint()))

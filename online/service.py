@@ -21,6 +21,7 @@ from online.metrics import Metrics
 from online.recording import Recording
 from online.semantic_watch import SemanticWatch
 from online.settings import ServiceSettings
+from online.tracing import Tracing
 from online.withdrawn import Withdrawn
 from online.work_pool import WorkPool
 from rag.llm import Llm, Sampling
@@ -38,10 +39,12 @@ class Service:
         llm: Llm,
         sampling: SamplingSettings,
         retrieval: RetrievalSettings,
+        tracing: Tracing | None,
     ) -> None:
         self.settings = settings
+        self.tracing = tracing
         self.metrics = Metrics()
-        self.keys = Keys(settings.keys, collections, settings.workers)
+        self.keys = Keys(settings.keys, collections, settings.workers, settings.public_page)
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.recording = Recording(self.journal, self.metrics)
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
@@ -52,7 +55,7 @@ class Service:
             enabled=settings.semantic_hits,
         )
         self.current = CurrentRelease(data, collections, retrieval, self._swapped)
-        self.model = _language_model(settings, llm, sampling, self.metrics)
+        self.model = _language_model(settings, llm, sampling, self.metrics, tracing)
         self.answering = Answering(
             self.current, self.withdrawn, self.model, self.pool, self.watch, self.metrics, collections
         )
@@ -90,6 +93,8 @@ class Service:
             self.current.close()
             if self.journal is not None:
                 await asyncio.to_thread(self.journal.close)
+            if self.tracing is not None:
+                await asyncio.to_thread(self.tracing.close)
 
     async def _follow(self) -> None:
         while True:
@@ -111,7 +116,9 @@ class Service:
         metrics.breaker.set(self.model.breaker.state != "closed")
 
 
-def _language_model(settings: ServiceSettings, llm: Llm, sampling: SamplingSettings, metrics: Metrics) -> LanguageModel:
+def _language_model(
+    settings: ServiceSettings, llm: Llm, sampling: SamplingSettings, metrics: Metrics, tracing: Tracing | None
+) -> LanguageModel:
     share = settings.workers  # the settings are for the whole service, each worker process takes its part
     admission = Admission(
         start=max(1, settings.concurrency // share),
@@ -121,4 +128,6 @@ def _language_model(settings: ServiceSettings, llm: Llm, sampling: SamplingSetti
         queue_seconds=settings.queue_seconds,
     )
     breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
-    return LanguageModel(llm, Sampling(**sampling.model_dump()), admission, breaker, metrics, settings.deadline_seconds)
+    return LanguageModel(
+        llm, Sampling(**sampling.model_dump()), admission, breaker, metrics, settings.deadline_seconds, tracing
+    )

@@ -13,7 +13,7 @@ _USER: list[Scope] = ["ask", "feedback"]
 
 
 class KeySettings(RoomSettings):
-    """An API key. `beforehand keys new` (or `online.auth.mint`) makes one and its hash."""
+    """An API key. `python -m online.auth` makes one and its hash."""
 
     hash: str = Field(
         pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and the SHA-256 of the key; never the key itself."
@@ -70,6 +70,12 @@ class ServiceSettings(RoomSettings):
     journal: bool = Field(True, description="Write the journal, from which questions are anticipated.")
     tracing: bool = Field(
         False, description="Send OpenTelemetry traces (extra `otel`; the usual OTEL_ variables say where to)."
+    )
+    page_title: str = Field("Questions and answers", min_length=1, description="Title of the FAQ page.")
+    public_page: list[str] = Field(
+        default_factory=list,
+        description="Collections that visitors of the FAQ page may read and ask without a key, where keys are "
+        "configured; empty closes the page to them.",
     )
     keys: dict[str, KeySettings] = Field(
         default_factory=dict, description="API keys by name. Without any the service is open to all who reach it."

@@ -1,0 +1,285 @@
+// Answers stream into the page. Nothing that a model wrote is ever HTML: text goes into text nodes, by the rules
+// of online/faq_view.py (paragraphs, blocks of code, code within a line, strong words, references to sources).
+"use strict";
+
+const form = document.getElementById("ask");
+const region = document.getElementById("answer");
+const announcement = document.getElementById("status");
+let asking = null;
+
+const slot = (card, name) => card.querySelector(`[data-slot="${name}"]`);
+const collection = () => form.elements.collection.value;
+
+function fill(card, name, text) {
+  const place = slot(card, name);
+  place.textContent = text;
+  place.hidden = text === "";
+  return place;
+}
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+const cloned = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
+
+// The text of an answer
+
+const FENCE = /^[ \t]*```[^\n`]*\n([\s\S]*?)(?:^[ \t]*```[ \t]*$|(?![\s\S]))/gm;
+const HALF_FENCE = /^[ \t]*`{1,3}[^`\n]*$(?![\s\S])/m; // what a stream has not finished
+const PARAGRAPHS = /\n[ \t]*\n\s*/;
+const INLINE = /`([^`\n]+)`|\[([0-9]+(?:, [0-9]+)*)\]|(?<![a-zA-Z0-9_*])\*\*(?!\s)([^*\n]+)(?<!\s)\*\*(?![a-zA-Z0-9_*])/g;
+
+function blocks(text, sources) {
+  const made = [];
+  let end = 0;
+  for (const fence of text.matchAll(FENCE)) {
+    made.push(...paragraphs(text.slice(end, fence.index), sources));
+    const code = element("pre", "", { tabindex: "0" });
+    code.append(element("code", fence[1].replace(/\n+$/, "")));
+    made.push(code);
+    end = fence.index + fence[0].length;
+  }
+  return [...made, ...paragraphs(text.slice(end), sources)];
+}
+
+function paragraphs(text, sources) {
+  return text.split(PARAGRAPHS).map((part) => part.trim()).filter((part) => part).map((part) => {
+    const paragraph = document.createElement("p");
+    let end = 0;
+    for (const match of part.matchAll(INLINE)) {
+      paragraph.append(part.slice(end, match.index));
+      if (match[1]) paragraph.append(element("code", match[1]));
+      else if (match[2]) paragraph.append(...references(match[2], sources));
+      else paragraph.append(element("strong", match[3]));
+      end = match.index + match[0].length;
+    }
+    paragraph.append(part.slice(end));
+    paragraph.normalize();
+    return paragraph;
+  });
+}
+
+function references(numbers, sources) {
+  const linked = numbers.split(", ").map((number) =>
+    sources.has(number) ? element("a", number, { class: "reference", href: `#source-${number}` }) : number);
+  return ["[", ...linked.flatMap((each, place) => (place ? [", ", each] : [each])), "]"];
+}
+
+// An answer
+
+function badge(answer) {
+  if (answer.source === "live") return "Written live";
+  return { curated: "Written by the team", edited: "Prepared, edited by the team" }[answer.origin] || "Prepared";
+}
+
+function age(seconds) {
+  for (const [unit, name] of [[86400, "day"], [3600, "hour"], [60, "minute"]]) {
+    const count = Math.floor(seconds / unit);
+    if (count) return `${count} ${name}${count > 1 ? "s" : ""} ago`;
+  }
+  return "just now";
+}
+
+function sourceItem(source) {
+  const item = cloned("source-item");
+  fill(item, "number", String(source.number));
+  fill(item, "name", source.title || source.document_id);
+  fill(item, "heading", source.heading || "");
+  fill(item, "passage", source.passage || "").id = `source-${source.number}`;
+  const where = slot(item, "where");
+  const web = /^https?:\/\/[^\s/]/i.test(source.uri);
+  where.replaceChildren(
+    web ? element("a", source.uri, { href: source.uri, rel: "noopener noreferrer" }) : source.uri || source.document_id);
+  return item;
+}
+
+function complete(card, answer) {
+  const sources = new Set(answer.citations.map((each) => String(each.number)));
+  Object.assign(card.dataset, { source: answer.source, request: answer.id, key: answer.query_key });
+  slot(card, "text").replaceChildren(...blocks(answer.answer, sources));
+  slot(card, "matched").hidden = !answer.matched_question;
+  fill(card, "matched-question", answer.matched_question || "").href = `/questions/${answer.query_key}`;
+  slot(card, "cut").hidden = answer.finish_reason !== "length";
+  slot(card, "caution").hidden = answer.source !== "live";
+  const facts = [element("span", badge(answer), { class: "badge" })];
+  if (answer.model) facts.push(element("span", answer.model));
+  facts.push(element("time", age(answer.age_seconds), { datetime: answer.generated_at }));
+  if (answer.source !== "live") facts.push(element("a", "Link to this answer", { href: `/questions/${answer.query_key}` }));
+  slot(card, "facts").replaceChildren(...facts.flatMap((each) => [each, " "]));
+  slot(card, "facts").hidden = false;
+  slot(card, "sources").hidden = answer.citations.length === 0;
+  const cited = answer.citations.length > 0 && answer.citations[0].kind === "cited";
+  slot(card, "sources-title").textContent = cited ? "Sources" : "Passages consulted";
+  card.querySelector(".sources ol").replaceChildren(...answer.citations.map(sourceItem));
+  openFeedback(card);
+}
+
+function refuse(problem, question) {
+  const card = cloned("problem-card");
+  fill(card, "title", problem.title || "It did not work");
+  fill(card, "detail", problem.detail || "");
+  const near = problem.suggestions || [];
+  slot(card, "suggestions").hidden = near.length === 0;
+  slot(card, "suggestions").querySelector("ul").replaceChildren(...near.map((each) => {
+    const item = document.createElement("li");
+    item.append(element("a", each.question, { href: `/questions/${each.query_key}` }));
+    return item;
+  }));
+  card.querySelector('[data-do="again"]').addEventListener("click", () => ask(question));
+  region.replaceChildren(card);
+}
+
+// Asking
+
+async function ask(question) {
+  if (asking) asking.abort();
+  const mine = (asking = new AbortController());
+  const card = cloned("answer-card");
+  fill(card, "question", question);
+  region.setAttribute("aria-busy", "true");
+  region.replaceChildren(card);
+  card.scrollIntoView({ block: "nearest" });
+  announcement.textContent = "Looking for the answer.";
+  mine.question = question;
+  nameButton();
+  try {
+    await follow(card, question, mine.signal);
+    announcement.textContent = "";
+  } catch (error) {
+    if (asking !== mine) return; // another question has taken the place
+    if (mine.signal.aborted) announcement.textContent = "Stopped.";
+    else refuse(error.problem || UNREACHABLE, question);
+  } finally {
+    if (asking === mine) {
+      asking = null;
+      region.setAttribute("aria-busy", "false");
+      nameButton();
+    }
+  }
+}
+
+function nameButton() {
+  const stops = asking && asking.question === form.elements.question.value.trim();
+  form.querySelector("button").textContent = stops ? "Stop" : "Ask";
+}
+
+const UNREACHABLE = { title: "The service can't be reached", detail: "The connection broke off. Ask again in a moment." };
+
+function problemError(problem) {
+  return Object.assign(new Error(problem.title), { problem });
+}
+
+async function follow(card, question, signal) {
+  const response = await send("/v1/answers", { question, collection: collection(), stream: true }, signal);
+  if (!response.ok) throw problemError(await response.json());
+  let text = "";
+  let drawn = 0;
+  const draw = () => {
+    drawn = 0;
+    slot(card, "text").replaceChildren(...blocks(text.replace(HALF_FENCE, ""), new Set()));
+  };
+  try {
+    for await (const [event, data] of events(response.body)) {
+      if (event === "start" && data.source === "live") announcement.textContent = "Writing an answer.";
+      else if (event === "delta") {
+        text += data.text;
+        drawn = drawn || requestAnimationFrame(draw);
+      } else if (event === "problem") throw problemError(data);
+      else if (event === "answer") {
+        cancelAnimationFrame(drawn);
+        complete(card, data);
+        return;
+      }
+    }
+  } finally {
+    cancelAnimationFrame(drawn);
+  }
+  throw problemError(UNREACHABLE);
+}
+
+function send(address, body, signal) {
+  const headers = { "Content-Type": "application/json" };
+  return fetch(address, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+async function* events(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    buffer += value;
+    const parts = buffer.split("\n\n");
+    buffer = parts.pop();
+    for (const part of parts) {
+      const lines = part.split("\n");
+      const field = (name) => lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
+      yield [field("event"), JSON.parse(field("data"))];
+    }
+  }
+}
+
+// Feedback
+
+function openFeedback(card) {
+  const feedback = slot(card, "feedback");
+  if (!feedback) return;
+  feedback.hidden = false;
+  const about = { request_id: card.dataset.request, collection: collection() };
+  const differs = card.querySelector('[data-do="differs"]');
+  for (const button of feedback.querySelectorAll("[data-helpful]")) {
+    button.addEventListener("click", () => judge(feedback, about, button.dataset.helpful === "true"));
+  }
+  feedback.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const comment = feedback.elements.comment.value.trim();
+    if (comment && (await tell(feedback, { ...about, comment }))) slot(feedback, "comment").hidden = true;
+  });
+  if (differs) differs.addEventListener("click", async () => {
+    const question = slot(card, "question").textContent;
+    const hit = { question, query_key: card.dataset.key };
+    if (await tell(feedback, { ...about, false_hit: hit })) ask(question);
+  });
+}
+
+async function judge(feedback, about, helpful) {
+  if (!(await tell(feedback, { ...about, helpful }))) return;
+  slot(feedback, "asking").parentElement.hidden = true;
+  slot(feedback, "comment").hidden = helpful;
+  if (!helpful) feedback.elements.comment.focus();
+}
+
+async function tell(feedback, said) {
+  const sent = await send("/v1/feedback", said).then((response) => response.ok, () => false);
+  slot(feedback, "thanks").textContent = sent ? "Thank you." : "That could not be sent; try again in a moment.";
+  return sent;
+}
+
+// The page
+
+if (form) {
+  const box = form.elements.question;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const question = box.value.trim();
+    if (asking && question === asking.question) asking.abort();
+    else if (question) ask(question);
+  });
+  box.addEventListener("input", nameButton);
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!asking || box.value.trim() !== asking.question) form.requestSubmit(); // Enter twice is no wish to stop
+  });
+  for (const card of region.querySelectorAll(".answer")) openFeedback(card);
+}
+
+region.addEventListener("click", (event) => {
+  const reference = event.target.closest(".reference");
+  const passage = reference && document.getElementById(reference.hash.slice(1));
+  if (passage) passage.closest("details").open = true; // before the browser scrolls to it
+});
