@@ -22,7 +22,7 @@ import pyarrow.fs
 from warehouse.load import attach
 from warehouse.release import current, find
 from warehouse.settings import CostSettings
-from warehouse.statements import sql_text
+from warehouse.statements import prepare, sql_text
 from warehouse.tables import JOURNAL
 
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
@@ -45,6 +45,7 @@ def connect(
     found = current(data) if release is None else find(data, release)
     connection = duckdb.connect(":memory:")
     try:
+        prepare(connection)
         attach(connection, found.database, "release")
         connection.register("journal_files", history_dataset(data))
         _define(connection, cost or CostSettings())
@@ -79,7 +80,6 @@ def _day(path: Path) -> date:
 
 
 def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET search_path = 'release.main,memory.main'")
     connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
@@ -93,7 +93,6 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:
     spill = str(Path(tempfile.gettempdir()) / "beforehand-sql").replace("'", "''")
     connection.execute(f"SET temp_directory = '{spill}'")
-    connection.execute("SET enable_progress_bar = false")  # it would stand in the output of a script
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

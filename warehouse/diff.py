@@ -10,7 +10,7 @@ import duckdb
 
 from warehouse.load import attach
 from warehouse.release import Release
-from warehouse.statements import sql_text
+from warehouse.statements import prepare, sql_text
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def diff(before: Release, after: Release) -> list[Difference]:
         TornReleaseError: the tables of one can't be opened.
     """
     with duckdb.connect() as connection:
+        prepare(connection)
         attach(connection, before.database, "before")
         attach(connection, after.database, "after")
         rows = connection.execute(sql_text("diff.sql")).fetchall()

@@ -17,11 +17,10 @@ import duckdb
 
 from warehouse.durable import storage_errors
 from warehouse.errors import LoadError, TornReleaseError
-from warehouse.statements import sql_text
+from warehouse.statements import prepare, sql_text
 from warehouse.tables import TABLES
 
 _STORAGE = "v1.2.0"  # what BI tools have: by default DuckDB 2.0 writes files that only 2.0 can open
-_MEMORY = "4GB"  # beyond it DuckDB spills into the build's folder; by default it takes most of the machine
 
 # What each table is sorted by; parents come before their children.
 _ORDER = {
@@ -45,9 +44,7 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             config: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": _STORAGE}
             with duckdb.connect(str(database), config=config) as connection:
-                connection.execute("SET TimeZone = 'UTC'")
-                connection.execute(f"SET memory_limit = '{_MEMORY}'")
-                connection.execute("SET enable_progress_bar = false")
+                prepare(connection)
                 yield connection
                 connection.execute("CHECKPOINT")
         except (duckdb.IOException, duckdb.FatalException) as error:  # a checkpoint that finds the disk full is fatal

@@ -26,7 +26,7 @@ import lmdb
 
 from warehouse.durable import storage_errors
 from warehouse.errors import TornReleaseError
-from warehouse.statements import sql_text
+from warehouse.statements import prepare, sql_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,7 +51,7 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
         storage_errors(target.parent, "write the serving index"),
         duckdb.connect(str(database), read_only=True) as tables,
     ):
-        tables.execute("SET enable_progress_bar = false")
+        prepare(tables)
         try:
             with lmdb.open(str(target), subdir=False, map_size=_FIRST_MAP, lock=False, sync=False) as environment:
                 served = 0
