@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from rag.errors import BeforehandError
 from rag.settings import RetrievalSettings
 from warehouse import release as releases
 from warehouse.errors import WarehouseError
+
+_TRY_AGAIN_SECONDS = 10.0  # the trouble may have been ours: no memory, no file handles
 
 _log = logging.getLogger("beforehand.release")
 
@@ -38,6 +41,7 @@ class CurrentRelease:
         self._open: OpenRelease | None = None
         self._retired: dict[str, OpenRelease] = {}
         self._refused: str | None = None
+        self._try_again_at = 0.0
         self.failure: str | None = None
 
     def get(self) -> OpenRelease | None:
@@ -55,13 +59,15 @@ class CurrentRelease:
         target = None
         try:
             target = releases.current_id(self._data)
-            if target is None or target == self._refused or (self._open and target == self._open.release_id):
+            if target is None or (self._open and target == self._open.release_id):
+                return
+            if target == self._refused and time.monotonic() < self._try_again_at:
                 return
             fresh = self._retired.pop(target, None)
             if fresh is None or fresh.closed:
                 fresh = await asyncio.to_thread(self._load, self._open)
         except (OSError, BeforehandError, WarehouseError) as error:
-            self._refused = target
+            self._refused, self._try_again_at = target, time.monotonic() + _TRY_AGAIN_SECONDS
             self._fail(error)
             return
         self._swap(fresh)

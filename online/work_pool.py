@@ -26,7 +26,9 @@ class WorkPool:
         self._pending = 0
 
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run blocking work.
+        """Run blocking work; a caller that is cancelled waits for a thread that has begun.
+
+        So whatever the thread uses, such as a release, is not closed under it.
 
         Raises:
             Problem: too many wait already.
@@ -36,9 +38,14 @@ class WorkPool:
         self._pending += 1
         loop = asyncio.get_running_loop()
         future = self._executor.submit(functools.partial(work, *args, **kwargs))
-        # By the thread's own future: a caller that goes away does not free a thread that still computes.
         future.add_done_callback(lambda _: _tell(loop, self._done))
-        return await asyncio.wrap_future(future)
+        outcome = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(outcome)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                await asyncio.wait([outcome])
+            raise
 
     def _done(self) -> None:
         self._pending -= 1

@@ -8,8 +8,12 @@ import httpx
 import openai
 import pytest
 
-from tests.fake_llm import FakeLlm
-from tests.online.conftest import Library, Serve, journal
+from online.app import create_app
+from online.settings import ServiceSettings
+from rag.openai_client import OpenAIEndpoint
+from rag.settings import CollectionSettings
+from tests.fake_llm import MODEL, FakeLlm, served
+from tests.online.conftest import LIBRARY, Library, Serve, journal
 
 PREPARED = "When does the library open?"
 ANSWER = "The library opens at nine in the morning [1]."
@@ -131,8 +135,6 @@ def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm)
 def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(
     library: Library, serve: Serve, llm: FakeLlm
 ) -> None:
-    from tests.online.conftest import LIBRARY
-
     library.publish(library=LIBRARY)
     client = serve(breaker_failures=1, breaker_seconds=60)
     llm.behaviour.fail_with = 500
@@ -147,6 +149,33 @@ def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(
         assert len(llm.requests) == calls
         prepared = official.chat.completions.create(model="beforehand", messages=user(PREPARED))
     assert prepared.choices[0].message.content == ANSWER
+
+
+class WithoutForwarding:
+    """A language model that takes messages alone, as the one in this process does."""
+
+    def __init__(self, endpoint: OpenAIEndpoint) -> None:
+        self.model = endpoint.model
+        self.complete = endpoint.complete
+        self.stream = endpoint.stream
+
+
+def test_a_model_in_this_process_converses_too_and_says_what_it_can_not_take(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    endpoint = OpenAIEndpoint(llm.url, MODEL)
+    collections = {"library": CollectionSettings(documents=[])}
+    settings = ServiceSettings.model_validate({})
+    app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
+    messages = [{"role": "system", "content": "Be brief."}, *user(PREPARED)]
+    with served(app) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as official:
+        whole = official.chat.completions.create(model="m", messages=messages, temperature=0.5, max_tokens=7)
+        chunks = official.chat.completions.create(model="m", messages=messages, stream=True)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        with pytest.raises(openai.UnprocessableEntityError, match="logit_bias"):
+            official.chat.completions.create(model="m", messages=messages, logit_bias={"5": 1})
+    assert whole.choices[0].message.content == text == llm.behaviour.text
+    assert llm.requests[0]["messages"] == messages
+    assert (llm.requests[0]["temperature"], llm.requests[0]["max_tokens"]) == (0.5, 7)
 
 
 def test_what_bypasses_the_cache_leaves_no_text_in_the_journal(client: httpx.Client, library: Library) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -90,6 +91,26 @@ def test_sigterm_ends_the_service_cleanly_and_loses_no_journal_record(
     recorded = {each["request_id"] for each in journal(library.data)}
     assert recorded == {f"r{number}" for number in range(20)}
     assert not list((library.data / "journal").glob("*.open"))
+
+
+def test_the_metrics_of_all_workers_are_shown_together(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    with running(config(library, llm, workers=2)) as (_, url):
+        wait_until_ready(url)
+        for _ in range(30):  # a connection each, so that both workers get some
+            httpx.post(f"{url}/v1/answers", json={"question": "When does the library open?"})
+        assert 'beforehand_requests_total{source="exact"} 30.0' in httpx.get(f"{url}/metrics").text
+
+
+def test_the_logs_are_json_lines(library: Library, llm: FakeLlm) -> None:
+    release = library.publish(library=LIBRARY)
+    with running(config(library, llm)) as (process, url):
+        wait_until_ready(url)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert f"serving release {release}" in {line["message"] for line in lines}
+    assert all({"at", "level", "logger", "message"} <= line.keys() for line in lines)
 
 
 def test_the_running_service_has_imported_nothing_heavy(library: Library, llm: FakeLlm) -> None:
