@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import http_load as http
@@ -95,26 +97,47 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=30.0)
     parser.add_argument("--most-hits", type=float, default=400.0, help="Hits a second that are sent at most.")
     parser.add_argument("--encoder", type=Path, help="A converted encoder; the tests' word encoder by default.")
+    parser.add_argument(
+        "--endpoint", help="A real language model's base URL, instead of the fake one; it is not killed."
+    )
+    parser.add_argument("--model", default="fake-model", help="Its name there.")
     options = parser.parse_args()
-    behaviour = json.dumps({"seconds": options.seconds, "concurrency": options.capacity})
     with tempfile.TemporaryDirectory() as folder:
         write_release(Path(folder), _ANSWERS, options.encoder)
-        with http.program(http.FAKE_LLM, behaviour, "0") as (llm, llm_url):
-            port = llm_url.rsplit(":", 1)[1]
-            config = {
-                "data": folder,
-                "collections": {"main": {"documents": []}},
-                "service": {"port": 0, "queue_length": 32, "target_seconds": 2 * options.seconds, "queue_seconds": 5},
-                "llm": {"endpoint": f"{llm_url}/v1", "model": "fake-model"},
-            }
-            with http.program(http.SERVICE, json.dumps(config)) as (service, url):
-                http.wait_until_ready(url)
-                asyncio.run(measure(url, service, options))
-                llm.kill()
-                llm.wait()
-                asyncio.run(outage(url, 5))
-                with http.program(http.FAKE_LLM, behaviour, port):
-                    asyncio.run(recovery(url))
+        if options.endpoint:
+            with service(folder, options.endpoint, options) as (process, url):
+                asyncio.run(measure(url, process, options))
+        else:
+            with_fake_model(folder, options)
+
+
+def with_fake_model(folder: str, options: argparse.Namespace) -> None:
+    """Measure with the fake model, then kill it and bring it back."""
+    behaviour = json.dumps({"seconds": options.seconds, "concurrency": options.capacity})
+    with (
+        http.program(http.FAKE_LLM, behaviour, "0") as (llm, llm_url),
+        service(folder, f"{llm_url}/v1", options) as (process, url),
+    ):
+        asyncio.run(measure(url, process, options))
+        llm.kill()
+        llm.wait()
+        asyncio.run(outage(url, 5))
+        with http.program(http.FAKE_LLM, behaviour, llm_url.rsplit(":", 1)[1]):
+            asyncio.run(recovery(url))
+
+
+@contextlib.contextmanager
+def service(folder: str, endpoint: str, options: argparse.Namespace) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    config = {
+        "data": folder,
+        "collections": {"main": {"documents": []}},
+        "service": {"port": 0, "queue_length": 32, "target_seconds": 2 * options.seconds, "queue_seconds": 5},
+        "llm": {"endpoint": endpoint, "model": options.model},
+        "sampling": {"max_tokens": 32},
+    }
+    with http.program(http.SERVICE, json.dumps(config)) as (process, url):
+        http.wait_until_ready(url)
+        yield process, url
 
 
 if __name__ == "__main__":
