@@ -1,8 +1,8 @@
 """What the FAQ page shows of an answer, as data; the templates write the HTML and escape all of it.
 
 A model's text is not trusted. No part of it is ever HTML: it becomes paragraphs, blocks of code, code within a
-line, strong words and references to its sources, and nothing else, by the rules below. `static/faq.js` has the same rules for
-text that streams; tests/online/answer_texts.json holds both to the same cases.
+line, strong words and references to its sources, and nothing else, by the rules below. `static/faq.js` has the
+same rules for text that streams; tests/online/answer_texts.json holds both to the same cases.
 """
 
 from __future__ import annotations
