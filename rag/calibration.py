@@ -117,6 +117,8 @@ def _at_most(errors: float, accepted: float, rate: float) -> float:
     n, k = math.floor(accepted), math.ceil(errors)
     if k >= n or rate <= 0:
         return 1.0
+    if rate >= 1:
+        return 0.0
     counts = np.arange(k + 1)
     logs = _log_factorials(1 << n.bit_length())
     terms = logs[n] - logs[counts] - logs[n - counts] + counts * math.log(rate) + (n - counts) * math.log1p(-rate)
@@ -186,32 +188,34 @@ def loosest(
     scores, wrong, groups = scores[order], wrong[order], groups[order]
     usable = int(np.isfinite(scores).sum())
     each = 1 - (1 - confidence) / len(STARTS)
-    best: Tested | None = None
+    best = 0
     for start in STARTS:
         position = start
         while True:
-            tested = _tested(scores, wrong, groups, min(round(position * len(scores)), usable), each)
-            if tested is None or tested.bound > tolerated_error:
+            count = _with_ties(scores, min(round(position * len(scores)), usable))
+            if not _passes(wrong[:count], groups[:count], tolerated_error, each):
                 break
-            if best is None or tested.threshold < best.threshold:
-                best = tested
-            if position * len(scores) >= usable:
+            best = max(best, count)
+            if count >= usable:
                 break
             position += _STEP
-    return best
-
-
-def _tested(
-    scores: NDArray[np.float64], wrong: NDArray[np.bool_], groups: NDArray[np.int64], count: int, confidence: float
-) -> Tested | None:
-    """Bound the error among the best `count` pairs and all that tie with the last of them."""
-    if count < 1:
+    if not best:
         return None
-    threshold = float(scores[count - 1])
-    count = int(np.searchsorted(-scores, -threshold, side="right"))
-    effect = design_effect(wrong[:count], groups[:count])
-    bound = upper_bound(float(wrong[:count].sum()) / effect, count / effect, confidence)
-    return Tested(threshold, bound)
+    effect = design_effect(wrong[:best], groups[:best])
+    bound = upper_bound(float(wrong[:best].sum()) / effect, best / effect, each)
+    return Tested(float(scores[best - 1]), min(bound, tolerated_error))
+
+
+def _with_ties(scores: NDArray[np.float64], count: int) -> int:
+    """Return how many pairs score at least what the `count`-th of the descending scores does."""
+    return int(np.searchsorted(-scores, -scores[count - 1], side="right")) if count else 0
+
+
+def _passes(wrong: NDArray[np.bool_], groups: NDArray[np.int64], tolerated_error: float, confidence: float) -> bool:
+    """Test one threshold: so few errors would be unlikely if the true rate exceeded the tolerated one."""
+    effect = design_effect(wrong, groups) if len(wrong) else 1.0
+    errors, accepted = float(wrong.sum()) / effect, len(wrong) / effect
+    return accepted >= 1 and _at_most(errors, accepted, tolerated_error) <= 1 - confidence
 
 
 def calibration_hash(pairs: Iterable[ScoredPair]) -> str:
