@@ -1,0 +1,86 @@
+"""The language model's guards: a deadline, and what counts as down."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+from online.admission import Admission
+from online.circuit_breaker import CircuitBreaker
+from online.language_model import LanguageModel
+from online.metrics import Metrics
+from online.problems import Problem
+from rag.errors import LlmRefusedError, LlmUnavailableError
+from rag.llm import Completion, Message, Sampling
+from rag.openai_client import OpenAIEndpoint
+from tests.fake_llm import MODEL, FakeLlm
+
+CHAT = [Message("user", "Where can people park?")]
+
+
+def ask(
+    llm: FakeLlm,
+    times: int = 1,
+    deadline: float = 10.0,
+    on_piece: Callable[[str], None] | None = None,
+) -> tuple[list[Completion | BaseException], LanguageModel]:
+    """Ask so many times, one after the other, with a breaker that opens after 3 failures."""
+    outcomes: list[Completion | BaseException] = []
+
+    async def main() -> LanguageModel:
+        endpoint = OpenAIEndpoint(llm.url, MODEL)
+        gate = Admission(start=4, most=4, target_seconds=5, queue_length=4, queue_seconds=5)
+        model = LanguageModel(endpoint, Sampling(), gate, CircuitBreaker(3, 60.0), Metrics(), deadline)
+        for _ in range(times):
+            try:
+                async with model.place():
+                    outcomes.append(await model.ask(CHAT, model.sampling, on_piece))
+            except (Problem, LlmRefusedError, LlmUnavailableError) as error:
+                outcomes.append(error)
+        await endpoint.aclose()
+        return model
+
+    return outcomes, asyncio.run(main())
+
+
+def test_an_answer_comes_whole_and_in_pieces(llm: FakeLlm) -> None:
+    shown: list[str] = []
+    (whole,), _ = ask(llm)
+    (streamed,), _ = ask(llm, on_piece=shown.append)
+    assert isinstance(whole, Completion)
+    assert isinstance(streamed, Completion)
+    assert whole.text == streamed.text == "".join(shown) == llm.behaviour.text
+    assert len(shown) > 3
+
+
+def test_an_answer_that_takes_too_long_is_given_up_and_counts_as_a_failure(llm: FakeLlm) -> None:
+    llm.behaviour.gate = threading.Event()
+    outcomes, model = ask(llm, times=4, deadline=0.2)
+    llm.behaviour.gate.set()
+    assert [type(each) for each in outcomes] == [LlmUnavailableError] * 3 + [Problem]
+    assert model.breaker.state == "open"
+
+
+def test_failures_open_the_breaker_and_no_call_is_made_then(llm: FakeLlm) -> None:
+    llm.behaviour.fail_with = 500
+    outcomes, _ = ask(llm, times=10)
+    assert len(llm.requests) == 3
+    assert all(isinstance(each, Problem) for each in outcomes[3:])
+
+
+def test_a_model_that_is_too_busy_is_alive(llm: FakeLlm) -> None:
+    llm.behaviour.refuse_above = 0
+    outcomes, model = ask(llm, times=10)
+    assert {type(each) for each in outcomes} == {LlmUnavailableError}
+    assert len(llm.requests) == 10
+    assert model.breaker.state == "closed"
+    assert model.admission.limit < 4
+
+
+def test_a_request_that_the_model_refuses_says_nothing_about_its_health(llm: FakeLlm) -> None:
+    llm.behaviour.fail_with = 400
+    outcomes, model = ask(llm, times=10)
+    assert {type(each) for each in outcomes} == {LlmRefusedError}
+    assert model.breaker.state == "closed"
+    assert model.admission.limit == 4
