@@ -73,8 +73,10 @@ def leave(stage: str, figures: Mapping[str, int], seconds: float) -> None:
         _tracker.stage = _tracker.doing = ""
         _tracker.total = 0
     if _tracker.console is not None:
-        _tracker.console.print(f"{stage:<11} {describe_figures(figures)}", end="", highlight=False, markup=False)
-        _tracker.console.print(f"  {_clock(seconds)}", style="dim", highlight=False)
+        _tracker.console.print(
+            f"{stage:<11} {describe_figures(figures)}", end="", highlight=False, markup=False, soft_wrap=True
+        )
+        _tracker.console.print(f"  {_clock(seconds)}", style="dim", highlight=False, soft_wrap=True)
 
 
 def describe_figures(figures: Mapping[str, int]) -> str:
