@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,15 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[1]
+PREFECT_ENVIRONMENT = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +37,32 @@ def encoder_folder(models_folder: Path) -> Path:
     from batch.convert_models import pull
 
     return pull("all-minilm-l6-v2", models_folder).path
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Prefect server for all tests that run flows, here or in processes of their own; it takes half a minute."""
+    environment = pytest.MonkeyPatch()
+    for name, value in PREFECT_ENVIRONMENT.items():
+        environment.setenv(name, value)
+    environment.delenv("PREFECT_API_URL", raising=False)
+    home = tmp_path_factory.mktemp("prefect")
+    environment.setenv("PREFECT_HOME", str(home))
+    from flows.prefect_server import prefect_server
+
+    with prefect_server(home) as server:
+        assert server is not None
+        server.wait_until_ready()
+        url = os.environ["PREFECT_API_URL"]
+        from prefect.settings import (
+            PREFECT_API_URL,
+            PREFECT_LOGGING_LEVEL,
+            PREFECT_LOGGING_TO_API_ENABLED,
+            temporary_settings,
+        )
+
+        with temporary_settings(
+            {PREFECT_API_URL: url, PREFECT_LOGGING_LEVEL: "CRITICAL", PREFECT_LOGGING_TO_API_ENABLED: False}
+        ):
+            yield url
+    environment.undo()

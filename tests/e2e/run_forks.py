@@ -1,0 +1,78 @@
+"""A process that has imported what `beforehand run` needs, and forks one for each line that it reads.
+
+A run spends most of its seconds importing Beam and Prefect; a test that kills twenty of them can't wait for that.
+A line is JSON: `arguments` of the command line, `log` for what it says, and optionally `die_at`, the number of the
+file operation of publishing before which the run kills itself; the log ends with how many there were. For each run
+two lines come back: the process id, and the exit code (negative: the signal) when it has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+OPERATIONS = ("open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir", "os.link")
+
+
+def main() -> None:
+    import batch.prepare  # noqa: F401
+    import flows.build_release
+    import flows.publish_release  # noqa: F401
+    import online.server  # noqa: F401
+
+    print("ready", flush=True)
+    while line := sys.stdin.readline():
+        job = json.loads(line)
+        process = os.fork()
+        if process == 0:
+            run(job)
+        print(process, flush=True)
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def run(job: dict[str, Any]) -> None:
+    import beforehand
+
+    with open(job["log"], "wb") as log:  # noqa: PTH123
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    seen = die_at(int(job.get("die_at") or 0))
+    sys.argv = ["beforehand", *job["arguments"]]
+    code = 1
+    try:
+        beforehand.main()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        print(f"operations: {seen()}")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def die_at(point: int) -> Callable[[], int]:
+    """Kill this process before its file operation number `point` of publishing; returns a counter.
+
+    Publishing begins with the folder of the collections' indexes and ends with the pruning of old releases.
+    """
+    seen = 0
+
+    def count(event: str, arguments: Any) -> None:
+        nonlocal seen
+        if event in OPERATIONS and "/releases/" in str(arguments[0]):
+            seen += seen > 0 or "/collections" in str(arguments[0])
+            if point and seen == point:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    return lambda: seen
+
+
+if __name__ == "__main__":
+    main()
