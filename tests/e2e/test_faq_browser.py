@@ -187,7 +187,7 @@ def test_a_question_that_was_mistaken_for_another_is_answered_anew(client: httpx
     page = tab(client)
     ask(page, "Please, when does the library open?")
     expect(page.locator(".matched a")).to_have_text(OPENING)
-    page.get_by_role("button", name="It asks something else").click()
+    page.get_by_role("button", name="That is not what I asked").click()
     expect(page.locator(".badge")).to_have_text("Written live")
     expect(page.locator(".matched")).to_be_hidden()
 
