@@ -153,7 +153,7 @@ def objection(first: Wording, second: Wording, alignment: Alignment, similarity:
     for label, guard in _GUARDS:
         if guard(first, second, alignment):
             return label
-    return exchange(alignment, similarity) or exchange_of_function_words(first, second, alignment)
+    return exchange_of_function_words(first, second, alignment) or exchange(alignment, similarity)
 
 
 def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
@@ -211,7 +211,29 @@ def _roles_swapped(first: Wording, second: Wording, alignment: Alignment) -> boo
         for k, m in pairs[n + 1 :]:
             if _exchanged(first.content[i], first.content[k], second.content[j], second.content[m]):
                 return True
-    return _reordered(first, second, alignment)
+    return _stranded(first, second, alignment) or _reordered(first, second, alignment)
+
+
+def _stranded(first: Wording, second: Wording, alignment: Alignment) -> bool:
+    """Say whether a preposition or "me" tells the roles apart: "taller than John", "is John taller than"."""
+    if alignment.left or alignment.right:
+        return False
+    ends = {wording.words[-1] for wording in (first, second) if wording.words} & _DIRECTED
+    if any(end in first.words and end in second.words and first.words[-1] != second.words[-1] for end in ends):
+        return True
+    return _object_me(first) != _object_me(second) and _subject_i(first) != _subject_i(second)
+
+
+_DIRECTED = frozenset(("than", "from", "to", "by", "for", "over", "against"))
+
+
+def _object_me(wording: Wording) -> bool:
+    before = ("", *wording.words)
+    return any(word in ("me", "us") and before[n] in _DIRECTED | {"with"} for n, word in enumerate(wording.words))
+
+
+def _subject_i(wording: Wording) -> bool:
+    return bool({"i", "we"} & set(wording.words))
 
 
 def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
@@ -279,24 +301,26 @@ def inversions(order: list[int]) -> int:
 
 
 def exchange(alignment: Alignment, similarity: float) -> str | None:
-    """Refuse a question in which one or two words are exchanged for others that are not known to mean the same.
+    """Refuse a question in which one or two words are added, or exchanged for others not known to mean the same.
 
     An exchanged word outside the lexicon may be a synonym ("stain", "spot") or another thing ("mitosis",
-    "meiosis"). Where the rest is word for word the same, only a very close vector speaks for the former; one
-    who asks in other words changes more than that.
+    "meiosis"), an added one may be idle or narrow the question ("for students"). Where the rest is word for
+    word the same, only a very close vector speaks for the former; one who asks in other words changes more.
     """
     left, right = alignment.left, alignment.right
-    if not left or not right or len(left) > _MOST_EXCHANGED or len(right) > _MOST_EXCHANGED:
+    if not (left or right) or len(left) > _MOST_EXCHANGED or len(right) > _MOST_EXCHANGED:
         return None
     exchanged = {token.word for token in left + right}
     others = len((alignment.left_words | alignment.right_words) - exchanged)
-    needed = _CLOSE_WHERE_MINIMAL if others < _REPHRASED else _CLOSE_WHERE_REPHRASED
+    if others >= _REPHRASED:
+        return "content_differs" if left and right and similarity < _CLOSE_WHERE_REPHRASED else None
+    needed = _CLOSE_WHERE_EXCHANGED if left and right else _CLOSE_WHERE_ADDED
     return "content_differs" if similarity < needed else None
 
 
 _MOST_EXCHANGED = 2  # content words on a side; where more differ, the model has enough to go by
 _REPHRASED = 3  # other words that differ, from which on a question counts as put otherwise
-_CLOSE_WHERE_MINIMAL, _CLOSE_WHERE_REPHRASED = 0.95, 0.82  # cosine
+_CLOSE_WHERE_EXCHANGED, _CLOSE_WHERE_ADDED, _CLOSE_WHERE_REPHRASED = 0.95, 0.93, 0.82  # cosine
 
 
 def exchange_of_function_words(first: Wording, second: Wording, alignment: Alignment) -> str | None:
