@@ -103,7 +103,7 @@ def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger
             notice_withdrawals(plan)
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
     _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
-    checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(build, publication))
+    checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(plan, build, publication))
     published: Release = _timed(
         "publish", "publishing the release", ledger, lambda: publish_release(plan, build, checks, publication.keep)
     )

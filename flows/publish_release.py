@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batch.compare_encoders import encoder_agreement
 from batch.plan import RunPlan
 from warehouse.audit import Check, audit, failures
 from warehouse.errors import AuditFailedError
@@ -27,6 +28,7 @@ from warehouse.serving_index import write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
+_LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
 _REJECTING = ("prepare", "anticipate", "calibrate", "generate")
 
 
@@ -168,9 +170,15 @@ def _run_row(plan: RunPlan, ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def audit_release(build: Build, publication: Publication) -> list[Check]:
-    """Audit the build; answers that fail are withheld in it."""
-    return audit(build, publication.audit, publication.query_key)
+def audit_release(plan: RunPlan, build: Build, publication: Publication) -> list[Check]:
+    """Audit the build; answers that fail are withheld in it. Also checks the encoder that the service will use."""
+    agreement, texts = encoder_agreement(plan)
+    explanation = f"over {texts} texts the service's encoder agrees with the indexes to a cosine of {agreement:.4f}"
+    encoder = Check(
+        "encoder agreement", agreement >= _LEAST_AGREEMENT, agreement, _LEAST_AGREEMENT,
+        f"{explanation} (at least {_LEAST_AGREEMENT}).",
+    )  # fmt: skip
+    return [*audit(build, publication.audit, publication.query_key), encoder]
 
 
 def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:
