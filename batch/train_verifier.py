@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch.labelled_pairs import LabelledPair
+from rag.alignment import Alignment, align
 from rag.boosted_trees import BoostedTrees
 from rag.calibration import CONFIDENCE, Certificate, ScoredPair, calibrate, connected_groups, recompute, split
 from rag.errors import CalibrationError
@@ -29,7 +30,7 @@ from rag.identity import stable_hash
 from rag.likeness import FEATURES, Vocabulary, clues, features
 from rag.opposites import opposites
 from rag.paraphrase import Verifier
-from rag.polarity import Alignment, align, objection
+from rag.polarity import objection
 from rag.wording import Wording, read
 
 TOLERATED_ERRORS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)

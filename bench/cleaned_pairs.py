@@ -14,9 +14,10 @@ cosine gains from rules 2 and 3 as well.
 from __future__ import annotations
 
 from batch.labelled_pairs import LabelledPair
+from rag.alignment import align
 from rag.calibration import connected_groups
 from rag.identity import normalise
-from rag.polarity import align, objection
+from rag.polarity import objection
 from rag.wording import read
 
 _FACTS = ("numbers_differ", "units_differ", "dates_differ", "negation_differs", "names_differ")

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rag.alignment import Alignment
 from rag.lexicon import lexicon
-from rag.polarity import Alignment, inversions
+from rag.roles import inversions
 from rag.wording import Token, Wording
 
 _FEW = 2  # words; what is exchanged is worth a clue of its own only where little is

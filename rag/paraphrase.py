@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rag.alignment import align
 from rag.boosted_trees import BoostedTrees
 from rag.calibration import Certificate
 from rag.errors import ModelError
 from rag.likeness import FEATURES, Vocabulary, features
-from rag.polarity import align, objection
+from rag.polarity import objection
 from rag.wording import read
 
 FORMAT = 1

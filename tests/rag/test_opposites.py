@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag.alignment import align
 from rag.identity import normalise
 from rag.opposites import opposites
-from rag.polarity import align, objection
+from rag.polarity import objection
 from rag.wording import read
 
 HERE = Path(__file__).parent
