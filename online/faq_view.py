@@ -24,7 +24,7 @@ _INLINE = re.compile(
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 # What would end a script element, or a line of it, is written as JSON's own escapes.
-_SCRIPT_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_SCRIPT_ENDS = re.compile("[<>&\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,4 @@ def structured_data(answers: Sequence[Answer]) -> str:
         for each in answers
     ]
     page = {"@context": "https://schema.org", "@type": "FAQPage", "mainEntity": questions}
-    return json.dumps(page, ensure_ascii=False).translate(_SCRIPT_ESCAPES)
+    return _SCRIPT_ENDS.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(page, ensure_ascii=False))
