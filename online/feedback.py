@@ -88,6 +88,8 @@ async def _tombstone(service: Service, caller: Caller, said: Feedback, hit: Fals
         known = service.answering.is_served(release, collection, hit.query_key)
     if not known or asked_key == hit.query_key:
         raise Problem("invalid", "There is no such pair of questions in this collection.", param="false_hit")
+    if service.withdrawn.tombstoned(asked_key, hit.query_key):
+        return True
     reason = said.comment or f"reported with request {said.request_id}"
     await asyncio.to_thread(service.withdrawn.tombstone, asked_key, hit.query_key, reason)
     service.withdrawn.follow()
