@@ -28,9 +28,11 @@ def sql(config: Config, query: str | None, release: str | None, form: str, outpu
     """Query the current release and the history; without QUERY list the tables and views."""
     settings = read_settings(config)
     from warehouse.connection import connect
+    from warehouse.history import compact
     from warehouse.results import write_result
     from warehouse.statements import sql_text
 
+    compact(settings.project.data, settings.history)  # so that what was just asked is there
     connection = connect(settings.project.data, release, settings.cost)
     try:
         if output is None:
@@ -52,8 +54,8 @@ def releases() -> None:
 @click.pass_obj
 @reported
 def list_releases(config: Config) -> None:
-    """List the releases, the current one marked."""
-    from warehouse.release import current_id
+    """List the releases, the current one marked, and the builds that failed their audit."""
+    from warehouse.release import current_id, failed_builds
     from warehouse.release import releases as published
 
     data = read_settings(config).project.data
@@ -61,6 +63,8 @@ def list_releases(config: Config) -> None:
         mark = "*" if release.release_id == current_id(data) else " "
         manifest = release.manifest
         click.echo(f"{mark} {release.release_id}  {manifest['created_at']}  {manifest.get('model', '')}")
+    for build in failed_builds(data):
+        click.echo(f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published")
 
 
 @releases.command("show")
@@ -197,9 +201,11 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
 @reported
 def report(config: Config, output: Path, days: int) -> None:
     """Write one HTML page that shows what the release and the service do."""
+    from warehouse.history import compact
     from warehouse.report import write_report
 
     settings = read_settings(config)
+    compact(settings.project.data, settings.history)
     write_report(settings.project.data, output.absolute(), settings.cost, days)
     click.echo(f"written to {output}")
 
