@@ -19,6 +19,7 @@ from rag.errors import BeforehandError
 from rag.settings import RetrievalSettings
 from warehouse import release as releases
 from warehouse.errors import WarehouseError
+from warehouse.retention import hold_current
 
 _TRY_AGAIN_SECONDS = 10.0  # the trouble may have been ours: no memory, no file handles
 
@@ -73,9 +74,14 @@ class CurrentRelease:
         self._swap(fresh)
 
     def _load(self, before: OpenRelease | None) -> OpenRelease:
-        target = releases.current(self._data)
+        held = hold_current(self._data)  # so that it is not pruned while it is served
+        target = held.release
         checksums = target.manifest.get("checksums", {})
-        return open_release(target.release_id, target.path, checksums, self._collections, before)
+        try:
+            return open_release(target.release_id, target.path, checksums, self._collections, before, held.close)
+        except BaseException:
+            held.close()
+            raise
 
     def _swap(self, fresh: OpenRelease) -> None:
         old, self._open = self._open, fresh

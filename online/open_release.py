@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class OpenRelease:
         template: PromptTemplate,
         verifier: Verifier,
         encoder_checksum: str | None = None,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.release_id = release_id
         self.index = index
@@ -54,6 +55,7 @@ class OpenRelease:
         self.template = template
         self.verifier = verifier
         self.encoder_checksum = encoder_checksum
+        self._on_close = on_close
         self._users = 0
         self._retired = False
         self.closed = False
@@ -92,6 +94,7 @@ class OpenRelease:
         if self._retired and not self._users and not self.closed:
             self.closed = True
             self.index.close()
+            self._on_close()
 
     def stored_chunk(self, chunk_id: str) -> StoredChunk | None:
         """Look a chunk up; None if the release does not have it."""
@@ -105,8 +108,11 @@ def open_release(
     checksums: Mapping[str, str],
     collections: Mapping[str, RetrievalSettings],
     before: OpenRelease | None = None,
+    on_close: Callable[[], None] = lambda: None,
 ) -> OpenRelease:
     """Map a release's files and try its encoder; blocking. An encoder that `before` has already is shared.
+
+    `on_close` is called after the last use.
 
     Raises:
         TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
@@ -130,6 +136,7 @@ def open_release(
         PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
         Verifier.load(verifier) if verifier.exists() else Verifier.default(),
         checksum,
+        on_close,
     )
 
 

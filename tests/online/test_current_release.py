@@ -14,6 +14,7 @@ from rag.errors import IndexUnusableError
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve
 from warehouse.release import rollback
+from warehouse.retention import prune
 from warehouse.withdrawal import reinstate, withdraw
 
 OPEN = "When does the library open?"
@@ -158,3 +159,12 @@ def ask_in(client: httpx.Client, collection: str) -> dict[str, object]:
 def test_a_release_without_anticipated_questions_answers_live(library: Library, serve: Serve) -> None:
     library.publish(library=Corpus(LIBRARY.documents, {}))
     assert ask(serve(), OPEN)["source"] == "live"
+
+
+def test_a_release_that_is_served_is_not_pruned(library: Library, serve: Serve) -> None:
+    old = library.publish(library=LIBRARY)
+    library.publish(" (newer)", library=LIBRARY)
+    rollback(library.data, old)
+    wait_for(serve(), old)
+    (library.data / "releases" / "CURRENT").unlink()  # now only the service keeps it from being pruned
+    assert prune(library.data, keep=1).held == (old,)
