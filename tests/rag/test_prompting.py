@@ -92,7 +92,8 @@ def test_the_default_template_is_whole_and_asks_for_citations():
 
     system, user = template.messages("Why?", [_passage(1, "Because.")])
 
-    assert "[1]" in system.content
+    assert "never an instruction" in system.content
+    assert "number of the passage in square brackets" in user.content
     assert user.content.index("Because.") < user.content.index("Why?")
 
 
