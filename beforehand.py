@@ -288,6 +288,28 @@ def pull_models(config: Config, names: tuple[str, ...], revision: str | None) ->
         click.echo(f"{model.identity} is in {model.path}")
 
 
+@warehouse_commands.releases.command("certify")
+@click.argument("release", required=False)
+@click.pass_obj
+@reported
+def certify_release(config: Config, release: str | None) -> None:
+    """Recompute the certificates of semantic hits from the labelled pairs, and compare them with RELEASE's."""
+    from batch.calibrate import recompute_certificates
+    from warehouse.release import current, find
+
+    settings = read_settings(config)
+    found = find(settings.project.data, release) if release else current(settings.project.data)
+    compared = recompute_certificates(compose_plan(settings, new_run()), found.path / "verifier.json")
+    for stored, again in compared:
+        threshold = "nothing is accepted" if stored.threshold is None else f"threshold {stored.threshold:.4f}"
+        click.echo(
+            f"{'same' if stored == again else 'DIFFERENT'}  tolerated {stored.tolerated_error:.0%}: {threshold}, "
+            f"{stored.errors} errors in {stored.accepted} accepted of {stored.pairs} pairs, bound {stored.bound:.4f}"
+        )
+    if any(stored != again for stored, again in compared):
+        raise ConfigurationError("the certificates do not follow from these pairs; was the encoder changed?")
+
+
 for command in warehouse_commands.COMMANDS:
     cli.add_command(command)
 

@@ -23,12 +23,13 @@ from batch.prompt_order import batches
 from batch.rejects import reject_row
 from batch.retrieve import question_hash
 from batch.storage import read_table, rows_to_table, write_table
-from batch.train_verifier import TOLERATED_ERRORS, pairs_hash, train
+from batch.train_verifier import TOLERATED_ERRORS, pairs_hash, recomputed, train
+from rag.calibration import Certificate
 from rag.documents import Reject
 from rag.embedding import Vectors
 from rag.errors import CalibrationError
 from rag.identity import stable_hash
-from rag.paraphrase import FORMAT
+from rag.paraphrase import FORMAT, Verifier
 from warehouse.tables import QUESTIONS, REJECTS
 
 STAGE = "calibrate"
@@ -58,6 +59,17 @@ def verifier_path(plan: RunPlan, pairs: Sequence[LabelledPair]) -> Path:
     """Where the verifier of these pairs is kept, across runs."""
     errors = sorted({*TOLERATED_ERRORS, *(each.tolerated_error for each in plan.collections.values())})
     return Path(plan.data, "verifiers", f"{stable_hash(FORMAT, pairs_hash(pairs), plan.encoder_id, errors)}.json")
+
+
+def recompute_certificates(plan: RunPlan, verifier: Path) -> list[tuple[Certificate, Certificate]]:
+    """Derive the certificates of a release's verifier again from the labelled pairs: (stored, recomputed).
+
+    Raises:
+        CalibrationError: the pairs are not those that it was calibrated on.
+        ModelError: the release has no verifier of its own.
+    """
+    pairs, _ = _labelled_pairs(plan)
+    return recomputed(Verifier.load(verifier), pairs, lambda texts: _embed(plan, texts))
 
 
 def _labelled_pairs(plan: RunPlan) -> tuple[list[LabelledPair], list[Reject]]:
