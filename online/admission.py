@@ -82,6 +82,15 @@ class Admission:
             return 0.0
         return ahead * self._mean_seconds / self.limit
 
+    def refusal(self) -> QueueFullError | None:
+        """Return why a call that comes now would be refused at once, or None."""
+        wait = self.predicted_wait()
+        if self.running + self.waiting < self.limit:
+            return None
+        if self.waiting < self._queue_length and wait <= self._queue_seconds:
+            return None
+        return QueueFullError(max(wait - self._queue_seconds / 2, 1.0))
+
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
         """Hold a place, and learn from how the call inside it went.
@@ -107,9 +116,8 @@ class Admission:
         if self.running < self.limit and not self._queue:
             self.running += 1
             return
-        wait = self.predicted_wait()
-        if self.waiting >= self._queue_length or wait > self._queue_seconds:
-            raise QueueFullError(max(wait - self._queue_seconds / 2, 1.0))
+        if (refusal := self.refusal()) is not None:
+            raise refusal
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
         try:

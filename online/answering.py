@@ -172,6 +172,9 @@ class Answering:
                 yield Begun(None, opening, flight, joined)
 
     async def _fly(self, asked: Asked, release: OpenRelease, flight: AnswerFlight) -> None:
+        # Under a flood even to look for a semantic hit costs more than there is: hits need the processor.
+        if self.pool.crowded and (refusal := self.model.refusal()) is not None:
+            raise refusal
         with release.hold():
             sought = await self.pool.run(
                 seek,

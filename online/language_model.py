@@ -45,9 +45,14 @@ class LanguageModel:
             async with self.admission.place() as place:
                 yield place
         except QueueFullError as error:
-            raise Problem(
-                "queue-full", "Too many new questions are waiting; try again shortly.", retry_after=error.retry_after
-            ) from None
+            raise _queue_full(error) from None
+
+    def refusal(self) -> Problem | None:
+        """Return why a question that comes now would get no live answer, or None."""
+        if self.breaker.state == "open":
+            return self.down()
+        full = self.admission.refusal()
+        return None if full is None else _queue_full(full)
 
     async def ask(
         self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
@@ -124,3 +129,9 @@ class LanguageModel:
             retry_after=self.breaker.seconds_left or 1,
             should_retry=False,
         )
+
+
+def _queue_full(error: QueueFullError) -> Problem:
+    return Problem(
+        "queue-full", "Too many new questions are waiting; try again shortly.", retry_after=error.retry_after
+    )

@@ -22,8 +22,14 @@ class WorkPool:
 
     def __init__(self, threads: int, queue: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
+        self._threads = threads
         self._most = threads + queue
         self._pending = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether calls are piling up: more wait than are being worked at."""
+        return self._pending > 2 * self._threads
 
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking work; a caller that is cancelled waits for a thread that has begun.
