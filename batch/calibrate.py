@@ -65,9 +65,10 @@ def recompute_certificates(plan: RunPlan, verifier: Path) -> list[tuple[Certific
     """Derive the certificates of a release's verifier again from the labelled pairs: (stored, recomputed).
 
     Raises:
-        CalibrationError: the pairs are not those that it was calibrated on.
-        ModelError: the release has no verifier of its own.
+        CalibrationError: the release has no verifier of its own, or the pairs are not those of its calibration.
     """
+    if not verifier.exists():
+        raise CalibrationError(f"{verifier.parent.name} has no verifier of its own: no labelled pairs were configured")
     pairs, _ = _labelled_pairs(plan)
     return recomputed(Verifier.load(verifier), pairs, lambda texts: _embed(plan, texts))
 
