@@ -88,7 +88,7 @@ def test_one_who_leaves_in_the_middle_frees_the_place_at_the_model(client: httpx
         assert admission.running == 1
     while admission.running or llm.running:
         pass
-    assert llm.abandoned == 1
+    assert llm.finished == 0
     assert client.post("/v1/answers", json={"question": OPEN}).status_code == 200
 
 
