@@ -46,7 +46,7 @@ def main() -> None:
         if known:  # there is little to generate, so both cores are free for the microservice's start
             llm = running.enter_context(started("llm", "--port", str(port := free_port())))
         say("The batch run: documents and anticipated questions in, a release out")
-        call(*COMMAND, "run")
+        call(*COMMAND, "--set", "batch.anticipate_misses=0", "run")  # so that the live question stays a new one
         if not known:
             llm = running.enter_context(started("llm", "--port", str(port := free_port())))
         endpoint = f"http://127.0.0.1:{port}"
