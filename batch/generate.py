@@ -60,7 +60,7 @@ class _Fleet:
         self._members = [
             OpenAIEndpoint(url, source.name, key, source.timeout_seconds, concurrency) for url in source.endpoints
         ]
-        self._turn = itertools.cycle(self._members)
+        self._turns = itertools.count()
 
     @property
     def model(self) -> str:
@@ -68,9 +68,10 @@ class _Fleet:
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
         """Ask the next endpoint; one that is away passes the chat on, and where all ask to wait, wait."""
+        first = next(self._turns)  # its own order: others that ask meanwhile must not lead it to the same one twice
         for attempt in range(1, _TRIES * len(self._members) + 1):
             try:
-                return await next(self._turn).complete(messages, sampling)
+                return await self._members[(first + attempt) % len(self._members)].complete(messages, sampling)
             except LlmUnavailableError as error:
                 all_asked = attempt % len(self._members) == 0
                 if all_asked and (error.retry_after is None or attempt == _TRIES * len(self._members)):
@@ -80,7 +81,7 @@ class _Fleet:
         raise AssertionError("unreachable")
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Any:
-        return next(self._turn).stream(messages, sampling)
+        return self._members[next(self._turns) % len(self._members)].stream(messages, sampling)
 
     async def aclose(self) -> None:
         for member in self._members:

@@ -55,6 +55,7 @@ class Project:
     def create(cls, folder: Path, endpoint: str) -> Project:
         shutil.copytree(CORPUS, folder / "documents", ignore=shutil.ignore_patterns("questions.txt"))
         shutil.copy(CORPUS / "questions.txt", folder)
+        (folder / "prompt.txt").write_text("[user]\n{passages}\n\nQuestion: {question}\n\nAnswer from the passages:\n")
         project = cls(folder, endpoint)
         project.write_configuration()
         return project
@@ -75,6 +76,8 @@ model = "fake-model"
 [collections.default]
 documents = ["documents"]
 questions = ["questions.txt"]
+[prompt]
+template = "prompt.txt"
 [batch]
 generate_with = "endpoints"
 endpoints = ["{self.endpoint}/v1"]

@@ -141,12 +141,12 @@ def test_a_removed_question_is_dropped_and_costs_nothing_when_it_comes_back(proj
 
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
-    [("llm.model", "larger-model", "model"), ("prompt.template", "prompt.txt", "prompt")],
+    [("llm.model", "larger-model", "model"), ("prompt.template", "briefly.txt", "prompt")],
 )
 def test_what_every_answer_depends_on_regenerates_all(
     project: Project, llm: ReadingLlm, setting: str, value: str, reason: str
 ) -> None:
-    (project.folder / "prompt.txt").write_text("[user]\n{passages}\n\nQuestion: {question}\n\nBriefly:\n")
+    (project.folder / "briefly.txt").write_text("[user]\n{passages}\n\nQuestion: {question}\n\nBriefly:\n")
     project.sets[setting] = value
 
     outcome = project.build()

@@ -1,0 +1,138 @@
+"""The flow: its order, what it tells, what it keeps, and what it takes from the journal."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from rag.identity import query_key
+from tests.corpus_project import Project, ReadingLlm
+from warehouse.errors import AuditFailedError, BuildInProgressError
+from warehouse.lease import Lease
+from warehouse.release import current, current_id, failed_builds, verify
+
+
+def ask(project: Project, question: str, source: str, times: int, number: int = 0) -> None:
+    """Write what the service would have journalled."""
+    folder = project.data / "journal"
+    folder.mkdir(exist_ok=True)
+    at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    key = query_key("default", question)
+    records = [
+        {"kind": "request", "request_id": f"{source}-{number}-{each}", "at": at, "collection": "default",
+         "route": "/v1/answers", "question": question, "query_key": key, "source": source, "status": 200,
+         "total_seconds": 0.1}
+        for each in range(times)
+    ]  # fmt: skip
+    (folder / f"segment-{source}-{number}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+
+
+def test_a_release_is_whole_and_tells_of_its_making(base_project: Project) -> None:
+    release = current(base_project.data)
+
+    verify(release)
+    assert {"warehouse.duckdb", "serving.lmdb", "prompt.txt", "collections", "encoder", "manifest.json"} <= {
+        path.name for path in release.path.iterdir()
+    }
+    assert release.manifest["model"] == "fake-model@unpinned"
+    assert all(check["passed"] for check in release.manifest["audit"])
+    run = base_project.query("SELECT documents, questions, generated, reused, rejected FROM runs")
+    assert run == [(11, 11, 11, 0, 0)]
+    stages = [stage for (stage,) in base_project.query("SELECT stage FROM run_stages ORDER BY started_at")]
+    assert stages[:4] == ["prepare", "index", "anticipate", "retrieve"]
+
+
+def test_what_was_missed_often_is_anticipated_and_stays_so(project: Project, llm: ReadingLlm) -> None:
+    missed = "How heavy is the machine?"
+    ask(project, missed, "live", times=3)
+    ask(project, "How loud is the pump?", "live", times=1, number=1)
+
+    project.build()
+
+    assert llm.asked() == [missed], "what was asked once is not anticipated"
+    origin = project.query("SELECT origin FROM questions WHERE question = ?", missed)
+    assert origin == [("journal",)]
+    llm.requests.clear()
+    project.build()
+
+    assert project.query("SELECT origin FROM questions WHERE question = ?", missed) == origin, "a hit is no miss"
+    assert project.changes()[missed] == ("reused", None)
+    assert llm.requests == []
+
+
+def test_a_failed_audit_keeps_the_build_for_inspection_and_publishes_nothing(project: Project) -> None:
+    before = current_id(project.data)
+    project.sets["audit.golden"] = '["golden.jsonl"]'
+    (project.folder / "golden.jsonl").write_text(
+        json.dumps({"question": project.questions[0], "collection": "default", "expected": ["a unicorn"]}) + "\n"
+    )
+    project.sets["audit.least_golden"] = "1"
+
+    with pytest.raises(AuditFailedError, match=r"is not published; it is kept as \S+ for inspection"):
+        project.build()
+
+    assert current_id(project.data) == before
+    assert len(failed_builds(project.data)) == 1
+    assert list((project.data / "releases").glob(".building-*")) == []
+    abandoned = Lease.acquire(project.data / "releases" / ".lease", "next")
+    abandoned.release()
+
+
+def test_a_build_that_another_one_holds_up_changes_nothing(project: Project, llm: ReadingLlm) -> None:
+    lease = Lease.acquire(project.data / "releases" / ".lease", "the other run")
+    try:
+        with pytest.raises(BuildInProgressError, match="the other run"):
+            project.build()
+    finally:
+        lease.release()
+
+    assert llm.requests == []
+    assert len(list((project.data / "runs").iterdir())) == 1
+
+
+def test_runs_older_than_the_last_few_are_removed_and_releases_stay_whole(project: Project) -> None:
+    runs = project.data / "runs"
+    for number in range(9):
+        (runs / f"20250101T00000{number}-aaaa" / "prepare").mkdir(parents=True)
+    project.sets["releases.keep_runs"] = "2"
+
+    outcome = project.build()
+
+    kept = sorted(path.name for path in runs.iterdir())
+    assert len(kept) == 3
+    assert kept[0] == "20250101T000008-aaaa"
+    assert kept[-1] == outcome.run_id
+    verify(current(project.data))
+
+
+def test_the_summary_says_what_became_of_the_answers(project: Project) -> None:
+    from flows.build_release import summary
+
+    outcome = project.build()
+
+    said = summary(outcome.run_id, outcome.ledger)
+    assert "| changes |" in said
+    assert "11 reused" in said
+    assert "11 chunks" not in said
+
+
+def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
+    from flows.build_release import UnknownStageError, run_one_stage
+
+    plan = project.plan("20260101T000000-none")
+    with pytest.raises(UnknownStageError, match="no such run"):
+        run_one_stage("cite", plan)
+    with pytest.raises(UnknownStageError, match="prepare, index, anticipate"):
+        run_one_stage("polish", plan)
+    run = next((project.data / "runs").iterdir()).name
+    lease = Lease.acquire(project.data / "releases" / ".lease", "a build")
+    try:
+        with pytest.raises(BuildInProgressError):
+            run_one_stage("cite", project.plan(run))
+    finally:
+        lease.release()
+    run_one_stage("cite", project.plan(run))
+    assert list(Path(project.plan(run).folder("cite"), "answers").glob("*.parquet"))
