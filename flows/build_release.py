@@ -28,6 +28,7 @@ from batch.plan import Figures, Miss, RunPlan
 from batch.prepare import document_ids, prepare
 from batch.retrieve import retrieve
 from flows.compact_journal import compact_journal
+from flows.interruption import ending_soon
 from flows.publish_release import Ledger, Publication, audit_release, load_release, publish_release
 from flows.tidy_data import tidy_data
 from warehouse.changes import documents_of, note_changes, previous_database
@@ -85,7 +86,7 @@ def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outco
     ledger = Ledger()
     build = begin_build(Path(plan.data), run_id)
     try:
-        with storage_errors(build.data, "build a release"):
+        with storage_errors(build.data, "build a release"), ending_soon():
             release = _build(plan, build, publication, ledger)
     finally:
         abandon(build)  # what was published or kept as failed has another name by now
