@@ -11,14 +11,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSY = """
-import threading
+import contextlib, threading
 from flows.interruption import ending_soon
 
-worker = threading.Thread(target=threading.Event().wait)
-worker.start()
+never = threading.Event()
 with ending_soon():
     print("ready", flush=True)
-    worker.join()
+    while not never.is_set():
+        with contextlib.suppress(KeyboardInterrupt):  # as a pipeline that first waits for its workers
+            never.wait()
 """
 
 
