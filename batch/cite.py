@@ -47,7 +47,7 @@ class _Answer(beam.DoFn):
                 continue  # rejected by the model, or answered by the team
             passages = self._passages(row)
             linked = link(generation["text"], passages)
-            yield answer_row(self._plan, row, generation, linked, support(linked.text, passages))
+            yield answer_row(self._plan, row, generation, linked, support(linked.text, passages, row["question"]))
             yield from _citations(row, linked)
 
     def _passages(self, row: dict[str, Any]) -> list[Passage]:

@@ -102,7 +102,7 @@ def judge_answer(completion: Completion, passages: Sequence[Passage], asked: Ask
     """Judge one answer: against the spans, and by what the audit looks at."""
     linked = link(completion.text, passages)
     bare = without_references(linked.text)
-    supported, ended = support(linked.text, passages), completion.finish_reason == "stop"
+    supported, ended = support(linked.text, passages, asked.question), completion.finish_reason == "stop"
     spans = [normalise_answer(span) for span in asked.answers]
     return {
         "exact_match": exact_match(bare, asked.answers),

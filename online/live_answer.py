@@ -92,7 +92,7 @@ async def answer_live(
     if on_piece is not None and last:
         on_piece(last)
     now = datetime.datetime.now(datetime.UTC)
-    return LiveAnswer(linked, support(linked.text, passages), completion, now, seconds)
+    return LiveAnswer(linked, support(linked.text, passages, miss.question), completion, now, seconds)
 
 
 def _retrieve(miss: Miss, release: OpenRelease) -> list[Passage]:

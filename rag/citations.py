@@ -5,16 +5,18 @@ of the prompt is counted and removed from the text, never shown. Passages are nu
 [0, 1, 2] are code that a model forgot to mark, and stay. An answer that refers to nothing has all passages of
 its prompt as sources, marked as consulted.
 
-Support is the share of the answer's content words that stand in its passages, the least supported sentence
-weighing as much as the whole: a lexical measure, cheap enough for every answer and deliberately blind to
-fluency. It does not see a negation; what it is for is to find answers that come from elsewhere.
+Support is the share of the content words that an answer adds to its question and that stand in its passages, the
+least supported sentence weighing as much as the whole: a lexical measure, cheap enough for every answer and
+deliberately blind to fluency. The question's own words don't count, or "The assert statement does not do anything."
+would be borne out by two thirds. It does not see a negation; what it is for is to find answers that come from
+elsewhere and those that say nothing.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from rag.lexical_index import words
@@ -27,6 +29,7 @@ _REFERENCE = re.compile(
 _RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # a fence that was cut off runs to the end
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,20 +104,30 @@ def without_references(answer: str) -> str:
     return _REFERENCE.sub("", answer).strip()
 
 
-def support(answer: str, passages: Sequence[Passage]) -> float:
-    """Return the share of an answer that its passages bear out, from 0 to 1; 0 for an empty answer."""
+def support(answer: str, passages: Sequence[Passage], question: str = "") -> float:
+    """Return the share of what an answer adds to its question that its passages bear out, from 0 to 1.
+
+    It is 0 for an answer that is empty or only says the question again. One that adds no more than yes or no is
+    judged by all its words.
+    """
     known = {word for passage in passages for word in _words_of(_shown(passage))}
     bare = _REFERENCE.sub(" ", answer)
-    shares = [
-        sum(word in known for word in found) / len(found)
-        for sentence in _SENTENCE.split(bare)
-        if len(found := words(sentence)) >= 3
-    ]
-    everything = words(bare)
+    said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
+    asked = _words_of(question)
+    if verdict and asked.issuperset(words(said)):
+        asked = frozenset()
+    sentences = [words(sentence) for sentence in _SENTENCE.split(said)]
+    added = [[word for word in found if word not in asked] for found in sentences]
+    everything = [word for found in added for word in found]
     if not everything:
         return 0.0
-    whole = sum(word in known for word in everything) / len(everything)
-    return round((whole + min(shares, default=whole)) / 2, 4)
+    judged = [new for found, new in zip(sentences, added, strict=True) if len(found) >= 3 and new]
+    whole = _share(everything, known)
+    return round((whole + min((_share(new, known) for new in judged), default=whole)) / 2, 4)
+
+
+def _share(found: Sequence[str], known: Container[str]) -> float:
+    return sum(word in known for word in found) / len(found)
 
 
 @functools.lru_cache(maxsize=4096)  # many answers rest on the same passages

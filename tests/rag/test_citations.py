@@ -136,3 +136,23 @@ def test_an_answer_that_says_nothing_has_no_support(answer):
 
 def test_without_its_references_an_answer_reads_as_before():
     assert without_references("It sings [1]. It rests [2, 3].") == "It sings. It rests."
+
+
+@pytest.mark.parametrize("answer", ["What does the robin do?", "The robin does something.", "What the robin does [1]."])
+def test_an_answer_that_only_turns_its_question_round_is_not_borne_out(answer):
+    assert support(answer, _passages(texts=[BIRDS]), "What does the robin do?") == 0.0
+
+
+def test_what_an_answer_adds_to_its_question_is_what_is_judged():
+    asked = "What is the robin, the small bird?"
+
+    assert support("The robin sings at dawn.", _passages(texts=[BIRDS]), asked) == 1.0
+    assert support("The robin, the small bird, is quantum.", _passages(texts=[BIRDS]), asked) == 0.0
+
+
+def test_a_plain_yes_is_judged_by_what_it_affirms():
+    asked = "Does the robin sing at dawn?"
+
+    assert support("Yes, the robin sings at dawn.", _passages(texts=[BIRDS]), asked) == 1.0
+    assert support("Yes, the robin sings at dawn.", _passages(texts=["A cat."]), asked) == 0.0
+    assert support("Yes.", _passages(texts=[BIRDS]), asked) == 0.0
