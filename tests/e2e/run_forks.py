@@ -50,7 +50,8 @@ def run(job: dict[str, Any]) -> None:
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     finally:
-        print(f"operations: {seen()}")
+        if job.get("die_at") is not None:
+            print(f"operations: {seen()}")
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
