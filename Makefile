@@ -31,7 +31,7 @@ models: setup
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Beforehand needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
 	@echo "making the virtual environment .venv"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install --quiet --quiet uv==$(UV_VERSION)
 
 .venv/%.done: locks/%.txt pyproject.toml | .venv/bin/uv
 	@echo "installing $< (about half a minute, and several GB the first time)"
