@@ -8,6 +8,7 @@ Everything that it starts it also stops, on every way out. Run it from the proje
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "python"
 COMMAND = [str(Path(sys.executable).parent / "beforehand"), "--config", str(EXAMPLE / "beforehand.toml")]
 
-ANTICIPATED = ("  what does the ASSERT statement do", "How do I catch an exception?", "what is a decorator")
+SERVED = "SELECT question FROM answers_with_citations WHERE status = 'served' ORDER BY support DESC, question LIMIT 3"
 NEW = "Which keyword leaves a function and hands a value back to its caller?"
 
 NEXT = """
@@ -55,12 +56,18 @@ def main() -> None:
         running.enter_context(started(*configured, "serve", "--port", str(service_port)))
         wait_for(f"{service}/healthz", "the answer service")
         say("Anticipated questions, with other capitals and spaces: answered from the release, without a model")
-        for question in ANTICIPATED:
-            ask(service, question)
+        for question in served_questions():
+            ask(service, f"  {question.rstrip('?').swapcase()}")
         say("A question that nobody anticipated: answered live by the LLM microservice")
         wait_for(f"{endpoint}/health", "the LLM microservice (one to two minutes)", llm)
         ask(service, NEW)
     print(NEXT)
+
+
+def served_questions() -> list[str]:
+    """Return three anticipated questions whose answers passed the audit."""
+    found = subprocess.run([*COMMAND, "sql", SERVED, "--format", "json"], capture_output=True, text=True, check=True)
+    return [row["question"] for row in json.loads(found.stdout)]
 
 
 def say(what: str) -> None:

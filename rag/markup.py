@@ -18,6 +18,7 @@ from bs4.element import NavigableString, PageElement, Tag
 SEPARATOR = " › "  # noqa: RUF001 - between the headings of a path
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_FIELD = re.compile(r"^[\w\"'][^\n:=]*[:=]|^\[.+\]\s*$", re.MULTILINE)
 _FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 _FENCE = re.compile(r"^\s*(`{3,}(?=[^`]*$)|~{3,})")
 _ATX = re.compile(r"^ {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
@@ -50,7 +51,7 @@ class Event:
 def read_markdown(text: str) -> tuple[str, list[Section]]:
     """Return the title ("" where there is none) and the sections of a Markdown document."""
     title, front = "", _FRONT_MATTER.match(text)
-    if front:
+    if front and _FRONT_FIELD.search(front.group(2) or ""):  # else two rules with text between them
         found = _FRONT_TITLE.search(front.group(2) or "")
         title = found.group(1).strip("\"'") if found else ""
         text = text[front.end() :]

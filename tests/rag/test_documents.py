@@ -301,6 +301,10 @@ def test_the_hash_follows_title_headings_and_text():
     assert len({one("a.md", text).content_hash for text in texts}) == 4
 
 
+def test_text_between_two_rules_is_no_front_matter():
+    assert "Kept" in one("a.md", "---\nKept.\n---\n\n# Heading\n\nText.").text
+
+
 def test_a_long_title_is_shortened():
     title = one("a.md", "# " + "word " * 50 + "\n\nText.").title
     assert 100 < len(title) <= 160
