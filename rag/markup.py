@@ -9,10 +9,11 @@ since language models read Markdown well.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, UnusualUsageWarning
 from bs4.element import NavigableString, PageElement, Tag
 
 SEPARATOR = " › "  # noqa: RUF001 - between the headings of a path
@@ -65,7 +66,9 @@ def read_text(text: str) -> tuple[str, list[Section]]:
 
 def read_html(text: str) -> tuple[str, list[Section]]:
     """Return the title and the sections of an HTML page, without its scripts, styles and navigation."""
-    soup = BeautifulSoup(text, "html.parser")
+    with warnings.catch_warnings():  # a page that is one address, or XML, is text like any other
+        warnings.simplefilter("ignore", UnusualUsageWarning)
+        soup = BeautifulSoup(text, "html.parser")
     title = " ".join(soup.title.get_text().split()) if soup.title else ""
     top = [" ".join(tag.get_text().split()).rstrip("¶ ") for tag in soup.find_all("h1")]
     if len(top) == 1 and top[0] in title:  # the rest is the name of the site

@@ -305,6 +305,11 @@ def test_text_between_two_rules_is_no_front_matter():
     assert "Kept" in one("a.md", "---\nKept.\n---\n\n# Heading\n\nText.").text
 
 
+@pytest.mark.parametrize("text", ["https://example.org/a", '<?xml version="1.0"?><a>https://example.org/a</a>'])
+def test_an_unusual_page_is_read_without_a_warning(text):
+    assert one("a.html", text).text == "https://example.org/a"
+
+
 def test_a_long_title_is_shortened():
     title = one("a.md", "# " + "word " * 50 + "\n\nText.").title
     assert 100 < len(title) <= 160
