@@ -59,14 +59,17 @@ def check_whole(data: Path, allowed: set[str]) -> None:
 
 def test_a_crash_at_any_file_operation_leaves_the_old_release_or_the_new(tmp_path):
     build_release(tmp_path, "old")
+    context = multiprocessing.get_context("forkserver")  # whose processes begin without another test's threads
+    context.set_forkserver_preload([__name__])
     point, ended = 0, False
     outcomes = set()
     while not ended:
         point += 1
-        child = multiprocessing.get_context("fork").Process(target=build_and_die_at, args=(tmp_path, point))
+        child = context.Process(target=build_and_die_at, args=(tmp_path, point))
         child.start()
         child.join()
         ended = child.exitcode == 0
+        assert ended or child.exitcode == -signal.SIGKILL
         check_whole(tmp_path, {"old", "new"})
         outcomes.add(current(tmp_path).database.read_text())
         build_release(tmp_path, "old")

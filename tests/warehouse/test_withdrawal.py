@@ -91,7 +91,7 @@ def _append_many(path, name):
 
 def test_many_processes_append_without_tearing_each_other(tmp_path):
     path = tmp_path / "log.jsonl"
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
     writers = [context.Process(target=_append_many, args=(path, name)) for name in "abc"]
     for writer in writers:
         writer.start()
