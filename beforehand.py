@@ -14,13 +14,14 @@ import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from rich.console import Console
 
 import warehouse_commands
 from configuration import Config, Settings, prepare_environment, read_settings, reported
+from online.settings import Scope
 from rag.errors import ConfigurationError
 from rag.identity import query_key
 
@@ -123,6 +124,11 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
             f"[chunking] max_tokens = {settings.chunking.max_tokens}: {settings.encoder.model} reads at most "
             f"{spec.max_tokens} tokens; set it to that or less"
         )
+    reranker = locate(settings.retrieval.reranker, settings.project.models) if settings.retrieval.reranker else None
+    if reranker and reranker.kind != "reranker":
+        raise ConfigurationError(
+            f"[retrieval] reranker: {reranker.name} is no cross-encoder; name one, or leave it out"
+        )
     generated_here = settings.batch.generate_with == "engine"
     model = locate(settings.llm.model, settings.project.models) if generated_here else None
     return RunPlan(
@@ -148,6 +154,8 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         chunking=settings.chunking,
         retrieval=settings.retrieval,
         settings=settings.batch,
+        reranker=str(reranker.path) if reranker else None,
+        reranker_id=reranker.identity if reranker else None,
         canaries=tuple(settings.audit.canaries),
     )
 
@@ -220,18 +228,42 @@ def llm(config: Config, host: str, port: int) -> None:
 @cli.command()
 @click.argument("question")
 @click.option("--url", help="The service to ask; by default the configured one.")
+@click.option("--collection", help="The collection to ask, where there are several.")
+@click.option("--key", envvar="BEFOREHAND_API_KEY", help="An API key of the service, or BEFOREHAND_API_KEY.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole response.")
 @click.option("--explain", is_flag=True, help="Say how the answer was found.")
 @click.pass_obj
 @reported
-def ask(config: Config, question: str, url: str | None, as_json: bool, explain: bool) -> None:
+def ask(config: Config, question: str, url: str | None, as_json: bool, **options: Any) -> None:
     """Ask the running service and print the answer with its sources."""
     settings = read_settings(config)
     from online.ask_client import ask_service, render_answer
 
     base = url or f"http://{settings.service.host}:{settings.service.port}"
-    response = ask_service(base, question, explain=explain, timeout=settings.llm.timeout_seconds + 5)
+    response = ask_service(base, question, timeout=settings.llm.timeout_seconds + 5, **options)
     click.echo(json.dumps(response, indent=2, ensure_ascii=False) if as_json else render_answer(response))
+
+
+@cli.command("key")
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(get_args(Scope)), help="What it may do; repeatable."
+)
+@click.option("--collection", "collections", multiple=True, help="A collection that it belongs to; repeatable.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="Its rate limit.")
+def make_key(name: str, **limits: Any) -> None:
+    """Make an API key: it is shown once, and its hash printed as lines for the configuration.
+
+    `beforehand key helpdesk >> beforehand.toml` adds it; start the service again after that.
+    """
+    from online.auth import mint
+
+    key, hashed = mint()
+    given = {setting: list(value) if isinstance(value, tuple) else value for setting, value in limits.items() if value}
+    click.echo(f"\n[service.keys.{json.dumps(name)}]")
+    for setting, value in {"hash": hashed, **given}.items():
+        click.echo(f"{setting} = {json.dumps(value)}")
+    click.echo(f"the key, which nobody can show again: {key}", err=True)
 
 
 @cli.command()
@@ -283,7 +315,8 @@ def pull_models(config: Config, names: tuple[str, ...], revision: str | None) ->
     from batch.convert_models import pull
 
     settings = read_settings(config)
-    for name in names or (settings.encoder.model, settings.llm.model):
+    named = (settings.encoder.model, settings.llm.model, settings.retrieval.reranker)
+    for name in names or filter(None, named):
         model = pull(name, settings.project.models, lambda line: click.echo(line, err=True), revision)
         click.echo(f"{model.identity} is in {model.path}")
 

@@ -12,18 +12,26 @@ from rag.errors import LlmUnavailableError, QuestionError
 _WIDTH = 88
 
 
-def ask_service(base_url: str, question: str, *, explain: bool = False, timeout: float = 60.0) -> dict[str, Any]:
-    """Ask `POST /v1/answers` and return the response.
+def ask_service(
+    base_url: str,
+    question: str,
+    *,
+    collection: str | None = None,
+    key: str | None = None,
+    explain: bool = False,
+    timeout: float = 60.0,
+) -> dict[str, Any]:
+    """Ask `POST /v1/answers` and return the response; `key` is an API key, `timeout` in seconds.
 
     Raises:
         QuestionError: the service refuses the question; the message is the service's.
         LlmUnavailableError: the service can't be reached, or has no answer now.
     """
+    body = {"question": question, "explain": explain} | ({"collection": collection} if collection else {})
+    headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        response = httpx.post(
-            f"{base_url}/v1/answers", json={"question": question, "explain": explain}, timeout=timeout
-        )
-        body: dict[str, Any] = response.json()
+        response = httpx.post(f"{base_url}/v1/answers", json=body, headers=headers, timeout=timeout)
+        answered: dict[str, Any] = response.json()
     except httpx.HTTPError as error:
         raise LlmUnavailableError(
             f"no service answers at {base_url} ({error}); start one with `beforehand serve`"
@@ -33,9 +41,9 @@ def ask_service(base_url: str, question: str, *, explain: bool = False, timeout:
             f"what answers at {base_url} is not Beforehand; name the service with --url"
         ) from error
     if response.status_code < 400:
-        return body
-    problem = f"{body.get('title', 'refused')}: {body.get('detail', response.status_code)}"
-    nearest = [each.get("question", "") for each in body.get("suggestions", [])]
+        return answered
+    problem = f"{answered.get('title', 'refused')}: {answered.get('detail', response.status_code)}"
+    nearest = [each.get("question", "") for each in answered.get("suggestions", [])]
     if nearest:
         problem += "\nAnticipated are:\n" + "\n".join(f"  {each}" for each in nearest)
     raise (LlmUnavailableError if response.status_code >= 500 else QuestionError)(problem)

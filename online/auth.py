@@ -163,7 +163,3 @@ def rate_headers(caller: Caller) -> dict[str, str]:
         "x-ratelimit-remaining-requests": str(bucket.remaining),
         "x-ratelimit-reset-requests": f"{full_in:.0f}s",
     }
-
-
-if __name__ == "__main__":
-    print("key:  {}\nhash: {}".format(*mint()))

@@ -13,7 +13,7 @@ _USER: list[Scope] = ["ask", "feedback"]
 
 
 class KeySettings(RoomSettings):
-    """An API key. `python -m online.auth` makes one and its hash."""
+    """An API key; `beforehand key` makes one and its hash."""
 
     hash: str = Field(
         pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and the SHA-256 of the key; never the key itself."

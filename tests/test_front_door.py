@@ -16,6 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import beforehand
+from configuration import read_settings
+from online.auth import Keys
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests" / "corpus"
@@ -233,6 +235,22 @@ def test_a_mistake_ends_the_real_process_with_one_sentence(tmp_path: Path) -> No
     assert ended.stdout == ""
     assert len(ended.stderr.strip().splitlines()) == 1
     assert ended.stderr.startswith("beforehand: ")
+
+
+def test_a_new_key_is_shown_once_and_its_lines_let_it_in(project: Path) -> None:
+    result = run(
+        project, "key", "help desk", "--scope", "ask", "--collection", "default", "--requests-per-minute", "60"
+    )
+    project.write_text(CONFIGURATION + result.stdout)
+    settings = read_settings((project, ()))
+
+    key = result.stderr.split()[-1]
+    caller = Keys(settings.service.keys, settings.collections).caller({b"authorization": f"Bearer {key}".encode()})
+
+    assert key not in result.stdout
+    assert (caller.key_id, caller.scopes, caller.collections) == ("help desk", {"ask"}, ("default",))
+    assert caller.bucket is not None
+    assert caller.bucket.capacity == 60
 
 
 def test_the_front_door_opens_without_the_heavy_rooms() -> None:

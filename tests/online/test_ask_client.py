@@ -40,6 +40,8 @@ def service() -> Iterator[str]:
                 "suggestions": [{"question": "How do I descale?"}],
             }
             return JSONResponse(body, 503)
+        if question == "mine":
+            return JSONResponse({**await request.json(), "key": request.headers["authorization"]})
         return JSONResponse({**ANSWER, "question": question})
 
     with served(Starlette(routes=[Route("/v1/answers", answers, methods=["POST"])])) as url:
@@ -56,6 +58,11 @@ def test_answer_is_shown_with_its_sources_and_where_it_came_from(service: str) -
 def test_passages_that_were_only_consulted_are_called_so() -> None:
     consulted = {**ANSWER, "citations": [{**ANSWER["citations"][0], "kind": "consulted"}]}
     assert "Sources consulted" in render_answer(consulted)
+
+
+def test_a_key_and_a_collection_are_sent(service: str) -> None:
+    sent = ask_service(service, "mine", collection="helpdesk", key="bf-1")
+    assert (sent["collection"], sent["key"]) == ("helpdesk", "Bearer bf-1")
 
 
 def test_refusal_of_the_service_is_told_in_its_words(service: str) -> None:
