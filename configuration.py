@@ -107,6 +107,7 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
         )
         for name, each in settings.collections.items()
     }
+    reranker = settings.retrieval.reranker
     labelled = [absolute(path) for path in settings.batch.labelled_pairs]
     changed = {
         "project": project.model_copy(update={"data": base / project.data, "models": base / project.models}),
@@ -116,6 +117,7 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
         "batch": settings.batch.model_copy(update={"labelled_pairs": labelled}),
         "llm": settings.llm.model_copy(update={"model": model(settings.llm.model)}),
         "encoder": settings.encoder.model_copy(update={"model": model(settings.encoder.model)}),
+        "retrieval": settings.retrieval.model_copy(update={"reranker": reranker and model(reranker)}),
     }
     return settings.model_copy(update=changed)
 

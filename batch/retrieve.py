@@ -27,7 +27,8 @@ from batch.storage import WriteRows, list_files, local_copy, local_output, read_
 from rag.embedding import Vectors
 from rag.identity import fingerprint, stable_hash
 from rag.prompting import PromptTemplate
-from rag.retrieval import Passage, Ranked, Retriever, StoredChunk, choose_passages
+from rag.reranking import Reranker
+from rag.retrieval import Lookup, Passage, Ranked, Retriever, StoredChunk, choose_passages
 from rag.vector_index import VectorIndex
 from warehouse.tables import CHUNKS, DOCUMENTS, QUESTIONS, RETRIEVALS
 
@@ -76,6 +77,12 @@ def load_chunks(prepared: str, collection: str) -> Mapping[str, StoredChunk]:
     }
 
 
+@functools.lru_cache(maxsize=1)
+def load_reranker(folder: str) -> Reranker:
+    """Load the reranker once a process."""
+    return Reranker.load(Path(folder))
+
+
 class _Retrieve(beam.DoFn):
     """(collection, questions) → rows of prompts, and of retrievals on the side."""
 
@@ -87,16 +94,20 @@ class _Retrieve(beam.DoFn):
         template = PromptTemplate(self._plan.template)
         chunks = load_chunks(self._plan.folder("prepare"), collection)
         vectors = question_vectors(self._plan, rows)
-        for row, ranked in zip(rows, self._rank(collection, rows, vectors), strict=True):
+        for row, ranked in zip(rows, self._rank(collection, rows, vectors, chunks.get), strict=True):
             passages = choose_passages(ranked, chunks.get, self._plan.retrieval.passages)
             yield self._prompt(row, passages, template)
             chosen = {passage.chunk.chunk_id for passage in passages}
             for candidate in ranked:
                 yield beam.pvalue.TaggedOutput("retrievals", retrieval_row(row, candidate, chosen))
 
-    def _rank(self, collection: str, rows: list[dict[str, Any]], vectors: Vectors) -> list[list[Ranked]]:
+    def _rank(
+        self, collection: str, rows: list[dict[str, Any]], vectors: Vectors, lookup: Lookup
+    ) -> list[list[Ranked]]:
+        reranker = load_reranker(self._plan.reranker) if self._plan.reranker else None
         with local_copy(f"{self._plan.folder('index')}/{collection}") as folder:
-            return Retriever.load(folder, self._plan.retrieval).rank([row["question"] for row in rows], vectors)
+            retriever = Retriever.load(folder, self._plan.retrieval, reranker)
+            return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
     def _prompt(self, row: dict[str, Any], passages: list[Passage], template: PromptTemplate) -> dict[str, Any]:
         hashes = [passage.chunk.content_hash for passage in passages]

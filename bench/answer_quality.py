@@ -1,13 +1,14 @@
 """How good retrieval and answers are on questions whose answers are known. One JSON line a measure:
 
     python bench/answer_quality.py --documents documents.jsonl --questions questions.jsonl --encoder models/NAME \
-        [--model models/NAME] [--sample 120]
+        [--reranker models/NAME] [--model models/NAME] [--sample 120]
 
 The documents are of any form that Beforehand reads; a question is a JSON line with `question`, `document` (the
 id of the one that holds the answer) and `answers` (spans of it). Hybrid retrieval is measured beside its two
-halves, dense and lexical, in the same run. With a model, a sample of the questions is also answered with the
-default template and sampling, and judged: exact match and F1 against the spans (a whole sentence that holds the
-span can't match it exactly, so `contains` says how often it holds it), and what the audit looks at.
+halves, dense and lexical, in the same run, and with the reranker where one is named. With a model, a sample of
+the questions is also answered with the default template and sampling, and judged: exact match and F1 against the
+spans (a whole sentence that holds the span can't match it exactly, so `contains` says how often it holds it), and
+what the audit looks at.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from rag.evaluation import Summary, exact_match, judge_retrieval, normalise_answ
 from rag.lexical_index import LexicalIndex  # noqa: E402
 from rag.llm import Completion, Llm, complete_all  # noqa: E402
 from rag.prompting import PromptTemplate  # noqa: E402
+from rag.reranking import Reranker  # noqa: E402
 from rag.retrieval import Passage, Ranked, Retriever, StoredChunk, choose_passages  # noqa: E402
 from rag.settings import ChunkingSettings, RetrievalSettings, SamplingSettings  # noqa: E402
 from rag.vector_index import VectorIndex  # noqa: E402
@@ -76,16 +78,22 @@ def read_chunks(documents: Path, encoder: Path) -> tuple[dict[str, StoredChunk],
     return chunks, texts
 
 
-def rank(ids: Sequence[str], texts: Sequence[str], asked: Sequence[Asked], encoder: Path) -> Rankings:
+def rank(
+    chunks: Mapping[str, StoredChunk],
+    texts: Sequence[str],
+    asked: Sequence[Asked],
+    encoder: Path,
+    reranker: Path | None,
+) -> Rankings:
     """Rank the chunks for every question, in each mode."""
-    model = OnnxEncoder.load(encoder)
+    model, ids = OnnxEncoder.load(encoder), list(chunks)
     dense, lexical = VectorIndex.build(model.embed(texts), ids), LexicalIndex.build(texts, ids)
     questions = [each.question for each in asked]
     vectors = model.embed(questions)
-    return {
-        mode: Retriever(dense, lexical, RetrievalSettings(**weights)).rank(questions, vectors)
-        for mode, weights in MODES.items()
-    }
+    retrievers = {mode: Retriever(dense, lexical, RetrievalSettings(**weights)) for mode, weights in MODES.items()}
+    if reranker:
+        retrievers["reranked"] = Retriever(dense, lexical, RetrievalSettings(), Reranker.load(reranker))
+    return {mode: retriever.rank(questions, vectors, chunks.get) for mode, retriever in retrievers.items()}
 
 
 def judge_ranking(
@@ -142,20 +150,22 @@ def main() -> None:
     parser.add_argument("--documents", type=Path, required=True)
     parser.add_argument("--questions", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the embedding model")
+    parser.add_argument("--reranker", type=Path, help="folder of a cross-encoder")
     parser.add_argument("--model", type=Path, help="folder of the language model; without it only retrieval")
     parser.add_argument("--sample", type=int, default=120, help="questions to answer")
     options = parser.parse_args()
 
     asked = read_questions(options.questions)
     chunks, texts = read_chunks(options.documents, options.encoder)
-    ranked = rank(list(chunks), texts, asked, options.encoder)
+    ranked = rank(chunks, texts, asked, options.encoder, options.reranker)
     for mode, rows in ranked.items():
         report("retrieval", judge_ranking(rows, chunks, asked), mode=mode, chunks=len(chunks))
     if options.model is None:
         return
     sample = random.Random(0).sample(range(len(asked)), min(options.sample, len(asked)))
     count = RetrievalSettings().passages
-    passages = [choose_passages(ranked["hybrid"][i], chunks.get, count) for i in sample]
+    best = ranked.get("reranked", ranked["hybrid"])
+    passages = [choose_passages(best[i], chunks.get, count) for i in sample]
     engine = VllmEngine(locate(str(options.model), options.model.parent), VllmSettings(), _CONTEXT_TOKENS)
     try:
         summary = asyncio.run(answer(engine, [asked[i] for i in sample], passages))

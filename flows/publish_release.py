@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.compare_encoders import encoder_agreement
+from batch.export_onnx import served_files
 from batch.plan import RunPlan
 from warehouse.audit import Check, audit, failures
 from warehouse.errors import AuditFailedError
@@ -135,7 +136,13 @@ def _model_rows(plan: RunPlan) -> list[dict[str, Any]]:
             "revision": plan.encoder_id.rsplit("-", 1)[-1],
             "details": json.dumps(encoder),
         },
+        *([_reranker_row(plan.reranker_id)] if plan.reranker_id else []),
     ]
+
+
+def _reranker_row(identity: str) -> dict[str, Any]:
+    name, revision = identity.rsplit("@", 1)
+    return {"model_id": identity, "kind": "reranker", "name": name, "revision": revision, "details": "{}"}
 
 
 def _run_row(plan: RunPlan, ledger: Ledger) -> dict[str, Any]:
@@ -201,7 +208,9 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
         target = build.path / "collections" / collection
         shutil.copytree(Path(plan.folder("index"), collection), target)
         shutil.copytree(Path(plan.folder("retrieve"), "indexes", collection), target, dirs_exist_ok=True)
-    _carry_encoder(Path(plan.encoder), build.path / "encoder")
+    _carry_model(Path(plan.encoder), build.path / "encoder")
+    if plan.reranker:
+        _carry_model(Path(plan.reranker), build.path / "reranker")
     verifier = Path(plan.folder("calibrate"), "verifier.json")
     if verifier.exists():
         shutil.copy2(verifier, build.path / "verifier.json")
@@ -218,21 +227,18 @@ def describe(plan: RunPlan) -> dict[str, Any]:
         "model": plan.llm.model_id,
         "template": plan.template_id,
         "encoder": {"id": plan.encoder_id, **asdict(plan.encoder_spec)},
+        "reranker": plan.reranker_id,
         "retrieval": plan.retrieval.model_dump(),
         "sampling": plan.sampling.identity(),
         "collections": {name: {"tolerated_error": each.tolerated_error} for name, each in plan.collections.items()},
     }
 
 
-def _carry_encoder(source: Path, target: Path) -> None:
-    """Put the encoder into the release: a second name for the same bytes where the disk allows it."""
+def _carry_model(source: Path, target: Path) -> None:
+    """Put a model into the release: a second name for the same bytes where the disk allows it."""
     target.mkdir()
-    for origin, name in (
-        (source / "onnx" / "model.onnx", "model.onnx"),
-        (source / "tokenizer.json", "tokenizer.json"),
-        (source / "encoder.json", "encoder.json"),
-    ):
+    for origin in served_files(source):
         try:
-            os.link(origin, target / name)
+            os.link(origin, target / origin.name)
         except OSError:
-            shutil.copy2(origin, target / name)
+            shutil.copy2(origin, target / origin.name)

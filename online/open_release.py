@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from rag.embedding import OnnxEncoder
 from rag.errors import IndexUnusableError
 from rag.paraphrase import Verifier
 from rag.prompting import PromptTemplate
+from rag.reranking import Reranker
 from rag.retrieval import Retriever, StoredChunk
 from rag.settings import RetrievalSettings
 from rag.vector_index import VectorIndex, degenerate_rows
@@ -24,6 +25,15 @@ from warehouse.serving_index import ServingIndex
 # are all alike, which makes everybody's question hit one answer, gives nearly 1.
 _CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
 _CANARY_LIMIT = 0.9
+
+
+@dataclass(frozen=True)
+class OpenModels:
+    """The encoder and the reranker, with the checksums by which the next release shares them."""
+
+    encoder: OnnxEncoder
+    reranker: Reranker | None = None
+    checksums: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,20 +51,19 @@ class OpenRelease:
         self,
         release_id: str,
         index: ServingIndex,
-        encoder: OnnxEncoder,
+        models: OpenModels,
         collections: Mapping[str, OpenCollection],
         template: PromptTemplate,
         verifier: Verifier,
-        encoder_checksum: str | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.release_id = release_id
         self.index = index
-        self.encoder = encoder
+        self.models = models
+        self.encoder = models.encoder
         self.collections = collections
         self.template = template
         self.verifier = verifier
-        self.encoder_checksum = encoder_checksum
         self._on_close = on_close
         self._users = 0
         self._retired = False
@@ -110,38 +119,45 @@ def open_release(
     before: OpenRelease | None = None,
     on_close: Callable[[], None] = lambda: None,
 ) -> OpenRelease:
-    """Map a release's files and try its encoder; blocking. An encoder that `before` has already is shared.
+    """Map a release's files and try its encoder; blocking. A model that `before` has already is shared.
 
     `on_close` is called after the last use.
 
     Raises:
         TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
     """
-    checksum = checksums.get("encoder/model.onnx")
-    if before is not None and checksum is not None and before.encoder_checksum == checksum:
-        encoder = before.encoder
-    else:
-        encoder = OnnxEncoder.load(path / "encoder", threads=1)
-        try_encoder(encoder)
+    models = _open_models(path, checksums, before.models if before else None)
     verifier = path / "verifier.json"
     return OpenRelease(
         release_id,
         ServingIndex(path / "serving.lmdb"),
-        encoder,
+        models,
         {
-            name: _open_collection(path / "collections" / name, how)
+            name: _open_collection(path / "collections" / name, how, models.reranker)
             for name, how in collections.items()
             if (path / "collections" / name).exists()
         },
         PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
         Verifier.load(verifier) if verifier.exists() else Verifier.default(),
-        checksum,
         on_close,
     )
 
 
-def _open_collection(folder: Path, settings: RetrievalSettings) -> OpenCollection:
-    return OpenCollection(Retriever.load(folder, settings), VectorIndex.load(folder / "questions"))
+def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | None) -> OpenModels:
+    sums = {name: checksums.get(f"{name}/model.onnx") for name in ("encoder", "reranker")}
+    same = {name for name, found in sums.items() if before and found and before.checksums.get(name) == found}
+    if before and "encoder" in same:
+        encoder = before.encoder
+    else:
+        encoder = OnnxEncoder.load(path / "encoder", threads=1)
+        try_encoder(encoder)
+    if before and "reranker" in same:
+        return OpenModels(encoder, before.reranker, sums)
+    return OpenModels(encoder, Reranker.load(path / "reranker", threads=1) if sums["reranker"] else None, sums)
+
+
+def _open_collection(folder: Path, settings: RetrievalSettings, reranker: Reranker | None) -> OpenCollection:
+    return OpenCollection(Retriever.load(folder, settings, reranker), VectorIndex.load(folder / "questions"))
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

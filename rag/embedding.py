@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelError
+from rag.onnx_session import feeds, open_session
 
+ENCODER = "encoder.json"
 Vectors = NDArray[np.float32]
 
 
@@ -38,11 +40,11 @@ def read_spec(folder: Path) -> EncoderSpec:
         ModelError: it is missing or torn, or names a pooling that is not served.
     """
     try:
-        spec = EncoderSpec(**json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
+        spec = EncoderSpec(**json.loads((folder / ENCODER).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder}: is no encoder ({error}); pull it again with `beforehand models pull`") from error
     if spec.pooling not in ("mean", "cls"):
-        raise ModelError(f"{folder / 'encoder.json'}: pooling {spec.pooling!r} is not served; mean and cls are")
+        raise ModelError(f"{folder / ENCODER}: pooling {spec.pooling!r} is not served; mean and cls are")
     return spec
 
 
@@ -52,7 +54,6 @@ class OnnxEncoder:
     def __init__(self, session: Any, tokenizer: Any, spec: EncoderSpec) -> None:
         self._session = session
         self._tokenizer = tokenizer
-        self._inputs = {each.name for each in session.get_inputs()}
         self.spec = spec
 
     @classmethod
@@ -62,22 +63,8 @@ class OnnxEncoder:
         Raises:
             ModelError: a file is missing or torn.
         """
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        model = folder / "model.onnx"
-        model = model if model.exists() else folder / "onnx" / "model.onnx"
         spec = read_spec(folder)
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime and tokenizers raise bare exceptions of their own
-            raise ModelError(
-                f"{folder}: the encoder can't be loaded ({error}); pull it again with `beforehand models pull`"
-            ) from error
+        session, tokenizer = open_session(folder, "encoder", threads)
         tokenizer.enable_truncation(spec.max_tokens)
         tokenizer.enable_padding()
         return cls(session, tokenizer, spec)
@@ -93,15 +80,8 @@ class OnnxEncoder:
 
     def _embed_batch(self, texts: list[str]) -> Vectors:
         encodings = self._tokenizer.encode_batch(texts)
-        mask = np.array([e.attention_mask for e in encodings], dtype=np.int64)
-        feeds = {
-            "input_ids": np.array([e.ids for e in encodings], dtype=np.int64),
-            "attention_mask": mask,
-            "token_type_ids": np.array([e.type_ids for e in encodings], dtype=np.int64),
-        }
-        feeds = {name: value for name, value in feeds.items() if name in self._inputs}
-        hidden = self._session.run(None, feeds)[0]
-        return _pool(hidden, mask, self.spec)
+        hidden = self._session.run(None, feeds(self._session, encodings))[0]
+        return _pool(hidden, np.array([each.attention_mask for each in encodings], dtype=np.int64), self.spec)
 
 
 def _pool(hidden: Vectors, mask: NDArray[np.int64], spec: EncoderSpec) -> Vectors:

@@ -1,4 +1,4 @@
-"""From a question to the passages that answer it: dense and lexical retrieval, fused.
+"""From a question to the passages that answer it: dense and lexical retrieval, fused, optionally reranked.
 
 Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) adds 1 / (60 + rank) over the rankings: it needs
 no calibration of scores that live on different scales. Batch and online call the same functions, so an
@@ -8,15 +8,18 @@ anticipated question and a live one see the same passages.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.embedding import Vectors
 from rag.lexical_index import LexicalIndex
+from rag.reranking import Reranker
 from rag.settings import RetrievalSettings
 from rag.vector_index import VectorIndex
 
 _FUSION_CONSTANT = 60
+
+Lookup = Callable[[str], "StoredChunk | None"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk as retrieved: `number` is its place in the prompt, from 1; `score` the fused one."""
+    """A chunk as retrieved: `number` is its place in the prompt, from 1; `score` the fused or the reranker's."""
 
     number: int
     chunk: StoredChunk
@@ -86,9 +89,27 @@ def _reciprocal(places: Mapping[str, tuple[int, float]], chunk_id: str, weight: 
     return weight / (_FUSION_CONSTANT + places[chunk_id][0]) if chunk_id in places else 0.0
 
 
+def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Reranker, depth: int) -> list[Ranked]:
+    """Put the best `depth` candidates in the order of the reranker's scores, which replace the fused ones.
+
+    The others follow as they were, with their fused scores; so does a candidate whose chunk is gone.
+    """
+    found = [(each, lookup(each.chunk_id)) for each in ranked[:depth]]
+    read = [(each, chunk) for each, chunk in found if chunk is not None]
+    if not read:
+        return list(ranked)
+    texts = ["\n".join(part for part in (chunk.title, chunk.heading, chunk.text) if part) for _, chunk in read]
+    scores = reranker.scores(question, texts)
+    best = [replace(each, score=float(score)) for (each, _), score in zip(read, scores, strict=True)]
+    best.sort(key=lambda each: (-each.score, each.rank))
+    read_again = {each.chunk_id for each in best}
+    rest = [each for each in ranked if each.chunk_id not in read_again]
+    return [replace(each, rank=rank) for rank, each in enumerate([*best, *rest], start=1)]
+
+
 def choose_passages(
     ranked: Sequence[Ranked],
-    lookup: Callable[[str], StoredChunk | None],
+    lookup: Lookup,
     count: int,
     withdrawn: Collection[str] = (),
 ) -> list[Passage]:
@@ -109,28 +130,35 @@ def choose_passages(
 class Retriever:
     """The two indexes of one collection. Nothing of another collection can be reached through it."""
 
-    def __init__(self, dense: VectorIndex, lexical: LexicalIndex, settings: RetrievalSettings) -> None:
+    def __init__(
+        self, dense: VectorIndex, lexical: LexicalIndex, settings: RetrievalSettings, reranker: Reranker | None = None
+    ) -> None:
         self._dense = dense
         self._lexical = lexical
         self._settings = settings
+        self._reranker = reranker
 
     @classmethod
-    def load(cls, folder: Path, settings: RetrievalSettings) -> Retriever:
+    def load(cls, folder: Path, settings: RetrievalSettings, reranker: Reranker | None = None) -> Retriever:
         """Load `passages.faiss`, `passages.ids` and `lexical/` of a collection's folder.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
         """
-        return cls(VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical"), settings)
+        return cls(VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical"), settings, reranker)
 
-    def rank(self, questions: Sequence[str], vectors: Vectors) -> list[list[Ranked]]:
+    def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
         """Rank the candidates for m questions and their vectors of shape (m, dimensions)."""
         settings = self._settings
         dense = (
             self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
         )
         return [
-            fuse(found, self._words(question), settings.dense_weight, settings.lexical_weight)
+            self._read_again(
+                question,
+                fuse(found, self._words(question), settings.dense_weight, settings.lexical_weight),
+                lookup,
+            )
             for question, found in zip(questions, dense, strict=True)
         ]
 
@@ -138,13 +166,18 @@ class Retriever:
         settings = self._settings
         return self._lexical.search(question, settings.candidates) if settings.lexical_weight > 0 else []
 
+    def _read_again(self, question: str, ranked: list[Ranked], lookup: Lookup) -> list[Ranked]:
+        if self._reranker is None:
+            return ranked
+        return rerank(question, ranked, lookup, self._reranker, self._settings.rerank_candidates)
+
     def retrieve(
         self,
         question: str,
         vector: Vectors,
-        lookup: Callable[[str], StoredChunk | None],
+        lookup: Lookup,
         withdrawn: Collection[str] = (),
     ) -> list[Passage]:
         """Return the passages for one question and its vector of shape (dimensions,)."""
-        ranked = self.rank([question], vector.reshape(1, -1))[0]
+        ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
         return choose_passages(ranked, lookup, self._settings.passages, withdrawn)

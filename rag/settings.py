@@ -101,6 +101,12 @@ class RetrievalSettings(RoomSettings):
     lexical_weight: float = Field(
         1.0, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
     )
+    reranker: str | None = Field(
+        None,
+        description="A cross-encoder that reads the best candidates again: a Hugging Face id or a local folder. "
+        "Every live answer then waits for it.",
+    )
+    rerank_candidates: int = Field(20, ge=1, description="How many candidates it reads.")
     language: str = Field("english", description="Language of the documents, for stemming and stop words.")
     dense_weight: float = Field(1.0, ge=0, description="Weight of the dense ranking in the fusion; 0 switches it off.")
 

@@ -68,3 +68,20 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ):
             yield url
     environment.undo()
+
+
+@pytest.fixture(scope="session")
+def reranker_source(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Path:
+    """A folder with a small cross-encoder that has learned nothing, as a team may have trained one."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("reranker") / "tiny-reranker"
+    torch.manual_seed(3)
+    shape = BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, num_labels=1,
+        initializer_range=0.5,
+    )  # fmt: skip
+    BertForSequenceClassification(shape).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(folder)
+    return folder

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.convert_models import CHECKSUMS, ENCODER, ONNX, export_encoder, list_models, locate, pull, verify
+from batch.convert_models import CHECKSUMS, list_models, locate, pull, verify
+from batch.export_onnx import ONNX, export_encoder
+from rag.embedding import ENCODER
 from rag.errors import ModelError
 
 ROOT = Path(__file__).parents[2]

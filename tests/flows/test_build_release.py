@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.errors import ConfigurationError
 from rag.identity import query_key
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.errors import AuditFailedError, BuildInProgressError
@@ -136,3 +137,42 @@ def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
         lease.release()
     run_one_stage("cite", project.plan(run))
     assert list(Path(project.plan(run).folder("cite"), "answers").glob("*.parquet"))
+
+
+def test_a_reranker_decides_in_the_batch_run_and_travels_with_the_release(
+    project: Project, reranker_source: Path, tmp_path: Path
+) -> None:
+    from batch.convert_models import pull
+    from online.open_release import open_release
+    from rag.settings import RetrievalSettings
+
+    fused = project.query("SELECT query_key, chunk_id FROM retrievals WHERE in_prompt ORDER BY query_key, rank")
+    project.sets["retrieval.reranker"] = str(pull(str(reranker_source), tmp_path / "models").path)
+    project.sets["retrieval.rerank_candidates"] = "2"
+
+    project.build()
+
+    reranked = project.query("SELECT query_key, chunk_id FROM retrievals WHERE in_prompt ORDER BY query_key, rank")
+    assert reranked != fused
+    assert {reason for change, reason in project.changes().values() if change == "regenerated"} == {"passages"}
+    assert project.query("SELECT count(*) FROM models WHERE kind = 'reranker'") == [(1,)]
+    release = current(project.data)
+    opened = open_release(
+        release.release_id,
+        release.path,
+        release.manifest["checksums"],
+        {"default": RetrievalSettings(rerank_candidates=2)},
+    )
+    question, key = project.query("SELECT question, query_key FROM questions LIMIT 1")[0]
+    live = opened.collections["default"].retriever.retrieve(
+        question, opened.encoder.embed([question])[0], opened.stored_chunk
+    )
+    assert [passage.chunk.chunk_id for passage in live] == [chunk for other, chunk in reranked if other == key]
+    opened.retire()
+
+
+def test_what_is_no_cross_encoder_is_refused_as_a_reranker(project: Project, encoder_folder: Path) -> None:
+    project.sets["retrieval.reranker"] = str(encoder_folder)
+
+    with pytest.raises(ConfigurationError, match="is no cross-encoder"):
+        project.plan()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
 from rag.lexical_index import LexicalIndex
-from rag.retrieval import Ranked, Retriever, StoredChunk, choose_passages, fuse
+from rag.retrieval import Ranked, Retriever, StoredChunk, choose_passages, fuse, rerank
 from rag.settings import RetrievalSettings
 from rag.vector_index import VectorIndex
 
@@ -129,8 +129,8 @@ def test_both_indexes_contribute():
 def test_a_weight_of_zero_switches_an_index_off():
     bird = np.array([0.0, 0.1, 0.9], dtype=np.float32)
 
-    dense = _retriever(lexical_weight=0).rank(["what is E1234"], bird[None, :])[0]
-    lexical = _retriever(dense_weight=0).rank(["what is E1234"], bird[None, :])[0]
+    dense = _retriever(lexical_weight=0).rank(["what is E1234"], bird[None, :], _lookup)[0]
+    lexical = _retriever(dense_weight=0).rank(["what is E1234"], bird[None, :], _lookup)[0]
 
     assert [each.chunk_id for each in dense] == ["bird", "dog", "cat"]
     assert [each.chunk_id for each in lexical] == ["dog"]
@@ -149,9 +149,43 @@ def test_many_questions_are_ranked_as_each_would_be_alone():
     vectors = np.eye(3, dtype=np.float32)
     retriever = _retriever()
 
-    together = retriever.rank(questions, vectors)
+    together = retriever.rank(questions, vectors, _lookup)
 
-    assert together == [retriever.rank([q], v[None, :])[0] for q, v in zip(questions, vectors, strict=True)]
+    assert together == [retriever.rank([q], v[None, :], _lookup)[0] for q, v in zip(questions, vectors, strict=True)]
+
+
+class LongestFirst:
+    """Stands for a cross-encoder: the longer a text, the better."""
+
+    def scores(self, _question, texts):
+        return np.array([len(text) / 1000 for text in texts])
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8), st.integers(1, 9))
+def test_a_reranker_orders_the_first_few_and_leaves_the_rest(order, depth):
+    chunks = {each: _chunk(each, each * (ord(each) - 90)) for each in order if each != "c"}  # c's chunk is gone
+
+    found = rerank("?", _ranked(order), chunks.get, LongestFirst(), depth)
+
+    read = [each for each in order[:depth] if each != "c"]
+    rest = [each for each in order if each not in read]
+    assert [each.chunk_id for each in found] == sorted(read, reverse=True) + rest
+    assert [each.rank for each in found] == list(range(1, len(order) + 1))
+    assert {each.chunk_id: each.dense_rank for each in found} == {
+        each: place for place, each in enumerate(order, start=1)
+    }
+
+
+def test_a_retriever_with_a_reranker_shows_what_it_prefers():
+    ids = list(TEXTS)
+    dense = VectorIndex.build(np.eye(3, dtype=np.float32), ids)
+    retriever = Retriever(
+        dense, LexicalIndex.build(list(TEXTS.values()), ids), RetrievalSettings(passages=1), LongestFirst()
+    )
+
+    found = retriever.retrieve("cat", np.array([1.0, 0.1, 0.1], dtype=np.float32), _lookup)
+
+    assert [passage.chunk.chunk_id for passage in found] == ["dog"]
 
 
 def test_a_collection_without_chunks_finds_nothing(tmp_path):
