@@ -24,7 +24,8 @@ def cli_reference() -> str:
     """Return every command with its help, as Markdown."""
     parts = ["# The command line", "Written from the code by `make docs`."]
     for path, command in _commands(cli, "beforehand"):
-        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
+        context.help_option_names = cli.context_settings["help_option_names"]  # inherited only when it is run
         parts.append(f"## {path}\n\n```\n{command.get_help(context)}\n```")
     return "\n\n".join(parts) + "\n"
 
