@@ -54,6 +54,7 @@ class Samples:
             "statuses": dict(sorted(statuses.items())),
             "p50_ms": percentile(good, 50), "p99_ms": percentile(good, 99),
             "refused_p50_ms": percentile(refused, 50), "refused_p99_ms": percentile(refused, 99),
+            "refused_after_a_second": sum(took > 1 for took in refused),
         }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Ten times more misses than the language model bears, nine times as many hits beside them; then it is killed.
 
-The language model is the tests' fake one: `--seconds` an answer, `--capacity` at once. One JSON line a phase:
+The language model is the tests' fake one: `--seconds` an answer, `--capacity` at once. Of a real one
+(`--endpoint`) the capacity is measured first: the answers a second to so many callers. One JSON line a phase:
 idle (hits alone), overload (hits and misses), down (the model is killed), back (until the first live answer).
 
     python bench/overload.py [--encoder FOLDER] [--duration 30]
@@ -36,9 +37,29 @@ def say(phase: str, **found: object) -> None:
     print(json.dumps({"bench": "overload", "phase": phase, **found}), flush=True)
 
 
+async def find_capacity(url: str, callers: int, seconds: float) -> float:
+    """Return the live answers a second with so many callers who each ask again as soon as they are answered."""
+    answered = 0
+    end = time.perf_counter() + seconds
+
+    async def ask_on(client: http.Client, caller: int) -> None:
+        nonlocal answered
+        while time.perf_counter() < end:
+            status = await client.ask(miss(caller))
+            answered += status == 200 and time.perf_counter() <= end
+
+    async with http.connected(url) as client:
+        await asyncio.gather(*(ask_on(client, caller) for caller in range(callers)))
+    return answered / seconds
+
+
 async def measure(url: str, service: subprocess.Popen[str], options: argparse.Namespace) -> None:
     """Measure idle and overload; hits are nine times the misses, up to what the load generator can send."""
-    capacity = options.capacity / options.seconds
+    if options.endpoint:
+        capacity = await find_capacity(url, options.capacity, options.duration)
+        say("capacity", callers=options.capacity, answers_per_second=round(capacity, 2))
+    else:
+        capacity = options.capacity / options.seconds
     misses = 10 * capacity
     hits = min(9 * misses, options.most_hits)
     async with http.connected(url) as client:

@@ -24,6 +24,7 @@ from rag.errors import LlmUnavailableError
 
 _DECREASE = 0.9
 _PACE_MEMORY = 0.1  # weight of the newest call in the mean
+_CAUTION = 0.75  # of the longest wait may be predicted: a batching engine's calls end in bunches
 
 
 class QueueFullError(Exception):
@@ -87,7 +88,7 @@ class Admission:
         wait = self.predicted_wait()
         if self.running + self.waiting < self.limit:
             return None
-        if self.waiting < self._queue_length and wait <= self._queue_seconds:
+        if self.waiting < self._queue_length and wait <= self._queue_seconds * _CAUTION:
             return None
         return QueueFullError(max(wait - self._queue_seconds / 2, 1.0))
 
