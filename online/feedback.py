@@ -98,13 +98,15 @@ async def _tombstone(service: Service, caller: Caller, said: Feedback, hit: Fals
 
 def _record(caller: Caller, said: Feedback) -> Record:
     hit = said.false_hit
+    collection = said.collection or (caller.collections[0] if len(caller.collections) == 1 else None)
     return Record(
         kind="feedback",
         request_id=said.request_id,
         at=datetime.datetime.now(datetime.UTC),
         route="feedback",
-        collection=said.collection or (caller.collections[0] if len(caller.collections) == 1 else None),
+        collection=collection,
         question=None if hit is None else hit.question,
+        query_key=None if hit is None or collection is None else query_key(collection, hit.question),
         matched_key=None if hit is None else hit.query_key,
         helpful=False if hit is not None and said.helpful is None else said.helpful,
         comment=said.comment,

@@ -3,7 +3,7 @@
 A decision names a fingerprint, so it holds in each release in which the answer would be generated the same
 way, and lapses when a passage, the prompt or the model changes. Decisions are kept in `<data>/reviews.jsonl`,
 with who and when; the last one for a fingerprint counts. Labels of near-misses go to
-`<data>/labelled_pairs.jsonl`, from which the verifier of semantic hits learns.
+`<data>/labelled_pairs.jsonl`, from which the verifier of semantic hits learns; they hold at once for the pair itself.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from warehouse.errors import ReviewError
 from warehouse.review_files import Row, read_rows, write_rows
 from warehouse.statements import sql_text
 from warehouse.tables import REVIEWS
+from warehouse.withdrawal import Tombstones, tombstone, untombstone
 
 DECISIONS = ("approve", "edit", "reject")
 _YES, _NO = ("yes", "y", "true", "1", "same"), ("no", "n", "false", "0", "different")
@@ -70,7 +71,7 @@ def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
     """
     rows = read_rows(source, ())
     if rows and "same" in rows[0]:
-        return _import_pairs(data, source, rows)
+        return _import_pairs(data, source, rows, reviewer)
     if rows and "decision" not in rows[0]:
         raise ReviewError(f"{source}: there is neither a column 'decision' nor 'same' in it.")
     records = [
@@ -105,8 +106,16 @@ def _decision(source: Path, number: int, row: Row, reviewer: str) -> Row:
     }
 
 
-def _import_pairs(data: Path, source: Path, rows: list[Row]) -> Imported:
-    pairs = []
+def _settle_tombstones(data: Path, labelled: list[tuple[str, str, bool]], reviewer: str) -> None:
+    """Let a pair hit no more that a person finds different, and again one that was reported in error."""
+    dead = Tombstones(data).pairs()
+    for first, second, same in labelled:
+        if same == (frozenset({first, second}) in dead):
+            (untombstone if same else tombstone)(data, first, second, f"labelled by {reviewer}")
+
+
+def _import_pairs(data: Path, source: Path, rows: list[Row], reviewer: str) -> Imported:
+    pairs, keys = [], []
     for number, row in enumerate(rows, start=1):
         label = _text(row, "same").lower()
         if not label:
@@ -114,8 +123,10 @@ def _import_pairs(data: Path, source: Path, rows: list[Row]) -> Imported:
         if label not in _YES + _NO:
             raise ReviewError(f"{source}, row {number}: {label!r} is neither yes nor no.")
         pairs.append({"a": _text(row, "a"), "b": _text(row, "b"), "same": label in _YES})
+        keys.append((_text(row, "a_key"), _text(row, "b_key"), label in _YES))
     if pairs:
         append(data / "labelled_pairs.jsonl", pairs)
+        _settle_tombstones(data, [each for each in keys if each[0] and each[1]], reviewer)
     return Imported({}, len(pairs), len(rows) - len(pairs))
 
 

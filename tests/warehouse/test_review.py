@@ -15,6 +15,7 @@ from warehouse.release import abandon, begin_build
 from warehouse.review import export_near_misses, export_reviews, import_reviews
 from warehouse.review_files import read_rows, write_rows
 from warehouse.settings import AuditSettings
+from warehouse.withdrawal import Tombstones, tombstone
 
 from .conftest import key, request, sample_rows, write_history, write_parquet
 
@@ -163,6 +164,21 @@ def test_near_misses_can_be_labelled(data, tmp_path):
     assert import_reviews(data, tmp_path / "pairs.csv", "Ada").pairs == 1
 
     assert read_log(data / "labelled_pairs.jsonl") == [{"a": "=1+1 miss", "b": "What is q2?", "same": False}]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_pair_that_was_reported_as_a_false_hit_is_decided_by_a_person(data, tmp_path):
+    tombstone(data, key("asked"), key("q2"), "reported")
+    report = {"kind": "feedback", "query_key": key("asked"), "matched_key": key("q2"), "question": "asked"}
+    write_history(data, [{**request("asked", "semantic"), **report}])
+    assert export_near_misses(data, tmp_path / "pairs.jsonl") == 1
+    (pair,) = read_rows(tmp_path / "pairs.jsonl", [])
+    assert (pair["a"], pair["b"], pair["reason"]) == ("asked", "What is q2?", "reported as a false hit")
+
+    for label, dead in (("no", 1), ("yes", 0), ("no", 1)):
+        write_rows(tmp_path / "pairs.jsonl", list(pair), [{**pair, "same": label}])
+        import_reviews(data, tmp_path / "pairs.jsonl", "Ada")
+        assert len(Tombstones(data).pairs()) == dead, label
 
 
 def test_what_a_spreadsheet_writes_is_understood(tmp_path):

@@ -1,15 +1,28 @@
--- Pairs of questions to be labelled: does the second ask the same as the first? Those that nearly hit are left
--- open; where a hit was also answered live, whether the answers agreed is proposed.
-SELECT a, b, similarity, reason, asked, same
+-- Pairs of questions to be labelled: does the second ask the same as the first? Those that nearly hit and those
+-- that were reported as false hits are left open; where a hit was also answered live, whether the answers agreed
+-- is proposed. By the keys an import knows the pair again.
+SELECT a, b, similarity, reason, asked, same, a_key, b_key
 FROM (
-    SELECT question AS a, candidate AS b, similarity, refusal AS reason, asked, '' AS same FROM near_misses
+    SELECT
+        question AS a, candidate AS b, similarity, refusal AS reason, asked, '' AS same, query_key AS a_key,
+        matched_key AS b_key
+    FROM near_misses
     UNION ALL
     SELECT
         mode(h.question), any_value(q.question), avg(h.similarity), 'compared with a live answer', count(*),
-        CASE WHEN bool_and(h.agrees) THEN 'yes' WHEN NOT bool_or(h.agrees) THEN 'no' ELSE '' END
+        CASE WHEN bool_and(h.agrees) THEN 'yes' WHEN NOT bool_or(h.agrees) THEN 'no' ELSE '' END,
+        h.query_key, h.matched_key
     FROM history h
     JOIN questions q ON q.query_key = h.matched_key
     WHERE h.kind = 'comparison'
+    GROUP BY h.query_key, h.matched_key
+    UNION ALL
+    SELECT
+        mode(h.question), any_value(q.question), NULL, 'reported as a false hit', count(*), '', h.query_key,
+        h.matched_key
+    FROM history h
+    JOIN questions q ON q.query_key = h.matched_key
+    WHERE h.kind = 'feedback' AND h.question IS NOT NULL
     GROUP BY h.query_key, h.matched_key
 )
 WHERE a IS NOT NULL

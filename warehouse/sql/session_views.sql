@@ -87,7 +87,7 @@ CREATE VIEW poor_feedback AS
 WITH verdicts AS (
     SELECT
         f.collection, f.helpful, f.comment, h.source, h.question, h.answer,
-        coalesce(h.matched_key, h.query_key, f.query_key) AS query_key
+        coalesce(h.matched_key, h.query_key, f.matched_key, f.query_key) AS query_key
     FROM history f
     LEFT JOIN requests h USING (request_id)
     WHERE f.kind = 'feedback'
