@@ -1,0 +1,23 @@
+"""`prefect.yaml` names flows that are there, with parameters that they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.flows import load_flow_from_entrypoint
+
+ROOT = Path(__file__).parents[2]
+DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
+def test_a_deployment_can_run(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+    flow = load_flow_from_entrypoint(deployment["entrypoint"])
+
+    assert set(deployment["parameters"]) == set(flow.parameters.properties)
+    assert deployment["concurrency_limit"]["limit"] == 1, "one build at a time"
