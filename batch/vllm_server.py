@@ -118,7 +118,7 @@ def _spawn(flags: list[str], variables: dict[str, str], log: Path) -> subprocess
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     with log.open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "batch.vllm_server", str(os.getpid()), *flags],
+            [sys.executable, "-P", "-m", "batch.vllm_server", str(os.getpid()), *flags],
             env={**os.environ, **variables, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -91,7 +91,7 @@ def _spawn(port: int, output: int, *, services: bool) -> subprocess.Popen[bytes]
     if not services:
         environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.prefect_server", str(os.getpid()), str(port)],
+        [sys.executable, "-P", "-m", "flows.prefect_server", str(os.getpid()), str(port)],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=output,

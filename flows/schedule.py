@@ -39,7 +39,7 @@ def scheduled_build(config: str) -> str:
     Raises:
         ScheduledRunError: it ended with an error.
     """
-    command = [sys.executable, "-m", "beforehand", "--config", config, "run"]
+    command = [sys.executable, "-P", "-m", "beforehand", "--config", config, "run"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(config).parent, check=False)
     said = (ended.stderr + ended.stdout).strip().splitlines()
     if ended.returncode:

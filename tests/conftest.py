@@ -52,7 +52,12 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment.setenv("PREFECT_HOME", str(home))
     from flows.prefect_server import prefect_server
 
+    # Where a user works there may be a file of any name; none is taken for a package.
+    (home / "prefect.py").write_text("raise SystemExit('not the package')", encoding="utf-8")
+    before = Path.cwd()
+    os.chdir(home)
     with prefect_server(home) as server:
+        os.chdir(before)
         assert server is not None
         server.wait_until_ready()
         url = os.environ["PREFECT_API_URL"]
