@@ -40,12 +40,17 @@ def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
 
 
 def _negation_differs(first: Wording, second: Wording, alignment: Alignment) -> bool:
+    left, right = ([token.word for token in side] for side in (alignment.left, alignment.right))
     if first.negations == second.negations:
-        return False
-    fewer, more = sorted((first, second), key=lambda each: each.negations)
-    soft = lexicon().roles["soft_negation"] & (alignment.left_words | alignment.right_words)
-    covered = any(word in soft and word in fewer.words for word in fewer.words)
-    return not (covered and more.negations - fewer.negations == 1)
+        return _denies(left, right) or _denies(right, left)
+    spare = left if first.negations < second.negations else right
+    covered = any(word in lexicon().roles["soft_negation"] for word in spare)
+    return not (covered and abs(first.negations - second.negations) == 1)
+
+
+def _denies(added: list[str], others: list[str]) -> bool:
+    """Say whether all that one question adds is a verb that denies the rest: "should I avoid tipping"."""
+    return bool(added) and not others and all(word in lexicon().roles["denial"] for word in added)
 
 
 def _kind_differs(prefixes: tuple[str, ...], others: bool = False) -> Guard:
@@ -68,8 +73,12 @@ def _names_differ(_: Wording, __: Wording, alignment: Alignment) -> bool:
     return bool(ours) and bool(theirs)
 
 
-def _asks_differ(first: Wording, second: Wording, _: Alignment) -> bool:
-    return first.asks != second.asks and {first.asks, second.asks} <= _DEFINITE
+def _asks_differ(first: Wording, second: Wording, alignment: Alignment) -> bool:
+    asked = {first.asks, second.asks}
+    if len(asked) == 2 and asked <= _DEFINITE:
+        return True
+    alone = not alignment.left and not alignment.right
+    return alone and asked in ({"how", "when"}, {"how", "why"})  # "how do cats purr" and "why do cats purr"
 
 
 _DEFINITE = frozenset(

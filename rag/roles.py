@@ -20,6 +20,8 @@ def roles_swapped(first: Wording, second: Wording, alignment: Alignment) -> bool
         for k, m in pairs[n + 1 :]:
             if _exchanged(first.content[i], first.content[k], second.content[j], second.content[m]):
                 return True
+            if j > m and _alike_and_swapped(first, second, first.content[i], first.content[k], alignment):
+                return True
     return _stranded(first, second, alignment) or _reordered(first, second, alignment)
 
 
@@ -48,6 +50,14 @@ def _subject_i(wording: Wording) -> bool:
 def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
     """Say whether two words govern each other's place: a from, b to; then a to, b from."""
     return a.marker != b.marker and a.marker == b2.marker and b.marker == a2.marker and a.stem != b.stem
+
+
+def _alike_and_swapped(first: Wording, second: Wording, a: Token, b: Token, alignment: Alignment) -> bool:
+    """Say whether two words have changed places that one preposition marks twice: "in Rome when it is noon in Lima"."""
+    if alignment.left or alignment.right or not a.marker or a.marker != b.marker or a.stem == b.stem:
+        return False
+    symmetric = lexicon().roles["symmetric"]
+    return all(each.words.count(a.marker) > 1 and not symmetric & set(each.words) for each in (first, second))
 
 
 def _reordered(first: Wording, second: Wording, alignment: Alignment) -> bool:
@@ -82,8 +92,8 @@ def _voice_differs(
 
 
 def _movable(token: Token) -> bool:
-    """Say whether a word's place carries a role; superlatives and light verbs wander without a change of meaning."""
-    return token.word not in lexicon().roles["light"] and token.word != "not" and not token.word.endswith("est")
+    """Say whether a word's place carries a role; superlatives, adverbs and light verbs wander without one."""
+    return token.word not in lexicon().roles["light"] and token.word != "not" and not token.word.endswith(("est", "ly"))
 
 
 def participle(wording: Wording) -> Token | None:

@@ -33,6 +33,7 @@ _SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "lakh": 1e5, "lakhs": 1e5,
 _ROMANS = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8, "ix": 9, "xi": 11, "xii": 12, "xiii": 13,
            "xiv": 14, "xv": 15, "xvi": 16, "xx": 20, "i": 1, "v": 5, "x": 10}  # fmt: skip
 _CLEAR_ROMANS = frozenset(("ii", "iii", "vii", "viii", "xii", "xiii", "xiv", "xvi"))
+_TIMES = frozenset("a an per each every daily weekly monthly or and".split())
 _NUMBERED = frozenset(
     ("war", "type", "part", "phase", "act", "class", "chapter", "volume", "book", "stage", "level", "grade",
      "schedule", "title", "article", "section", "tier", "round", "season", "episode", "step", "version")
@@ -203,6 +204,8 @@ def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str 
     if written[0].isdigit():
         text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", written)
         return _plain(float(text)) if re.fullmatch(r"\d{1,15}(\.\d+)?", text) else text
+    if word == "once" and i + 1 < len(raw) and raw[i + 1][0].lower() not in _TIMES:
+        return None  # "once I have paid" is no number
     if word in _NUMBER_WORDS:
         return _NUMBER_WORDS[word]
     if word in _ORDINALS and not (word == "second" and before in ("a", "per", "each", "every", "one")):
