@@ -126,6 +126,7 @@ class Answering:
     watch: SemanticWatch
     metrics: Metrics
     collections: Mapping[str, CollectionSettings]
+    rewrite_queries: bool = False
     flights: SingleFlight[Prepared | Opened, LiveAnswer] = field(default_factory=SingleFlight)
     on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
 
@@ -217,7 +218,7 @@ class Answering:
 
     async def _live(self, asked: Asked, release: OpenRelease, sought: Sought, flight: AnswerFlight) -> None:
         withdrawn = self.withdrawn.documents(asked.collection)
-        miss = Miss(asked.collection, asked.question, asked.query_key, sought.vector, withdrawn)
+        miss = Miss(asked.collection, asked.question, asked.query_key, sought.vector, withdrawn, self.rewrite_queries)
         try:
             answer = await answer_live(
                 miss,

@@ -17,31 +17,41 @@ from online.open_release import OpenRelease
 from online.work_pool import WorkPool
 from rag.citations import Linked, support
 from rag.embedding import Vectors
+from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
 from rag.llm import Completion, Message
 from rag.retrieval import Passage
+from rag.rewriting import SAMPLING, rewriting_messages, rewritten
 
 
 @dataclass(frozen=True)
 class Miss:
-    """What is to be answered live. `vector` is the question's, `withdrawn` are document ids."""
+    """What is to be answered live. `vector` is the question's, `withdrawn` are document ids.
+
+    `rewrite` says whether the language model is to put the question into other words to search for.
+    """
 
     collection: str
     question: str
     query_key: str
     vector: Vectors
     withdrawn: Collection[str]
+    rewrite: bool = False
 
 
 @dataclass(frozen=True)
 class LiveOpening:
-    """What is known before the first word: the passages of the prompt and, by them, the fingerprint."""
+    """What is known before the first word: the passages of the prompt and, by them, the fingerprint.
+
+    `rewritten` is what was searched for beside the question itself, if anything.
+    """
 
     passages: Sequence[Passage]
     prompt: Sequence[Message]
     fingerprint: str
     retrieve_seconds: float
     queue_seconds: float
+    rewritten: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ async def answer_live(
     """
     async with model.place() as place:
         started = time.perf_counter()
-        passages = await pool.run(_retrieve, miss, release)
+        search = await _rewritten(miss, model) if miss.rewrite else None
+        passages = await pool.run(_retrieve, miss, release, search)
         prompt = release.template.messages(miss.question, passages)
         opening = LiveOpening(
             passages,
@@ -79,6 +90,7 @@ async def answer_live(
             _fingerprint(miss, release, model, passages),
             time.perf_counter() - started,
             place.queue_seconds,
+            search,
         )
         on_opening(opening)
         started = time.perf_counter()
@@ -95,9 +107,18 @@ async def answer_live(
     return LiveAnswer(linked, support(linked.text, passages, miss.question), completion, now, seconds)
 
 
-def _retrieve(miss: Miss, release: OpenRelease) -> list[Passage]:
+async def _rewritten(miss: Miss, model: LanguageModel) -> str | None:
+    try:
+        said = await model.ask(rewriting_messages(miss.question), SAMPLING, None)
+    except LlmRefusedError:  # the question alone is searched for then
+        return None
+    return rewritten(said.text, miss.question)
+
+
+def _retrieve(miss: Miss, release: OpenRelease, search: str | None) -> list[Passage]:
     retriever = release.collection(miss.collection).retriever
-    return retriever.retrieve(miss.question, miss.vector, release.stored_chunk, miss.withdrawn)
+    other = None if search is None else (search, release.encoder.embed([search])[0])
+    return retriever.retrieve(miss.question, miss.vector, release.stored_chunk, miss.withdrawn, other)
 
 
 def _fingerprint(miss: Miss, release: OpenRelease, model: LanguageModel, passages: Sequence[Passage]) -> str:

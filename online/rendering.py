@@ -140,7 +140,7 @@ def live_answer(asked: Asked, opened: Opened, live: LiveAnswer) -> Answer:
         support=live.support,
         timings=timings(asked, opened, live),
         documents=sorted({each.document_id for each in sources}),
-        explanation=explanation(opened.sought) if asked.explain else None,
+        explanation=explanation(opened.sought) | {"rewritten": opened.live.rewritten} if asked.explain else None,
     )
 
 

@@ -57,7 +57,14 @@ class Service:
         self.current = CurrentRelease(data, collections, retrieval, self._swapped)
         self.model = _language_model(settings, llm, sampling, self.metrics, tracing)
         self.answering = Answering(
-            self.current, self.withdrawn, self.model, self.pool, self.watch, self.metrics, collections
+            self.current,
+            self.withdrawn,
+            self.model,
+            self.pool,
+            self.watch,
+            self.metrics,
+            collections,
+            settings.rewrite_queries,
         )
         self.comparisons = Comparisons(self.answering, self.journal, settings.comparison_share)
         self.answering.on_semantic_hit = self.comparisons.consider

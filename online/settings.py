@@ -44,6 +44,11 @@ class ServiceSettings(RoomSettings):
         64, ge=1, description="Questions that may wait for such a thread; beyond it a miss is refused at once."
     )
     semantic_hits: bool = Field(True, description="Answer a question asked in other words from the release.")
+    rewrite_queries: bool = Field(
+        False,
+        description="Let the language model put a live question into other words, and search for both; one more "
+        "short call for each miss.",
+    )
     comparison_share: float = Field(
         0.02, ge=0, le=1, description="Share of semantic hits that are also answered live and compared."
     )

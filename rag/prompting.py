@@ -28,14 +28,7 @@ class PromptTemplate:
     def __init__(self, text: str, source: str = "the default template") -> None:
         self.text = text
         self.id = template_id(text)
-        before, *pieces = _PARTS.split(text)
-        names = pieces[0::2]
-        self._parts = dict(zip(names, (piece.strip("\n") for piece in pieces[1::2]), strict=True))
-        if before.strip() or names not in (["user"], ["system", "user"]):
-            raise ConfigurationError(
-                f"{source}: its parts are {names}{' after other text' if before.strip() else ''}; "
-                "a template has one line [user] and may have one line [system] before, with nothing above them"
-            )
+        self._parts = split_parts(text, source)
         for place in ("{passages}", "{question}"):
             if text.count(place) != 1:
                 raise ConfigurationError(f"{source}: {place} must stand in it exactly once, found {text.count(place)}")
@@ -57,7 +50,7 @@ class PromptTemplate:
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
         """Fill the template."""
         shown = "\n\n".join(_show(passage) for passage in passages) or "(no passage was found)"
-        filling = {"passages": shown, "question": _fenced(question)}
+        filling = {"passages": shown, "question": fenced(question)}
         return [
             Message(role, re.sub(r"\{(passages|question)\}", lambda place: filling[place[1]], self._parts[role]))
             for role in ("system", "user")
@@ -65,12 +58,29 @@ class PromptTemplate:
         ]
 
 
+def split_parts(text: str, source: str) -> dict[str, str]:
+    """Return the parts of a template, `system` (if it has one) before `user`.
+
+    Raises:
+        ConfigurationError: there are others, or text above them.
+    """
+    before, *pieces = _PARTS.split(text)
+    names = pieces[0::2]
+    if before.strip() or names not in (["user"], ["system", "user"]):
+        raise ConfigurationError(
+            f"{source}: its parts are {names}{' after other text' if before.strip() else ''}; "
+            "a template has one line [user] and may have one line [system] before, with nothing above them"
+        )
+    return dict(zip(names, (piece.strip("\n") for piece in pieces[1::2]), strict=True))
+
+
 def _show(passage: Passage) -> str:
     chunk = passage.chunk
     title = f"{chunk.title} — {chunk.heading}" if chunk.heading else chunk.title
-    quoted = _fenced(f"{title}\n{chunk.text}")
+    quoted = fenced(f"{title}\n{chunk.text}")
     return f"<passage {passage.number}>\n{quoted}\n</passage {passage.number}>"
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
+    """Break up what looks like a mark of the fence around passages."""
     return _FENCE.sub("\u2039\\1", text)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from rag.embedding import Vectors
 from rag.lexical_index import LexicalIndex
 from rag.reranking import Reranker
@@ -89,6 +91,21 @@ def _reciprocal(places: Mapping[str, tuple[int, float]], chunk_id: str, weight: 
     return weight / (_FUSION_CONSTANT + places[chunk_id][0]) if chunk_id in places else 0.0
 
 
+def merge(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+    """Fuse the rankings of several searches for one question by their ranks.
+
+    A candidate keeps the ranks and scores of the first search that found it; its `score` is the fused one.
+    """
+    fused: dict[str, float] = {}
+    found: dict[str, Ranked] = {}
+    for ranking in rankings:
+        for each in ranking:
+            fused[each.chunk_id] = fused.get(each.chunk_id, 0.0) + 1 / (_FUSION_CONSTANT + each.rank)
+            found.setdefault(each.chunk_id, each)
+    ordered = sorted(fused, key=lambda each: (-fused[each], found[each].rank, each))
+    return [replace(found[each], rank=rank, score=fused[each]) for rank, each in enumerate(ordered, start=1)]
+
+
 def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Reranker, depth: int) -> list[Ranked]:
     """Put the best `depth` candidates in the order of the reranker's scores, which replace the fused ones.
 
@@ -149,16 +166,18 @@ class Retriever:
 
     def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
         """Rank the candidates for m questions and their vectors of shape (m, dimensions)."""
+        return [
+            self._read_again(question, ranked, lookup)
+            for question, ranked in zip(questions, self._fused(questions, vectors), strict=True)
+        ]
+
+    def _fused(self, questions: Sequence[str], vectors: Vectors) -> list[list[Ranked]]:
         settings = self._settings
         dense = (
             self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
         )
         return [
-            self._read_again(
-                question,
-                fuse(found, self._words(question), settings.dense_weight, settings.lexical_weight),
-                lookup,
-            )
+            fuse(found, self._words(question), settings.dense_weight, settings.lexical_weight)
             for question, found in zip(questions, dense, strict=True)
         ]
 
@@ -177,7 +196,16 @@ class Retriever:
         vector: Vectors,
         lookup: Lookup,
         withdrawn: Collection[str] = (),
+        rewritten: tuple[str, Vectors] | None = None,
     ) -> list[Passage]:
-        """Return the passages for one question and its vector of shape (dimensions,)."""
-        ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
+        """Return the passages for one question and its vector of shape (dimensions,).
+
+        With `rewritten`, the question in other words and their vector, both are searched for and the rankings
+        fused; a reranker reads the question as it was asked.
+        """
+        if rewritten is None:
+            ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
+        else:
+            both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]))
+            ranked = self._read_again(question, merge(both), lookup)
         return choose_passages(ranked, lookup, self._settings.passages, withdrawn)

@@ -53,6 +53,20 @@ def test_a_new_question_is_answered_live_with_its_sources(client: httpx.Client, 
     assert response.headers["cache-status"] == "beforehand; fwd=miss"
 
 
+def test_a_live_question_is_searched_for_in_the_models_words_too(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    client = serve(rewrite_queries=True)
+    llm.behaviour.text = "opening hours of the library"
+
+    body = ask(client, "Can I come round before work?", explain=True).json()
+
+    rewriting, answering = llm.requests
+    assert rewriting["messages"][-1]["content"].startswith("Question: Can I come round before work?")
+    assert body["explanation"]["rewritten"] == "opening hours of the library"
+    assert LIBRARY.documents["hours"] in answering["messages"][-1]["content"]
+    assert "Can I come round before work?" in answering["messages"][-1]["content"]
+
+
 def test_a_live_answer_is_never_served_to_the_next_one_who_asks(client: httpx.Client, llm: FakeLlm) -> None:
     for _ in range(2):
         assert ask(client, "Is there a place to park?").json()["source"] == "live"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
 from rag.lexical_index import LexicalIndex
-from rag.retrieval import Ranked, Retriever, StoredChunk, choose_passages, fuse, rerank
+from rag.retrieval import Ranked, Retriever, StoredChunk, choose_passages, fuse, merge, rerank
 from rag.settings import RetrievalSettings
 from rag.vector_index import VectorIndex
 
@@ -124,6 +124,27 @@ def test_both_indexes_contribute():
     found = _retriever(candidates=1).retrieve("what is E1234", bird, _lookup)
 
     assert {passage.chunk.chunk_id for passage in found} == {"bird", "dog"}
+
+
+def test_a_question_and_its_rewriting_are_searched_for_together():
+    cat, bird = np.eye(3, dtype=np.float32)[[0, 2]]
+    retriever = _retriever(lexical_weight=0, candidates=1)
+
+    alone = retriever.retrieve("cat", cat, _lookup)
+    both = retriever.retrieve("cat", cat, _lookup, rewritten=("songs", bird))
+
+    assert [passage.chunk.chunk_id for passage in alone] == ["cat"]
+    assert [passage.chunk.chunk_id for passage in both] == ["bird", "cat"]  # ranks tie, so the ids decide
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8), min_size=1, max_size=3))
+def test_merged_rankings_hold_each_candidate_once_and_keep_what_all_agree_on(orders):
+    found = merge([_ranked(order) for order in orders])
+
+    assert sorted(each.chunk_id for each in found) == sorted(set().union(*orders))
+    assert [each.rank for each in found] == list(range(1, len(found) + 1))
+    if all(order == orders[0] for order in orders):
+        assert [each.chunk_id for each in found] == list(orders[0])
 
 
 def test_a_weight_of_zero_switches_an_index_off():
