@@ -27,6 +27,7 @@ from rag.identity import query_key
 
 if TYPE_CHECKING:
     from batch.plan import RunPlan
+    from warehouse.golden import Golden
 
 console = Console(stderr=True, highlight=False)
 
@@ -89,7 +90,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
             if server is not None:
                 server.wait_until_ready()
             keep = settings.releases
-            publication = Publication(settings.audit, settings.history, keep.keep, query_key, keep.keep_runs)
+            publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)
             outcome = build_release(plan.run_id, plan, publication)
     click.echo(f"published release {outcome.release_id}")
 
@@ -157,7 +158,22 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         reranker=str(reranker.path) if reranker else None,
         reranker_id=reranker.identity if reranker else None,
         canaries=tuple(settings.audit.canaries),
+        golden=golden_questions(settings),
     )
+
+
+def golden_questions(settings: Settings) -> tuple[Golden, ...]:
+    """Read the golden questions now, so that a mistake in them costs no generation."""
+    from warehouse.golden import read_golden
+
+    found = read_golden(settings.audit.golden, query_key, min(settings.collections))
+    for each in found:
+        if each.collection not in settings.collections:
+            known = ", ".join(settings.collections)
+            raise ConfigurationError(
+                f"golden questions: {each.detail}: unknown collection {each.collection!r}; {known}"
+            )
+    return tuple(found)
 
 
 # -- serve, llm, ask ---------------------------------------------------------------------------------------

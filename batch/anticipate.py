@@ -21,8 +21,9 @@ from batch.rejects import REJECTED, reject_row
 from batch.settings import BatchSettings
 from batch.storage import WriteRows, count_rows, read_bytes
 from rag.documents import Reject
+from rag.errors import QuestionError
 from rag.identity import normalise, query_key
-from rag.questions import Curated, Question, parse_curated, parse_questions
+from rag.questions import Curated, Question, parse_curated, parse_questions, tidy_question
 from warehouse.tables import QUESTIONS, REJECTS
 
 STAGE = "anticipate"
@@ -38,7 +39,7 @@ CURATED = pa.schema(
 )
 
 # Which of two askings of one question is kept: the team's own answer, its list, then what was seen.
-_PRECEDENCE = {"curated": 0, "list": 1, "journal": 2, "canary": 3}
+_PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "journal": 3, "canary": 4}
 
 
 class _Parse(beam.DoFn):
@@ -79,7 +80,7 @@ class _KeepFirst(beam.DoFn):
         if isinstance(kept, Curated):
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
         for each in repeated:
-            if _origin(each) in {"list", "curated"}:  # the journal repeats by nature
+            if _origin(each) in {"list", "curated"}:  # others repeat by nature
                 reason = f"{each.detail}: asks the same as {kept.detail}; it was kept once"
                 yield _rejected(self._run_id, each.collection, Reject(each.question, reason))
 
@@ -115,22 +116,23 @@ def curated_row(each: Curated) -> dict[str, Any]:
 
 
 def anticipate(plan: RunPlan) -> Figures:
-    """Run the pipeline over the lists, the curated pairs, the journal's misses and the canaries."""
+    """Run the pipeline over the lists, the curated pairs, the journal's misses, golden questions and canaries."""
     out = plan.folder(STAGE)
     files, missing = find_sources({name: each.questions for name, each in plan.collections.items()})
     curated_files, missing_curated = find_sources({name: each.curated for name, each in plan.collections.items()})
-    nowhere = [nowhere_row(plan.run_id, STAGE, each) for each in (*missing, *missing_curated)]
+    seen, unusable = _seen(plan)
+    lost_rows = [nowhere_row(plan.run_id, STAGE, each) for each in (*missing, *missing_curated)] + unusable
     with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", files, _Parse(plan.run_id, plan.settings, curated=False))
         pairs = _parsed(pipeline, "Curated", curated_files, _Parse(plan.run_id, plan.settings, curated=True))
-        other = pipeline | "Other" >> beam.Create([(each.query_key, each) for each in (*_seen(plan), *_canaries(plan))])
+        other = pipeline | "Other" >> beam.Create([(each.query_key, each) for each in (*seen, *_told(plan))])
         kept = (
             (listed.askings, pairs.askings, other)
             | "Askings" >> beam.Flatten()
             | "ByKey" >> beam.GroupByKey()
             | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", main="questions")
         )
-        lost = pipeline | "Nowhere" >> beam.Create(nowhere)
+        lost = pipeline | "Nowhere" >> beam.Create(lost_rows)
         rejects = (listed[REJECTED], pairs[REJECTED], kept[REJECTED], lost) | "Rejects" >> beam.Flatten()
         _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QUESTIONS)
         _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CURATED)
@@ -143,13 +145,27 @@ def _parsed(pipeline: Any, label: str, files: list[Source], parse: _Parse) -> An
     return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, main="askings")
 
 
-def _seen(plan: RunPlan) -> Iterator[Question]:
+def _seen(plan: RunPlan) -> tuple[list[Question], list[dict[str, Any]]]:
+    """Return what visitors asked, and as rejects what of it is no question: they type anything, "???" too."""
     today = datetime.now(UTC).date().isoformat()
+    questions: list[Question] = []
+    rejects: list[dict[str, Any]] = []
     for miss in plan.misses:
-        yield _question(miss.collection, miss.question, "journal", f"asked {miss.times} times by {today}")
+        detail = f"asked {miss.times} times by {today}"
+        try:
+            text = tidy_question(miss.question, plan.settings.max_question_characters)
+        except QuestionError as error:
+            reject = Reject(miss.question, f"the journal, {detail}: {error}")
+            rejects.append(reject_row(plan.run_id, STAGE, miss.collection, reject))
+        else:
+            questions.append(_question(miss.collection, text, "journal", detail))
+    return questions, rejects
 
 
-def _canaries(plan: RunPlan) -> Iterator[Question]:
+def _told(plan: RunPlan) -> Iterator[Question]:
+    """Give the questions of the audit: golden ones, which are anticipated as any other, and canaries."""
+    for golden in plan.golden:
+        yield _question(golden.collection, golden.question, "golden", golden.detail)
     for collection in plan.collections:
         for question in plan.canaries:
             yield _question(collection, question, "canary", "[audit] canaries")

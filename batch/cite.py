@@ -8,7 +8,7 @@ kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -109,20 +109,26 @@ class _Curated(beam.DoFn):
         named = sorted(set(row["documents"]))
         found = {each: [chunk for chunk in chunks.values() if chunk.document_id == each] for each in named}
         versions = {each: sorted(chunk.content_hash for chunk in found[each]) for each in named}
-        yield curated_answer_row(self._plan, row, stable_hash("documents", versions))
+        gone = [each for each in named if not found[each]]
+        yield curated_answer_row(self._plan, row, stable_hash("documents", versions), gone)
         for number, each in enumerate((each for each in named if found[each]), start=1):
             yield citation_row(row["collection"], row["query_key"], number, found[each][0], "cited")
 
 
-def curated_answer_row(plan: RunPlan, row: dict[str, Any], passages: str) -> dict[str, Any]:
-    """Return a row of the answers table for a team's own answer; its fingerprint covers the documents it names."""
+def curated_answer_row(plan: RunPlan, row: dict[str, Any], passages: str, gone: Sequence[str]) -> dict[str, Any]:
+    """Return a row of the answers table for a team's own answer; its fingerprint covers the documents it names.
+
+    One that names documents that are `gone` (withdrawn, deleted, or misspelt) is withheld until a person looks.
+    """
+    reason = f"names documents that are not there: {', '.join(gone)}" if gone else None
     return {
         "collection": row["collection"],
         "query_key": row["query_key"],
         "fingerprint": stable_hash("curated", row["query_key"], row["answer"], passages),
         "answer": row["answer"],
         "origin": "curated",
-        "status": "served",
+        "status": "withheld" if gone else "served",
+        "withheld_reason": reason,
         "passages_hash": passages,
         "finish_reason": "stop",
         "prompt_tokens": 0,

@@ -19,6 +19,7 @@ from rag.embedding import EncoderSpec
 from rag.identity import template_id
 from rag.llm import Sampling
 from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
+from warehouse.golden import Golden
 
 Figures = Mapping[str, int]
 
@@ -60,8 +61,8 @@ class Miss:
 class RunPlan:
     """All that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
 
-    `canaries` are nonsense questions that must not get a confident answer, `withdrawn` are documents as
-    (collection, document id), `misses` come from the journal.
+    `canaries` are nonsense questions that must not get a confident answer, `golden` are questions whose answers
+    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal.
     """
 
     run_id: str
@@ -79,6 +80,7 @@ class RunPlan:
     reranker: str | None = None
     reranker_id: str | None = None
     canaries: tuple[str, ...] = ()
+    golden: tuple[Golden, ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
     misses: tuple[Miss, ...] = ()
 

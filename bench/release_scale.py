@@ -92,7 +92,7 @@ def build(data: Path, files: dict[str, list[str | Path]], answers: int) -> Build
     with timed(answers, "load the tables"):
         load_release_database(release.database, files)
     with timed(answers, "audit"):
-        audit(release, AuditSettings(most_unsupported=1), lambda collection, question: f"{collection}:{question}")
+        audit(release, AuditSettings(most_unsupported=1))
     with timed(answers, "write the serving index"):
         write_serving_index(release.database, release.serving_index, release.release_id)
     with timed(answers, "checksum, sync and seal"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,13 +51,12 @@ class Ledger:
 class Publication:
     """What decides whether and how a build is published.
 
-    `keep` and `keep_runs` are the releases and the runs that stay, `query_key` names a question of a collection.
+    `keep` and `keep_runs` are the releases and the runs that stay.
     """
 
     audit: AuditSettings
     history: HistorySettings
     keep: int
-    query_key: Callable[[str, str], str]
     keep_runs: int = 7
 
 
@@ -185,7 +184,7 @@ def audit_release(plan: RunPlan, build: Build, publication: Publication) -> list
         "encoder agreement", agreement >= _LEAST_AGREEMENT, agreement, _LEAST_AGREEMENT,
         f"{explanation} (at least {_LEAST_AGREEMENT}).",
     )  # fmt: skip
-    return [*audit(build, publication.audit, publication.query_key), encoder]
+    return [*audit(build, publication.audit, plan.golden, plan.collections), encoder]
 
 
 def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:

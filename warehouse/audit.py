@@ -11,14 +11,14 @@ The rules stand in sql/withhold.sql, sql/checks.sql and sql/doubts.sql.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
 
 from warehouse.changes import previous_database
-from warehouse.golden import Golden, compare, read_golden
+from warehouse.golden import Golden, compare
 from warehouse.load import attach, constraints, writing
 from warehouse.release import Build
 from warehouse.review import apply_reviews
@@ -44,14 +44,13 @@ class Check:
         return {**asdict(self), "examples": list(self.examples)}
 
 
-def audit(build: Build, settings: AuditSettings, query_key: Callable[[str, str], str]) -> list[Check]:
+def audit(
+    build: Build, settings: AuditSettings, golden: Sequence[Golden] = (), collections: Collection[str] | None = None
+) -> list[Check]:
     """Audit the tables of a build: withhold answers, apply reviews, note doubts, check the whole.
 
-    `query_key` names a question of a collection. The results are in the tables afterwards; the caller
-    publishes only if every check passed.
-
-    Raises:
-        WarehouseError: the golden questions can't be read.
+    `collections` are those that are still wanted, None for all: one that was taken out of the configuration does
+    not count as shrunk. The results are in the tables afterwards; the caller publishes only if every check passed.
     """
     previous = previous_database(build.data)
     with writing(build.database) as connection:
@@ -63,8 +62,11 @@ def audit(build: Build, settings: AuditSettings, query_key: Callable[[str, str],
         connection.execute(sql_text("doubts.sql"))
         if previous is not None:
             connection.execute(sql_text("curated_doubts.sql"))
-        golden = read_golden(settings.golden, query_key, _first_collection(connection))
-        checks = list(_checks(connection, settings, golden, has_previous=previous is not None))
+        checks = list(_checks(connection, settings))
+        if previous is not None:
+            checks += _shrink_checks(connection, settings, collections)
+        if golden:
+            checks += _golden_checks(connection, settings, golden, has_previous=previous is not None)
         connection.execute("DELETE FROM checks")
         for check in checks:
             row = check.as_row()
@@ -94,21 +96,19 @@ def _set_variables(connection: duckdb.DuckDBPyConnection, settings: AuditSetting
         connection.execute(f"SET VARIABLE {name} = ?", [value])
 
 
-def _first_collection(connection: duckdb.DuckDBPyConnection) -> str:
-    found = connection.execute("SELECT min(collection) FROM questions").fetchone()
-    return str(found[0]) if found else ""
-
-
-def _checks(
-    connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
-) -> Iterator[Check]:
+def _checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
     yield from _share_checks(connection, settings)
     yield _canary_check(connection, settings)
     yield _constraint_check(connection)
-    if has_previous:
-        yield from _shrink_checks(connection, settings)
-    if golden:
-        yield from _golden_checks(connection, settings, golden, has_previous=has_previous)
+
+
+def _shrink_checks(
+    connection: duckdb.DuckDBPyConnection, settings: AuditSettings, collections: Collection[str] | None
+) -> Iterator[Check]:
+    for name, table in (
+        ("documents", "documents"), ("chunks", "chunks"), ("served answers", "answers WHERE status = 'served'"),
+    ):  # fmt: skip
+        yield _shrink_check(connection, settings, name, table, collections)
 
 
 def _share_checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
@@ -130,6 +130,8 @@ def _canary_check(connection: duckdb.DuckDBPyConnection, settings: AuditSettings
         "SELECT q.question FROM answers JOIN questions q USING (query_key) "
         "WHERE withheld_reason = 'canary, confidently answered'"
     ).fetchall()
+    if not connection.execute("FROM questions WHERE origin = 'canary' LIMIT 1").fetchone():
+        return Check("canaries", True, 0, settings.most_confident_canaries, "no canaries are configured.")
     return _count_check(
         "canaries", len(rows), settings.most_confident_canaries, "nonsense questions got a confident answer",
         [row[0] for row in rows],
@@ -141,27 +143,39 @@ def _constraint_check(connection: duckdb.DuckDBPyConnection) -> Check:
     return _count_check("references", len(broken), 0, "rules about keys and references are broken", broken)
 
 
-def _shrink_checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
-    for name, table in (
-        ("documents", "documents"), ("chunks", "chunks"), ("served answers", "answers WHERE status = 'served'"),
-    ):  # fmt: skip
-        row = connection.execute(
-            f"SELECT (SELECT count(*) FROM {table}), count(*) FROM previous.main.{table}"
-        ).fetchone()
-        now, before = row or (0, 0)
-        share = max(0.0, 1 - now / before) if before else 0.0
-        allowed = settings.most_shrunk
-        words = f"{now} {name} after {before} in the release before ({share:.1%} fewer, at most {allowed:.1%})."
-        yield Check(f"fewer {name}", share <= allowed, share, allowed, words)
+def _shrink_check(
+    connection: duckdb.DuckDBPyConnection,
+    settings: AuditSettings,
+    name: str,
+    table: str,
+    collections: Collection[str] | None,
+) -> Check:
+    """Compare collection by collection: a small one that is gone does not show in the sum."""
+    count = "SELECT collection, count(*) AS {} FROM {} GROUP BY collection"
+    rows = connection.execute(
+        f"SELECT collection, coalesce(now, 0), before FROM ({count.format('before', _before(table))}) "
+        f"LEFT JOIN ({count.format('now', table)}) USING (collection)"
+    ).fetchall()
+    wanted = [row for row in rows if collections is None or row[0] in collections]
+    shares = [(max(0.0, 1 - now / before), collection, now, before) for collection, now, before in wanted]
+    share, collection, now, before = max(shares, default=(0.0, "", 0, 0))
+    allowed = settings.most_shrunk
+    words = f"{now} {name} after {before} in the release before, in the collection {collection}"
+    return Check(
+        f"fewer {name}", share <= allowed, share, allowed,
+        f"{words if shares else f'no {name} in the release before'} ({share:.1%} fewer, at most {allowed:.1%}).",
+    )  # fmt: skip
+
+
+def _before(table: str) -> str:
+    return f"previous.main.{table}"
 
 
 def _golden_checks(
     connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
 ) -> Iterator[Check]:
-    keys = [g.query_key for g in golden]
-    query = "SELECT query_key, answer FROM {}answers WHERE status = 'served' AND list_contains(?, query_key)"
-    answers = dict(connection.execute(query.format(""), [keys]).fetchall())
-    before = dict(connection.execute(query.format("previous.main."), [keys]).fetchall()) if has_previous else None
+    answers = _served(connection, "answers", golden)
+    before = _served(connection, _before("answers"), golden) if has_previous else None
     wrong, worse = compare(golden, answers, before, settings.golden_overlap)
     yield _count_check(
         "golden questions", len(worse), settings.most_golden_worse,
@@ -174,6 +188,11 @@ def _golden_checks(
         f"({share:.1%}, at least {settings.least_golden:.1%}).",
         _some([g.question for g in wrong]),
     )  # fmt: skip
+
+
+def _served(connection: duckdb.DuckDBPyConnection, table: str, golden: Sequence[Golden]) -> dict[str, str]:
+    query = f"SELECT query_key, answer FROM {table} WHERE status = 'served' AND list_contains(?, query_key)"
+    return dict(connection.execute(query, [[g.query_key for g in golden]]).fetchall())
 
 
 def _count_check(name: str, figure: int, allowed: int, what: str, examples: Sequence[str]) -> Check:

@@ -1,4 +1,4 @@
-"""What became of each answer since the release before: reused, regenerated, new or dropped, and why."""
+"""What became of each answer since the release before: reused, restored, regenerated, new or dropped, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def previous_database(data: Path) -> Path | None:
 def note_changes(build: Build) -> dict[str, int]:
     """Fill the table `changes` of a build and take over the runs of the release before.
 
-    Returns the number of answers by what became of them, with the reason of those that were regenerated.
+    Returns the number of answers by what became of them, with the reason where something changed.
     """
     previous = previous_database(build.data)
     with writing(build.database) as connection:
@@ -36,7 +36,7 @@ def note_changes(build: Build) -> dict[str, int]:
             connection.execute("SET VARIABLE run_id = ?", [build.run_id])
             connection.execute(sql_text("changes.sql"))
         rows = connection.execute(
-            "SELECT CASE change WHEN 'regenerated' THEN change || ' (' || reason || ')' ELSE change END, count(*) "
+            "SELECT CASE WHEN change IN ('reused', 'new') THEN change ELSE change || ' (' || reason || ')' END, count(*) "
             "FROM changes GROUP BY 1 ORDER BY 2 DESC"
         ).fetchall()
     return {str(name): int(count) for name, count in rows}

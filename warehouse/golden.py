@@ -18,12 +18,17 @@ from warehouse.errors import WarehouseError
 
 @dataclass(frozen=True)
 class Golden:
-    """A golden question with texts that its answer must hold, or an answer to compare with."""
+    """A golden question with texts that its answer must hold, or an answer to compare with.
 
+    `detail` says where it stands, as file:line.
+    """
+
+    collection: str
     query_key: str
     question: str
     expected: tuple[str, ...]
     reference: str | None
+    detail: str
 
 
 def read_golden(files: Iterable[Path], query_key: Callable[[str, str], str], default_collection: str) -> list[Golden]:
@@ -43,21 +48,22 @@ def _read(path: Path, query_key: Callable[[str, str], str], default: str) -> Ite
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                yield _golden(json.loads(line), query_key, default)
+                yield _golden(json.loads(line), query_key, default, f"{path.name}:{number}")
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise WarehouseError(
                     f"Golden questions: {path}, line {number} needs `question` and `expected` or `reference` ({error})."
                 ) from error
 
 
-def _golden(row: Mapping[str, object], query_key: Callable[[str, str], str], default: str) -> Golden:
+def _golden(row: Mapping[str, object], query_key: Callable[[str, str], str], default: str, place: str) -> Golden:
     question = str(row["question"])
     expected = row.get("expected", [])
     texts = (expected,) if isinstance(expected, str) else tuple(map(str, expected))  # type: ignore[call-overload]  # any iterable
     reference = None if row.get("reference") is None else str(row["reference"])
     if not texts and not reference:
         raise ValueError("neither is there")
-    return Golden(query_key(str(row.get("collection", default)), question), question, texts, reference)
+    collection = str(row.get("collection", default))
+    return Golden(collection, query_key(collection, question), question, texts, reference, place)
 
 
 def right(golden: Golden, answer: str | None, overlap: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import duckdb
 
@@ -31,9 +32,11 @@ def describe_release(release: Release) -> str:
     return "\n".join(lines)
 
 
-def _audit_lines(checks: Sequence[dict[str, object]]) -> Iterator[str]:
+def _audit_lines(checks: Sequence[dict[str, Any]]) -> Iterator[str]:
     for check in checks:
         yield f"  {'passed' if check['passed'] else 'FAILED'}  {check['explanation']}"
+        if not check["passed"]:
+            yield from (f"            {example}" for example in check.get("examples", ()))
     if not checks:
         yield "  none"
 

@@ -49,7 +49,13 @@ class AuditSettings(WarehouseSettings):
     least_served: float = Field(0.5, ge=0, le=1, description="Least share of the questions with a served answer.")
     most_empty: float = Field(0.05, ge=0, le=1, description="Largest share of empty answers.")
     most_truncated: float = Field(0.3, ge=0, le=1, description="Largest share of answers that were cut off.")
-    most_uncited: float = Field(0.05, ge=0, le=1, description="Largest share of answers without any source.")
+    most_uncited: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Largest share of answers without any source; consulted passages count as one "
+        "unless `require_citation` is set.",
+    )
     most_unsupported: float = Field(
         0.3, ge=0, le=1, description="Largest share of generated answers below `least_support`."
     )
@@ -57,7 +63,10 @@ class AuditSettings(WarehouseSettings):
         0.1, ge=0, le=1, description="Largest share of the answers that one and the same text may have."
     )
     most_shrunk: float = Field(
-        0.2, ge=0, le=1, description="Largest share by which documents, chunks or served answers may become fewer."
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest share by which a collection's documents, chunks or served answers may become fewer.",
     )
     most_golden_worse: int = Field(
         0, ge=0, description="Most golden questions that were right in the last release and are wrong now."
@@ -72,7 +81,7 @@ class AuditSettings(WarehouseSettings):
     golden: list[Path] = Field(
         default_factory=list,
         description="JSONL files of golden questions: `question`, `collection`, and `expected` (a list of texts "
-        "that the answer must contain) or `reference` (an answer to compare with).",
+        "that the answer must contain) or `reference` (an answer to compare with). They are anticipated too.",
     )
     canaries: list[str] = Field(
         default_factory=list,

@@ -73,7 +73,7 @@ RUNS = _schema(
 
 RUN_STAGES = _schema(run_id=_TEXT, stage=_TEXT, started_at=_TIME, seconds=_REAL, rows=_INT)
 
-# what became of each answer since the last release; change: reused, regenerated, new or dropped;
+# what became of each answer since the last release; change: reused, restored, regenerated, new or dropped;
 # reason: new question, question removed, passages, prompt, model, sampling, review, curated
 CHANGES = _schema(collection=_TEXT, query_key=_TEXT, change=_TEXT, reason=_TEXT, previous_fingerprint=_TEXT)
 

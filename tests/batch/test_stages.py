@@ -19,9 +19,11 @@ from batch.prepare import find_sources, prepare
 from batch.retrieve import PROMPTS, retrieve
 from batch.storage import read_table
 from rag.errors import LlmUnavailableError
+from rag.identity import query_key
 from rag.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.fake_llm import served
+from warehouse.golden import Golden
 from warehouse.tables import ANSWERS, CHUNKS, CITATIONS, DOCUMENTS, QUESTIONS, REJECTS, RETRIEVALS
 
 BAD = ROOT / "tests" / "corpus_bad"
@@ -128,6 +130,10 @@ def test_index_carries_every_chunk_and_embeds_none_twice(project: Project) -> No
     assert index(plan)["embedded"] == 0
 
 
+def golden(question: str) -> Golden:
+    return Golden("default", query_key("default", question), question, ("steel",), None, "golden.jsonl:1")
+
+
 def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Project) -> None:
     project.questions = ["How heavy is it?", "HOW HEAVY IS IT", "How long does it last?", "???", "x" * 3000]
     (project.folder / "curated.jsonl").write_text(
@@ -135,7 +141,13 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
     )
     project.sets["collections.default.curated"] = '["curated.jsonl"]'
     seen = Miss("default", "How long does it last", 9)
-    plan = replace(project.plan(), misses=(seen, Miss("default", "Is it blue?", 3)), canaries=("Who shaves the moon?",))
+    typed = Miss("default", "!!!", 4)  # visitors type anything
+    plan = replace(
+        project.plan(),
+        misses=(seen, Miss("default", " Is it\nblue?", 3), typed),
+        canaries=("Who shaves the moon?",),
+        golden=(golden("Is it made of steel?"), golden("HOW HEAVY IS IT")),
+    )
 
     figures = anticipate(plan)
 
@@ -145,13 +157,15 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
         ("How long does it last?", "list"),
         ("Is it blue?", "journal"),
         ("Who shaves the moon?", "canary"),
+        ("Is it made of steel?", "golden"),
     }
     assert [row["answer"] for row in rows(plan, "anticipate", "curated", CURATED)] == ["7.4 kg."]
     reasons = " ".join(str(row["reason"]) for row in rows(plan, "anticipate", "rejects", REJECTS))
-    assert figures["rejects"] == 4
+    assert figures["rejects"] == 5
     assert reasons.count("asks the same as") == 2
     assert "too long" in reasons
     assert "punctuation only" in reasons
+    assert "the journal, asked 4 times" in reasons
 
 
 def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Project) -> None:

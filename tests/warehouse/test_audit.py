@@ -7,6 +7,7 @@ import pytest
 import warehouse
 from warehouse.audit import audit, failures
 from warehouse.errors import WarehouseError
+from warehouse.golden import read_golden
 from warehouse.load import load_release_database
 from warehouse.release import abandon, begin_build
 from warehouse.review import import_reviews
@@ -39,7 +40,8 @@ def audited(data, tmp_path):
         build = begin_build(data, "r1")
         builds.append(build)
         load_release_database(build.database, write_parquet(tmp_path / build.release_id, rows))
-        checks = audit(build, AuditSettings(**settings), query_key)
+        settings = AuditSettings(**settings)
+        checks = audit(build, settings, read_golden(settings.golden, query_key, "main"))
         return {check.name: check for check in checks}, build
 
     yield run
@@ -153,6 +155,21 @@ def test_too_many_bad_answers_fail_the_audit_with_figures_and_examples(audited, 
     assert "What is n0?" in failures(list(checks.values()))
 
 
+def test_answers_that_only_consulted_fail_the_audit_where_citations_are_required(audited):
+    rows = many(10)
+    for each in rows["citations"]:
+        each["kind"] = "consulted"
+    checks, build = audited(rows)
+    assert checks["uncited"].passed
+    abandon(build)
+    checks, _ = audited(rows, require_citation=True)
+    assert checks["uncited"].explanation.startswith("10 of 10 generated answers")
+
+
+def test_an_audit_without_canaries_says_so(audited):
+    assert audited(many(10))[0]["canaries"].explanation == "no canaries are configured."
+
+
 def test_answers_without_sources_fail_the_audit(audited):
     rows = many(20)
     rows["citations"] = rows["citations"][2:]
@@ -165,6 +182,17 @@ def test_a_release_that_shrank_fails_the_audit(audited, publish_rows):
     assert not checks["fewer served answers"].passed
     assert checks["fewer served answers"].explanation.startswith("15 served answers after 20")
     assert checks["fewer documents"].passed
+
+
+def test_a_small_collection_that_is_gone_fails_the_audit_unless_it_is_no_longer_wanted(audited, publish_rows, data):
+    rows = many(20)
+    small = {"collection": "small", "document_id": "d0"}
+    rows["documents"].append(rows["documents"][0] | small)
+    publish_rows(rows)
+    checks, build = audited(many(20))
+    assert not checks["fewer documents"].passed
+    assert "0 documents after 1 in the release before, in the collection small" in checks["fewer documents"].explanation
+    assert failures(audit(build, AuditSettings(), (), {"main"})) == ""
 
 
 def test_a_release_that_grew_passes(audited, publish_rows):

@@ -51,10 +51,18 @@ def test_in_the_first_release_everything_is_new(noted, after):
 )
 def test_an_answer_with_another_fingerprint_says_why(noted, publish_rows, after, change, reason):
     publish_rows(sample_rows())
-    after["answers"][0] |= {"fingerprint": key("new"), **change}
+    after["answers"][0] |= {"fingerprint": key("new"), "run_id": "r2", **change}
     changes, counted, _ = noted(after)
     assert changes == {"q1": ("regenerated", reason), "q2": ("reused", None), "q3": ("reused", None)}
     assert counted == {"reused": 2, f"regenerated ({reason})": 1}
+
+
+def test_an_answer_that_an_earlier_run_generated_is_restored(noted, publish_rows, after):
+    publish_rows(sample_rows())
+    after["answers"][0] |= {"fingerprint": key("new"), "run_id": "r1", "sampling": '{"temperature": 1}'}
+    changes, counted, _ = noted(after)
+    assert changes["q1"] == ("restored", "sampling")
+    assert counted == {"reused": 2, "restored (sampling)": 1}
 
 
 def test_dropped_answers_and_new_ones_are_told(noted, publish_rows, after, read):
@@ -64,7 +72,8 @@ def test_dropped_answers_and_new_ones_are_told(noted, publish_rows, after, read)
     for table in ("answers", "citations", "retrievals"):
         after[table] = [row for row in after[table] if row["query_key"] == key("q1")]
     after["answers"].append({**after["answers"][0], "query_key": key("q4")})
-    changes, _, build = noted(after)
+    changes, counted, build = noted(after)
+    assert counted == {"reused": 1, "dropped (not answered)": 1, "dropped (question removed)": 1, "new": 1}
     assert changes == {
         "q1": ("reused", None),
         "q2": ("dropped", "not answered"),

@@ -42,15 +42,32 @@ def test_without_history_its_views_are_empty(session):
             assert session.execute(f"SELECT * FROM {view}").fetchall() == [], view
 
 
-def test_every_view_of_a_session_is_explained(session):
-    unexplained = session.execute(
-        "SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL AND view_name <> 'journal_files'"
-    ).fetchall()
-    assert unexplained == []
-    columns = session.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE table_name = 'history' AND comment IS NULL"
-    ).fetchall()
-    assert columns == []
+UNEXPLAINED = """
+    SELECT table_name FROM duckdb_tables() WHERE NOT internal AND comment IS NULL
+    UNION ALL
+    SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL
+    UNION ALL
+    SELECT table_name || '.' || column_name FROM duckdb_columns()
+    WHERE NOT internal AND comment IS NULL AND table_name <> 'journal_files'  -- what the view history is made of
+"""
+
+
+def test_every_table_view_and_column_of_a_session_is_explained(session):
+    assert session.execute(UNEXPLAINED).fetchall() == []
+
+
+def test_every_table_view_and_column_of_a_release_that_is_opened_plainly_is_explained(data):
+    with duckdb.connect(str(current(data).database), read_only=True) as plain:
+        assert plain.execute(UNEXPLAINED).fetchall() == []
+        (count,) = plain.execute("SELECT count(*) FROM duckdb_columns() WHERE comment IS NOT NULL").fetchone()
+    assert count > 180
+
+
+def test_the_columns_of_requests_are_explained_as_those_of_the_history(session):
+    query = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY 1"
+    history, requests = (session.execute(query, [view]).fetchall() for view in ("history", "requests"))
+    assert history == requests
+    assert ("recorded_at", "When (UTC).") in history
 
 
 FORBIDDEN = [
@@ -146,6 +163,8 @@ TOLD = [
     ("SELECT hits, tokens_saved, gpu_seconds_saved FROM gpu_time_saved", [(2, 20.0, 60.0)]),
     ("SELECT generated, cost, currency FROM run_costs", [(1, 3.0 / 3600 * 6.0, "CHF")]),
     ("SELECT DISTINCT day FROM history", [(NOW.date(),)]),
+    ("SELECT max(recorded_at) FROM requests", [(NOW + timedelta(hours=1),)]),
+    ("SELECT last_asked FROM frequent_misses", [(NOW + timedelta(hours=1),)]),
 ]  # fmt: skip
 
 
@@ -197,3 +216,17 @@ def test_a_session_stays_as_it_is_while_the_history_is_compacted(data):
         assert session.execute("SELECT count(*) FROM history WHERE question LIKE 'qq%'").fetchone() == (0,)
     with warehouse.connect(data) as session:
         assert session.execute(count).fetchone() == (501, 250_001)
+
+
+def test_a_session_stays_as_it_is_while_old_days_are_deleted(data):
+    write_history(data, [request("x", "live")])
+    template = data / "history" / f"day={NOW.date()}"
+    for age in range(1, 135):
+        shutil.copytree(template, data / "history" / f"day={NOW.date() - timedelta(days=age)}")
+    count = "SELECT count(*), count(DISTINCT day), min(question) FROM requests"
+    with warehouse.connect(data) as session:
+        done = compact(data, HistorySettings(retention_days=100), today=NOW.date())
+        assert done.expired_days == 34
+        assert session.execute(count).fetchone() == (135, 135, "x")
+    with warehouse.connect(data) as session:
+        assert session.execute(count).fetchone() == (101, 101, "x")

@@ -40,16 +40,6 @@ def test_schema_and_arrow_tables_are_equal(schema):
     assert declared == {name: [(f.name, f.type) for f in arrow] for name, arrow in TABLES.items()}
 
 
-def test_every_table_view_and_column_is_explained(schema):
-    unexplained = schema.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL "
-        "UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL "
-        "UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() "
-        "WHERE table_name IN (SELECT table_name FROM duckdb_tables()) AND comment IS NULL"
-    ).fetchall()
-    assert unexplained == []
-
-
 def test_rows_of_all_files_arrive(tmp_path, rows):
     files = write_parquet(tmp_path / "a", rows)
     more = sample_rows()

@@ -58,7 +58,7 @@ def rebuilt(data, tmp_path, read):
         build = begin_build(data, "r2")
         builds.append(build)
         load_release_database(build.database, write_parquet(tmp_path / build.release_id, rows))
-        audit(build, AuditSettings(), lambda _collection, question: question)
+        audit(build, AuditSettings())
         return read(
             build.database,
             "SELECT status, withheld_reason, answer, origin FROM answers WHERE query_key = ?", key("q1"),

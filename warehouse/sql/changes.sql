@@ -1,4 +1,5 @@
--- What became of each answer since the release before, which is attached as `previous`.
+-- What became of each answer since the release before, which is attached as `previous`. One that differs and was not
+-- generated in this run is restored: an earlier run generated it, whose build failed or was rolled back.
 INSERT INTO changes
 SELECT
     coalesce(a.collection, p.collection),
@@ -7,6 +8,7 @@ SELECT
         WHEN p.query_key IS NULL THEN 'new'
         WHEN a.query_key IS NULL THEN 'dropped'
         WHEN a.fingerprint = p.fingerprint THEN 'reused'
+        WHEN a.run_id <> getvariable('run_id') THEN 'restored'
         ELSE 'regenerated'
     END,
     CASE
@@ -28,7 +30,7 @@ FROM answers a
 FULL JOIN previous.answers p USING (query_key)
 LEFT JOIN questions q ON q.query_key = p.query_key;
 
--- Runs of earlier releases, so that a release tells the history of its making.
+-- Runs that the run log does not know: those of releases that are older than the log.
 INSERT INTO runs BY NAME SELECT * FROM previous.runs ANTI JOIN runs USING (run_id);
 INSERT INTO run_stages BY NAME SELECT * FROM previous.run_stages ANTI JOIN run_stages USING (run_id);
 

@@ -21,7 +21,9 @@ WHERE a.origin = 'generated';
 SELECT q.question AS item, c.query_key IS NULL AS bad
 FROM answers a
 JOIN questions q USING (query_key)
-LEFT JOIN (SELECT DISTINCT query_key FROM citations) c USING (query_key)
+LEFT JOIN (
+    SELECT DISTINCT query_key FROM citations WHERE kind = 'cited' OR NOT getvariable('require_citation')
+) c USING (query_key)
 WHERE a.origin = 'generated';
 
 -- unsupported | most_unsupported | {bad} of {total} generated answers are not borne out by their passages

@@ -59,7 +59,7 @@ COMMENT ON COLUMN questions.collection IS 'The collection in which the question 
 COMMENT ON COLUMN questions.query_key IS 'Hash of the collection and the normalised question.';
 COMMENT ON COLUMN questions.question IS 'The question as it was written.';
 COMMENT ON COLUMN questions.normalised IS 'The question after normalisation: what an exact hit compares.';
-COMMENT ON COLUMN questions.origin IS 'Where it comes from: list, journal, corpus, curated or canary.';
+COMMENT ON COLUMN questions.origin IS 'Where it comes from: list, curated, golden, journal or canary.';
 COMMENT ON COLUMN questions.detail IS 'The file and line, or the chunk that proposed it.';
 
 CREATE TABLE retrievals (
@@ -192,11 +192,11 @@ CREATE TABLE runs (
     generation_seconds DOUBLE,
     settings VARCHAR
 );
-COMMENT ON TABLE runs IS 'The run that built this release, and earlier ones where they are known.';
+COMMENT ON TABLE runs IS 'The run that built this release and those before it, also those that published nothing.';
 COMMENT ON COLUMN runs.run_id IS 'Name of the run; it sorts by time.';
 COMMENT ON COLUMN runs.started_at IS 'When it started (UTC).';
 COMMENT ON COLUMN runs.finished_at IS 'When its last stage ended (UTC).';
-COMMENT ON COLUMN runs.status IS 'How it ended.';
+COMMENT ON COLUMN runs.status IS 'How it ended: published, failed its audit, failed or interrupted.';
 COMMENT ON COLUMN runs.runner IS 'The Beam runner.';
 COMMENT ON COLUMN runs.documents IS 'Documents read.';
 COMMENT ON COLUMN runs.chunks IS 'Chunks cut.';
@@ -231,14 +231,14 @@ COMMENT ON COLUMN run_stages.rows IS 'Rows that it wrote.';
 CREATE TABLE changes (
     collection VARCHAR NOT NULL,
     query_key VARCHAR NOT NULL,
-    change VARCHAR NOT NULL CHECK (change IN ('reused', 'regenerated', 'new', 'dropped')),
+    change VARCHAR NOT NULL CHECK (change IN ('reused', 'restored', 'regenerated', 'new', 'dropped')),
     reason VARCHAR,
     previous_fingerprint VARCHAR
 );
 COMMENT ON TABLE changes IS 'What became of each answer since the release before.';
 COMMENT ON COLUMN changes.collection IS 'The collection of the question.';
 COMMENT ON COLUMN changes.query_key IS 'The question; a dropped one is in the release before.';
-COMMENT ON COLUMN changes.change IS 'reused, regenerated, new or dropped.';
+COMMENT ON COLUMN changes.change IS 'reused, restored (other than before, but known from an earlier run), regenerated, new or dropped.';
 COMMENT ON COLUMN changes.reason IS 'new question, question removed, not answered, curated, or what changed: passages, prompt, model, sampling.';
 COMMENT ON COLUMN changes.previous_fingerprint IS 'The fingerprint in the release before.';
 
