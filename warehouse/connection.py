@@ -10,8 +10,10 @@ A session sees the history as it was when it was opened; the next session sees w
 
 from __future__ import annotations
 
+import re
 import tempfile
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -27,6 +29,7 @@ from warehouse.tables import JOURNAL
 
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
 _LOCAL = pa.fs.LocalFileSystem()
+_NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
 _MAPPED_DAYS = 60  # each costs a file descriptor
 
 
@@ -83,11 +86,16 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute("SET search_path = 'release.main,memory.main'")
     connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
-    connection.execute("COMMENT ON TABLE memory.main.cost_settings IS 'The section [cost] of the settings.'")
+    connection.execute(f"BEGIN; {_session_views()} COMMIT")  # at once: two hundred statements alone take longer
+
+
+@cache
+def _session_views() -> str:
+    """Return the views with their comments, qualified, since the release is the default and can't be written."""
     views = sql_text("session_views.sql")
-    for verb in ("CREATE VIEW ", "COMMENT ON VIEW ", "COMMENT ON COLUMN "):
-        views = views.replace(f"\n{verb}", f"\n{verb}memory.main.")
-    connection.execute(views)
+    alike = [line for line in views.splitlines() if line.startswith("COMMENT ON COLUMN history.")]
+    views += "".join(f"{line.replace(' history.', ' requests.', 1)}\n" for line in alike)
+    return _NAMING.sub(r"\g<0>memory.main.", views)
 
 
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:

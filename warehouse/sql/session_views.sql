@@ -2,11 +2,18 @@
 -- each session, since a release can't know where the history lies. `journal_files` is the history as
 -- Arrow reads it, `cost_settings` one row with gpu_hour and currency.
 
-CREATE VIEW history AS SELECT * FROM journal_files;
+COMMENT ON TABLE cost_settings IS 'The section [cost] of the settings.';
+COMMENT ON COLUMN cost_settings.gpu_hour IS 'Cost of one hour of the machine that runs the language model.';
+COMMENT ON COLUMN cost_settings.currency IS 'Currency of gpu_hour.';
+
+COMMENT ON VIEW temp.main.journal_files IS 'The history as its files have it; the view history is easier to query.';
+
+-- `at` is a reserved word: whoever typed it without quotes would get a syntax error.
+CREATE VIEW history AS SELECT * RENAME ("at" AS recorded_at) FROM journal_files;
 COMMENT ON VIEW history IS 'All that the online service recorded: kind is request, feedback or comparison.';
 COMMENT ON COLUMN history.kind IS 'request, feedback or comparison.';
 COMMENT ON COLUMN history.request_id IS 'Name of the request; feedback has the one of the answer that it is about.';
-COMMENT ON COLUMN history.at IS 'When (UTC).';
+COMMENT ON COLUMN history.recorded_at IS 'When (UTC).';
 COMMENT ON COLUMN history.collection IS 'The collection that was asked.';
 COMMENT ON COLUMN history.route IS 'The HTTP route.';
 COMMENT ON COLUMN history.question IS 'What the user typed, redacted as the settings say.';
@@ -49,6 +56,11 @@ SELECT
 FROM requests
 GROUP BY day, collection, source;
 COMMENT ON VIEW hit_rate IS 'Requests by day, collection and source, and their share of the day.';
+COMMENT ON COLUMN hit_rate.day IS 'The day (UTC).';
+COMMENT ON COLUMN hit_rate.collection IS 'The collection that was asked.';
+COMMENT ON COLUMN hit_rate.source IS 'exact, semantic, live, refused, failed or bypass.';
+COMMENT ON COLUMN hit_rate.requests IS 'Requests that this source answered.';
+COMMENT ON COLUMN hit_rate.share IS 'Their share of the requests to the collection on that day, from 0 to 1.';
 
 CREATE VIEW latency AS
 SELECT
@@ -59,10 +71,18 @@ SELECT
 FROM requests
 GROUP BY ALL;
 COMMENT ON VIEW latency IS 'Seconds to the last byte, by day and source.';
+COMMENT ON COLUMN latency.day IS 'The day (UTC).';
+COMMENT ON COLUMN latency.source IS 'exact, semantic, live, refused, failed or bypass.';
+COMMENT ON COLUMN latency.requests IS 'Requests that this source answered.';
+COMMENT ON COLUMN latency.p50_seconds IS 'Half of the requests took at most so long, from the request to the last byte.';
+COMMENT ON COLUMN latency.p95_seconds IS '95 of 100 requests took at most so long.';
+COMMENT ON COLUMN latency.p99_seconds IS '99 of 100 requests took at most so long.';
+COMMENT ON COLUMN latency.llm_seconds IS 'Mean time of the model; empty where it was not asked.';
+COMMENT ON COLUMN latency.queue_seconds IS 'Mean time in the queue before the model.';
 
 CREATE VIEW frequent_misses AS
 SELECT
-    h.collection, mode(h.question) AS question, count(*) AS asked, max(h.at) AS last_asked,
+    h.collection, mode(h.question) AS question, count(*) AS asked, max(h.recorded_at) AS last_asked,
     any_value(q.question) AS nearest_question, max(h.similarity) AS similarity, h.query_key
 FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
@@ -71,6 +91,13 @@ WHERE h.source IN ('live', 'refused', 'failed')
 GROUP BY h.collection, h.query_key
 ORDER BY asked DESC;
 COMMENT ON VIEW frequent_misses IS 'Questions that were not anticipated and still are not, most frequent first.';
+COMMENT ON COLUMN frequent_misses.collection IS 'The collection that was asked.';
+COMMENT ON COLUMN frequent_misses.question IS 'What was typed, in the most frequent of its spellings.';
+COMMENT ON COLUMN frequent_misses.asked IS 'How many times.';
+COMMENT ON COLUMN frequent_misses.last_asked IS 'When it was last asked (UTC).';
+COMMENT ON COLUMN frequent_misses.nearest_question IS 'An anticipated question that came near; empty if none did.';
+COMMENT ON COLUMN frequent_misses.similarity IS 'The highest cosine similarity to an anticipated question.';
+COMMENT ON COLUMN frequent_misses.query_key IS 'Hash of the collection and the normalised question.';
 
 CREATE VIEW near_misses AS
 SELECT
@@ -82,6 +109,14 @@ WHERE h.source = 'live' AND h.refusal IS NOT NULL
 GROUP BY h.collection, h.query_key, h.matched_key
 ORDER BY similarity DESC;
 COMMENT ON VIEW near_misses IS 'Questions with a semantic candidate that was not taken, most similar first.';
+COMMENT ON COLUMN near_misses.collection IS 'The collection that was asked.';
+COMMENT ON COLUMN near_misses.question IS 'What was typed, in the most frequent of its spellings.';
+COMMENT ON COLUMN near_misses.candidate IS 'The anticipated question that it nearly hit.';
+COMMENT ON COLUMN near_misses.asked IS 'How many times.';
+COMMENT ON COLUMN near_misses.similarity IS 'Mean cosine similarity to the candidate.';
+COMMENT ON COLUMN near_misses.refusal IS 'The most frequent reason why the candidate was not taken.';
+COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection and the normalised question that was asked.';
+COMMENT ON COLUMN near_misses.matched_key IS 'The candidate, as the table questions names it.';
 
 CREATE VIEW poor_feedback AS
 WITH verdicts AS (
@@ -104,6 +139,14 @@ GROUP BY v.collection, v.query_key
 HAVING count(*) FILTER (NOT v.helpful) > 0
 ORDER BY unhelpful DESC, helpful;
 COMMENT ON VIEW poor_feedback IS 'Answers that did not help somebody, worst first.';
+COMMENT ON COLUMN poor_feedback.collection IS 'The collection that was asked.';
+COMMENT ON COLUMN poor_feedback.question IS 'The anticipated question, or what was typed if the answer was a live one.';
+COMMENT ON COLUMN poor_feedback.answer IS 'The answer as the release has it, or the live one.';
+COMMENT ON COLUMN poor_feedback.unhelpful IS 'How many found that it did not help.';
+COMMENT ON COLUMN poor_feedback.helpful IS 'How many found that it did.';
+COMMENT ON COLUMN poor_feedback.comments IS 'What they wrote, redacted as the settings say.';
+COMMENT ON COLUMN poor_feedback.source IS 'Where the answer mostly came from: exact, semantic or live.';
+COMMENT ON COLUMN poor_feedback.query_key IS 'The question, as the other tables name it.';
 
 CREATE VIEW semantic_comparisons AS
 SELECT
@@ -113,6 +156,11 @@ FROM history
 WHERE kind = 'comparison'
 GROUP BY ALL;
 COMMENT ON VIEW semantic_comparisons IS 'Semantic hits that were also answered live, and how many disagreed.';
+COMMENT ON COLUMN semantic_comparisons.day IS 'The day (UTC).';
+COMMENT ON COLUMN semantic_comparisons.collection IS 'The collection that was asked.';
+COMMENT ON COLUMN semantic_comparisons.compared IS 'Semantic hits that were also answered live.';
+COMMENT ON COLUMN semantic_comparisons.disagreed IS 'How many of them the live answer did not agree with.';
+COMMENT ON COLUMN semantic_comparisons.error_rate IS 'The share that disagreed, from 0 to 1.';
 
 CREATE VIEW run_costs AS
 SELECT
@@ -124,6 +172,23 @@ SELECT
     c.currency
 FROM runs r, cost_settings c;
 COMMENT ON VIEW run_costs IS 'Runs with tokens, times and cost.';
+COMMENT ON COLUMN run_costs.run_id IS 'The run; ids sort by time.';
+COMMENT ON COLUMN run_costs.started_at IS 'When it started (UTC).';
+COMMENT ON COLUMN run_costs.finished_at IS 'When its last stage ended (UTC).';
+COMMENT ON COLUMN run_costs.status IS 'How it ended.';
+COMMENT ON COLUMN run_costs.documents IS 'Documents read.';
+COMMENT ON COLUMN run_costs.questions IS 'Anticipated questions.';
+COMMENT ON COLUMN run_costs.generated IS 'Answers generated in this run.';
+COMMENT ON COLUMN run_costs.reused IS 'Answers known from earlier runs.';
+COMMENT ON COLUMN run_costs.dropped IS 'Answers of the previous release whose question is gone.';
+COMMENT ON COLUMN run_costs.rejected IS 'What could not be used.';
+COMMENT ON COLUMN run_costs.prompt_tokens IS 'Tokens of all prompts of this run.';
+COMMENT ON COLUMN run_costs.completion_tokens IS 'Tokens generated in this run.';
+COMMENT ON COLUMN run_costs.cached_tokens IS 'Prompt tokens that came from the prefix cache.';
+COMMENT ON COLUMN run_costs.generation_seconds IS 'Time that the language model worked.';
+COMMENT ON COLUMN run_costs.tokens_a_second IS 'Tokens generated in each second of that time.';
+COMMENT ON COLUMN run_costs.cost_of_1000_answers IS 'What a thousand generated answers cost at this rate.';
+COMMENT ON COLUMN run_costs.currency IS 'The currency of the costs, as [cost] names it.';
 COMMENT ON COLUMN run_costs.cost IS 'generation_seconds at the price of [cost] gpu_hour.';
 
 CREATE VIEW gpu_time_saved AS
@@ -145,6 +210,12 @@ SELECT
 FROM hits, speed s, cost_settings c
 GROUP BY day;
 COMMENT ON VIEW gpu_time_saved IS 'What the hits of each day would have cost the model, at the speed of the batch runs (a lower bound).';
+COMMENT ON COLUMN gpu_time_saved.day IS 'The day (UTC).';
+COMMENT ON COLUMN gpu_time_saved.hits IS 'Requests that got a prepared answer, exact or semantic.';
+COMMENT ON COLUMN gpu_time_saved.tokens_saved IS 'Tokens that the model would have generated for them.';
+COMMENT ON COLUMN gpu_time_saved.gpu_seconds_saved IS 'Time that the model would have taken, at the speed of the batch runs.';
+COMMENT ON COLUMN gpu_time_saved.cost_saved IS 'That time at the price of [cost] gpu_hour.';
+COMMENT ON COLUMN gpu_time_saved.currency IS 'The currency of the costs, as [cost] names it.';
 
 CREATE VIEW contents AS
 SELECT schema_name AS origin, name, kind, comment FROM (
@@ -155,3 +226,7 @@ SELECT schema_name AS origin, name, kind, comment FROM (
 WHERE comment IS NOT NULL
 ORDER BY kind, name;
 COMMENT ON VIEW contents IS 'All tables and views of this session, and what they hold.';
+COMMENT ON COLUMN contents.origin IS 'release for what the release holds, memory and temp for what the session adds.';
+COMMENT ON COLUMN contents.name IS 'Name of the table or view.';
+COMMENT ON COLUMN contents.kind IS 'table or view.';
+COMMENT ON COLUMN contents.comment IS 'What it holds.';
