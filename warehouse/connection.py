@@ -30,7 +30,7 @@ from warehouse.tables import JOURNAL
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
 _LOCAL = pa.fs.LocalFileSystem()
 _NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
-_MAPPED_DAYS = 60  # each costs a file descriptor
+_MAPPED_DAYS = 60  # at either end of the history; each costs a file descriptor
 
 
 def connect(
@@ -62,20 +62,22 @@ def connect(
 def history_dataset(data: Path) -> pa.dataset.Dataset:
     """Return the Parquet history with the columns of the journal and the day; empty if there is none.
 
-    Compaction replaces the files of the last days. Those are mapped now, so that the dataset stays as it is;
-    by its path a replaced file would be read with the old one's offsets.
+    Compaction replaces the files of the last days and deletes those of the first. Both are mapped now, so that
+    the dataset stays as it is; by its path a replaced file would be read with the old one's offsets.
     """
     files = sorted((data / "history").glob("day=*/*.parquet"))
+    between = range(_MAPPED_DAYS, len(files) - _MAPPED_DAYS)
     form = pa.dataset.ParquetFileFormat()
-    fragments = [
-        form.make_fragment(
-            str(path) if number < len(files) - _MAPPED_DAYS else pa.memory_map(str(path)),
-            filesystem=_LOCAL if number < len(files) - _MAPPED_DAYS else None,
-            partition_expression=pa.dataset.field("day") == pa.scalar(_day(path), pa.date32()),
-        )
-        for number, path in enumerate(files)
-    ]
+    fragments = [_fragment(form, path, mapped=number not in between) for number, path in enumerate(files)]
     return pa.dataset.FileSystemDataset(fragments, _HISTORY, form, _LOCAL)
+
+
+def _fragment(form: pa.dataset.ParquetFileFormat, path: Path, *, mapped: bool) -> pa.dataset.Fragment:
+    return form.make_fragment(
+        pa.memory_map(str(path)) if mapped else str(path),
+        filesystem=None if mapped else _LOCAL,
+        partition_expression=pa.dataset.field("day") == pa.scalar(_day(path), pa.date32()),
+    )
 
 
 def _day(path: Path) -> date:

@@ -216,3 +216,17 @@ def test_a_session_stays_as_it_is_while_the_history_is_compacted(data):
         assert session.execute("SELECT count(*) FROM history WHERE question LIKE 'qq%'").fetchone() == (0,)
     with warehouse.connect(data) as session:
         assert session.execute(count).fetchone() == (501, 250_001)
+
+
+def test_a_session_stays_as_it_is_while_old_days_are_deleted(data):
+    write_history(data, [request("x", "live")])
+    template = data / "history" / f"day={NOW.date()}"
+    for age in range(1, 135):
+        shutil.copytree(template, data / "history" / f"day={NOW.date() - timedelta(days=age)}")
+    count = "SELECT count(*), count(DISTINCT day), min(question) FROM requests"
+    with warehouse.connect(data) as session:
+        done = compact(data, HistorySettings(retention_days=100), today=NOW.date())
+        assert done.expired_days == 34
+        assert session.execute(count).fetchone() == (135, 135, "x")
+    with warehouse.connect(data) as session:
+        assert session.execute(count).fetchone() == (101, 101, "x")
