@@ -10,6 +10,8 @@ compaction; a day of a million requests is some 200 MB, which takes seconds.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ _FILE = "history.parquet"
 _SEGMENTS = b"beforehand.segments"
 _GROUP_BYTES = 64 * 2**20  # of segments in memory at once
 _BATCH = 50_000
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can name half of a character, UTF-8 can't hold it
 
 Record = dict[str, Any]
 ByDay = Mapping[date, list[tuple[str, Record]]]
@@ -49,12 +52,16 @@ class Compacted:
 def compact(data: Path, settings: HistorySettings, today: date | None = None) -> Compacted:
     """Move finished journal segments into the history, and delete days that are too old.
 
+    Where there is neither, nothing is written: whoever may only read can call it.
+
     Raises:
         StorageError: the disk is full; nothing is lost, call it again.
     """
     history, journal = data / "history", data / "journal"
     oldest = _oldest_day(settings, today or datetime.now(UTC).date())
     segments = records = torn = 0
+    if not any(journal.glob("*.jsonl")) and not _expired(history, oldest):
+        return Compacted(segments, records, torn, 0)
     with storage_errors(history, "write the history"), exclusive(history / ".lock"):
         for leftover in history.glob("day=*/.*.tmp"):
             leftover.unlink()
@@ -112,13 +119,24 @@ def _value(kind: pa.DataType, value: Any) -> Any:
     if value is None or kind == pa.bool_():
         return value if isinstance(value, bool) else None
     if kind == pa.string():
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return _SURROGATE.sub("\ufffd", text)
     if pa.types.is_timestamp(kind):
         return _time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if kind == pa.float64():
-        return float(value)
+    return _real(value) if kind == pa.float64() else _whole(value)
+
+
+def _real(value: float) -> float | None:
+    """Return a number, unless it is too large or none at all: one NaN would be the mean of its day."""
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _whole(value: float) -> int | None:
     return int(value) if -(2**63) <= value < 2**63 else None
 
 
@@ -191,11 +209,15 @@ def _oldest_day(settings: HistorySettings, today: date) -> date | None:
 
 
 def _expire(history: Path, oldest: date | None) -> int:
-    expired = [
+    expired = _expired(history, oldest)
+    for folder in expired:
+        remove_tree(folder)
+    return len(expired)
+
+
+def _expired(history: Path, oldest: date | None) -> list[Path]:
+    return [
         folder
         for folder in history.glob("day=*")
         if oldest is not None and date.fromisoformat(folder.name.removeprefix("day=")) < oldest
     ]
-    for folder in expired:
-        remove_tree(folder)
-    return len(expired)

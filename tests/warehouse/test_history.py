@@ -5,18 +5,20 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.connection import history_dataset
-from warehouse.history import compact
+from warehouse.history import Compacted, compact
 from warehouse.redaction import redact
 from warehouse.settings import HistorySettings
+from warehouse.tables import JOURNAL
 
 from .conftest import NOW
 
@@ -101,6 +103,39 @@ def test_a_value_that_does_not_fit_its_column_does_not_cost_the_record(tmp_path)
     assert json.loads(row["citations"]) == [{"n": 1}]
 
 
+def test_what_utf8_or_a_column_cannot_hold_does_not_stop_the_compaction(tmp_path):
+    odd = record(1, question="half \ud83d of it", citations=["\udc00"], confidence=10**400, similarity=float("nan"),
+                 total_seconds=float("inf"), status=-(10**400), prompt_tokens=float("inf"))  # fmt: skip
+    write_segment(tmp_path, "a", [odd, record(2, question="a whole \U0001f600")])
+    compact(tmp_path, KEEP_ALL, TODAY)
+    first, second = rows(tmp_path)
+    assert first["question"] == "half \ufffd of it"
+    assert json.loads(first["citations"]) == ["\ufffd"]
+    numbers = ("confidence", "similarity", "total_seconds", "status", "prompt_tokens")
+    assert [first[name] for name in numbers] == [None] * 5
+    assert second["question"] == "a whole \U0001f600"
+
+
+ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs"]))  # halves of characters included
+ANY_NUMBER = st.floats() | st.integers() | st.sampled_from([10**400, -(10**400)])
+ANY_VALUE = st.recursive(
+    st.none() | st.booleans() | ANY_NUMBER | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+OTHERS = [name for name in JOURNAL.names if name not in ("kind", "request_id", "at")]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(OTHERS), ANY_VALUE), min_size=1, max_size=5))
+def test_no_value_that_json_can_name_costs_a_record(found):
+    with tempfile.TemporaryDirectory() as folder:
+        write_segment(Path(folder), "a", [record(n, **more) for n, more in enumerate(found)])
+        done = compact(Path(folder), HistorySettings(redaction="redact", retention_days=None), TODAY)
+        assert (done.records, done.torn) == (len(found), 0)
+        assert len(rows(Path(folder))) == len(found)
+
+
 def test_times_of_other_zones_count_for_their_day_in_utc(tmp_path):
     write_segment(tmp_path, "a", [record(1, at="2026-11-21T00:30:00+02:00")])
     compact(tmp_path, KEEP_ALL, TODAY)
@@ -120,9 +155,21 @@ def test_days_beyond_the_retention_are_deleted_and_not_written_again(tmp_path):
     assert ids(tmp_path) == ["idkept", "idnew"]
 
 
-def test_nothing_to_compact_is_no_error(tmp_path):
-    assert compact(tmp_path, KEEP_ALL, TODAY).records == 0
+@pytest.mark.parametrize("kept", [KEEP_ALL, HistorySettings(retention_days=1)], ids=["for ever", "a day"])
+def test_where_there_is_nothing_to_compact_nothing_is_created(tmp_path, kept):
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "a.jsonl.open").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert compact(tmp_path, kept, TODAY) == Compacted(0, 0, 0, 0)
     assert ids(tmp_path) == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_days_expire_without_a_new_segment(tmp_path):
+    write_segment(tmp_path, "a", [record("old", at=(NOW - timedelta(days=31)).isoformat()), record("new")])
+    compact(tmp_path, KEEP_ALL, TODAY)
+    assert compact(tmp_path, HistorySettings(retention_days=30), TODAY) == Compacted(0, 0, 0, 1)
+    assert ids(tmp_path) == ["idnew"]
 
 
 def compact_and_die_at(data: Path, point: int) -> None:
