@@ -8,7 +8,8 @@ needed; one that is configured (`PREFECT_API_URL`) is used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,14 +30,24 @@ from batch.prepare import document_ids, prepare
 from batch.retrieve import retrieve
 from flows.compact_journal import compact_journal
 from flows.interruption import ending_soon
-from flows.publish_release import Ledger, Publication, audit_release, load_release, publish_release
+from flows.publish_release import (
+    FAILED_AUDIT,
+    PUBLISHED,
+    Ledger,
+    Publication,
+    audit_release,
+    load_release,
+    publish_release,
+    run_row,
+)
 from flows.tidy_data import tidy_data
 from warehouse.changes import documents_of, note_changes, previous_database
 from warehouse.connection import connect
 from warehouse.durable import storage_errors
-from warehouse.errors import WarehouseError
+from warehouse.errors import AuditFailedError, WarehouseError
 from warehouse.lease import Lease
 from warehouse.release import Build, Release, abandon, begin_build
+from warehouse.run_log import log_run
 from warehouse.statements import sql_text
 from warehouse.withdrawal import Withdrawals, follow_corpus
 
@@ -86,12 +97,31 @@ def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outco
     ledger = Ledger()
     build = begin_build(Path(plan.data), run_id)
     try:
-        with storage_errors(build.data, "build a release"), ending_soon():
+        with storage_errors(build.data, "build a release"), ending_soon(), _logged(plan, ledger):
             release = _build(plan, build, publication, ledger)
     finally:
         abandon(build)  # what was published or kept as failed has another name by now
     create_markdown_artifact(markdown=summary(run_id, ledger), key="build-release")
     return Outcome(run_id, release.release_id, ledger)
+
+
+@contextmanager
+def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
+    """Write the run into the run log, however it ends."""
+    status = PUBLISHED
+    try:
+        yield
+    except AuditFailedError:
+        status = FAILED_AUDIT
+        raise
+    except Exception:
+        status = "failed"
+        raise
+    except BaseException:
+        status = "interrupted"
+        raise
+    finally:
+        log_run(Path(plan.data), run_row(plan, ledger, status))
 
 
 def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger) -> Release:

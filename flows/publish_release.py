@@ -20,15 +20,17 @@ import pyarrow.parquet as pq
 from batch.compare_encoders import encoder_agreement
 from batch.export_onnx import served_files
 from batch.plan import RunPlan
-from warehouse.audit import Check, audit, failures
+from warehouse.audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.load import load_release_database
 from warehouse.release import Build, Release, fail, publish, seal
 from warehouse.retention import prune
+from warehouse.run_log import logged_runs
 from warehouse.serving_index import write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
+PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
 _REJECTING = ("prepare", "anticipate", "calibrate", "generate")
 
@@ -73,11 +75,7 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "retrievals": _parquet(folder("retrieve"), "retrievals"),
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
-            "rejects": [
-                file
-                for stage in ("prepare", "anticipate", "calibrate", "generate")
-                for file in _parquet(folder(stage), "rejects")
-            ],
+            "rejects": [file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")],
             **{table: [str(path)] for table, path in own.items()},
         },
     )
@@ -97,7 +95,7 @@ def _write_own_tables(plan: RunPlan, ledger: Ledger) -> dict[str, Path]:
             PROMPT_TEMPLATES,
             [{"template_id": plan.template_id, "name": "answer", "text": plan.template}],
         ),
-        "runs": (RUNS, [_run_row(plan, ledger)]),
+        "runs": (RUNS, [*_earlier_runs(plan), run_row(plan, ledger, "built")]),
         "run_stages": (
             RUN_STAGES,
             [
@@ -144,7 +142,12 @@ def _reranker_row(identity: str) -> dict[str, Any]:
     return {"model_id": identity, "kind": "reranker", "name": name, "revision": revision, "details": "{}"}
 
 
-def _run_row(plan: RunPlan, ledger: Ledger) -> dict[str, Any]:
+def _earlier_runs(plan: RunPlan) -> list[dict[str, Any]]:
+    return [row for row in logged_runs(Path(plan.data)) if row["run_id"] != plan.run_id]
+
+
+def run_row(plan: RunPlan, ledger: Ledger, status: str) -> dict[str, Any]:
+    """Return what the table `runs` and the run log tell of a run."""
     settings = {
         "sampling": plan.sampling.identity(),
         "chunking": plan.chunking.model_dump(),
@@ -167,9 +170,10 @@ def _run_row(plan: RunPlan, ledger: Ledger) -> dict[str, Any]:
         "run_id": plan.run_id,
         "started_at": ledger.started_at,
         "finished_at": datetime.now(UTC),
-        "status": "built",
+        "status": status,
         "runner": plan.settings.runner,
         **{column: ledger.figure(stage, name) for column, (stage, name) in figures.items()},
+        "dropped": sum(n for change, n in ledger.figures.get("changes", {}).items() if change.startswith("dropped")),
         "rejected": sum(ledger.figure(stage, "rejects") for stage in ledger.figures),
         "generation_seconds": ledger.seconds.get("generate", 0.0),
         "settings": json.dumps(settings, default=str),
@@ -184,7 +188,9 @@ def audit_release(plan: RunPlan, build: Build, publication: Publication) -> list
         "encoder agreement", agreement >= _LEAST_AGREEMENT, agreement, _LEAST_AGREEMENT,
         f"{explanation} (at least {_LEAST_AGREEMENT}).",
     )  # fmt: skip
-    return [*audit(build, publication.audit, plan.golden, plan.collections), encoder]
+    checks = [*audit(build, publication.audit, plan.golden, plan.collections), encoder]
+    note_status(build, PUBLISHED if all(check.passed for check in checks) else FAILED_AUDIT)
+    return checks
 
 
 def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:

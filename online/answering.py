@@ -18,6 +18,7 @@ from online.live_answer import LiveAnswer, LiveOpening, Miss, answer_live
 from online.metrics import Metrics
 from online.open_release import OpenRelease
 from online.problems import Problem, as_problem
+from online.reviewed import Reviewed
 from online.schemas import Source
 from online.semantic_hit import Sought, seek
 from online.semantic_watch import SemanticWatch
@@ -121,6 +122,7 @@ class Answering:
 
     current: CurrentRelease
     withdrawn: Withdrawn
+    reviewed: Reviewed
     model: LanguageModel
     pool: WorkPool
     watch: SemanticWatch
@@ -142,7 +144,7 @@ class Answering:
         return self._prepared(self.release(), asked.collection, asked.query_key)
 
     def _prepared(self, release: OpenRelease, collection: str, query_key: str) -> Prepared | None:
-        body = release.index.answer(query_key)
+        body = self.reviewed.answer(release.index, query_key)
         if body is None:
             return None
         head = _decode_head(body)

@@ -19,6 +19,7 @@ from online.journal import Journal
 from online.language_model import LanguageModel
 from online.metrics import Metrics
 from online.recording import Recording
+from online.reviewed import Reviewed
 from online.semantic_watch import SemanticWatch
 from online.settings import ServiceSettings
 from online.tracing import Tracing
@@ -49,6 +50,7 @@ class Service:
         self.recording = Recording(self.journal, self.metrics)
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
         self.withdrawn = Withdrawn(data)
+        self.reviewed = Reviewed(data)
         self.watch = SemanticWatch(
             {name: each.tolerated_error for name, each in collections.items()},
             self.metrics,
@@ -59,6 +61,7 @@ class Service:
         self.answering = Answering(
             self.current,
             self.withdrawn,
+            self.reviewed,
             self.model,
             self.pool,
             self.watch,
@@ -88,6 +91,7 @@ class Service:
         if self.journal is not None:
             self.journal.start()
         self.withdrawn.follow()
+        self.reviewed.follow()
         await self.current.follow()
         following = asyncio.create_task(self._follow())
         try:
@@ -107,6 +111,7 @@ class Service:
         while True:
             await asyncio.sleep(self.settings.poll_seconds)
             self.withdrawn.follow()
+            self.reviewed.follow()
             await self.current.follow()
 
     def count_problem(self, kind: str) -> None:

@@ -113,11 +113,10 @@ batch_size = 2
         from beforehand import compose_plan, new_run
         from flows.build_release import build_release
         from flows.publish_release import Publication
-        from rag.identity import query_key
 
         settings = self.settings()
         keep = settings.releases
-        publication = Publication(settings.audit, settings.history, keep.keep, query_key, keep.keep_runs)
+        publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)
         plan = compose_plan(settings, new_run())
         return build_release(plan.run_id, plan, publication)
 

@@ -74,6 +74,12 @@ def audit(
     return checks
 
 
+def note_status(build: Build, status: str) -> None:
+    """Write into a build's tables how its run ended; a release that is published can't be written to."""
+    with writing(build.database) as connection:
+        connection.execute("UPDATE runs SET status = ? WHERE run_id = ?", [status, build.run_id])
+
+
 def failures(checks: Sequence[Check]) -> str:
     """Return what failed, a sentence a check; "" if all passed."""
     failed = [check for check in checks if not check.passed]

@@ -36,7 +36,7 @@ def note_changes(build: Build) -> dict[str, int]:
             connection.execute("SET VARIABLE run_id = ?", [build.run_id])
             connection.execute(sql_text("changes.sql"))
         rows = connection.execute(
-            "SELECT CASE WHEN change IN ('reused', 'new') THEN change ELSE change || ' (' || reason || ')' END, count(*) "
+            "SELECT change || CASE WHEN change IN ('reused', 'new') THEN '' ELSE ' (' || reason || ')' END, count(*) "
             "FROM changes GROUP BY 1 ORDER BY 2 DESC"
         ).fetchall()
     return {str(name): int(count) for name, count in rows}

@@ -237,10 +237,22 @@ def find(data: Path, release_id: str) -> Release:
 
 
 def releases(data: Path) -> list[Release]:
-    """Return the published releases, oldest first."""
-    folder = data / "releases"
-    paths = sorted(p for p in folder.glob("*") if p.is_dir() and not p.name.startswith("."))
-    return [Release(p.name, p, _manifest(p)) for p in paths]
+    """Return the published releases, oldest first; what can't be read is left out (`unreadable` names it)."""
+    found = []
+    for path in _published(data):
+        with suppress(TornReleaseError):
+            found.append(Release(path.name, path, _manifest(path)))
+    return found
+
+
+def unreadable(data: Path) -> list[str]:
+    """Return the folders among the releases that are none: torn ones, and what somebody else put there."""
+    known = {release.release_id for release in releases(data)}
+    return [path.name for path in _published(data) if path.name not in known]
+
+
+def _published(data: Path) -> list[Path]:
+    return sorted(p for p in (data / "releases").glob("*") if p.is_dir() and not p.name.startswith("."))
 
 
 def failed_builds(data: Path) -> list[Release]:
@@ -261,7 +273,7 @@ def rollback(data: Path, release_id: str | None = None) -> Release:
         NoReleaseError: there is none to go back to.
         TornReleaseError: it does not pass its checksums; the current one stays.
     """
-    target = _before(data, current(data)) if release_id is None else find(data, release_id)
+    target = _before_current(data) if release_id is None else find(data, release_id)
     if target.path.name.startswith("."):
         raise NoReleaseError(f"{target.release_id} failed its audit and can't be made current.")
     verify(target)
@@ -272,12 +284,17 @@ def rollback(data: Path, release_id: str | None = None) -> Release:
     return target
 
 
-def _before(data: Path, present: Release) -> Release:
+def _before_current(data: Path) -> Release:
+    """Return the release that the current one replaced; the current one may be torn, which is why one rolls back."""
+    present = current_id(data)
+    if present is None:
+        raise NoReleaseError(f"{data} holds no release yet; `beforehand run` builds one.")
     known = {release.release_id: release for release in releases(data)}
-    older = [release for release_id, release in known.items() if release_id < present.release_id]
-    before = known.get(str(present.manifest.get("previous"))) or (older[-1] if older else None)
+    older = [release for release_id, release in known.items() if release_id < present]
+    replaced = str(known[present].manifest.get("previous")) if present in known else ""
+    before = known.get(replaced) or (older[-1] if older else None)
     if before is None:
-        raise NoReleaseError(f"There is no release before {present.release_id}.")
+        raise NoReleaseError(f"There is no release before {present}.")
     return before
 
 

@@ -36,7 +36,7 @@ def _audit_lines(checks: Sequence[dict[str, Any]]) -> Iterator[str]:
     for check in checks:
         yield f"  {'passed' if check['passed'] else 'FAILED'}  {check['explanation']}"
         if not check["passed"]:
-            yield from (f"            {example}" for example in check.get("examples", ()))
+            yield from (f"            {example}" for example in check["examples"])
     if not checks:
         yield "  none"
 

@@ -2,8 +2,9 @@
 
 A decision names a fingerprint, so it holds in each release in which the answer would be generated the same
 way, and lapses when a passage, the prompt or the model changes. Decisions are kept in `<data>/reviews.jsonl`,
-with who and when; the last one for a fingerprint counts. Labels of near-misses go to
-`<data>/labelled_pairs.jsonl`, from which the verifier of semantic hits learns; they hold at once for the pair itself.
+with who and when; the last one for a fingerprint counts. Running servers follow that file (`warehouse.decisions`).
+Labels of near-misses go to `<data>/labelled_pairs.jsonl`, from which the verifier of semantic hits learns; they hold
+at once for the pair itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pyarrow as pa
 
 from warehouse.append_log import append, now, read
 from warehouse.connection import connect
+from warehouse.decisions import decisions_file
 from warehouse.errors import ReviewError
 from warehouse.review_files import Row, read_rows, write_rows
 from warehouse.statements import sql_text
@@ -78,7 +80,7 @@ def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
         _decision(source, number, row, reviewer) for number, row in enumerate(rows, start=1) if _text(row, "decision")
     ]
     if records:
-        append(data / "reviews.jsonl", records)
+        append(decisions_file(data), records)
     counts = {decision: sum(r["decision"] == decision for r in records) for decision in DECISIONS}
     return Imported(counts, 0, len(rows) - len(records))
 
@@ -137,7 +139,7 @@ def _text(row: Row, name: str) -> str:
 
 def decisions(data: Path) -> list[Row]:
     """Return the last decision for each answer and fingerprint."""
-    last = {(r.get("query_key"), r.get("fingerprint")): r for r in read(data / "reviews.jsonl")}
+    last = {(r.get("query_key"), r.get("fingerprint")): r for r in read(decisions_file(data))}
     return list(last.values())
 
 

@@ -9,6 +9,7 @@ share those pages.
     q:<query_key>  the body of an answer, only where its status is served
     c:<chunk_id>   a passage
     p:<query_key>  an anticipated question that is served
+    w:<query_key>  the body of an answer that is withheld, for when a person approves or edits it
     meta           {release_id, format}
 """
 
@@ -140,6 +141,10 @@ class ServingIndex:
     def answer(self, query_key: str) -> bytes | None:
         """Return the JSON body of the served answer to a question, or None."""
         return self._get(b"q:" + query_key.encode())
+
+    def withheld(self, query_key: str) -> bytes | None:
+        """Return the JSON body of an answer that is withheld, or None; only a person's decision may let it out."""
+        return self._get(b"w:" + query_key.encode())
 
     def chunk(self, chunk_id: str) -> bytes | None:
         """Return a passage as JSON, or None."""

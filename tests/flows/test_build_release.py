@@ -64,13 +64,18 @@ def test_what_was_missed_often_is_anticipated_and_stays_so(project: Project, llm
     assert llm.requests == []
 
 
-def test_a_failed_audit_keeps_the_build_for_inspection_and_publishes_nothing(project: Project) -> None:
-    before = current_id(project.data)
+def expect_a_unicorn(project: Project) -> None:
+    """Name a golden question that no release answers rightly."""
     project.sets["audit.golden"] = '["golden.jsonl"]'
     (project.folder / "golden.jsonl").write_text(
         json.dumps({"question": project.questions[0], "collection": "default", "expected": ["a unicorn"]}) + "\n"
     )
     project.sets["audit.least_golden"] = "1"
+
+
+def test_a_failed_audit_keeps_the_build_for_inspection_and_publishes_nothing(project: Project) -> None:
+    before = current_id(project.data)
+    expect_a_unicorn(project)
 
     with pytest.raises(AuditFailedError, match=r"is not published; it is kept as \S+ for inspection"):
         project.build()
@@ -80,6 +85,21 @@ def test_a_failed_audit_keeps_the_build_for_inspection_and_publishes_nothing(pro
     assert list((project.data / "releases").glob(".building-*")) == []
     abandoned = Lease.acquire(project.data / "releases" / ".lease", "next")
     abandoned.release()
+
+
+def test_a_release_knows_the_runs_that_failed_before_it(project: Project, llm: ReadingLlm) -> None:
+    project.sets["sampling.max_tokens"] = "77"
+    expect_a_unicorn(project)
+    with pytest.raises(AuditFailedError):
+        project.build()
+    generated = len(llm.requests)
+    project.sets["audit.least_golden"] = "0"
+
+    project.build()
+
+    runs = project.query("SELECT status, generated FROM runs ORDER BY started_at")
+    assert runs[-2:] == [("failed its audit", generated), ("published", 0)]
+    assert {change for change, _ in project.changes().values()} == {"restored"}
 
 
 def test_a_build_that_another_one_holds_up_changes_nothing(project: Project, llm: ReadingLlm) -> None:

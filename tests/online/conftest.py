@@ -45,10 +45,11 @@ WORDS = 4096
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents as (id, text) and prepared answers as question -> (answer, document id)."""
+    """Documents as (id, text) and prepared answers as question -> (answer, document id), some of them withheld."""
 
     documents: Mapping[str, str]
     answers: Mapping[str, tuple[str, str]]
+    withheld: frozenset[str] = frozenset()
 
 
 LIBRARY = Corpus(
@@ -168,6 +169,8 @@ def _rows(corpora: Mapping[str, Corpus], template: PromptTemplate, suffix: str) 
             )  # fmt: skip
         for question, (answer, document) in corpus.answers.items():
             rows = _add_answer(rows, name, question, answer + suffix, document, template)
+            if question in corpus.withheld:
+                rows["answers"][-1] |= {"status": "withheld", "withheld_reason": "refusal"}
     rows["models"].append({"model_id": "m", "kind": "language", "name": MODEL, "revision": "1", "details": "{}"})
     rows["prompt_templates"].append({"template_id": template.id, "name": "answer.txt", "text": template.text})
     run = {n: 1 for n in TABLES["runs"].names if TABLES["runs"].field(n).type == pa.int64()}

@@ -184,7 +184,7 @@ def test_a_release_that_shrank_fails_the_audit(audited, publish_rows):
     assert checks["fewer documents"].passed
 
 
-def test_a_small_collection_that_is_gone_fails_the_audit_unless_it_is_no_longer_wanted(audited, publish_rows, data):
+def test_a_small_collection_that_is_gone_fails_the_audit_unless_it_is_no_longer_wanted(audited, publish_rows):
     rows = many(20)
     small = {"collection": "small", "document_id": "d0"}
     rows["documents"].append(rows["documents"][0] | small)

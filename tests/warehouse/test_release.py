@@ -18,6 +18,7 @@ from warehouse.release import (
     releases,
     rollback,
     seal,
+    unreadable,
     verify,
 )
 
@@ -61,6 +62,23 @@ def test_a_published_release_is_read_only_and_passes_its_checksums(tmp_path):
 def test_nothing_is_left_beside_the_releases(tmp_path, three):
     names = {p.name for p in (tmp_path / "releases").iterdir()}
     assert names == {"CURRENT", ".lease", ".pointer.lock", *(r.release_id for r in three)}
+
+
+def test_what_is_no_release_stands_in_nobodys_way(tmp_path, three):
+    (tmp_path / "releases" / "lost+found").mkdir()
+    _remove(three[0].path / "manifest.json")
+
+    assert unreadable(tmp_path) == [three[0].release_id, "lost+found"]
+    assert [r.release_id for r in releases(tmp_path)] == [r.release_id for r in three[1:]]
+    assert rollback(tmp_path).release_id == three[1].release_id
+
+
+def test_a_torn_current_release_can_be_rolled_back(tmp_path, three):
+    _remove(three[2].path / "manifest.json")
+
+    with pytest.raises(TornReleaseError):
+        current(tmp_path)
+    assert rollback(tmp_path).release_id == three[1].release_id
 
 
 def test_before_the_first_release_the_message_says_what_to_do(tmp_path):

@@ -52,6 +52,20 @@ def test_an_answer_is_found_with_all_that_the_service_sends(index):
     }
 
 
+def test_a_withheld_answer_is_kept_apart(tmp_path, publish_rows, rows):
+    rows["answers"][0] |= {"status": "withheld", "withheld_reason": "refusal"}
+    rows["questions"][1]["origin"] = "canary"
+    rows["answers"][1] |= {"status": "withheld", "withheld_reason": "canary"}
+    count = write_serving_index(publish_rows(rows).database, tmp_path / "withheld.lmdb", "r-1")
+
+    with ServingIndex(tmp_path / "withheld.lmdb") as index:
+        assert index.answer(key("q1")) is None
+        assert json.loads(index.withheld(key("q1")))["question"] == "What is q1?"
+        assert index.withheld(key("q2")) is None, "nobody should let a canary out"
+        assert index.withheld(key("q3")) is None
+    assert count == 1
+
+
 def test_passages_and_questions_are_found(index):
     assert json.loads(index.chunk(key("c2")))["text"] == "Passage 2 about opening hours."
     assert json.loads(index.question(key("q3"))) == {

@@ -1,4 +1,5 @@
--- What the serving index holds, as key and value, in the order of the keys. Only served answers.
+-- What the serving index holds, as key and value, in the order of the keys. Withheld answers have keys of their own:
+-- they are served only after a person has approved or edited them.
 -- Nothing is null: what a curated answer does not have (a model, a chunk) is an empty text.
 
 -- passages
@@ -31,7 +32,7 @@ JOIN documents d USING (collection, document_id)
 LEFT JOIN chunks k ON k.chunk_id = c.chunk_id;
 
 -- answers, with the number, kind and source of each citation
-SELECT 'q:' || a.query_key AS key, to_json({
+SELECT CASE a.status WHEN 'served' THEN 'q:' ELSE 'w:' END || a.query_key AS key, to_json({
     'question': q.question, 'collection': a.collection, 'answer': a.answer, 'origin': a.origin,
     'documents': coalesce(c.documents, []), 'model': coalesce(m.name, a.model_id, ''),
     'fingerprint': a.fingerprint, 'query_key': a.query_key,
@@ -48,5 +49,5 @@ LEFT JOIN (
     FROM citations
     GROUP BY query_key
 ) c USING (query_key)
-WHERE a.status = 'served'
-ORDER BY a.query_key;
+WHERE a.status = 'served' OR q.origin <> 'canary'
+ORDER BY key;
