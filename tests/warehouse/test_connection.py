@@ -177,6 +177,39 @@ def test_history_and_release_are_told_together(data, query, expected):
     assert found == [pytest.approx(row) if isinstance(row[-1], float) else row for row in expected]
 
 
+def feedback(request_id, collection="main", **more):
+    return {"kind": "feedback", "request_id": request_id, "at": NOW, "collection": collection, "helpful": False, **more}
+
+
+def test_feedback_is_about_the_answer_of_its_own_collection(data):
+    """Callers choose their request ids, so those of two collections may be equal."""
+    write_history(data, [
+        request("a secret of theirs", "live", request_id="42", collection="other", answer="Hidden."),
+        feedback("42"),
+    ])  # fmt: skip
+    with warehouse.connect(data) as session:
+        assert session.execute("SELECT collection, question, answer FROM poor_feedback").fetchall() == [
+            ("main", None, None)
+        ]
+
+
+def test_feedback_on_a_live_answer_is_not_held_against_the_nearest_anticipated_question(data):
+    write_history(data, [
+        request("miss", "live", request_id="43", matched_key=key("q2"), answer="A live answer."), feedback("43"),
+    ])  # fmt: skip
+    with warehouse.connect(data) as session:
+        assert session.execute("SELECT question, answer FROM poor_feedback").fetchall() == [("miss", "A live answer.")]
+
+
+def test_what_was_refused_as_no_question_is_no_miss(data):
+    write_history(data, [
+        request("", "refused", status=422, refusal="invalid"),
+        request("too many", "refused", status=429, refusal="queue-full"),
+    ])  # fmt: skip
+    with warehouse.connect(data) as session:
+        assert session.execute("SELECT question FROM frequent_misses").fetchall() == [("too many",)]
+
+
 def test_history_written_by_an_older_version_is_read(data):
     write_history(data, HISTORY)
     path = next((data / "history").rglob("*.parquet"))

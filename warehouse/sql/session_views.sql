@@ -87,6 +87,7 @@ SELECT
 FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
 WHERE h.source IN ('live', 'refused', 'failed')
+    AND coalesce(h.status, 200) NOT BETWEEN 400 AND 422 -- what was refused as no question at all
     AND h.query_key NOT IN (SELECT query_key FROM answers WHERE status = 'served')
 GROUP BY h.collection, h.query_key
 ORDER BY asked DESC;
@@ -122,9 +123,12 @@ CREATE VIEW poor_feedback AS
 WITH verdicts AS (
     SELECT
         f.collection, f.helpful, f.comment, h.source, h.question, h.answer,
-        coalesce(h.matched_key, h.query_key, f.matched_key, f.query_key) AS query_key
+        -- of a live answer the matched question is only the nearest one: the feedback is not about that
+        coalesce(
+            CASE WHEN h.source IN ('exact', 'semantic') THEN h.matched_key END, h.query_key, f.matched_key, f.query_key
+        ) AS query_key
     FROM history f
-    LEFT JOIN requests h USING (request_id)
+    LEFT JOIN requests h USING (request_id, collection) -- callers choose request ids, another collection's too
     WHERE f.kind = 'feedback'
 )
 SELECT
