@@ -1,14 +1,14 @@
 """Retrieve: for every anticipated question its passages, its prompt and its fingerprint.
 
 Writes two tables below `<out>`: retrievals (every candidate with its ranks and scores) and prompts (what
-generation needs), and the questions' own vector index for each collection, which semantic hits search.
+generation needs).
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from batch.index import titles
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.prompt_order import passages_hash
-from batch.storage import WriteRows, list_files, local_copy, local_output, read_bytes, read_table
+from batch.storage import WriteRows, list_files, local_copy, read_bytes, read_table
 from rag.embedding import Vectors
 from rag.identity import fingerprint, stable_hash
 from rag.prompting import PromptTemplate
@@ -160,8 +160,6 @@ def retrieve(plan: RunPlan) -> Figures:
         )
         _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PROMPTS)
         _ = rows.retrievals | "WriteRetrievals" >> WriteRows(f"{out}/retrievals", RETRIEVALS)
-        names = pipeline | "Collections" >> beam.Create(list(plan.collections))
-        _ = names | "IndexQuestions" >> beam.Map(_index_questions, plan)
     return {"questions": len(texts), "embedded": len(missing)}
 
 
@@ -178,9 +176,12 @@ def _by_collection(path: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             yield collection, rows[start : start + _TOGETHER]
 
 
-def _index_questions(collection: str, plan: RunPlan) -> None:
+def index_questions(plan: RunPlan, collection: str, served: Collection[str], stem: Path) -> None:
+    """Write the vector index of a collection's questions that are served, which semantic hits and the page search.
+
+    It is made after the audit: a question whose answer is withheld would take the place of one that can be answered.
+    """
     table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
     rows = table.filter(pc.equal(table["collection"], collection)).sort_by("query_key").to_pylist()
-    with local_output(f"{plan.folder(STAGE)}/indexes/{collection}") as folder:
-        index = VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows])
-        index.save(Path(folder) / "questions")
+    rows = [row for row in rows if row["query_key"] in served]
+    VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)

@@ -20,13 +20,14 @@ import pyarrow.parquet as pq
 from batch.compare_encoders import encoder_agreement
 from batch.export_onnx import served_files
 from batch.plan import RunPlan
+from batch.retrieve import index_questions
 from warehouse.audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.load import load_release_database
 from warehouse.release import Build, Release, fail, publish, seal
 from warehouse.retention import prune
 from warehouse.run_log import logged_runs
-from warehouse.serving_index import write_serving_index
+from warehouse.serving_index import served_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
@@ -212,7 +213,7 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     for collection in plan.collections:
         target = build.path / "collections" / collection
         shutil.copytree(Path(plan.folder("index"), collection), target)
-        shutil.copytree(Path(plan.folder("retrieve"), "indexes", collection), target, dirs_exist_ok=True)
+        index_questions(plan, collection, served_keys(build.database, collection), target / "questions")
     _carry_model(Path(plan.encoder), build.path / "encoder")
     if plan.reranker:
         _carry_model(Path(plan.reranker), build.path / "reranker")

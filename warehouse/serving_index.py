@@ -65,6 +65,15 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
     return served
 
 
+def served_keys(database: Path, collection: str) -> set[str]:
+    """Return the query keys of a collection that a release's tables say are served."""
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True) as tables:
+        query = "SELECT query_key FROM answers WHERE status = 'served' AND collection = ?"
+        return {key for (key,) in tables.execute(query, [collection]).fetchall()}
+
+
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Batch]:
     """Yield keys and values in ascending order of the keys, in batches."""
     passages, questions, sources, answers = _statements()

@@ -10,10 +10,12 @@ import pytest
 
 from rag.errors import ConfigurationError
 from rag.identity import query_key
+from rag.vector_index import VectorIndex
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.errors import AuditFailedError, BuildInProgressError
 from warehouse.lease import Lease
 from warehouse.release import current, current_id, failed_builds, verify
+from warehouse.withdrawal import withdraw
 
 
 def ask(project: Project, question: str, source: str, times: int, number: int = 0) -> None:
@@ -44,6 +46,27 @@ def test_a_release_is_whole_and_tells_of_its_making(base_project: Project) -> No
     assert run == [(11, 11, 11, 0, 0)]
     stages = [stage for (stage,) in base_project.query("SELECT stage FROM run_stages ORDER BY started_at")]
     assert stages[:4] == ["prepare", "index", "anticipate", "retrieve"]
+
+
+def test_a_curated_answer_whose_document_is_gone_is_withheld_and_not_searched_for(project: Project) -> None:
+    pairs = [
+        {"question": "Who sells descaler?", "answer": "Every shop.", "documents": ["warranty.html"]},
+        {"question": "Who sells filters?", "answer": "We do.", "documents": ["setup.md", "misspelt.md"]},
+    ]
+    (project.folder / "curated.jsonl").write_text("".join(json.dumps(each) + "\n" for each in pairs))
+    project.sets["collections.default.curated"] = '["curated.jsonl"]'
+    withdraw(project.data, "default", "warranty.html", "recalled")
+
+    project.build()
+
+    told = dict(project.query("SELECT answer, withheld_reason FROM answers WHERE origin = 'curated'"))
+    assert told == {
+        "Every shop.": "names documents that are not there: warranty.html",
+        "We do.": "names documents that are not there: misspelt.md",
+    }
+    searched = VectorIndex.load(current(project.data).path / "collections" / "default" / "questions").ids
+    served = project.query("SELECT query_key FROM answers WHERE status = 'served' ORDER BY query_key")
+    assert searched == [key for (key,) in served]
 
 
 def test_what_was_missed_often_is_anticipated_and_stays_so(project: Project, llm: ReadingLlm) -> None:
