@@ -1,7 +1,8 @@
 """One HTML page that a manager understands: how often the prepared answers hit, how fast, and what they save.
 
 The page holds everything it needs (styles, plots as inline SVG, no script), so it can be mailed and kept. What
-visitors typed is escaped like everything else. This module queries and measures; the template draws.
+visitors typed is escaped like everything else, and control characters in it are replaced. This module queries and
+measures; the template draws.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import jinja2
 from warehouse.connection import connect
 from warehouse.durable import replace_file, storage_errors
 from warehouse.release import current
+from warehouse.results import visible
 from warehouse.settings import CostSettings
 from warehouse.statements import sql_text
 
@@ -114,10 +116,15 @@ def _environment() -> jinja2.Environment:
     source = resources.files("warehouse").joinpath("templates", "report.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.DictLoader({"report.html": source}), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printed,
     )  # fmt: skip
     environment.filters |= {"number": number, "duration": duration, "percent": percent}
     return environment
+
+
+def _printed(value: object) -> object:
+    """Return what the template prints of a value; markup is what a macro has printed already."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def stacked(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) -> Plot:

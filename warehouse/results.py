@@ -8,7 +8,9 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import duckdb
@@ -19,9 +21,11 @@ import pyarrow.parquet
 from warehouse.errors import QueryError
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
+ENDINGS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "table"}
+LONGEST_CELL = 60  # of a table
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
 _BATCH = 10_000
 _TABLE_ROWS = 1_000
-_CELL = 60
 
 
 def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
@@ -47,8 +51,23 @@ def explain(error: duckdb.Error) -> str:
     return " ".join([f"{message}.", *hints, *(f"({line})" for line in place)])
 
 
-def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: str, output: BinaryIO) -> int:
+def format_of(path: Path) -> str:
+    """Return the format that a file's ending asks for.
+
+    Raises:
+        QueryError: it asks for none; the message names the endings.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise QueryError(f"{path}: no format has this ending; use one of {', '.join(ENDINGS)}, or name the format.")
+    return ENDINGS[path.suffix.lower()]
+
+
+def write_result(
+    connection: duckdb.DuckDBPyConnection, sql: str, form: str, output: BinaryIO, longest: int | None = LONGEST_CELL
+) -> int:
     """Run SQL and write what it gives to `output` in one of `FORMATS`; return the number of rows.
+
+    A table cuts cells that are longer than `longest`, None cuts nothing.
 
     Raises:
         QueryError: the SQL is wrong, or the format is unknown.
@@ -63,7 +82,7 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: str, out
         flat = _flat_schema(reader.schema)
         return _write_with(pa.csv.CSVWriter(output, flat), (_flatten(batch, flat) for batch in batches))
     if form == "table":
-        return _write_table(reader.schema.names, batches, output)
+        return _write_table(reader.schema.names, batches, output, longest)
     return _write_json(batches, output, lines=form == "jsonl")
 
 
@@ -126,7 +145,7 @@ def _write_json(batches: Iterator[pa.RecordBatch], output: BinaryIO, *, lines: b
     return rows
 
 
-def _write_table(names: list[str], batches: Iterator[pa.RecordBatch], output: BinaryIO) -> int:
+def _write_table(names: list[str], batches: Iterator[pa.RecordBatch], output: BinaryIO, longest: int | None) -> int:
     rows: list[list[str]] = []
     numeric = [True] * len(names)
     more = False
@@ -134,7 +153,7 @@ def _write_table(names: list[str], batches: Iterator[pa.RecordBatch], output: Bi
         for row in batch.to_pylist():
             values = list(row.values())
             numeric = [n and (v is None or _is_number(v)) for n, v in zip(numeric, values, strict=True)]
-            rows.append([_cell(value) for value in values])
+            rows.append([_cut(_cell(value), longest) for value in values])
         if len(rows) >= _TABLE_ROWS:
             more = True
             break
@@ -170,5 +189,16 @@ def _cell(value: object) -> str:
         return f"{value:.4g}" if abs(value) < 1e6 else f"{value:.0f}"
     if isinstance(value, datetime.datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    text = " ".join((value if isinstance(value, str) else as_json(value).strip('"')).split())
-    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+    return visible(" ".join((value if isinstance(value, str) else as_json(value).strip('"')).split()))
+
+
+def visible(text: str) -> str:
+    """Return a text in whose place of control characters U+FFFD stands: visitors may have typed them.
+
+    A terminal would obey some of them, and a page must not hold them.
+    """
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _cut(text: str, longest: int | None) -> str:
+    return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"

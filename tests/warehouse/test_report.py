@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date, timedelta
 from html.parser import HTMLParser
 
@@ -62,10 +63,12 @@ class Tags(HTMLParser):
         self.open: list[str] = []
         self.names: set[str] = set()
         self.links: list[str] = []
+        self.handlers: list[str] = []
 
     def handle_starttag(self, tag, attrs):
         self.names.add(tag)
         self.links += [value for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
         if tag not in ("meta", "br"):
             self.open.append(tag)
 
@@ -87,6 +90,31 @@ def test_the_page_is_self_contained_and_what_was_typed_is_text(data, tmp_path):
     assert "script" not in tags.names
     assert "url(" not in page
     assert page.count("<svg") == 4
+
+
+def test_control_characters_that_were_typed_do_not_reach_the_page(data, tmp_path):
+    typed = "a\0b \x1b[2J \x7f \x9b \x0c\ttab\nline"
+    feedback = {**HISTORY[-1], "comment": typed}
+    write_history(data, [HISTORY[0], request(typed, "live", total_seconds=2.0), feedback])
+    page = page_of(data, tmp_path)
+    assert [c for c in page if unicodedata.category(c) == "Cc" and c not in "\t\n"] == []
+    assert page.count("a\ufffdb \ufffd[2J \ufffd \ufffd \ufffd\ttab\nline") == 2
+
+
+def test_no_text_of_release_history_or_settings_becomes_markup(tmp_path, publish_rows, rows):
+    hostile = 'x\' onload="alert(1)"><img src=//evil.example/x>'
+    rows["questions"][0]["question"] = rows["questions"][1]["question"] = hostile
+    rows["answers"][2] |= {"status": "withheld", "withheld_reason": hostile}
+    publish_rows(rows)
+    texts = dict.fromkeys(("question", "comment", "refusal", "model", "collection"), hostile)
+    near = request("other", "live", matched_key=key("q2"), similarity=0.8, total_seconds=1.0)
+    write_history(tmp_path / "data", [{**record, **texts} for record in [*HISTORY, near]])
+    tags = Tags()
+    page = page_of(tmp_path / "data", tmp_path, cost=CostSettings(gpu_hour=3600, currency=hostile))
+    tags.feed(page)
+    assert (tags.open, tags.links, tags.handlers) == ([], [], [])
+    assert "img" not in tags.names
+    assert page.count("&lt;img src=//evil.example/x&gt;") >= 6
 
 
 def test_without_history_the_page_says_so(data, tmp_path):

@@ -64,6 +64,11 @@ def test_a_table_is_aligned_and_long_cells_are_cut(connection):
     assert max(map(len, lines)) < 80
 
 
+def test_a_table_shows_control_characters_instead_of_having_the_terminal_obey_them(connection):
+    _, text = written(connection, "SELECT chr(27) || '[2J' || chr(0) || 'ä' AS a, [chr(155)] AS b", "table")
+    assert text.decode().splitlines()[2].split() == ["\ufffd[2J\ufffdä", '["\ufffd"]']
+
+
 def test_a_long_table_says_that_there_is_more(connection):
     rows, text = written(connection, "SELECT * FROM range(30_000)", "table")
     assert rows == 1_000
