@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -20,29 +23,56 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command()
 @click.argument("query", required=False)
 @click.option("--release", help="A release other than the current one.")
-@click.option("--format", "form", default="table", show_default=True, help="table, csv, json, jsonl or parquet.")
-@click.option("--output", type=_FILE, help="Write to a file.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "jsonl", "parquet"]),
+    help="By default what the ending of --output says, and a table on the terminal.",
+)
+@click.option("--output", type=_FILE, help="Write to a file: .csv, .json, .jsonl, .parquet, or .txt for a table.")
 @click.pass_obj
 @reported
-def sql(config: Config, query: str | None, release: str | None, form: str, output: Path | None) -> None:
+def sql(config: Config, query: str | None, release: str | None, form: str | None, output: Path | None) -> None:
     """Query the current release and the history; without QUERY list the tables and views."""
     settings = read_settings(config)
     from warehouse.connection import connect
-    from warehouse.history import compact
-    from warehouse.results import write_result
+    from warehouse.results import LONGEST_CELL, format_of, write_result
     from warehouse.statements import sql_text
 
-    compact(settings.project.data, settings.history)  # so that what was just asked is there
-    connection = connect(settings.project.data, release, settings.cost)
-    try:
+    form = form or ("table" if output is None else format_of(output))
+    text, longest = (query, LONGEST_CELL) if query else (sql_text("list_tables.sql"), None)
+    take_in_what_was_asked(settings)
+    with closing(connect(settings.project.data, release, settings.cost)) as connection:
         if output is None:
-            write_result(connection, query or sql_text("list_tables.sql"), form, sys.stdout.buffer)
+            write_result(connection, text, form, sys.stdout.buffer, longest)
         else:
-            with output.open("wb") as file:
-                rows = write_result(connection, query or sql_text("list_tables.sql"), form, file)
+            with result_file(output) as file:
+                rows = write_result(connection, text, form, file, longest)
             click.echo(f"{rows:,} rows written to {output}", err=True)
-    finally:
-        connection.close()
+
+
+def take_in_what_was_asked(settings: Settings) -> None:
+    """Compact the journal, so that what was just asked is there; reading goes on where nothing can be written."""
+    from warehouse.errors import StorageError
+    from warehouse.history import compact
+
+    try:
+        compact(settings.project.data, settings.history)
+    except StorageError as error:
+        click.echo(f"beforehand: the newest requests may be missing: {error}", err=True)
+
+
+@contextmanager
+def result_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for a result: a failing query leaves an old one as it was; a device or a pipe is just written."""
+    from warehouse.durable import replacing, storage_errors
+
+    special = path.exists() and not path.is_file()
+    with (
+        storage_errors(path.parent, f"write {path.name}"),
+        path.open("wb") if special else replacing(path.resolve()) as file,
+    ):
+        yield file
 
 
 @click.group()
@@ -55,7 +85,7 @@ def releases() -> None:
 @reported
 def list_releases(config: Config) -> None:
     """List the releases, the current one marked, and the builds that failed their audit."""
-    from warehouse.release import current_id, failed_builds
+    from warehouse.release import current_id, failed_builds, unreadable
     from warehouse.release import releases as published
 
     data = read_settings(config).project.data
@@ -65,6 +95,8 @@ def list_releases(config: Config) -> None:
         click.echo(f"{mark} {release.release_id}  {manifest['created_at']}  {manifest.get('model', '')}")
     for build in failed_builds(data):
         click.echo(f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published")
+    for name in unreadable(data):
+        click.echo(f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone")
 
 
 @releases.command("show")
@@ -186,7 +218,7 @@ def export_review(config: Config, target: Path, near_misses: bool) -> None:
 @click.pass_obj
 @reported
 def import_review(config: Config, source: Path, reviewer: str) -> None:
-    """Take the decisions of SOURCE; they hold from the next release on, while the fingerprint is the same."""
+    """Take the decisions of SOURCE; they hold at once and in each later release, while the fingerprint is the same."""
     from warehouse.review import import_reviews
 
     imported = import_reviews(read_settings(config).project.data, source, reviewer)
@@ -201,11 +233,10 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
 @reported
 def report(config: Config, output: Path, days: int) -> None:
     """Write one HTML page that shows what the release and the service do."""
-    from warehouse.history import compact
     from warehouse.report import write_report
 
     settings = read_settings(config)
-    compact(settings.project.data, settings.history)
+    take_in_what_was_asked(settings)
     write_report(settings.project.data, output.absolute(), settings.cost, days)
     click.echo(f"written to {output}")
 
