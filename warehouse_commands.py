@@ -18,6 +18,7 @@ from configuration import Config, Settings, read_settings, reported
 from rag.errors import ConfigurationError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_DEVICES = (Path("/dev"), Path("/dev/fd"))  # /dev/stdout leads to a file where a shell redirects it
 
 
 @click.command()
@@ -67,7 +68,7 @@ def result_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file for a result: a failing query leaves an old one as it was; a device or a pipe is just written."""
     from warehouse.durable import replacing, storage_errors
 
-    special = path.exists() and not path.is_file()
+    special = path.parent in _DEVICES or (path.exists() and not path.is_file())
     with (
         storage_errors(path.parent, f"write {path.name}"),
         path.open("wb") if special else replacing(path.resolve()) as file,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -122,6 +124,14 @@ def test_a_pipe_is_written_and_stays_a_pipe(folder):
     finally:
         os.close(reader)
     assert (folder / "pipe").is_fifo()
+
+
+def test_standard_output_can_be_named_also_where_a_shell_redirects_it(folder):
+    command = [sys.executable, "-m", "beforehand", "sql", "SELECT 7 AS n", "--format", "jsonl", "--output"]
+    with (folder / "out").open("ab") as redirected:
+        subprocess.run([*command, "/dev/stdout"], stdout=redirected, stderr=subprocess.PIPE, check=True)
+        redirected.write(b"what the script writes next\n")
+    assert (folder / "out").read_text() == '{"n": 7}\nwhat the script writes next\n'
 
 
 def test_a_folder_that_is_not_there_is_named():
