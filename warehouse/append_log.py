@@ -63,7 +63,7 @@ def parse(line: bytes) -> Record | None:
     """Return the record of one line, or None if it is not a whole one."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # a line of nothing but brackets is nested too deeply
         return None
     return record if isinstance(record, dict) else None
 
