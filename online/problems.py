@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from online.schemas import ProblemDetails, Suggestion
-from rag.errors import LlmRefusedError, LlmUnavailableError, QuestionError
+from rag.errors import LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError, QuestionError
 
 # kind: (status, title)
 KINDS: Mapping[str, tuple[int, str]] = {
@@ -34,6 +34,8 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "llm-down": (503, "No live answer at the moment"),
     "no-release": (503, "Nothing has been published yet"),
 }
+
+_REPAIR_SECONDS = 60  # a person has to change a setting
 
 # OpenAI's names: (type, code)
 _OPENAI: Mapping[int, tuple[str, str | None]] = {
@@ -120,6 +122,9 @@ def as_problem(error: Exception) -> Problem:
         return Problem("invalid", str(error))
     if isinstance(error, LlmRefusedError):
         return Problem("llm-refused", "The language model refused the request: it may be too long.", should_retry=False)
+    if isinstance(error, LlmMisconfiguredError):
+        detail = "The language model can't be asked; whoever runs the service has to look at its log."
+        return Problem("llm-down", detail, retry_after=_REPAIR_SECONDS, should_retry=False)
     if isinstance(error, LlmUnavailableError):
         return Problem(
             "llm-down", "The language model gave no answer; try again later.", retry_after=error.retry_after or 5

@@ -43,12 +43,18 @@ class LlmRefusedError(LlmError):
     """The request itself is wrong (too long, bad parameters): a retry can't help."""
 
 
+class LlmMisconfiguredError(LlmError):
+    """The model's server turns every request away: a setting of ours is wrong, and the message names it."""
+
+
 class LlmUnavailableError(LlmError):
     """The model's server is down, overloaded or too slow: a retry later may help.
 
-    `retry_after` is the wait that the server asked for, in seconds, or None.
+    `retry_after` is the wait that the server asked for, in seconds, or None. `reached` is False where the request
+    certainly never got to the server.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, retry_after: float | None = None, *, reached: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reached = reached

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from rag.errors import LlmRefusedError, LlmUnavailableError
+from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Delta, Message, Sampling
 
 _CONNECT_ATTEMPTS = 2
@@ -26,6 +26,12 @@ _KEEPALIVE_SECONDS = 2.0
 _LONGEST_WAIT = 3600.0  # what a server may ask for with Retry-After; more is taken for this
 # The model is often on this machine, where no proxy of the environment leads.
 _NO_PROXY = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+# What to look at when the server turns us away, whatever is asked: its other 4xx are about one request.
+_SETTINGS = {
+    401: "check [llm] api_key",
+    403: "check [llm] api_key",
+    404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
+}
 # What reading a body of an unexpected shape may raise.
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
@@ -73,6 +79,7 @@ class OpenAIEndpoint:
 
         Raises:
             LlmRefusedError: the server calls the request wrong (4xx).
+            LlmMisconfiguredError: it does not take the key, or does not know the model (401, 403, 404).
             LlmUnavailableError: it can't be reached, is too slow, overloaded, broken or talks nonsense.
         """
         response = await self._send(self._body(messages, sampling, stream=False), headers)
@@ -92,7 +99,7 @@ class OpenAIEndpoint:
         """Answer one chat piece by piece; the last delta carries the whole completion.
 
         Raises:
-            LlmRefusedError, LlmUnavailableError: as `complete`; also in the middle of an answer.
+            LlmError: as `complete`; also in the middle of an answer.
         """
         response = await self._send(self._body(messages, sampling, stream=True), headers)
         gathered = _Gathered(self._model)
@@ -120,7 +127,7 @@ class OpenAIEndpoint:
         """Send a chat completion request as it is, under this model's name; yield the response as it comes.
 
         Raises:
-            LlmRefusedError, LlmUnavailableError: as `complete`.
+            LlmError: as `complete`.
         """
         response = await self._send({**body, "model": self._model}, None)
         try:
@@ -177,7 +184,8 @@ class OpenAIEndpoint:
     def _unavailable(self, error: Exception) -> LlmUnavailableError:
         what = "took too long" if isinstance(error, httpx.TimeoutException) else "can't be reached"
         return LlmUnavailableError(
-            f"the language model at {self._base_url} {what} ({type(error).__name__}); is `beforehand llm` running?"
+            f"the language model at {self._base_url} {what} ({type(error).__name__}); is `beforehand llm` running?",
+            reached=not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)),
         )
 
 
@@ -192,7 +200,7 @@ async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
                 yield payload
 
 
-def _refusal(base_url: str, response: httpx.Response) -> LlmRefusedError | LlmUnavailableError:
+def _refusal(base_url: str, response: httpx.Response) -> LlmError:
     try:
         said = _said(response.json())
     except ValueError:
@@ -200,6 +208,8 @@ def _refusal(base_url: str, response: httpx.Response) -> LlmRefusedError | LlmUn
     message = f"the language model at {base_url} answered {response.status_code}: {' '.join(said.split())}"
     if response.status_code in {408, 409, 429} or response.status_code >= 500:
         return LlmUnavailableError(message, _retry_after(response.headers))
+    if response.status_code in _SETTINGS:
+        return LlmMisconfiguredError(f"{message}; {_SETTINGS[response.status_code]}")
     return LlmRefusedError(message)
 
 

@@ -18,7 +18,7 @@ from batch.plan import Miss, RunPlan
 from batch.prepare import find_sources, prepare
 from batch.retrieve import PROMPTS, retrieve
 from batch.storage import read_table
-from rag.errors import LlmUnavailableError
+from rag.errors import LlmMisconfiguredError, LlmUnavailableError
 from rag.identity import query_key
 from rag.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
@@ -229,6 +229,18 @@ def test_a_prompt_that_the_model_refuses_is_a_reject_and_the_others_go_on(projec
     assert all("400" in str(row["reason"]) for row in rejects)
     llm.behaviour.fail_with = None
     assert generate(plan) | {"rejects": 0} == generate(plan)
+    assert rows(plan, "generate", "rejects", REJECTS) == []
+
+
+def test_a_wrong_key_fails_the_stage_with_one_sentence_and_rejects_no_question(
+    project: Project, llm: ReadingLlm
+) -> None:
+    plan = project.plan()
+    llm.behaviour.fail_with = 401
+
+    with pytest.raises(LlmMisconfiguredError, match=r"answered 401: broken; check \[llm\] api_key$"):
+        generate(plan)
+
     assert rows(plan, "generate", "rejects", REJECTS) == []
 
 

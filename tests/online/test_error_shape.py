@@ -78,6 +78,20 @@ def test_when_the_model_is_down_a_miss_gets_suggestions_and_hits_go_on(client: h
     assert client.post("/v1/answers", json={"question": "When does the library open?"}).status_code == 200
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_turns_us_away_is_no_fault_of_the_question(
+    client: httpx.Client, llm: FakeLlm, status: int
+) -> None:
+    llm.behaviour.fail_with = status
+    response = client.post("/v1/answers", json={"question": "Where can people park their cars?"})
+    assert response.status_code == 503
+    assert response.json()["type"] == "urn:beforehand:problem:llm-down"
+    assert response.headers["x-should-retry"] == "false"
+    assert "api_key" not in response.text  # that is for the log
+    chat = {"model": "beforehand", "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "y"}]}
+    assert client.post("/v1/chat/completions", json=chat).status_code == 503
+
+
 def test_the_model_is_used_again_when_it_is_back_without_a_restart(
     library: Library, serve: Serve, llm: FakeLlm
 ) -> None:
