@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from online.admission import Admission, Place, QueueFullError
 from online.circuit_breaker import CircuitBreaker
 from online.metrics import Metrics
 from online.problems import Problem
+from online.throttled_log import ThrottledLog
 from online.tracing import Tracing, completed
-from rag.errors import LlmRefusedError, LlmUnavailableError
+from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Llm, Message, Sampling
 
 T = TypeVar("T")
+
+_ALIVE = {"busy", "refused"}  # failures of a model that is well
+
+_log = logging.getLogger("beforehand.llm")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class LanguageModel:
     metrics: Metrics
     deadline_seconds: float
     tracing: Tracing | None = None
+    failures: ThrottledLog = field(default_factory=lambda: ThrottledLog(_log))
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
@@ -82,29 +89,46 @@ class LanguageModel:
         if not self.breaker.allow():
             call.close()
             raise self.down()
-        verdict = self.breaker.abandoned
         started = time.perf_counter()
-        try:
+        with self._judged():
             async with asyncio.timeout(self.deadline_seconds):
                 outcome = await call
-            verdict = self.breaker.succeeded
-        except TimeoutError:
-            verdict = self.breaker.failed
-            self.metrics.llm_failures.labels("timeout").inc()
-            raise LlmUnavailableError(f"no answer within {self.deadline_seconds:.0f} seconds") from None
-        except LlmUnavailableError as error:
-            busy = error.retry_after is not None  # it is alive, and says when to come back
-            verdict = self.breaker.succeeded if busy else self.breaker.failed
-            self.metrics.llm_failures.labels("busy" if busy else "unavailable").inc()
-            raise
-        except LlmRefusedError:
-            verdict = self.breaker.succeeded
-            self.metrics.llm_failures.labels("refused").inc()
-            raise
-        finally:
-            verdict()
         self.metrics.llm_seconds.observe(time.perf_counter() - started)
         return outcome
+
+    @contextlib.contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Tell the breaker, the metrics and the log how the call inside went."""
+        try:
+            yield
+        except TimeoutError:
+            overdue = LlmUnavailableError(f"no answer within {self.deadline_seconds:g} seconds")
+            self._failed("timeout", overdue)
+            raise overdue from None
+        except LlmError as error:
+            self._failed(_reason(error), error)
+            raise
+        except BaseException:
+            self.breaker.abandoned()
+            raise
+        self._tell(self.breaker.succeeded)
+
+    def _failed(self, reason: str, error: LlmError) -> None:
+        self.metrics.llm_failures.labels(reason).inc()
+        self._tell(self.breaker.succeeded if reason in _ALIVE else self.breaker.failed, reason, error)
+
+    def _tell(self, verdict: Callable[[], None], reason: str = "", error: LlmError | None = None) -> None:
+        """Give the breaker its verdict. What changes its state is always logged, other failures now and then."""
+        was_closed = self.breaker.state == "closed"
+        verdict()
+        closed = self.breaker.state == "closed"
+        if was_closed and not closed:
+            _log.error("the language model counts as down (%s): %s", reason, error)
+        elif error is not None:
+            level = logging.ERROR if isinstance(error, LlmMisconfiguredError) else logging.WARNING
+            self.failures(level, "the language model gave no answer (%s): %s", reason, error)
+        if closed and not was_closed:
+            _log.info("the language model counts as up again")
 
     async def _answer(
         self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
@@ -129,6 +153,17 @@ class LanguageModel:
             retry_after=self.breaker.seconds_left or 1,
             should_retry=False,
         )
+
+
+def _reason(error: LlmError) -> str:
+    """Return the label of a failure."""
+    if isinstance(error, LlmMisconfiguredError):
+        return "misconfigured"
+    if isinstance(error, LlmRefusedError):
+        return "refused"
+    if isinstance(error, LlmUnavailableError) and error.retry_after is not None:
+        return "busy"  # it is alive, and says when to come back
+    return "unavailable"
 
 
 def _queue_full(error: QueueFullError) -> Problem:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
+
+import pytest
 
 from online.admission import Admission
 from online.circuit_breaker import CircuitBreaker
 from online.language_model import LanguageModel
 from online.metrics import Metrics
 from online.problems import Problem
-from rag.errors import LlmRefusedError, LlmUnavailableError
+from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Message, Sampling
 from rag.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm
@@ -24,19 +27,20 @@ def ask(
     times: int = 1,
     deadline: float = 10.0,
     on_piece: Callable[[str], None] | None = None,
+    breaker: CircuitBreaker | None = None,
 ) -> tuple[list[Completion | BaseException], LanguageModel]:
-    """Ask so many times, one after the other, with a breaker that opens after 3 failures."""
+    """Ask so many times, one after the other, with a breaker that opens after 3 failures if no other is given."""
     outcomes: list[Completion | BaseException] = []
 
     async def main() -> LanguageModel:
         endpoint = OpenAIEndpoint(llm.url, MODEL)
         gate = Admission(start=4, most=4, target_seconds=5, queue_length=4, queue_seconds=5)
-        model = LanguageModel(endpoint, Sampling(), gate, CircuitBreaker(3, 60.0), Metrics(), deadline)
+        model = LanguageModel(endpoint, Sampling(), gate, breaker or CircuitBreaker(3, 60.0), Metrics(), deadline)
         for _ in range(times):
             try:
                 async with model.place():
                     outcomes.append(await model.ask(CHAT, model.sampling, on_piece))
-            except (Problem, LlmRefusedError, LlmUnavailableError) as error:
+            except (Problem, LlmError) as error:
                 outcomes.append(error)
         await endpoint.aclose()
         return model
@@ -84,3 +88,31 @@ def test_a_request_that_the_model_refuses_says_nothing_about_its_health(llm: Fak
     assert {type(each) for each in outcomes} == {LlmRefusedError}
     assert model.breaker.state == "closed"
     assert model.admission.limit == 4
+
+
+def test_the_log_says_why_the_model_counts_as_down_and_when_it_is_up_again(
+    llm: FakeLlm, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "beforehand")
+    breaker = CircuitBreaker(3, 0.0)  # without a pause: the next call is let through to try
+    llm.behaviour.fail_with = 500
+    ask(llm, times=3, breaker=breaker)
+    llm.behaviour.fail_with = None
+    ask(llm, times=2, breaker=breaker)
+    said = f"the language model at {llm.url} answered 500: broken"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the language model gave no answer (unavailable): {said}",
+        f"the language model counts as down (unavailable): {said}",
+        "the language model counts as up again",
+    ]
+
+
+def test_a_wrong_key_counts_as_down_and_the_log_names_the_setting(
+    llm: FakeLlm, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm.behaviour.fail_with = 401
+    outcomes, model = ask(llm, times=4)
+    assert [type(each) for each in outcomes] == [LlmMisconfiguredError] * 3 + [Problem]
+    assert model.breaker.state == "open"
+    assert {record.levelname for record in caplog.records} == {"ERROR"}
+    assert all("check [llm] api_key" in record.getMessage() for record in caplog.records)
