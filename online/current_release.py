@@ -3,7 +3,7 @@
 The pointer and the withdrawals are looked at every half second with a `stat` each. A new release is opened in
 a thread of its own (some tens of milliseconds, half a second where the encoder is another) and then replaces
 the old one by one assignment in the event loop. Whoever holds the old one keeps it; it is closed after its
-last use. A release that can't be opened is reported, and the old one goes on.
+last use. A release that can't be opened, for whatever reason, is reported, and the old one goes on.
 """
 
 from __future__ import annotations
@@ -56,20 +56,23 @@ class CurrentRelease:
             self._open = None
 
     async def follow(self) -> None:
-        """Look at the pointer once and swap if it names another release."""
-        target = None
+        """Look at the pointer once and swap if it names another release.
+
+        Raises:
+            OSError, UnicodeDecodeError: the pointer can't be read.
+        """
+        target = releases.current_id(self._data)
+        if target is None or (self._open and target == self._open.release_id):
+            self._refused = self.failure = None  # what was refused is not asked for any more
+            return
+        if target == self._refused and time.monotonic() < self._try_again_at:
+            return
         try:
-            target = releases.current_id(self._data)
-            if target is None or (self._open and target == self._open.release_id):
-                return
-            if target == self._refused and time.monotonic() < self._try_again_at:
-                return
             fresh = self._retired.pop(target, None)
             if fresh is None or fresh.closed:
                 fresh = await asyncio.to_thread(self._load, self._open)
-        except (OSError, BeforehandError, WarehouseError) as error:
-            self._refused, self._try_again_at = target, time.monotonic() + _TRY_AGAIN_SECONDS
-            self._fail(error)
+        except Exception as error:  # a release is made of many files, and each can be wrong in ways of its own
+            self._fail(target, error)
             return
         self._swap(fresh)
 
@@ -87,15 +90,19 @@ class CurrentRelease:
         old, self._open = self._open, fresh
         fresh.revive()
         self._refused, self.failure = None, None
-        self._on_swap("opened")
         _log.info("serving release %s", fresh.release_id)
         self._retired = {name: each for name, each in self._retired.items() if not each.closed}
         if old is not None:
             old.retire()
             if not old.closed:
                 self._retired[old.release_id] = old
+        self._on_swap("opened")
 
-    def _fail(self, error: Exception) -> None:
-        self.failure = f"release {self._refused} can't be served: {error}"
+    def _fail(self, target: str, error: Exception) -> None:
+        self._refused, self._try_again_at = target, time.monotonic() + _TRY_AGAIN_SECONDS
+        known = isinstance(error, OSError | BeforehandError | WarehouseError)
+        failure = f"release {target} can't be served: {error if known else repr(error)}"
+        # An error that nobody has put into words comes with its traceback, once.
+        _log.error("%s", failure, exc_info=None if known or failure == self.failure else error)
+        self.failure = failure
         self._on_swap("failed")
-        _log.error("%s", self.failure)

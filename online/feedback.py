@@ -92,7 +92,7 @@ async def _tombstone(service: Service, caller: Caller, said: Feedback, hit: Fals
         return True
     reason = said.comment or f"reported with request {said.request_id}"
     await asyncio.to_thread(service.withdrawn.tombstone, asked_key, hit.query_key, reason)
-    service.withdrawn.follow()
+    service.withdrawn.follow_pairs()
     return True
 
 

@@ -62,6 +62,9 @@ class Metrics:
             "invalid_citations_total", "References in live answers that named no passage of the prompt."
         )
         self.releases = counter("release_swaps_total", "Releases that were opened, by outcome.", "outcome")
+        self.following_failures = counter(
+            "following_failures_total", "Failed looks at withdrawals, reported pairs and the release pointer.", "what"
+        )
         self.withdrawn = gauge("withdrawn_documents", "Documents that are withdrawn.", "max")
         self.journal_lost = counter("journal_lost_total", "Records that could not be written.")
         self.jobs = counter("jobs_total", "Asynchronous questions by what became of them.", "outcome")

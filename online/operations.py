@@ -18,7 +18,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether anticipated questions can be answered; `problem` says why a newer release is not served."""
+    """Whether anticipated questions can be answered; `problem` says what is not followed, such as a newer release."""
 
     status: Literal["ready", "not ready"]
     release: str | None
@@ -45,7 +45,7 @@ def operations(service: Service) -> APIRouter:
             release=None if release is None else release.release_id,
             collections=sorted(service.answering.collections) if not service.keys.required else [],
             language_model=service.model.breaker.state,
-            problem=service.current.failure,
+            problem=service.trouble,
         )
 
     @router.get(

@@ -13,6 +13,7 @@ from online.auth import Keys
 from online.circuit_breaker import CircuitBreaker
 from online.comparison import Comparisons
 from online.current_release import CurrentRelease
+from online.following import Following
 from online.job_store import JobStore
 from online.jobs import Jobs
 from online.journal import Journal
@@ -57,6 +58,16 @@ class Service:
             enabled=settings.semantic_hits,
         )
         self.current = CurrentRelease(data, collections, retrieval, self._swapped)
+        # The withdrawals first: they are waited for by people, and read in no time.
+        self.following = Following(
+            {
+                "withdrawals": self.withdrawn.follow_documents,
+                "reported pairs": self.withdrawn.follow_pairs,
+                "decisions": self.reviewed.follow,
+                "release pointer": self.current.follow,
+            },
+            lambda what: self.metrics.following_failures.labels(what).inc(),
+        )
         self.model = _language_model(settings, llm, sampling, self.metrics, tracing)
         self.answering = Answering(
             self.current,
@@ -88,12 +99,11 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run what runs beside the requests; on the way out everything is written and closed."""
+        self.withdrawn.follow_documents()  # unguarded: rather no service than one that serves what is withdrawn
         if self.journal is not None:
             self.journal.start()
-        self.withdrawn.follow()
-        self.reviewed.follow()
-        await self.current.follow()
-        following = asyncio.create_task(self._follow())
+        await self.following.look()
+        following = asyncio.create_task(self.following.run(self.settings.poll_seconds))
         try:
             async with self.jobs.running():
                 yield
@@ -107,12 +117,10 @@ class Service:
             if self.tracing is not None:
                 await asyncio.to_thread(self.tracing.close)
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self.settings.poll_seconds)
-            self.withdrawn.follow()
-            self.reviewed.follow()
-            await self.current.follow()
+    @property
+    def trouble(self) -> str | None:
+        """Why a newer release, a withdrawal or a report does not take effect, if that is so."""
+        return "; ".join(filter(None, (self.current.failure, self.following.failure))) or None
 
     def count_problem(self, kind: str) -> None:
         """Count a refusal or a failure."""

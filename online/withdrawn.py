@@ -42,12 +42,15 @@ class Withdrawn:
         """Make it so, for good and for all processes; blocking."""
         tombstone(self._data, asked_key, matched_key, reason)
 
-    def follow(self) -> None:
-        """Read what is new."""
+    def follow_documents(self) -> None:
+        """Read what is new of the withdrawals."""
         if self._withdrawals.changed():
             documents: dict[str, set[str]] = {}
             for collection, document in self._withdrawals.documents():
                 documents.setdefault(collection, set()).add(document)
             self._documents = {name: frozenset(each) for name, each in documents.items()}
+
+    def follow_pairs(self) -> None:
+        """Read what is new of the reported pairs."""
         if self._tombstones.changed():
             self._pairs = self._tombstones.pairs()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
+from online.app import create_app
 from online.open_release import try_encoder
+from online.settings import ServiceSettings
 from rag.errors import IndexUnusableError
-from tests.fake_llm import FakeLlm
+from rag.openai_client import OpenAIEndpoint
+from rag.settings import CollectionSettings
+from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve
 from warehouse.release import rollback
 from warehouse.retention import prune
@@ -101,6 +107,75 @@ def test_a_torn_release_is_reported_and_the_old_one_goes_on(library: Library, se
     assert client.get("/readyz").json()["problem"] is None
 
 
+def point_at_a_release_with_a_torn_prompt(library: Library, good: str) -> str:
+    """Point at a copy of a release whose prompt is no UTF-8, behind the back of the checks; returns its id."""
+    bad = library.data / "releases" / "99990101T000000-dead"
+    shutil.copytree(library.data / "releases" / good, bad)
+    (bad / "prompt.txt").write_bytes(b"\xff")
+    (library.data / "releases" / "CURRENT").write_text(bad.name)
+    return bad.name
+
+
+def test_a_release_that_fails_in_an_unforeseen_way_holds_up_neither_withdrawals_nor_the_next_release(
+    library: Library, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = library.publish(library=LIBRARY)
+    client = serve()
+    bad = point_at_a_release_with_a_torn_prompt(library, good)
+    while (ready := client.get("/readyz").json())["problem"] is None:
+        pass
+    assert ready["release"] == good
+    assert f"release {bad} can't be served: UnicodeDecodeError" in ready["problem"]
+    assert [record.exc_info is not None for record in caplog.records if bad in record.getMessage()] == [True]
+    assert 'beforehand_release_swaps_total{outcome="failed"} 1.0' in client.get("/metrics").text
+    withdraw(library.data, "library", "fees", "wrong price")
+    while ask(client, LOST)["source"] == "exact":
+        pass
+    wait_for(client, library.publish(library=LIBRARY))
+    assert client.get("/readyz").json()["problem"] is None
+
+
+def test_a_release_that_was_refused_is_no_problem_any_more_after_a_rollback(library: Library, serve: Serve) -> None:
+    good = library.publish(library=LIBRARY)
+    client = serve()
+    point_at_a_release_with_a_torn_prompt(library, good)
+    while client.get("/readyz").json()["problem"] is None:
+        pass
+    (library.data / "releases" / "CURRENT").write_text(good)
+    while client.get("/readyz").json()["problem"] is not None:
+        pass
+    assert ask(client, OPEN)["source"] == "exact"
+
+
+def test_withdrawals_that_can_not_be_read_are_reported_and_the_next_release_is_followed(
+    library: Library, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.publish(library=LIBRARY)
+    client = serve()
+    withdrawals = library.data / "withdrawals.jsonl"
+    withdrawals.mkdir()
+    while (problem := client.get("/readyz").json()["problem"]) is None:
+        pass
+    assert problem.startswith("withdrawals can't be followed: IsADirectoryError")
+    assert problem in caplog.messages
+    assert 'beforehand_following_failures_total{what="withdrawals"}' in client.get("/metrics").text
+    wait_for(client, library.publish(library=LIBRARY))
+    withdrawals.rmdir()
+    withdraw(library.data, "library", "fees", "wrong price")
+    while ask(client, LOST)["source"] == "exact":
+        pass
+    assert client.get("/readyz").json()["problem"] is None
+
+
+def test_a_service_that_can_not_read_the_withdrawals_does_not_start(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    (library.data / "withdrawals.jsonl").mkdir()
+    collections = {"library": CollectionSettings(documents=[])}
+    app = create_app(ServiceSettings(), library.data, collections, OpenAIEndpoint(llm.url, MODEL))
+    with pytest.raises(IsADirectoryError), TestClient(app):
+        pytest.fail("it serves")
+
+
 def test_a_withdrawn_document_is_gone_from_every_way_at_once(
     client: httpx.Client, library: Library, llm: FakeLlm
 ) -> None:
@@ -141,8 +216,6 @@ def test_an_encoder_that_tells_nothing_apart_is_refused(encoder: object) -> None
 
 
 def test_a_collection_that_the_release_lacks_is_a_clear_problem(library: Library, serve: Serve) -> None:
-    from rag.settings import CollectionSettings
-
     library.publish(library=LIBRARY)
     client = serve({"library": CollectionSettings(documents=[]), "archive": CollectionSettings(documents=[])})
     ready = client.get("/readyz")
