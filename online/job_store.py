@@ -20,11 +20,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 _LEASE_SECONDS = 10.0
+_BUSY_SECONDS = 5.0  # what waits for the file holds up the thread that all statements share
 
 
 @dataclass(frozen=True)
 class Job:
-    """An asynchronous question. `asked` is JSON; `outcome` is the body of the answer or of the problem."""
+    """An asynchronous question. `asked` is JSON; `outcome` is the body of the answer or of the problem.
+
+    `attempts` counts the calls of the language model that gave it no answer.
+    """
 
     id: str
     asked: bytes
@@ -32,6 +36,7 @@ class Job:
     status: Literal["queued", "running", "done", "failed"]
     http_status: int | None
     outcome: bytes | None
+    attempts: int = 0
 
     @property
     def ended(self) -> bool:
@@ -55,18 +60,29 @@ class JobStore:
         await self._on_thread(self._connect)
 
     def _connect(self) -> None:
-        self._connection = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        for statement in ("create", "index"):
-            self._connection.execute(self._statements[statement])
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if not self._is_complete(connection):
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")  # the worker processes start at the same time
+                connection.execute(self._statements["create"])
+                if not self._is_complete(connection):
+                    connection.execute(self._statements["add_attempts"])  # an earlier version made the file
+                connection.execute(self._statements["index"])
+        self._connection = connection
+
+    def _is_complete(self, connection: sqlite3.Connection) -> bool:
+        return ("attempts",) in connection.execute(self._statements["columns"]).fetchall()
 
     async def close(self) -> None:
         """Give back what this worker was at, for the next start, and close the file."""
-        await self._run("release", owner=self._owner)
         assert self._connection is not None
-        await self._on_thread(self._connection.close)
-        self._thread.shutdown()
+        try:
+            await self._run("release", owner=self._owner)
+        finally:
+            await self._on_thread(self._connection.close)
+            self._thread.shutdown()
 
     async def open_jobs(self) -> int:
         """Count the jobs that wait or run."""
@@ -84,7 +100,7 @@ class JobStore:
         return _job(rows[0]) if rows else None
 
     async def claim(self) -> Job | None:
-        """Take the oldest job that is due, or whose owner has died."""
+        """Take the job that has been due for longest, or whose owner has died."""
         now = time.time()
         rows = await self._run("claim", owner=self._owner, lease=now + _LEASE_SECONDS, now=now)
         return _job(rows[0]) if rows else None
@@ -93,9 +109,10 @@ class JobStore:
         """Keep what this worker is at."""
         await self._run("renew", owner=self._owner, lease=time.time() + _LEASE_SECONDS)
 
-    async def postpone(self, job: Job, seconds: float) -> None:
-        """Put a job back, to be tried again later."""
-        await self._run("postpone", id=job.id, owner=self._owner, not_before=time.time() + seconds)
+    async def postpone(self, job: Job, seconds: float, *, failed: bool = False) -> None:
+        """Put a job back, to be tried again later; `failed` counts an attempt."""
+        due = time.time() + seconds
+        await self._run("postpone", id=job.id, owner=self._owner, not_before=due, failed=int(failed))
 
     async def finish(self, job: Job, http_status: int, outcome: bytes) -> None:
         """Store what became of a job."""
@@ -120,8 +137,8 @@ class JobStore:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    job_id, asked, key_id, status, http_status, outcome = row
-    return Job(job_id, asked.encode(), key_id, status, http_status, outcome)
+    job_id, asked, key_id, status, http_status, outcome, attempts = row
+    return Job(job_id, asked.encode(), key_id, status, http_status, outcome, attempts)
 
 
 def _statements() -> dict[str, str]:

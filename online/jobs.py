@@ -1,19 +1,24 @@
 """Answering later: `Prefer: respond-async` gives 202 and an address to poll; jobs survive a restart.
 
-A few jobs run beside the requests in each worker process, on the same way as any question; what finds no
-place at the language model is put back and tried again, so a job outlasts an outage. An id can't be guessed,
-and only the key that asked sees the answer.
+A few jobs run beside the requests in each worker process, on the same way as any question. What finds no place at
+the language model is put back until it finds one, so a job outlasts an outage. A call that fails itself is tried
+again a few times, each time after a longer pause: a question at which the model fails must keep neither others
+waiting nor the circuit breaker open. An id can't be guessed, and only the key that asked sees the answer.
+
+The disk may be full or the file locked for a while: whatever is to be written is tried until it succeeds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import sqlite3
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
-from typing import Literal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import msgspec
 from starlette.types import Send
@@ -27,14 +32,37 @@ from online.recording import Recording
 from online.rendering import RawHeaders, cache_status, live_answer, prepared_body
 from online.schemas import Answer
 from online.schemas import Job as JobBody
+from online.throttled_log import ThrottledLog
+
+T = TypeVar("T")
 
 _AT_ONCE = 4
 _LOOK_SECONDS = 1.0
 _RENEW_SECONDS = 3.0
 _LONGEST_WAIT = 30
 _TRY_AGAIN = {"queue-full", "llm-down", "no-release"}
+_ATTEMPTS = 5
+_FIRST_WAIT = 5.0  # seconds; each further one is four times as long, the last one over five minutes
+_FIRST_PAUSE = 0.5  # of one who can't reach the store; doubled each time
+_LONGEST_PAUSE = 5.0
 
 _log = logging.getLogger("beforehand.jobs")
+
+
+@dataclass(frozen=True)
+class Again:
+    """A job is to be tried again; `failed` counts as an attempt."""
+
+    seconds: float
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job, as a response."""
+
+    status: int
+    body: bytes
 
 
 class Jobs:
@@ -51,6 +79,7 @@ class Jobs:
         self._hours = hours
         self._news = asyncio.Event()
         self._ended: dict[str, asyncio.Event] = {}
+        self._trouble = ThrottledLog(_log)
 
     async def submit(self, asked: Asked) -> Job:
         """Take a question.
@@ -99,18 +128,33 @@ class Jobs:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._store.close()
+            try:
+                await self._store.close()
+            except sqlite3.Error as error:  # the next start takes the jobs over when their leases have run out
+                _log.error("the jobs under way could not be put back: %s", error)
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Do something with the store, however often it takes."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await step()
+            except Exception as error:  # a task that ended here would be missing until the next restart
+                trouble = f"{type(error).__name__}: {error}"
+                self._trouble(logging.ERROR, "jobs can't be read or written (%s); trying again", trouble)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _tend(self) -> None:
         while True:
-            await self._store.renew()
-            await self._store.expire(self._hours)
+            await self._insist(self._store.renew)
+            await self._insist(functools.partial(self._store.expire, self._hours))
             await asyncio.sleep(_RENEW_SECONDS)
 
     async def _work(self) -> None:
         while True:
             self._news.clear()
-            job = await self._store.claim()
+            job = await self._insist(self._store.claim)
             if job is not None:
                 await self._run(job)
                 continue
@@ -118,28 +162,34 @@ class Jobs:
                 await asyncio.wait_for(self._news.wait(), _LOOK_SECONDS)
 
     async def _run(self, job: Job) -> None:
-        asked = replace(msgspec.json.decode(job.asked, type=Asked), started=time.perf_counter(), route="later")
         try:
-            body = await self._answer(asked)
-        except Problem as problem:
-            await self._failed(job, asked, problem)
-        except Exception:
-            _log.exception("job %s failed", job.id)
-            await self._failed(job, asked, Problem("internal", "The service has a fault; its log has the details."))
-        else:
-            await self._store.finish(job, 200, body)
-            self._metrics.jobs.labels("done").inc()
+            outcome = await self._outcome(job)
+        except Exception:  # its row can't be read, say; it would come back for ever
+            _log.exception("job %s can't be run", job.id)
+            outcome = _rendered(_fault(), job.id)
+        if isinstance(outcome, Again):
+            postpone = functools.partial(self._store.postpone, job, outcome.seconds, failed=outcome.failed)
+            await self._insist(postpone)
+            self._metrics.jobs.labels("postponed").inc()
+            return
+        await self._insist(functools.partial(self._store.finish, job, outcome.status, outcome.body))
+        self._metrics.jobs.labels("done" if outcome.status < 400 else "failed").inc()
         if job.id in self._ended:
             self._ended[job.id].set()
 
-    async def _failed(self, job: Job, asked: Asked, problem: Problem) -> None:
-        if problem.kind in _TRY_AGAIN:
-            await self._store.postpone(job, float(problem.headers.get("retry-after", 5)))
-            self._metrics.jobs.labels("postponed").inc()
-            return
+    async def _outcome(self, job: Job) -> Outcome | Again:
+        asked = replace(msgspec.json.decode(job.asked, type=Asked), started=time.perf_counter(), route="later")
+        try:
+            return Outcome(200, await self._answer(asked))
+        except Problem as refusal:
+            problem = refusal
+        except Exception:
+            _log.exception("job %s failed", job.id)
+            problem = _fault()
+        if (again := next_attempt(job, problem)) is not None:
+            return again
         self._recording.problem(asked, problem)
-        await self._store.finish(job, problem.status, render(problem, asked.request_id, openai=False).body)
-        self._metrics.jobs.labels("failed").inc()
+        return _rendered(problem, asked.request_id)
 
     async def _answer(self, asked: Asked) -> bytes:
         try:
@@ -167,7 +217,8 @@ class Jobs:
             return
         outcome = job.outcome or b""
         if job.status == "failed":
-            await send_bytes(send, job.http_status or 500, outcome, b"application/problem+json", headers)
+            final = [*headers, (b"x-should-retry", b"false")]  # to fetch it again changes nothing
+            await send_bytes(send, job.http_status or 500, outcome, b"application/problem+json", final)
             return
         tag = b'"%b"' % msgspec.json.decode(outcome, type=Answer).fingerprint.encode()
         extra = [*headers, (b"etag", tag), (b"cache-control", b"private, no-cache")]
@@ -175,3 +226,22 @@ class Jobs:
             await send_bytes(send, 304, b"", b"application/json", extra)
         else:
             await send_bytes(send, 200, outcome, b"application/json", extra)
+
+
+def next_attempt(job: Job, problem: Problem) -> Again | None:
+    """Say when a job is to be tried again after a problem; None if that is no use, or has been tried often enough."""
+    if problem.kind not in _TRY_AGAIN:
+        return None
+    if not problem.call_failed:  # no place at the model, or no release: that says nothing about this question
+        return Again(float(problem.headers.get("retry-after", 5)), failed=False)
+    if job.attempts + 1 >= _ATTEMPTS:
+        return None
+    return Again(_FIRST_WAIT * 4**job.attempts, failed=True)
+
+
+def _fault() -> Problem:
+    return Problem("internal", "The service has a fault; its log has the details.")
+
+
+def _rendered(problem: Problem, request_id: str) -> Outcome:
+    return Outcome(problem.status, render(problem, request_id, openai=False).body)

@@ -47,7 +47,11 @@ _OPENAI: Mapping[int, tuple[str, str | None]] = {
 
 
 class Problem(Exception):  # noqa: N818  # the word of RFC 9457
-    """A refusal on its way to the caller; `kind` is one of KINDS."""
+    """A refusal on its way to the caller; `kind` is one of KINDS.
+
+    `call_failed` says that the language model was asked this very question and gave no answer, so the same may
+    happen each time.
+    """
 
     def __init__(
         self,
@@ -59,8 +63,10 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         suggestions: Sequence[Suggestion] = (),
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        call_failed: bool = False,
     ) -> None:
         super().__init__(detail)
+        self.call_failed = call_failed
         self.kind, self.detail, self.param = kind, detail, param
         self.status, self.title = KINDS[kind]
         self.suggestions = list(suggestions)
@@ -124,9 +130,12 @@ def as_problem(error: Exception) -> Problem:
         return Problem("llm-refused", "The language model refused the request: it may be too long.", should_retry=False)
     if isinstance(error, LlmMisconfiguredError):
         detail = "The language model can't be asked; whoever runs the service has to look at its log."
-        return Problem("llm-down", detail, retry_after=_REPAIR_SECONDS, should_retry=False)
+        return Problem("llm-down", detail, retry_after=_REPAIR_SECONDS, should_retry=False, call_failed=True)
     if isinstance(error, LlmUnavailableError):
         return Problem(
-            "llm-down", "The language model gave no answer; try again later.", retry_after=error.retry_after or 5
+            "llm-down",
+            "The language model gave no answer; try again later.",
+            retry_after=error.retry_after or 5,
+            call_failed=error.reached and error.retry_after is None,  # else it is too busy, or away
         )
     raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -82,6 +83,68 @@ def test_a_postponed_job_comes_back_when_it_is_due(tmp_path: Path) -> None:
         assert await store.claim() is None
 
     with_stores(tmp_path, 1, test)
+
+
+def test_a_job_that_comes_back_queues_up_behind_those_that_came_meanwhile(tmp_path: Path) -> None:
+    async def test(store: JobStore) -> None:
+        old = await store.insert(b"{}", None)
+        job = await store.claim()
+        assert job is not None
+        younger = await store.insert(b"{}", None)
+        await store.postpone(job, 0, failed=True)
+        claimed = [each for each in (await store.claim(), await store.claim()) if each]
+        assert [(each.id, each.attempts) for each in claimed] == [(younger.id, 0), (old.id, 1)]
+
+    with_stores(tmp_path, 1, test)
+
+
+def test_to_wait_for_a_place_is_no_attempt(tmp_path: Path) -> None:
+    async def test(store: JobStore) -> None:
+        await store.insert(b"{}", None)
+        for _ in range(10):
+            job = await store.claim()
+            assert job is not None
+            assert job.attempts == 0
+            await store.postpone(job, -1)
+
+    with_stores(tmp_path, 1, test)
+
+
+OLD_SCHEMA = """
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY,
+    asked TEXT NOT NULL,
+    key_id TEXT,
+    status TEXT NOT NULL DEFAULT 'queued' CHECK (status IN ('queued', 'running', 'done', 'failed')),
+    created REAL NOT NULL,
+    not_before REAL NOT NULL DEFAULT 0,
+    owner TEXT,
+    lease REAL NOT NULL DEFAULT 0,
+    http_status INTEGER,
+    outcome BLOB
+) STRICT
+"""
+
+
+def test_the_jobs_of_an_earlier_version_are_taken_over_by_all_workers_at_once(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "jobs.sqlite3", isolation_level=None)
+    old.execute(OLD_SCHEMA)
+    old.execute("INSERT INTO jobs (id, asked, created) VALUES ('a', '{}', 1), ('b', '{}', 2)")
+    old.close()
+
+    async def test() -> None:
+        stores = [JobStore(tmp_path / "jobs.sqlite3") for _ in range(4)]
+        await asyncio.gather(*(store.open() for store in stores))
+        job = await stores[0].claim()
+        assert job == Job("a", b"{}", None, "running", None, None, 0)
+        await stores[0].postpone(job, 0, failed=True)
+        found = await stores[3].find("a")
+        assert found is not None
+        assert found.attempts == 1
+        for store in stores:
+            await store.close()
+
+    asyncio.run(test())
 
 
 def test_closing_gives_back_what_was_under_way(tmp_path: Path) -> None:
