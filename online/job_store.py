@@ -119,6 +119,10 @@ class JobStore:
         status = "done" if http_status < 400 else "failed"
         await self._run("finish", id=job.id, owner=self._owner, status=status, http_status=http_status, outcome=outcome)
 
+    async def answer_again(self, job: Job) -> None:
+        """Put a job back whose answer must not be shown any more."""
+        await self._run("answer_again", id=job.id, now=time.time())
+
     async def expire(self, hours: float) -> None:
         """Delete the jobs that are older."""
         await self._run("expire", before=time.time() - hours * 3600)

@@ -65,6 +65,13 @@ class Outcome:
     body: bytes
 
 
+class _Basis(msgspec.Struct):
+    """What a stored answer rests on."""
+
+    collection: str
+    documents: list[str] = []
+
+
 class Jobs:
     """Takes, runs and shows asynchronous questions."""
 
@@ -94,7 +101,7 @@ class Jobs:
         return job
 
     async def find(self, job_id: str, key_id: str | None) -> Job:
-        """Return a job of this key.
+        """Return a job of this key; it is answered again if a document of its answer was withdrawn.
 
         Raises:
             Problem: there is none.
@@ -102,7 +109,7 @@ class Jobs:
         job = await self._store.find(job_id)
         if job is None or job.key_id != key_id:
             raise Problem("not-found", "There is no such answer, or it has expired.")
-        return job
+        return await self._as_it_may_be_shown(job)
 
     async def wait_for(self, job: Job, seconds: int) -> Job:
         """Wait for a job for at most so many seconds, and return it as it then is."""
@@ -115,7 +122,18 @@ class Jobs:
                 job = await self._store.find(job.id) or job
         finally:
             self._ended.pop(job.id, None)
-        return job
+        return await self._as_it_may_be_shown(job)
+
+    async def _as_it_may_be_shown(self, job: Job) -> Job:
+        if job.status != "done" or job.outcome is None:
+            return job
+        basis = msgspec.json.decode(job.outcome, type=_Basis)
+        if not self._answering.withdrawn.touches(basis.collection, basis.documents):
+            return job
+        await self._store.answer_again(job)
+        self._metrics.jobs.labels("withdrawn").inc()
+        self._news.set()
+        return replace(job, status="queued", http_status=None, outcome=None, attempts=0)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -57,5 +57,9 @@ UPDATE jobs SET status = 'queued', owner = NULL WHERE status = 'running' AND own
 -- finish
 UPDATE jobs SET status = :status, http_status = :http_status, outcome = :outcome WHERE id = :id AND owner = :owner;
 
+-- answer_again
+UPDATE jobs SET status = 'queued', owner = NULL, not_before = :now, attempts = 0, http_status = NULL, outcome = NULL
+WHERE id = :id AND status = 'done';
+
 -- expire
 DELETE FROM jobs WHERE created < :before;

@@ -147,7 +147,11 @@ def _job(answer: Json, job: Json) -> Json:
         "parameters": [identity, _parameter("If-None-Match", "The ETag of the answer that is known.")],
         "responses": {
             "200": _json("The answer", answer, ETag="Its fingerprint."),
-            "202": _json("Not yet; ask again", job, Location="Where to ask again."),
+            "202": _json(
+                "Not yet, or once more since a document of the answer was withdrawn; ask again",
+                job,
+                Location="Where to ask again.",
+            ),
             "304": {"description": "The answer is the one that is known"},
         },
     }

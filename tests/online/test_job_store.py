@@ -110,6 +110,20 @@ def test_to_wait_for_a_place_is_no_attempt(tmp_path: Path) -> None:
     with_stores(tmp_path, 1, test)
 
 
+def test_an_answer_that_must_not_be_shown_is_given_up_and_the_job_begins_anew(tmp_path: Path) -> None:
+    async def test(store: JobStore) -> None:
+        await store.insert(b"{}", None)
+        job = await store.claim()
+        assert job is not None
+        await store.answer_again(job)  # it has no answer yet: nothing changes
+        await store.finish(job, 200, b"answer")
+        await store.answer_again(job)
+        again = await store.claim()
+        assert again == Job(job.id, b"{}", None, "running", None, None)
+
+    with_stores(tmp_path, 1, test)
+
+
 OLD_SCHEMA = """
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,

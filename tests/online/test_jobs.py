@@ -19,6 +19,7 @@ from online.problems import Problem, as_problem
 from rag.errors import LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from tests.fake_llm import FakeLlm, served
 from tests.online.conftest import LIBRARY, Library, Serve
+from warehouse.withdrawal import withdraw
 
 LATER = {"Prefer": "respond-async"}
 NEW = {"question": "Where can people park their cars?"}
@@ -163,6 +164,24 @@ def later(client: httpx.Client, question: str) -> str:
     accepted = client.post("/v1/answers", json={"question": question}, headers=LATER)
     assert accepted.status_code == 202
     return accepted.headers["location"]
+
+
+def test_an_answer_that_rests_on_a_withdrawn_document_is_not_shown_but_given_anew(
+    client: httpx.Client, library: Library, llm: FakeLlm
+) -> None:
+    location = later(client, NEW["question"])
+    first = poll(client, location)
+    (document,) = first.json()["documents"]
+    withdraw(library.data, "library", document, "wrong")
+    llm.behaviour.text = "Nobody knows [1]."
+    known = {"If-None-Match": first.headers["etag"]}
+    while (response := client.get(location, headers=known)).status_code == 304:
+        pass
+    assert response.status_code == 202
+    assert response.headers["location"] == location
+    second = poll(client, location).json()
+    assert second["answer"] == "Nobody knows [1]."
+    assert document not in second["documents"]
 
 
 def test_a_database_that_is_locked_for_a_while_loses_neither_an_answer_nor_a_worker(
