@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
 _ask = msgspec.json.Decoder(Ask)
+_fields = msgspec.json.Decoder(dict[str, Any])
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,29 @@ def read_json(headers: Headers, body: bytes, decoder: msgspec.json.Decoder[T]) -
         raise Problem("media-type", "Send the question as application/json.")
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise Problem("invalid", f"{error}.", param=_field(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem("malformed", f"The body is not JSON: {error}.") from None
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None
+
+
+def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, dict[str, Any]]:
+    """Decode a body that may have further fields: what we know of it, checked, and all of it as it came.
+
+    Raises:
+        Problem: it is not JSON, or not what was expected; the message names the field.
+    """
+    fields = read_json(headers, body, _fields)
+    try:
+        return msgspec.convert(fields, kind), fields
+    except _UNREADABLE as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> Problem:
+    if isinstance(error, msgspec.ValidationError):
+        return Problem("invalid", f"{error}.", param=_field(str(error)))
+    if isinstance(error, RecursionError):
+        return Problem("malformed", "The body is nested too deeply.")
+    return Problem("malformed", f"The body is not JSON: {error}.")
 
 
 def _field(message: str) -> str | None:

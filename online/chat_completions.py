@@ -15,7 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from online.answering import Answering, Asked, Begun, Prepared
-from online.asking import asked_by, directives, read_json
+from online.asking import asked_by, directives, read_fields
 from online.auth import Headers, Keys, rate_headers
 from online.chat_format import DONE, Frame, Usage, pieces
 from online.chat_request import ChatRequest, chat_of, collection_of, question_of
@@ -32,7 +32,6 @@ from rag.llm import Completion, Forwarder
 
 _STREAM = b"text/event-stream; charset=utf-8"
 _BYPASS = "beforehand; fwd=bypass"
-_chat = msgspec.json.Decoder(ChatRequest)
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,7 @@ class ChatRoute:
         headers: Headers = scope["headers_by_name"]
         caller = self.keys.caller(headers)
         caller.require("ask")
-        body = await read_body(receive)
-        chat = read_json(headers, body, _chat)
-        fields = msgspec.json.decode(body)
+        chat, fields = read_fields(headers, await read_body(receive), ChatRequest)
         extra = [(name.encode(), value.encode()) for name, value in rate_headers(caller).items()]
         question = question_of(chat, fields, self.model.sampling.max_tokens)
         bypass = question is None or not normalise(question)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online.asking import Directives, asked_by, directives, read_ask
+from online.asking import Directives, asked_by, directives, read_ask, read_fields
 from online.auth import Caller
+from online.chat_request import ChatRequest
 from online.problems import Problem
 from online.schemas import Ask
 from rag.identity import query_key
@@ -48,6 +49,16 @@ def test_a_body_is_a_question_or_a_problem_and_nothing_else(body: bytes) -> None
         assert problem.status in {400, 422}
     else:
         assert 1 <= len(ask.question) <= 2000
+
+
+@given(st.binary(max_size=200))
+def test_a_body_with_further_fields_is_read_or_a_problem_too(body: bytes) -> None:
+    try:
+        chat, fields = read_fields({}, body, ChatRequest)
+    except Problem as problem:
+        assert problem.status in {400, 422}
+    else:
+        assert chat.model == fields["model"]
 
 
 @given(st.text(min_size=1, max_size=50), st.booleans(), st.booleans())

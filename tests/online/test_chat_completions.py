@@ -125,6 +125,23 @@ def test_errors_have_openais_shape(client: httpx.Client) -> None:
     assert response.json()["error"]["param"] == "messages"
 
 
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        ('"x": ' + "[" * 100_000 + "]" * 100_000, 400),
+        ('"x": 1e999', 422),
+        ('"temperature": -1e999', 422),
+        ('"seed": ' + "9" * 5000, 422),
+    ],
+    ids=["nested", "extra", "temperature", "seed"],
+)
+def test_a_body_that_no_program_can_hold_is_refused(client: httpx.Client, field: str, status: int) -> None:
+    body = f'{{"model": "beforehand", "messages": [{{"role": "user", "content": "{PREPARED}"}}], {field}}}'
+    response = client.post("/v1/chat/completions", content=body)
+    assert response.status_code == status
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
 def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm) -> None:
     llm.behaviour.break_stream_after = 2
     stream = official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"), stream=True)
