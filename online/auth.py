@@ -8,6 +8,7 @@ and needs no shared state.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import math
 import secrets
@@ -16,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from online.problems import Problem
-from online.settings import KeySettings, Scope
+from online.settings import KeySettings, Scope, ServiceSettings
 from rag.errors import ConfigurationError
 
 _PREFIX = "bf-"
@@ -67,12 +68,21 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `collections` are all that they can name; `bucket` is None without a rate limit."""
+    """Who asks. `collections` are all that they can name; `bucket` is None without a rate limit.
+
+    `default_collection` is what the configuration chooses for a question that names none.
+    """
 
     key_id: str | None
     scopes: frozenset[Scope]
     collections: tuple[str, ...]
     bucket: Bucket | None = None
+    default_collection: str | None = None
+
+    @property
+    def default(self) -> str | None:
+        """The collection of a question that names none: the only one, or the configured one, or None."""
+        return self.collections[0] if len(self.collections) == 1 else self.default_collection
 
     def require(self, scope: Scope) -> None:
         """Refuse who lacks a scope; `admin` holds all."""
@@ -80,11 +90,10 @@ class Caller:
             raise Problem("forbidden", f"This needs the scope {scope!r}, which the key does not have.")
 
     def collection(self, named: str | None) -> str:
-        """Resolve the collection: the one named, or the only one. Unknown and forbidden look the same."""
-        if named is None:
-            if len(self.collections) == 1:
-                return self.collections[0]
-            raise Problem("invalid", "Name a collection: this key belongs to several.", param="collection")
+        """Resolve the collection: the one named, or the default. Unknown and forbidden look the same."""
+        if named is None and (named := self.default) is None:
+            these = f"one of {', '.join(self.collections)}" if self.collections else "but there is none yet"
+            raise Problem("invalid", f"Name a collection: {these}.", param="collection")
         if named not in self.collections:
             raise Problem("forbidden", "The key does not belong to the collection that was named.")
         return named
@@ -99,26 +108,24 @@ class Keys:
         collections: Collection[str],
         workers: int = 1,
         public: Collection[str] = (),
+        default: str | None = None,
     ) -> None:
         """Take the keys; `public` are the collections that a visitor of the page sees without one.
+
+        `default` is the collection of a question that names none, for callers who have no default of their own.
 
         Raises:
             ConfigurationError: there is no such collection.
         """
-        for name in public:
-            if name not in collections:
-                raise ConfigurationError(f"[service] public_page: there is no collection {name!r}")
-        self._by_hash = {
-            key.hash: Caller(
-                name,
-                frozenset(key.scopes),
-                tuple(each for each in collections if not key.collections or each in key.collections),
-                None if key.requests_per_minute is None else Bucket(key.requests_per_minute / workers),
-            )
-            for name, key in keys.items()
-        }
-        self._everybody = Caller(None, frozenset({"ask", "feedback"}), tuple(collections))
-        self._visitor = Caller(None, self._everybody.scopes, tuple(each for each in collections if each in public))
+        _require("[service] public_page: there is no collection", public, collections)
+        _require(
+            "[service] default_collection: there is no collection", [] if default is None else [default], collections
+        )
+        self._by_hash = {key.hash: _caller(name, key, collections, default, workers) for name, key in keys.items()}
+        asking: frozenset[Scope] = frozenset({"ask", "feedback"})
+        visible = tuple(each for each in collections if each in public)
+        self._everybody = Caller(None, asking, tuple(collections), None, default)
+        self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
         self.required = bool(self._by_hash)
 
     def caller(self, headers: Headers, *, visitors: bool = False) -> Caller:
@@ -150,6 +157,39 @@ class Keys:
                 headers=rate_headers(caller),
             )
         return caller
+
+
+def keys_of(settings: ServiceSettings, collections: Collection[str]) -> Keys:
+    """Return the keys of the settings.
+
+    Raises:
+        ConfigurationError: they name a collection that does not exist.
+    """
+    return Keys(settings.keys, collections, settings.workers, settings.public_page, settings.default_collection)
+
+
+def _caller(name: str, key: KeySettings, collections: Collection[str], default: str | None, workers: int) -> Caller:
+    place = f"[service.keys.{name}]"
+    _require(f"{place} collections: there is no collection", key.collections, collections)
+    own = tuple(each for each in collections if not key.collections or each in key.collections)
+    if key.default_collection is not None:
+        _require(f"{place} default_collection: the key has no collection", [key.default_collection], own)
+    return Caller(
+        name,
+        frozenset(key.scopes),
+        own,
+        None if key.requests_per_minute is None else Bucket(key.requests_per_minute / workers),
+        key.default_collection or (default if default in own else None),
+    )
+
+
+def _require(complaint: str, named: Collection[str], collections: Collection[str]) -> None:
+    """Refuse a configuration that names a collection which is none of these."""
+    for name in named:
+        if name not in collections:
+            close = difflib.get_close_matches(name, collections, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(collections)) or 'none'}"
+            raise ConfigurationError(f"{complaint} {name!r}; {hint}")
 
 
 def rate_headers(caller: Caller) -> dict[str, str]:

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from online.answering import Answering, Asked, Begun, Prepared
 from online.asking import asked_by, directives, read_fields
-from online.auth import Headers, Keys, rate_headers
+from online.auth import Caller, Headers, Keys, rate_headers
 from online.chat_format import DONE, Frame, Usage, pieces
-from online.chat_request import ChatRequest, chat_of, collection_of, question_of
+from online.chat_request import MODEL, ChatRequest, chat_of, collection_of, question_of
 from online.disconnect import ClientGoneError, unless_gone
 from online.edge import read_body, send_bytes
 from online.language_model import LanguageModel
@@ -53,8 +53,7 @@ class ChatRoute:
         extra = [(name.encode(), value.encode()) for name, value in rate_headers(caller).items()]
         question = question_of(chat, fields, self.model.sampling.max_tokens)
         bypass = question is None or not normalise(question)
-        collection = collection_of(chat.model) or (caller.collections[0] if bypass else None)
-        ask = Ask(question or "", collection, stream=bool(chat.stream))
+        ask = Ask(question or "", _collection(caller, chat.model, bypass=bypass), stream=bool(chat.stream))
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
         asked = replace(asked, private=asked.private or bypass)  # what is only passed on is nobody's to keep
         reply = _Reply(send, asked, chat, extra)
@@ -230,6 +229,15 @@ class _Reply:
 
     async def _more(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:
+    """Return the collection that is asked; what bypasses the cache asks none, and is recorded with the first."""
+    collection = collection_of(model) or caller.default
+    if collection is None and caller.collections and not bypass:
+        names = " or ".join(f'"{MODEL}/{each}"' for each in caller.collections)
+        raise Problem("invalid", f"Name a collection to ask: set the model to {names}.", param="model")
+    return collection or next(iter(caller.collections), None)
 
 
 def _usage(completion: Completion) -> Usage:

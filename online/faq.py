@@ -243,8 +243,8 @@ def _asked(request: Request, caller: Caller, collection: str, question: str) -> 
 
 
 def _collection(caller: Caller, named: str | None) -> str:
-    """Return the collection that is named, or the caller's first."""
-    return caller.collection(named or next(iter(caller.collections), None))
+    """Return the collection that is named, or the caller's default, or the first."""
+    return caller.collection(named or caller.default or next(iter(caller.collections), None))
 
 
 def _text(request: Request, name: str) -> str:

@@ -14,7 +14,7 @@ from online.service import Service
 
 
 class Model(BaseModel):
-    """A name to ask under: `beforehand/<collection>`, or the language model itself."""
+    """A name to ask under: `beforehand/<collection>`, or the language model itself where one is asked by default."""
 
     id: str
     object: Literal["model"] = "model"
@@ -35,7 +35,9 @@ def models(service: Service) -> APIRouter:
 
     def of(caller: Caller) -> list[Model]:
         names = [f"{MODEL}/{name}" for name in caller.collections]
-        return [Model(id=name) for name in [*names, service.model.llm.model]]
+        if caller.default is not None:  # without one, a name that names no collection asks nothing
+            names.append(service.model.llm.model)
+        return [Model(id=name) for name in names]
 
     @router.get("/v1/models", summary="The names to ask under")
     async def every(request: Request) -> Models:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from uvicorn.supervisors import Multiprocess
 
 from online.app import create_app
+from online.auth import keys_of
 from online.logs import logging_config
 from online.metrics import MULTIPROCESS_FOLDER
 from online.settings import ServiceSettings
@@ -64,7 +65,8 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
     the port is bound.
 
     Raises:
-        ConfigurationError: the port is in use, or an in-process model is to be shared by several workers.
+        ConfigurationError: the port is in use, an in-process model is to be shared by several workers, or a key
+            names a collection that does not exist.
     """
     settings = config.service
     if llm is not None and settings.workers > 1:
@@ -72,6 +74,7 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
             f"[service] workers = {settings.workers}: a language model in this process allows for one worker only; "
             'set workers = 1 or [llm] mode = "endpoint"'
         )
+    keys_of(settings, config.collections)  # what is wrong with them is said once, not by each worker
     listening = bind(settings.host, settings.port)
     on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
     with contextlib.closing(listening), _quiet_signals():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from online.admission import Admission
 from online.answering import Answering
-from online.auth import Keys
+from online.auth import keys_of
 from online.circuit_breaker import CircuitBreaker
 from online.comparison import Comparisons
 from online.current_release import CurrentRelease
@@ -46,7 +46,7 @@ class Service:
         self.settings = settings
         self.tracing = tracing
         self.metrics = Metrics()
-        self.keys = Keys(settings.keys, collections, settings.workers, settings.public_page)
+        self.keys = keys_of(settings, collections)
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.recording = Recording(self.journal, self.metrics)
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)

@@ -25,6 +25,9 @@ class KeySettings(RoomSettings):
     collections: list[str] = Field(
         default_factory=list, description="The collections that the key belongs to; empty means all."
     )
+    default_collection: str | None = Field(
+        None, description="The collection of a question that names none, where the key belongs to several."
+    )
     requests_per_minute: int | None = Field(None, ge=1, description="Rate limit of the key; unset means none.")
 
 
@@ -81,6 +84,11 @@ class ServiceSettings(RoomSettings):
         default_factory=list,
         description="Collections that visitors of the FAQ page may read and ask without a key, where keys are "
         "configured; empty closes the page to them.",
+    )
+    default_collection: str | None = Field(
+        None,
+        description="The collection of a question that names none, where there are several: without keys, and for "
+        "keys that belong to it and have no `default_collection` of their own.",
     )
     keys: dict[str, KeySettings] = Field(
         default_factory=dict, description="API keys by name. Without any the service is open to all who reach it."

@@ -5,7 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from online.auth import Bucket, hash_key, mint
+from online.auth import Bucket, hash_key, keys_of, mint
+from online.settings import ServiceSettings
+from rag.errors import ConfigurationError
 from rag.settings import CollectionSettings
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve
 
@@ -48,8 +50,46 @@ def test_a_key_answers_from_its_own_collection_only(guarded: httpx.Client) -> No
 
 
 def test_a_key_of_several_collections_has_to_name_one(guarded: httpx.Client) -> None:
-    assert ask(guarded, "other", "When does the museum open?").status_code == 422
+    refused = ask(guarded, "other", "When does the museum open?")
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "Name a collection: one of library, museum."
     assert ask(guarded, "other", "When does the museum open?", "museum").json()["source"] == "exact"
+
+
+def test_a_question_that_names_no_collection_asks_the_default_of_its_key(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY, museum=MUSEUM)
+    keys = {
+        "own": {"hash": hash_key("own"), "default_collection": "library"},
+        "any": {"hash": hash_key("any")},
+        "one": {"hash": hash_key("one"), "collections": ["library"]},
+    }
+    client = serve(BOTH, keys=keys, default_collection="museum")
+    for key, collection in [("own", "library"), ("any", "museum"), ("one", "library")]:
+        assert ask(client, key, f"When does the {collection} open?").json()["source"] == "exact"
+    assert ask(client, "own", "When does the museum open?", "museum").json()["source"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"keys": {"desk": {"hash": hash_key("x"), "collections": ["libary"]}}},
+            "[service.keys.desk] collections: there is no collection 'libary'; did you mean 'library'?",
+        ),
+        (
+            {"keys": {"desk": {"hash": hash_key("x"), "collections": ["library"], "default_collection": "museum"}}},
+            "[service.keys.desk] default_collection: the key has no collection 'museum'; known are library",
+        ),
+        (
+            {"default_collection": "zoo"},
+            "[service] default_collection: there is no collection 'zoo'; known are library, museum",
+        ),
+    ],
+)
+def test_a_collection_that_does_not_exist_is_named_at_the_start(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        keys_of(ServiceSettings.model_validate(settings), BOTH)
+    assert str(caught.value) == sentence
 
 
 def test_scopes_are_kept_apart_and_admin_has_all(guarded: httpx.Client) -> None:

@@ -13,8 +13,9 @@ from online.settings import ServiceSettings
 from rag.openai_client import OpenAIEndpoint
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
 
+BOTH = {name: CollectionSettings(documents=[]) for name in ("library", "museum")}
 PREPARED = "When does the library open?"
 ANSWER = "The library opens at nine in the morning [1]."
 
@@ -111,6 +112,31 @@ def test_the_models_are_listed_and_can_be_asked(official: openai.OpenAI) -> None
     for name in names:
         completion = official.chat.completions.create(model=name, messages=user(PREPARED))
         assert completion.choices[0].message.content == ANSWER
+
+
+def test_of_several_collections_only_names_that_work_are_listed_and_others_are_told_how_to_go_on(
+    library: Library, serve: Serve
+) -> None:
+    library.publish(library=LIBRARY, museum=MUSEUM)
+    client = serve(BOTH)
+    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused") as official:
+        names = [model.id for model in official.models.list()]
+        assert names == ["beforehand/library", "beforehand/museum"]
+        with pytest.raises(openai.UnprocessableEntityError) as caught:
+            official.chat.completions.create(model="gpt-4o-mini", messages=user(PREPARED))
+        assert caught.value.param == "model"
+        assert all(name in caught.value.message for name in names)
+        completion = official.chat.completions.create(model=names[0], messages=user(PREPARED))
+    assert completion.choices[0].message.content == ANSWER
+
+
+def test_with_a_default_collection_an_unmodified_client_needs_no_model_of_ours(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY, museum=MUSEUM)
+    client = serve(BOTH, default_collection="library")
+    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused") as official:
+        assert MODEL in [model.id for model in official.models.list()]
+        completion = official.chat.completions.create(model="gpt-4o-mini", messages=user(PREPARED))
+    assert completion.choices[0].message.content == ANSWER
 
 
 def test_another_collection_can_not_be_named(official: openai.OpenAI) -> None:

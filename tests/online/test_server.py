@@ -134,6 +134,12 @@ def test_a_port_in_use_is_one_clear_sentence(library: Library, llm: FakeLlm) -> 
             serve(config(library, llm, port=port))
 
 
+def test_what_is_wrong_with_a_key_is_said_before_the_workers_are_started(library: Library, llm: FakeLlm) -> None:
+    keys = {"desk": {"hash": f"sha256:{'0' * 64}", "collections": ["libary"]}}
+    with pytest.raises(ConfigurationError, match="did you mean 'library'"):
+        serve(config(library, llm, workers=2, keys=keys))
+
+
 def test_a_model_in_this_process_is_refused_for_several_workers(library: Library, llm: FakeLlm) -> None:
     from rag.openai_client import OpenAIEndpoint
 
