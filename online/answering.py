@@ -27,6 +27,7 @@ from online.withdrawn import Withdrawn
 from online.work_pool import WorkPool
 from rag.errors import LlmError
 from rag.identity import normalise
+from rag.llm import Delta
 from rag.settings import CollectionSettings
 
 
@@ -87,7 +88,7 @@ class Opened:
     release_id: str
 
 
-AnswerFlight = Flight[Prepared | Opened, LiveAnswer]
+AnswerFlight = Flight[Prepared | Opened, Delta, LiveAnswer]
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,16 @@ class Begun:
     flight: AnswerFlight | None = None
     joined: bool = False
 
-    def pieces(self) -> AsyncIterator[str]:
-        """Yield the text of a live answer as it comes."""
+    def deltas(self) -> AsyncIterator[Delta]:
+        """Yield the message of a live answer as it comes."""
         assert self.flight is not None
         return self.flight.follow()
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """Yield the text of a live answer as it comes."""
+        async for delta in self.deltas():
+            if delta.text:
+                yield delta.text
 
     async def result(self) -> LiveAnswer:
         """Return the whole live answer."""
@@ -129,7 +136,7 @@ class Answering:
     metrics: Metrics
     collections: Mapping[str, CollectionSettings]
     rewrite_queries: bool = False
-    flights: SingleFlight[Prepared | Opened, LiveAnswer] = field(default_factory=SingleFlight)
+    flights: SingleFlight[Prepared | Opened, Delta, LiveAnswer] = field(default_factory=SingleFlight)
     on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
 
     def release(self) -> OpenRelease:
@@ -236,7 +243,7 @@ class Answering:
             raise _with_suggestions(problem, sought) from None
         self.metrics.invalid_citations.inc(answer.linked.invalid)
         if not asked.stream:
-            flight.push(answer.linked.text)
+            flight.push(Delta(answer.linked.text, others=answer.completion.others))
         flight.land(answer)
 
 

@@ -14,23 +14,23 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from online.answering import Answering, Asked, Begun, Prepared
+from online.answering import Answering, Begun, Prepared
 from online.asking import asked_by, directives, read_fields
 from online.auth import Caller, Headers, Keys, rate_headers
-from online.chat_format import DONE, Frame, Usage, pieces
+from online.chat_format import Usage, pieces
+from online.chat_reply import ChatReply
 from online.chat_request import MODEL, ChatRequest, chat_of, collection_of, question_of
 from online.disconnect import ClientGoneError, unless_gone
-from online.edge import read_body, send_bytes
+from online.edge import read_body
 from online.language_model import LanguageModel
 from online.problems import Problem, as_problem, render
 from online.recording import Recording
-from online.rendering import RawHeaders, cache_status, citations, provenance
+from online.rendering import cache_status, citations, provenance
 from online.schemas import Ask
 from rag.errors import LlmRefusedError
 from rag.identity import normalise
 from rag.llm import Completion, Forwarder
 
-_STREAM = b"text/event-stream; charset=utf-8"
 _BYPASS = "beforehand; fwd=bypass"
 
 
@@ -56,7 +56,7 @@ class ChatRoute:
         ask = Ask(question or "", _collection(caller, chat.model, bypass=bypass), stream=bool(chat.stream))
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
         asked = replace(asked, private=asked.private or bypass)  # what is only passed on is nobody's to keep
-        reply = _Reply(send, asked, chat, extra)
+        reply = ChatReply(send, asked, chat, extra)
         work = self._bypass(reply, fields) if bypass else self._answer(reply)
         try:
             await unless_gone(receive, work)
@@ -67,7 +67,7 @@ class ChatRoute:
             self.recording.problem(asked, problem)
             raise
 
-    async def _answer(self, reply: _Reply) -> None:
+    async def _answer(self, reply: ChatReply) -> None:
         asked = reply.asked
         try:
             async with self.answering.begin(asked) as begun:
@@ -80,7 +80,7 @@ class ChatRoute:
         except Exception as error:
             raise as_problem(error) from error
 
-    async def _prepared(self, reply: _Reply, prepared: Prepared) -> None:
+    async def _prepared(self, reply: ChatReply, prepared: Prepared) -> None:
         body = msgspec.json.decode(prepared.body)
         status = cache_status(reply.asked, prepared.source)
         reply.headers += provenance(status, prepared.age_seconds, prepared.head.fingerprint)
@@ -95,7 +95,7 @@ class ChatRoute:
             await reply.whole(body["model"], {"role": "assistant", "content": body["answer"]}, finish, Usage(), about)
         self.recording.prepared(reply.asked, prepared, status)
 
-    async def _whole(self, reply: _Reply, begun: Begun) -> None:
+    async def _whole(self, reply: ChatReply, begun: Begun) -> None:
         opened = begun.opened
         assert opened is not None
         live = await begun.result()
@@ -106,15 +106,15 @@ class ChatRoute:
         await reply.whole(live.completion.model, message, live.completion.finish_reason, _usage(live.completion), about)
         self.recording.live(reply.asked, opened, live, status)
 
-    async def _stream(self, reply: _Reply, begun: Begun) -> None:
+    async def _stream(self, reply: ChatReply, begun: Begun) -> None:
         opened = begun.opened
         assert opened is not None
         status = cache_status(reply.asked, "live", joined=begun.joined)
         reply.headers += provenance(status, 0, opened.live.fingerprint)
         await reply.begin(self.model.llm.model)
         try:
-            async for piece in begun.pieces():
-                await reply.piece(piece)
+            async for delta in begun.deltas():
+                await reply.piece(delta.text, delta.others)
             live = await begun.result()
         except Exception as error:  # the status is sent already, so the stream has to say it
             await self._break(reply, error)
@@ -123,7 +123,7 @@ class ChatRoute:
         await reply.end(live.completion.finish_reason, _usage(live.completion), about)
         self.recording.live(reply.asked, opened, live, status)
 
-    async def _bypass(self, reply: _Reply, fields: dict[str, Any]) -> None:
+    async def _bypass(self, reply: ChatReply, fields: dict[str, Any]) -> None:
         reply.headers.append((b"cache-status", _BYPASS.encode()))
         try:
             async with self.model.place():
@@ -141,16 +141,18 @@ class ChatRoute:
         else:
             self.recording.bypass(reply.asked, _BYPASS)
 
-    async def _forward(self, reply: _Reply, llm: Forwarder, fields: dict[str, Any]) -> None:
+    async def _forward(self, reply: ChatReply, llm: Forwarder, fields: dict[str, Any]) -> None:
         async for piece in llm.forward(fields):
             await reply.raw(piece)
         await reply.finish()
 
-    async def _converse(self, reply: _Reply, fields: dict[str, Any]) -> None:
+    async def _converse(self, reply: ChatReply, fields: dict[str, Any]) -> None:
         messages, sampling = chat_of(reply.chat, fields, self.model.sampling)
         completion = await self.model.ask(messages, sampling, None)
         if reply.asked.stream:
             await reply.begin(completion.model)
+            if completion.others:
+                await reply.piece("", completion.others)
             for piece in pieces(completion.text):
                 await reply.piece(piece)
             await reply.end(completion.finish_reason, _usage(completion), None)
@@ -158,77 +160,12 @@ class ChatRoute:
             message = {**completion.message, "role": "assistant", "content": completion.text}
             await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), None)
 
-    async def _break(self, reply: _Reply, error: Exception) -> None:
+    async def _break(self, reply: ChatReply, error: Exception) -> None:
         """Say in the stream what went wrong; the client raises it as an error."""
         problem = as_problem(error)
         rendered = render(problem, reply.asked.request_id, openai=True)
         await reply.break_off(rendered.body)
         self.recording.problem(reply.asked, problem)
-
-
-class _Reply:
-    """One response, whole or streamed."""
-
-    def __init__(self, send: Send, asked: Asked, chat: ChatRequest, headers: RawHeaders) -> None:
-        self.asked = asked
-        self.chat = chat
-        self.headers = headers
-        self.begun = False
-        self._send = send
-        self._frame = self._named("")
-
-    def _named(self, model: str) -> Frame:
-        return Frame(f"chatcmpl-{self.asked.request_id}", int(time.time()), model)
-
-    async def whole(
-        self, model: str, message: dict[str, Any], finish_reason: str, usage: Usage, about: dict[str, Any] | None
-    ) -> None:
-        """Send a whole completion."""
-        self.begun = True
-        body = self._named(model).whole(message, finish_reason, usage, about)
-        await send_bytes(self._send, 200, body, b"application/json", self.headers)
-
-    async def begin(self, model: str) -> None:
-        """Begin a stream."""
-        self._frame = self._named(model)
-        await self._start(_STREAM)
-        await self._more(self._frame.chunk({"role": "assistant", "content": ""}))
-
-    async def piece(self, text: str) -> None:
-        """Send a piece of the text."""
-        await self._more(self._frame.chunk({"content": text}))
-
-    async def end(self, finish_reason: str, usage: Usage, about: dict[str, Any] | None) -> None:
-        """End a stream."""
-        await self._more(self._frame.chunk({}, finish_reason))
-        options = self.chat.stream_options
-        if options is not None and options.include_usage:
-            await self._more(self._frame.usage(usage, about))
-        await self._more(DONE)
-        await self.finish()
-
-    async def raw(self, piece: bytes) -> None:
-        """Pass bytes of the language model's own response on."""
-        if not self.begun:
-            await self._start(_STREAM if self.asked.stream else b"application/json")
-        await self._more(piece)
-
-    async def break_off(self, error: bytes) -> None:
-        """End a stream with an error."""
-        await self._more(b"data: %b\n\n" % error)
-        await self.finish()
-
-    async def finish(self) -> None:
-        """Send the last, empty part of the body."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _start(self, media_type: bytes) -> None:
-        self.begun = True
-        headers = [(b"content-type", media_type), (b"x-accel-buffering", b"no"), *self.headers]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    async def _more(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:

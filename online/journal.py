@@ -111,7 +111,8 @@ class Journal:
             self._rotate(force=stopping)
 
     def _write(self, records: list[Record], encoder: msgspec.json.Encoder) -> None:
-        block = b"".join(encoder.encode(record) + b"\n" for record in records)
+        lines = [line for record in records if (line := self._line(record, encoder))]
+        block = b"".join(lines)
         try:
             if self._file is None:
                 self._open()
@@ -120,13 +121,21 @@ class Journal:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            self._on_lost(len(records))
+            self._on_lost(len(lines))
             if not self._failing:
                 _log.error("the journal can't be written (%s); requests go on unrecorded", error)
             self._failing = True
         else:
             self._written += len(block)
             self._failing = False
+
+    def _line(self, record: Record, encoder: msgspec.json.Encoder) -> bytes:
+        try:
+            return encoder.encode(record) + b"\n"
+        except Exception:  # whatever it is, it must not end the thread that writes all others
+            _log.exception("the record of %s can't be written and is lost", record.request_id)
+            self._on_lost(1)
+            return b""
 
     def _open(self) -> None:
         now = datetime.datetime.now(datetime.UTC)
@@ -141,9 +150,9 @@ class Journal:
             return
         age = datetime.datetime.now(datetime.UTC).timestamp() - self._opened
         if force or age > _SEGMENT_SECONDS or self._written > _SEGMENT_BYTES:
-            os.close(self._file)
-            self._file = None
-            with contextlib.suppress(FileNotFoundError):
+            segment, self._file = self._file, None
+            with contextlib.suppress(OSError):  # the next start closes it then
+                os.close(segment)
                 Path(f"{self._path}.open").rename(self._path)
 
 

@@ -17,7 +17,7 @@ from online.problems import Problem
 from online.throttled_log import ThrottledLog
 from online.tracing import Tracing, completed
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
-from rag.llm import Completion, Llm, Message, Sampling
+from rag.llm import Completion, Delta, Llm, Message, Sampling
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class LanguageModel:
         return None if full is None else _queue_full(full)
 
     async def ask(
-        self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
+        self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[Delta], None] | None
     ) -> Completion:
         """Ask, within a place that the caller holds; with `on_piece` the answer is streamed to it.
 
@@ -131,15 +131,15 @@ class LanguageModel:
             _log.info("the language model counts as up again")
 
     async def _answer(
-        self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[str], None] | None
+        self, messages: Sequence[Message], sampling: Sampling, on_piece: Callable[[Delta], None] | None
     ) -> Completion:
         if on_piece is None:
             return await self.llm.complete(messages, sampling)
         whole: Completion | None = None
         async with contextlib.aclosing(self.llm.stream(messages, sampling)) as deltas:
             async for delta in deltas:
-                if delta.text:
-                    on_piece(delta.text)
+                if delta.says_something:
+                    on_piece(delta)
                 whole = delta.completion or whole
         if whole is None:
             raise LlmUnavailableError("the stream ended without a completion")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from online.language_model import LanguageModel
 from online.linked_text import LinkedText
@@ -19,7 +19,7 @@ from rag.citations import Linked, support
 from rag.embedding import Vectors
 from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
-from rag.llm import Completion, Message
+from rag.llm import Completion, Delta, Message
 from rag.retrieval import Passage
 from rag.rewriting import SAMPLING, rewriting_messages, rewritten
 
@@ -71,9 +71,9 @@ async def answer_live(
     model: LanguageModel,
     pool: WorkPool,
     on_opening: Callable[[LiveOpening], None],
-    on_piece: Callable[[str], None] | None,
+    on_piece: Callable[[Delta], None] | None,
 ) -> LiveAnswer:
-    """Answer one question; `on_piece` gets the text as it comes, or is None when nobody reads along.
+    """Answer one question; `on_piece` gets the message as it comes, or is None when nobody reads along.
 
     Raises:
         Problem: the queue is full, or the language model counts as down.
@@ -102,7 +102,7 @@ async def answer_live(
         text.feed(completion.text)
     last, linked = text.finish()
     if on_piece is not None and last:
-        on_piece(last)
+        on_piece(Delta(last))
     now = datetime.datetime.now(datetime.UTC)
     return LiveAnswer(linked, support(linked.text, passages, miss.question), completion, now, seconds)
 
@@ -131,9 +131,10 @@ def _fingerprint(miss: Miss, release: OpenRelease, model: LanguageModel, passage
     )
 
 
-def _shown(text: LinkedText, on_piece: Callable[[str], None]) -> Callable[[str], None]:
-    def feed(piece: str) -> None:
-        if shown := text.feed(piece):
+def _shown(text: LinkedText, on_piece: Callable[[Delta], None]) -> Callable[[Delta], None]:
+    def feed(delta: Delta) -> None:
+        shown = replace(delta, text=text.feed(delta.text))
+        if shown.says_something:
             on_piece(shown)
 
     return feed

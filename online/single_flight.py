@@ -1,8 +1,8 @@
 """Identical questions in flight share one call.
 
-A flight is a task that produces in two steps: an opening (what the headers need) and pieces of text until
-its result. Whoever joins late gets what was said so far and then follows. The task belongs to no single
-caller: it is cancelled when the last one has gone, which frees its place at the language model.
+A flight is a task that produces in two steps: an opening (what the headers need) and pieces until its result.
+Whoever joins late gets what was said so far and then follows. The task belongs to no single caller: it is
+cancelled when the last one has gone, which frees its place at the language model.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Opening = TypeVar("Opening")
+Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-class Flight(Generic[Opening, Result]):
+class Flight(Generic[Opening, Piece, Result]):
     """One call that is shared."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.opening: asyncio.Future[Opening] = loop.create_future()
         self.result: asyncio.Future[Result] = loop.create_future()
-        self._pieces: list[str] = []
+        self._pieces: list[Piece] = []
         self._changed = asyncio.Event()
         self.passengers = 0
         self.task: asyncio.Task[None] | None = None
@@ -32,9 +33,9 @@ class Flight(Generic[Opening, Result]):
         """Tell what kind of answer is coming."""
         self.opening.set_result(opening)
 
-    def push(self, text: str) -> None:
-        """Add a piece of text."""
-        self._pieces.append(text)
+    def push(self, piece: Piece) -> None:
+        """Add a piece."""
+        self._pieces.append(piece)
         self._wake()
 
     def land(self, result: Result) -> None:
@@ -52,7 +53,7 @@ class Flight(Generic[Opening, Result]):
                 future.exception()  # mark as seen: there may be no caller left to look at it
         self._wake()
 
-    async def follow(self) -> AsyncIterator[str]:
+    async def follow(self) -> AsyncIterator[Piece]:
         """Yield all pieces, those that were missed too, until the flight has ended."""
         seen = 0
         while True:
@@ -68,23 +69,23 @@ class Flight(Generic[Opening, Result]):
         self._changed = asyncio.Event()
 
 
-class SingleFlight(Generic[Opening, Result]):
+class SingleFlight(Generic[Opening, Piece, Result]):
     """The flights that are under way, by key."""
 
     def __init__(self) -> None:
-        self._flights: dict[Hashable, Flight[Opening, Result]] = {}
+        self._flights: dict[Hashable, Flight[Opening, Piece, Result]] = {}
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def under_way(self) -> list[Flight[Opening, Result]]:
+    def under_way(self) -> list[Flight[Opening, Piece, Result]]:
         """Return the flights that are under way."""
         return list(self._flights.values())
 
     @contextlib.asynccontextmanager
     async def join(
-        self, key: Hashable, produce: Callable[[Flight[Opening, Result]], Awaitable[None]]
-    ) -> AsyncIterator[tuple[Flight[Opening, Result], bool]]:
+        self, key: Hashable, produce: Callable[[Flight[Opening, Piece, Result]], Awaitable[None]]
+    ) -> AsyncIterator[tuple[Flight[Opening, Piece, Result], bool]]:
         """Board the flight of a key, or start it; the flag says whether it was already under way."""
         flight = self._flights.get(key)
         joined = flight is not None
@@ -103,8 +104,8 @@ class SingleFlight(Generic[Opening, Result]):
     async def _fly(
         self,
         key: Hashable,
-        flight: Flight[Opening, Result],
-        produce: Callable[[Flight[Opening, Result]], Awaitable[None]],
+        flight: Flight[Opening, Piece, Result],
+        produce: Callable[[Flight[Opening, Piece, Result]], Awaitable[None]],
     ) -> None:
         try:
             await produce(flight)
@@ -116,6 +117,6 @@ class SingleFlight(Generic[Opening, Result]):
         finally:
             self._forget(key, flight)
 
-    def _forget(self, key: Hashable, flight: Flight[Opening, Result]) -> None:
+    def _forget(self, key: Hashable, flight: Flight[Opening, Piece, Result]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]

@@ -56,13 +56,28 @@ class Completion:
     cached_tokens: int = 0
     message: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def others(self) -> dict[str, str]:
+        """The texts of the message beside the answer, by name: a `reasoning_content` and its like."""
+        texts = {name: said for name, said in self.message.items() if isinstance(said, str) and said}
+        return {name: said for name, said in texts.items() if name not in {"role", "content"}}
+
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of a streamed completion; the last one carries the whole `completion`."""
+    """A piece of a streamed completion; the last one carries the whole `completion`.
+
+    `others` are pieces of the other texts of the message, by name (a `reasoning_content`).
+    """
 
     text: str
     completion: Completion | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it adds to the message."""
+        return bool(self.text or self.others)
 
 
 class Llm(Protocol):

@@ -20,6 +20,7 @@ import httpx
 
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Delta, Message, Sampling
+from rag.openai_answers import Gathered, completion_of
 
 _CONNECT_ATTEMPTS = 2
 _KEEPALIVE_SECONDS = 2.0
@@ -33,7 +34,7 @@ _SETTINGS = {
     404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
 }
 # What reading a body of an unexpected shape may raise.
-_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 class OpenAIEndpoint:
@@ -85,7 +86,7 @@ class OpenAIEndpoint:
         response = await self._send(self._body(messages, sampling, stream=False), headers)
         try:
             await response.aread()
-            return _completion(response.json(), self._model)
+            return completion_of(response.json(), self._model)
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
         except _NONSENSE as error:
@@ -102,7 +103,7 @@ class OpenAIEndpoint:
             LlmError: as `complete`; also in the middle of an answer.
         """
         response = await self._send(self._body(messages, sampling, stream=True), headers)
-        gathered = _Gathered(self._model)
+        gathered = Gathered(self._model)
         try:
             async for payload in _events(response):
                 if payload == b"[DONE]":
@@ -110,9 +111,8 @@ class OpenAIEndpoint:
                 chunk = json.loads(payload)
                 if chunk.get("error"):
                     raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk)}")
-                text = gathered.take(chunk)
-                if text:
-                    yield Delta(text)
+                if (delta := gathered.take(chunk)).says_something:
+                    yield delta
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
         except _NONSENSE as error:
@@ -121,6 +121,8 @@ class OpenAIEndpoint:
             await response.aclose()
         if not gathered.finish_reason:
             raise LlmUnavailableError(f"{self._base_url}: the stream broke off before the answer was complete")
+        if (rest := gathered.end()).says_something:
+            yield rest
         yield Delta("", gathered.completion())
 
     async def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
@@ -232,63 +234,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     except (KeyError, ValueError, TypeError):
         return None
     return min(max(0.0, seconds), _LONGEST_WAIT)
-
-
-def _completion(body: dict[str, Any], model: str) -> Completion:
-    choice = body["choices"][0]
-    message = dict(choice["message"])
-    text = message.get("content") or ""
-    if not isinstance(text, str):
-        raise TypeError(f"its content is no text but {type(text).__name__}")
-    return Completion(
-        text=text,
-        finish_reason=choice.get("finish_reason") or "stop",
-        model=str(body.get("model") or model),
-        message=message,
-        **_usage(body.get("usage") or {}),
-    )
-
-
-def _usage(usage: dict[str, Any]) -> dict[str, int]:
-    details = usage.get("prompt_tokens_details") or {}
-    return {
-        "prompt_tokens": int(usage.get("prompt_tokens") or 0),
-        "completion_tokens": int(usage.get("completion_tokens") or 0),
-        "cached_tokens": int(details.get("cached_tokens") or 0),
-    }
-
-
-class _Gathered:
-    """What has come of a stream so far."""
-
-    def __init__(self, model: str) -> None:
-        self._model = model
-        self._texts: list[str] = []
-        self._usage: dict[str, int] = _usage({})
-        self._message: dict[str, object] = {"role": "assistant"}
-        self.finish_reason = ""
-
-    def take(self, chunk: dict[str, Any]) -> str:
-        """Take one chunk and return its text."""
-        self._model = chunk.get("model") or self._model
-        if chunk.get("usage"):
-            self._usage = _usage(chunk["usage"])
-        if not chunk.get("choices"):
-            return ""
-        choice = chunk["choices"][0]
-        self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        delta = choice.get("delta") or {}
-        for key, value in delta.items():
-            if key not in {"role", "content"} and isinstance(value, str):
-                self._message[key] = f"{self._message.get(key, '')}{value}"
-        text = str(delta.get("content") or "")
-        self._texts.append(text)
-        return text
-
-    def completion(self) -> Completion:
-        """Return the whole."""
-        text = "".join(self._texts)
-        message = {**self._message, "content": text}
-        return Completion(
-            text=text, finish_reason=self.finish_reason, model=self._model, message=message, **self._usage
-        )

@@ -85,7 +85,7 @@ class FakeLlm:
             work.cancel()
             self.abandoned += 1
             return Response(status_code=499)
-        return JSONResponse(self._answer(body))
+        return Response(json.dumps(self._answer(body)), media_type="application/json")
 
     async def _think(self) -> None:
         async with self._place():
@@ -136,7 +136,7 @@ class FakeLlm:
         pieces = [word if not number else f" {word}" for number, word in enumerate(words)]
         try:
             async with self._place():
-                yield _chunk(body, {"role": "assistant", "content": ""})
+                yield _chunk(body, {"role": "assistant", "content": "", **how.extra_message})
                 for number, piece in enumerate(pieces):
                     if number == how.break_stream_after:
                         return

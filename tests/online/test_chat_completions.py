@@ -105,6 +105,32 @@ def test_the_models_whole_message_is_kept(official: openai.OpenAI, llm: FakeLlm)
     assert completion.choices[0].message.model_extra == {"reasoning_content": "Hm."}
 
 
+def test_the_models_whole_message_is_streamed(official: openai.OpenAI, llm: FakeLlm) -> None:
+    llm.behaviour.extra_message = {"reasoning_content": "Hm, well. Cars?"}
+    for question in ([*user("Hi"), *user("Where can I park?")], user("Where can I park my bicycle here?")):
+        chunks = list(official.chat.completions.create(model="beforehand", messages=question, stream=True))
+        deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+        thought = [(each.model_extra or {}).get("reasoning_content", "") for each in deltas]
+        assert "".join(thought) == "Hm, well. Cars?"
+        assert "".join(each.content or "" for each in deltas) == llm.behaviour.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_half_a_character_from_the_model_spoils_no_answer(
+    client: httpx.Client, library: Library, llm: FakeLlm, *, stream: bool
+) -> None:
+    llm.behaviour.text = "A \ud83d b"
+    body = {"model": "beforehand", "messages": user("Where can I park here?"), "stream": stream}
+    chat = client.post("/v1/chat/completions", json=body)
+    answer = client.post("/v1/answers", json={"question": "Is there parking?", "stream": stream})
+    assert (chat.status_code, answer.status_code) == (200, 200)
+    assert "\ufffd" in chat.text
+    assert "\ufffd" in answer.text
+    while len(records := journal(library.data)) < 2:
+        pass
+    assert [each["answer"] for each in records] == ["A \ufffd b"] * 2
+
+
 def test_the_models_are_listed_and_can_be_asked(official: openai.OpenAI) -> None:
     names = [model.id for model in official.models.list()]
     assert names == ["beforehand/library", "fake-model"]

@@ -111,6 +111,19 @@ def test_a_disk_that_refuses_costs_records_but_no_request(tmp_path: Path, monkey
     assert sum(lost) == 1
 
 
+def test_a_record_that_can_not_be_encoded_is_counted_and_costs_no_other(tmp_path: Path) -> None:
+    lost: list[int] = []
+    written = Journal(tmp_path / "journal", lost.append)
+    written.start()
+    torn = record(2)
+    torn.answer = "half a character: \ud83d"
+    for each in (record(1), torn, record(3)):
+        written.append(each)
+    written.close()
+    assert [each["request_id"] for each in journal(tmp_path)] == ["r1", "r3"]
+    assert lost == [1]
+
+
 def _full(*_: object, **__: object) -> int:
     raise OSError(28, "No space left on device")
 

@@ -15,7 +15,7 @@ from online.language_model import LanguageModel
 from online.metrics import Metrics
 from online.problems import Problem
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
-from rag.llm import Completion, Message, Sampling
+from rag.llm import Completion, Delta, Message, Sampling
 from rag.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm
 
@@ -26,7 +26,7 @@ def ask(
     llm: FakeLlm,
     times: int = 1,
     deadline: float = 10.0,
-    on_piece: Callable[[str], None] | None = None,
+    on_piece: Callable[[Delta], None] | None = None,
     breaker: CircuitBreaker | None = None,
 ) -> tuple[list[Completion | BaseException], LanguageModel]:
     """Ask so many times, one after the other, with a breaker that opens after 3 failures if no other is given."""
@@ -49,12 +49,12 @@ def ask(
 
 
 def test_an_answer_comes_whole_and_in_pieces(llm: FakeLlm) -> None:
-    shown: list[str] = []
+    shown: list[Delta] = []
     (whole,), _ = ask(llm)
     (streamed,), _ = ask(llm, on_piece=shown.append)
     assert isinstance(whole, Completion)
     assert isinstance(streamed, Completion)
-    assert whole.text == streamed.text == "".join(shown) == llm.behaviour.text
+    assert whole.text == streamed.text == "".join(each.text for each in shown) == llm.behaviour.text
     assert len(shown) > 3
 
 

@@ -54,11 +54,11 @@ def test_the_call_goes_on_when_one_of_two_goes_away_and_ends_when_both_have(clie
 
 def test_one_who_comes_late_gets_what_was_said_before() -> None:
     async def test() -> None:
-        flights: SingleFlight[str, str] = SingleFlight()
+        flights: SingleFlight[str, str, str] = SingleFlight()
         said = asyncio.Event()
         go_on = asyncio.Event()
 
-        async def produce(flight: Flight[str, str]) -> None:
+        async def produce(flight: Flight[str, str, str]) -> None:
             flight.open("live")
             flight.push("one ")
             said.set()
@@ -81,10 +81,10 @@ def test_one_who_comes_late_gets_what_was_said_before() -> None:
 
 def test_a_failure_reaches_everyone_and_the_next_one_tries_again() -> None:
     async def test() -> None:
-        flights: SingleFlight[str, str] = SingleFlight()
+        flights: SingleFlight[str, str, str] = SingleFlight()
         calls = 0
 
-        async def produce(_: Flight[str, str]) -> None:
+        async def produce(_: Flight[str, str, str]) -> None:
             nonlocal calls
             calls += 1
             await asyncio.sleep(0)

@@ -79,9 +79,9 @@ def http(body, status=200, **headers):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def events(*chunks, done=True):
+def events(*chunks, done=True, escaped=False):
     """A stream that ends with the connection."""
-    body = "".join(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks)
+    body = "".join(f"data: {json.dumps(chunk, ensure_ascii=escaped)}\n\n" for chunk in chunks)
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     return head + (body + "data: [DONE]\n\n" * done).encode()
 
@@ -178,8 +178,14 @@ def test_a_stream_gives_the_pieces_and_then_the_whole():
     )
 
     assert error is None
-    assert [each.text for each in deltas] == ["Be", "cause.", ""]
-    assert [each.completion for each in deltas[:-1]] == [None, None]
+    assert [(each.text, each.others) for each in deltas] == [
+        ("", {"reasoning_content": "Hm"}),
+        ("", {"reasoning_content": ", well."}),
+        ("Be", {}),
+        ("cause.", {}),
+        ("", {}),
+    ]
+    assert [each.completion for each in deltas[:-1]] == [None] * 4
     whole = deltas[-1].completion
     assert (whole.text, whole.finish_reason, whole.model) == ("Because.", "length", "served-model")
     assert (whole.prompt_tokens, whole.completion_tokens) == (5, 2)
@@ -195,6 +201,34 @@ def test_a_streamed_text_arrives_as_it_was_said(pieces):
     assert error is None
     assert "".join(each.text for each in deltas) == "".join(pieces) + "a\u2028b\x85c"
     assert deltas[-1].completion.text == "".join(pieces) + "a\u2028b\x85c"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (["A \ud83d b"], ["A \ufffd b"]),
+        (["A \ud83d", "\ude00 b"], ["A ", "\U0001f600 b"]),
+        (["A \ud83d", " b"], ["A ", "\ufffd b"]),
+        (["\ude00"], ["\ufffd"]),
+        (["A", "\ud83d"], ["A", "\ufffd"]),
+    ],
+)
+def test_half_a_character_is_joined_with_the_other_or_replaced(pieces, said):
+    """A server that cuts a character into tokens says its halves one by one, as JSON allows."""
+    for name in ("content", "reasoning_content"):
+        chunks = [{"choices": [{"delta": {name: piece}}]} for piece in pieces]
+
+        deltas, error = stream(events(*chunks, delta(finish="stop"), escaped=True))
+
+        assert error is None
+        told = [each.text if name == "content" else each.others.get(name, "") for each in deltas]
+        assert [each for each in told if each] == said
+        assert deltas[-1].completion.message[name] == "".join(said)
+
+    whole, _ = ask(http({"choices": [{"message": {"content": "".join(pieces), "reasoning_content": pieces[-1]}}]}))
+
+    assert whole.text == "".join(said)
+    assert whole.message["reasoning_content"].encode()
 
 
 def test_comments_and_other_fields_of_a_stream_are_skipped():
@@ -311,6 +345,7 @@ NONSENSE = [
     b'{"choices": [{"message": "x"}]}',
     b'{"choices": [{"message": {"content": [1]}}]}',
     b'{"choices": [{"message": {"content": "x"}}], "usage": 5}',
+    b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1e999}}',
 ]
 

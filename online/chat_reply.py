@@ -1,0 +1,83 @@
+"""How a chat is answered on the wire: whole, in chunks of our own, or with the bytes of the language model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.types import Send
+
+from online.answering import Asked
+from online.chat_format import DONE, Frame, Usage
+from online.chat_request import ChatRequest
+from online.edge import send_bytes
+from online.rendering import RawHeaders
+
+_STREAM = b"text/event-stream; charset=utf-8"
+_NOTHING: Mapping[str, str] = {}
+
+
+class ChatReply:
+    """One response, whole or streamed."""
+
+    def __init__(self, send: Send, asked: Asked, chat: ChatRequest, headers: RawHeaders) -> None:
+        self.asked = asked
+        self.chat = chat
+        self.headers = headers
+        self.begun = False
+        self._send = send
+        self._frame = self._named("")
+
+    def _named(self, model: str) -> Frame:
+        return Frame(f"chatcmpl-{self.asked.request_id}", int(time.time()), model)
+
+    async def whole(
+        self, model: str, message: dict[str, Any], finish_reason: str, usage: Usage, about: dict[str, Any] | None
+    ) -> None:
+        """Send a whole completion."""
+        self.begun = True
+        body = self._named(model).whole(message, finish_reason, usage, about)
+        await send_bytes(self._send, 200, body, b"application/json", self.headers)
+
+    async def begin(self, model: str) -> None:
+        """Begin a stream."""
+        self._frame = self._named(model)
+        await self._start(_STREAM)
+        await self._more(self._frame.chunk({"role": "assistant", "content": ""}))
+
+    async def piece(self, text: str, others: Mapping[str, str] = _NOTHING) -> None:
+        """Send a piece of the text, or of the other texts of the message."""
+        await self._more(self._frame.chunk({**others, "content": text} if text else dict(others)))
+
+    async def end(self, finish_reason: str, usage: Usage, about: dict[str, Any] | None) -> None:
+        """End a stream."""
+        await self._more(self._frame.chunk({}, finish_reason))
+        options = self.chat.stream_options
+        if options is not None and options.include_usage:
+            await self._more(self._frame.usage(usage, about))
+        await self._more(DONE)
+        await self.finish()
+
+    async def raw(self, piece: bytes) -> None:
+        """Pass bytes of the language model's own response on."""
+        if not self.begun:
+            await self._start(_STREAM if self.asked.stream else b"application/json")
+        await self._more(piece)
+
+    async def break_off(self, error: bytes) -> None:
+        """End a stream with an error."""
+        await self._more(b"data: %b\n\n" % error)
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Send the last, empty part of the body."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _start(self, media_type: bytes) -> None:
+        self.begun = True
+        headers = [(b"content-type", media_type), (b"x-accel-buffering", b"no"), *self.headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _more(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
