@@ -35,8 +35,8 @@ from rag.settings import CollectionSettings
 class Asked:
     """A question after authentication and validation. `started` is on `time.perf_counter`.
 
-    `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text out of the journal
-    (`no-store`), `stream` that the text be sent as it comes.
+    `query_key` is empty in a chat that is only passed on. `fresh` asks for a live answer (`Cache-Control: no-cache`),
+    `private` keeps the text out of the journal (`no-store`), `stream` that the text be sent as it comes.
     """
 
     request_id: str

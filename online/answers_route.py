@@ -60,6 +60,9 @@ class AnswersRoute:
         except Problem as problem:
             self.recording.problem(asked, problem)
             raise
+        except Exception:
+            self.recording.fault(asked)
+            raise
 
     async def _later(self, asked: Asked, wishes: Directives, send: Send, extra: RawHeaders) -> None:
         job = await self.jobs.submit(asked)

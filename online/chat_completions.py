@@ -55,7 +55,8 @@ class ChatRoute:
         bypass = question is None or not normalise(question)
         ask = Ask(question or "", _collection(caller, chat.model, bypass=bypass), stream=bool(chat.stream))
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
-        asked = replace(asked, private=asked.private or bypass)  # what is only passed on is nobody's to keep
+        if bypass:  # what is only passed on is nobody's to keep, and no question that could be anticipated
+            asked = replace(asked, private=True, query_key="")
         reply = ChatReply(send, asked, chat, extra)
         work = self._bypass(reply, fields) if bypass else self._answer(reply)
         try:
@@ -65,6 +66,9 @@ class ChatRoute:
             raise
         except Problem as problem:
             self.recording.problem(asked, problem)
+            raise
+        except Exception:
+            self.recording.fault(asked)
             raise
 
     async def _answer(self, reply: ChatReply) -> None:

@@ -179,6 +179,9 @@ class FaqPage:
         except Problem as problem:
             self.service.recording.problem(asked, problem)
             return self._refused(problem, {**context, "asked": question})
+        except Exception:
+            self.service.recording.fault(asked)
+            raise
         return self._show("answered.html", context, answer=answer, related=[], structured=None)
 
     async def _miss(self, asked: Asked) -> Answer:

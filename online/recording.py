@@ -75,12 +75,15 @@ class Recording:
         record.refusal = problem.kind
         self.journal.append(record)
 
+    def fault(self, asked: Asked) -> None:
+        """Record a question on which the service itself failed."""
+        self.problem(asked, Problem("internal", "The service has a fault."))
+
     def bypass(self, asked: Asked, cache_status: str) -> None:
         """Record a chat that went to the language model as it came; its text is not kept."""
         seconds = self._count(asked, "bypass")
         if self.journal is not None:
             record = _record(asked, seconds, "bypass", cache_status)
-            record.query_key = None
             record.status = 200
             self.journal.append(record)
 
@@ -107,7 +110,7 @@ def _record(asked: Asked, seconds: float, source: str, cache_status: str | None)
         collection=asked.collection,
         route=asked.route,
         question=None if asked.private else asked.question,
-        query_key=asked.query_key,
+        query_key=asked.query_key or None,
         source=source,
         cache_status=cache_status,
         total_seconds=seconds,

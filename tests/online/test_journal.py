@@ -46,6 +46,34 @@ def test_each_request_leaves_one_record_with_its_source(client: httpx.Client, li
     assert live["completion_tokens"] > 0
 
 
+def test_a_fault_of_the_service_is_recorded_and_counted(
+    client: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.app.state.service.answering, "pool", None)
+    responses = [
+        client.post("/v1/answers", json={"question": NEW}),
+        client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": NEW}]}),
+        client.post("/", data={"question": NEW}),
+    ]
+    assert [response.status_code for response in responses] == [500] * 3
+    records = wait_for(library.data, 3)
+    assert [each["route"] for each in records] == ["answers", "chat", "page"]
+    assert {(each["source"], each["status"], each["refusal"]) for each in records} == {("failed", 500, "internal")}
+    assert 'beforehand_requests_total{source="failed"} 3.0' in client.get("/metrics").text
+
+
+def test_what_is_only_passed_on_names_no_question_whatever_becomes_of_it(
+    client: httpx.Client, library: Library, llm: FakeLlm
+) -> None:
+    body = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": NEW}]}
+    for status in (None, 400, 500):
+        llm.behaviour.fail_with = status
+        client.post("/v1/chat/completions", json=body)
+    records = wait_for(library.data, 3)
+    assert [each["source"] for each in records] == ["bypass", "refused", "refused"]
+    assert not any({"question", "query_key"} & each.keys() for each in records)
+
+
 def test_with_no_store_the_text_stays_out_of_the_journal(client: httpx.Client, library: Library) -> None:
     client.post("/v1/answers", json={"question": "Is 4711 my secret?"}, headers={"Cache-Control": "no-store"})
     records = wait_for(library.data, 1)
