@@ -28,6 +28,7 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+_LISTS = frozenset({b"cache-control", b"prefer", b"if-none-match"})
 _API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 Headers = Mapping[bytes, bytes]
@@ -88,8 +89,11 @@ class Edge:
                 message["headers"] = _complete(message["headers"], name)
             await send(message)
 
+        pairs = scope["headers"]
         app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
         try:
+            if len(headers) != len(pairs):  # seldom; so an exact hit pays for no more than this
+                headers = scope["headers_by_name"] = _joined(pairs)
             await app(scope, self._limited(headers, receive), send_with_headers)
         except ClientGoneError:
             return
@@ -127,6 +131,16 @@ class Edge:
         """Send a problem as the response."""
         self._on_problem(problem.kind)
         await respond_with(problem, scope, send)
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> Headers:
+    """Return headers of which some came in several lines; lists are joined, as RFC 9110 (5.3) wants."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name == b"authorization" and name in headers:
+            raise Problem("malformed", "Send one Authorization header, not several.")
+        headers[name] = b"%b, %b" % (headers[name], value) if name in _LISTS and name in headers else value
+    return headers
 
 
 def _too_large(limit: int) -> Problem:

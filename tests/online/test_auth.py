@@ -36,6 +36,14 @@ def test_without_a_valid_key_nothing_is_answered(guarded: httpx.Client, headers:
         assert response.headers["www-authenticate"] == "Bearer"
 
 
+def test_two_keys_at_once_are_refused(guarded: httpx.Client) -> None:
+    headers = [("Authorization", "Bearer reader"), ("Authorization", "Bearer boss"), ("x-request-id", "mine-1")]
+    for path in ("/v1/answers", "/v1/chat/completions"):
+        refused = guarded.post(path, json={"question": "x"}, headers=headers)
+        assert refused.status_code == 400
+        assert refused.headers["x-request-id"] == "mine-1"
+
+
 def test_the_health_of_the_service_needs_no_key_and_names_no_collection(guarded: httpx.Client) -> None:
     assert guarded.get("/healthz").status_code == 200
     assert guarded.get("/readyz").json()["collections"] == []

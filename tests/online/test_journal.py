@@ -82,6 +82,15 @@ def test_with_no_store_the_text_stays_out_of_the_journal(client: httpx.Client, l
     assert "question" not in records[0]
 
 
+def test_a_header_may_come_in_several_lines(client: httpx.Client, library: Library) -> None:
+    lines = [("Cache-Control", "no-store"), ("Cache-Control", "no-cache")]
+    response = client.post("/v1/answers", json={"question": OPEN}, headers=lines)
+    assert response.headers["cache-status"] == "beforehand; fwd=bypass"
+    records = wait_for(library.data, 1)
+    assert records[0]["source"] == "live"
+    assert not {"question", "answer", "prompt"} & records[0].keys()
+
+
 def test_feedback_names_the_request_that_it_is_about(client: httpx.Client, library: Library) -> None:
     answer = client.post("/v1/answers", json={"question": OPEN}).json()
     client.post("/v1/feedback", json={"request_id": answer["id"], "helpful": False, "comment": "Too short."})
