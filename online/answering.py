@@ -27,7 +27,7 @@ from online.withdrawn import Withdrawn
 from online.work_pool import WorkPool
 from rag.errors import LlmError
 from rag.identity import normalise
-from rag.llm import Delta
+from rag.llm import Delta, Sampling
 from rag.settings import CollectionSettings
 
 
@@ -36,7 +36,8 @@ class Asked:
     """A question after authentication and validation. `started` is on `time.perf_counter`.
 
     `query_key` is empty in a chat that is only passed on. `fresh` asks for a live answer (`Cache-Control: no-cache`),
-    `private` keeps the text out of the journal (`no-store`), `stream` that the text be sent as it comes.
+    `private` keeps the text out of the journal (`no-store`), `stream` that the text be sent as it comes, `sampling`
+    that a live answer be drawn otherwise than the configuration says.
     """
 
     request_id: str
@@ -50,6 +51,7 @@ class Asked:
     stream: bool = False
     fresh: bool = False
     private: bool = False
+    sampling: Sampling | None = None
 
 
 class Head(msgspec.Struct):
@@ -173,7 +175,7 @@ class Answering:
         if not normalise(asked.question):  # asked of a miss only: no such question is ever anticipated
             raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
         release = self.release()
-        key = (release.release_id, asked.query_key, asked.fresh)
+        key = (release.release_id, asked.query_key, asked.fresh, asked.sampling)
         async with self.flights.join(key, functools.partial(self._fly, asked, release)) as (flight, joined):
             opening = await asyncio.shield(flight.opening)
             if isinstance(opening, Prepared):
@@ -227,7 +229,15 @@ class Answering:
 
     async def _live(self, asked: Asked, release: OpenRelease, sought: Sought, flight: AnswerFlight) -> None:
         withdrawn = self.withdrawn.documents(asked.collection)
-        miss = Miss(asked.collection, asked.question, asked.query_key, sought.vector, withdrawn, self.rewrite_queries)
+        miss = Miss(
+            asked.collection,
+            asked.question,
+            asked.query_key,
+            sought.vector,
+            withdrawn,
+            self.rewrite_queries,
+            asked.sampling,
+        )
         try:
             answer = await answer_live(
                 miss,

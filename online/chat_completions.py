@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from online.answering import Answering, Begun, Prepared
+from online.answering import Answering, Asked, Begun, Prepared
 from online.asking import asked_by, directives, read_fields
 from online.auth import Caller, Headers, Keys, rate_headers
 from online.chat_format import Usage, pieces
 from online.chat_reply import ChatReply
-from online.chat_request import MODEL, ChatRequest, chat_of, collection_of, question_of
+from online.chat_request import MODEL, ChatRequest, chat_of, collection_of, question_of, sampling_of
 from online.disconnect import ClientGoneError, unless_gone
 from online.edge import read_body
 from online.language_model import LanguageModel
@@ -55,8 +55,7 @@ class ChatRoute:
         bypass = question is None or not normalise(question)
         ask = Ask(question or "", _collection(caller, chat.model, bypass=bypass), stream=bool(chat.stream))
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
-        if bypass:  # what is only passed on is nobody's to keep, and no question that could be anticipated
-            asked = replace(asked, private=True, query_key="")
+        asked = _passed_on(asked) if bypass else self._wished(asked, chat)
         reply = ChatReply(send, asked, chat, extra)
         work = self._bypass(reply, fields) if bypass else self._answer(reply)
         try:
@@ -70,6 +69,10 @@ class ChatRoute:
         except Exception:
             self.recording.fault(asked)
             raise
+
+    def _wished(self, asked: Asked, chat: ChatRequest) -> Asked:
+        sampling = sampling_of(chat, self.model.sampling)
+        return asked if sampling == self.model.sampling else replace(asked, sampling=sampling)
 
     async def _answer(self, reply: ChatReply) -> None:
         asked = reply.asked
@@ -170,6 +173,11 @@ class ChatRoute:
         rendered = render(problem, reply.asked.request_id, openai=True)
         await reply.break_off(rendered.body)
         self.recording.problem(reply.asked, problem)
+
+
+def _passed_on(asked: Asked) -> Asked:
+    """Name no question and keep no text: what is only passed on is nobody's to anticipate."""
+    return replace(asked, private=True, query_key="")
 
 
 def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:

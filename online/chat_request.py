@@ -3,7 +3,8 @@
 An anticipated answer fits a chat of one user message of plain text, asked without anything that would shape
 the answer otherwise: a system message, earlier turns, tools, a response format, several choices, stop strings,
 fewer tokens than the answer may have. All else bypasses the cache and goes to the language model as it is.
-Sampling parameters don't count: who asks for temperature 0.7 asks for an answer, not for a random one.
+Sampling parameters don't count: who asks for temperature 0.7 asks for an answer, not for a random one. Where
+there is no anticipated answer they are honoured (`sampling_of`): the live one is drawn as the request wishes.
 """
 
 from __future__ import annotations
@@ -100,6 +101,19 @@ def collection_of(model: str) -> str | None:
     return collection if prefix == MODEL and slash else None
 
 
+def sampling_of(chat: ChatRequest, sampling: Sampling) -> Sampling:
+    """Return how the answer to a chat is to be drawn, which is `sampling` where the request leaves a choice."""
+    stop = [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
+    return Sampling(
+        max_tokens=chat.max_completion_tokens or chat.max_tokens or sampling.max_tokens,
+        temperature=sampling.temperature if chat.temperature is None else chat.temperature,
+        top_p=sampling.top_p if chat.top_p is None else chat.top_p,
+        frequency_penalty=sampling.frequency_penalty if chat.frequency_penalty is None else chat.frequency_penalty,
+        seed=sampling.seed if chat.seed is None else chat.seed,
+        stop=tuple(stop),
+    )
+
+
 def chat_of(chat: ChatRequest, fields: dict[str, Any], sampling: Sampling) -> tuple[list[Message], Sampling]:
     """Return a chat as `rag.llm` can carry it, with `sampling` where the request leaves a choice.
 
@@ -117,12 +131,4 @@ def chat_of(chat: ChatRequest, fields: dict[str, Any], sampling: Sampling) -> tu
             raise Problem(
                 "invalid", "Messages must be text of a system, user or assistant.", param=f"messages[{number}]"
             )
-    stop = [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
-    return messages, Sampling(
-        max_tokens=chat.max_completion_tokens or chat.max_tokens or sampling.max_tokens,
-        temperature=sampling.temperature if chat.temperature is None else chat.temperature,
-        top_p=sampling.top_p if chat.top_p is None else chat.top_p,
-        frequency_penalty=sampling.frequency_penalty if chat.frequency_penalty is None else chat.frequency_penalty,
-        seed=sampling.seed if chat.seed is None else chat.seed,
-        stop=tuple(stop),
-    )
+    return messages, sampling_of(chat, sampling)

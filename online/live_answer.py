@@ -19,7 +19,7 @@ from rag.citations import Linked, support
 from rag.embedding import Vectors
 from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
-from rag.llm import Completion, Delta, Message
+from rag.llm import Completion, Delta, Message, Sampling
 from rag.retrieval import Passage
 from rag.rewriting import SAMPLING, rewriting_messages, rewritten
 
@@ -28,7 +28,8 @@ from rag.rewriting import SAMPLING, rewriting_messages, rewritten
 class Miss:
     """What is to be answered live. `vector` is the question's, `withdrawn` are document ids.
 
-    `rewrite` says whether the language model is to put the question into other words to search for.
+    `rewrite` says whether the language model is to put the question into other words to search for, `sampling` how
+    the answer is to be drawn, if otherwise than usual.
     """
 
     collection: str
@@ -37,6 +38,7 @@ class Miss:
     vector: Vectors
     withdrawn: Collection[str]
     rewrite: bool = False
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ async def answer_live(
         started = time.perf_counter()
         text = LinkedText(passages)
         tell = None if on_piece is None else _shown(text, on_piece)
-        completion = await model.ask(prompt, model.sampling, tell)
+        completion = await model.ask(prompt, miss.sampling or model.sampling, tell)
         seconds = time.perf_counter() - started
     if on_piece is None:
         text.feed(completion.text)
@@ -127,7 +129,7 @@ def _fingerprint(miss: Miss, release: OpenRelease, model: LanguageModel, passage
         passages=[passage.chunk.content_hash for passage in passages],
         template=release.template.id,
         model=model.llm.model,
-        sampling=model.sampling.identity(),
+        sampling=(miss.sampling or model.sampling).identity(),
     )
 
 

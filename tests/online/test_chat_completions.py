@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -97,6 +99,40 @@ def test_harmless_parameters_do_not_cost_the_hit(
     )
     assert raw.headers["cache-status"] == "beforehand; hit; detail=exact"
     assert llm.requests == []
+
+
+def test_a_live_answer_is_drawn_as_the_request_wishes_from_our_prompt(
+    official: openai.OpenAI, llm: FakeLlm, library: Library
+) -> None:
+    question = user("Where can I park here?")
+    wishes = {"temperature": 1.5, "top_p": 0.5, "frequency_penalty": 0.25, "seed": 42, "max_tokens": 1000}
+    create = official.chat.completions.with_raw_response.create
+    plain = create(model="beforehand", messages=question)
+    wished = create(model="beforehand", messages=question, **wishes)
+    assert {name: llm.requests[1][name] for name in wishes} == wishes
+    assert llm.requests[1]["messages"] == llm.requests[0]["messages"]
+    assert plain.headers["etag"] != wished.headers["etag"]
+    while len(records := journal(library.data)) < 2:
+        pass
+    assert [each["source"] for each in records] == ["live", "live"]
+    assert records[1]["fingerprint"] == wished.headers["etag"].strip('"')
+
+
+def test_only_chats_that_wish_the_same_share_a_call(client: httpx.Client, llm: FakeLlm) -> None:
+    llm.behaviour.gate = threading.Event()
+    flights = client.app.state.service.answering.flights
+    body = {"model": "beforehand", "messages": user("Where can I park here?")}
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(client.post, "/v1/chat/completions", json={**body, **wish})
+            for wish in ({}, {"temperature": 0}, {"temperature": 1.5}, {"temperature": 1.5})  # ours is 0
+        ]
+        while sum(each.passengers for each in flights.under_way()) < 4:
+            pass
+        assert sorted(each.passengers for each in flights.under_way()) == [2, 2]
+        llm.behaviour.gate.set()
+        assert [call.result().status_code for call in calls] == [200] * 4
+    assert sorted(each["temperature"] for each in llm.requests) == [0.0, 1.5]
 
 
 def test_the_models_whole_message_is_kept(official: openai.OpenAI, llm: FakeLlm) -> None:
