@@ -27,7 +27,7 @@ from online.problems import Problem, as_problem, render
 from online.recording import Recording
 from online.rendering import cache_status, citations, provenance
 from online.schemas import Ask
-from rag.errors import LlmRefusedError
+from rag.errors import LlmRefusedError, Refusal
 from rag.identity import normalise
 from rag.llm import Completion, Forwarder
 
@@ -85,7 +85,7 @@ class ChatRoute:
                 else:
                     await self._whole(reply, begun)
         except Exception as error:
-            raise as_problem(error) from error
+            raise _problem(asked, error) from error
 
     async def _prepared(self, reply: ChatReply, prepared: Prepared) -> None:
         body = msgspec.json.decode(prepared.body)
@@ -138,12 +138,9 @@ class ChatRoute:
                     await self.model.guarded(self._forward(reply, self.model.llm, fields))
                 else:
                     await self._converse(reply, fields)
-        except LlmRefusedError as error:
-            detail = "The language model refused the request: it is too long, or a parameter is wrong."
-            raise Problem("malformed", detail, should_retry=False) from error
         except Exception as error:
             if not reply.begun:
-                raise as_problem(error) from error
+                raise _problem(reply.asked, error) from error
             await self._break(reply, error)
         else:
             self.recording.bypass(reply.asked, _BYPASS)
@@ -169,7 +166,7 @@ class ChatRoute:
 
     async def _break(self, reply: ChatReply, error: Exception) -> None:
         """Say in the stream what went wrong; the client raises it as an error."""
-        problem = as_problem(error)
+        problem = _problem(reply.asked, error)
         rendered = render(problem, reply.asked.request_id, openai=True)
         await reply.break_off(rendered.body)
         self.recording.problem(reply.asked, problem)
@@ -187,6 +184,17 @@ def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:
         names = " or ".join(f'"{MODEL}/{each}"' for each in caller.collections)
         raise Problem("invalid", f"Name a collection to ask: set the model to {names}.", param="model")
     return collection or next(iter(caller.collections), None)
+
+
+def _problem(asked: Asked, error: Exception) -> Problem:
+    """Map an error; what the model refuses because of the caller's own parameters is told in its own words."""
+    refused = error if isinstance(error, LlmRefusedError) else error.__cause__
+    theirs = asked.sampling is not None or not asked.query_key
+    if not theirs or not isinstance(refused, LlmRefusedError):
+        return as_problem(error)
+    said = refused.refusal or Refusal(400, "The language model refused the request: it may be too long.")
+    kind = "invalid" if said.status == 422 else "malformed"
+    return Problem(kind, said.message, should_retry=False, param=said.param, code=said.code)
 
 
 def _usage(completion: Completion) -> Usage:

@@ -62,12 +62,13 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         should_retry: bool | None = None,
         suggestions: Sequence[Suggestion] = (),
         param: str | None = None,
+        code: str | None = None,
         headers: Mapping[str, str] | None = None,
         call_failed: bool = False,
     ) -> None:
         super().__init__(detail)
         self.call_failed = call_failed
-        self.kind, self.detail, self.param = kind, detail, param
+        self.kind, self.detail, self.param, self.code = kind, detail, param, code
         self.status, self.title = KINDS[kind]
         self.suggestions = list(suggestions)
         self.headers = dict(headers or {})
@@ -110,7 +111,12 @@ def details(problem: Problem, request_id: str) -> ProblemDetails:
 def _openai_body(problem: Problem) -> bytes:
     default = "server_error" if problem.status >= 500 else "invalid_request_error"
     kind, code = _OPENAI.get(problem.status, (default, None))
-    error: dict[str, object] = {"message": problem.detail, "type": kind, "param": problem.param, "code": code}
+    error: dict[str, object] = {
+        "message": problem.detail,
+        "type": kind,
+        "param": problem.param,
+        "code": problem.code or code,
+    }
     if problem.suggestions:
         error["suggestions"] = problem.suggestions
     return msgspec.json.encode({"error": error})

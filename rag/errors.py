@@ -6,6 +6,8 @@ these classes to HTTP statuses, the front door maps every `BeforehandError` to e
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class BeforehandError(Exception):
     """Root of the errors that a user can act on."""
@@ -39,8 +41,25 @@ class LlmError(BeforehandError):
     """The language model gave no answer."""
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What the model's server said to the one who wrote the request, in the fields of OpenAI's errors."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+
+
 class LlmRefusedError(LlmError):
-    """The request itself is wrong (too long, bad parameters): a retry can't help."""
+    """The request itself is wrong (too long, bad parameters): a retry can't help.
+
+    `refusal` holds the server's own words, where it has some.
+    """
+
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class LlmMisconfiguredError(LlmError):

@@ -7,13 +7,17 @@ together are joined, also out of two chunks; one that stays alone becomes U+FFFD
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import Any
 
+from rag.errors import Refusal
 from rag.llm import Completion, Delta
 
 _CONTENT = "content"
 _NO_TEXT = {"role", _CONTENT}
+_WRONG = {400, 422}
+_LONGEST_REFUSAL = 1000
 
 
 def valid_text(text: str) -> str:
@@ -47,6 +51,23 @@ def completion_of(body: Any, model: str) -> Completion:
         message=message,
         **_usage(body.get("usage") or {}),
     )
+
+
+def refusal_of(status: int, body: bytes) -> Refusal | None:
+    """Read why a request was called wrong; None if that is not said in OpenAI's form, or no 400 or 422."""
+    if status not in _WRONG:
+        return None
+    try:
+        said = valid(json.loads(body))
+        error = said.get("error", said)  # vLLM once had the fields at the top
+        message, param, code = (_text(error.get(name)) for name in ("message", "param", "code"))
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return Refusal(status, message[:_LONGEST_REFUSAL], param, code) if message else None
+
+
+def _text(said: object) -> str | None:
+    return said.strip() or None if isinstance(said, str) else None
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, int]:

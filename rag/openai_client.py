@@ -20,7 +20,7 @@ import httpx
 
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from rag.llm import Completion, Delta, Message, Sampling
-from rag.openai_answers import Gathered, completion_of
+from rag.openai_answers import Gathered, completion_of, refusal_of
 
 _CONNECT_ATTEMPTS = 2
 _KEEPALIVE_SECONDS = 2.0
@@ -167,7 +167,12 @@ class OpenAIEndpoint:
             return response
         try:
             await response.aread()
-            raise _refusal(self._base_url, response)
+            error = _refusal(self._base_url, response)
+            if isinstance(error, LlmRefusedError):
+                error.refusal = refusal_of(response.status_code, response.content)
+            raise error
+        except (httpx.HTTPError, RecursionError) as error:
+            raise self._unavailable(error) from error
         finally:
             await response.aclose()
 

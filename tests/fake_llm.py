@@ -33,6 +33,7 @@ class Behaviour:
     concurrency: int | None = None
     refuse_above: int | None = None
     fail_with: int | None = None
+    error: dict[str, Any] = field(default_factory=lambda: {"message": "broken", "type": "server_error"})
     break_stream_after: int | None = None
     finish_reason: str = "stop"
     extra_message: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class FakeLlm:
         self.headers.append(dict(request.headers))
         how = self.behaviour
         if how.fail_with is not None:
-            return JSONResponse({"error": {"message": "broken", "type": "server_error"}}, how.fail_with)
+            return JSONResponse({"error": how.error}, how.fail_with)
         if how.refuse_above is not None and self.running >= how.refuse_above:
             return JSONResponse({"error": {"message": "busy"}}, 429, {"retry-after": "1"})
         if body.get("stream"):

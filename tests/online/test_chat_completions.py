@@ -237,6 +237,31 @@ def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm)
         list(stream)
 
 
+TOO_LONG = {"message": "At most 2048 tokens fit.", "type": "x", "param": "max_tokens", "code": "too_long"}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("wish", [{"tools": [{"type": "function", "function": {"name": "f"}}]}, {"max_tokens": 9999}])
+def test_what_the_model_says_of_a_callers_own_parameters_reaches_the_caller(
+    official: openai.OpenAI, llm: FakeLlm, status: int, wish: dict[str, object]
+) -> None:
+    llm.behaviour.fail_with, llm.behaviour.error = status, TOO_LONG
+    with pytest.raises(openai.APIStatusError) as caught:
+        official.chat.completions.create(model="m", messages=user("Where can I park?"), **wish)
+    error = caught.value
+    assert (error.status_code, error.param, error.code) == (status, "max_tokens", "too_long")
+    assert error.response.json()["error"]["message"] == "At most 2048 tokens fit."
+    assert error.response.headers["x-should-retry"] == "false"
+
+
+def test_what_the_model_says_of_our_own_prompt_does_not(official: openai.OpenAI, llm: FakeLlm) -> None:
+    llm.behaviour.fail_with, llm.behaviour.error = 400, TOO_LONG
+    with pytest.raises(openai.InternalServerError) as caught:
+        official.chat.completions.create(model="m", messages=user("Where can I park?"))
+    assert caught.value.status_code == 502
+    assert "2048" not in caught.value.message
+
+
 def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(
     library: Library, serve: Serve, llm: FakeLlm
 ) -> None:

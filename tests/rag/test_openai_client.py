@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
+from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError, Refusal
 from rag.llm import Message, Sampling
 from rag.openai_client import OpenAIEndpoint
 
@@ -287,6 +287,36 @@ def test_a_server_that_takes_no_request_of_ours_names_the_setting_to_look_at(sta
     with pytest.raises(LlmMisconfiguredError, match=rf"answered {status}: no; check \[llm\] {setting}"):
         ask(says)
     assert isinstance(stream(says)[1], LlmMisconfiguredError)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, {"error": {"message": "Too hot.", "param": "temperature", "code": "hot"}},
+         Refusal(400, "Too hot.", "temperature", "hot")),
+        (422, {"error": {"message": " Too hot. \ud83d", "param": None, "code": 422}}, Refusal(422, "Too hot. \ufffd")),
+        (400, {"object": "error", "message": "Too hot.", "code": 400}, Refusal(400, "Too hot.")),
+        (400, {"error": {"message": "x" * 5000}}, Refusal(400, "x" * 1000)),
+        (400, {"error": {"message": ""}}, None),
+        (400, {"error": "Too hot."}, None),
+        (422, {"detail": []}, None),
+        (400, [], None),
+        (400, b"<html>", None),
+        (413, {"error": {"message": "Too large."}}, None),
+    ],
+)  # fmt: skip
+def test_a_refusal_keeps_the_words_that_are_for_the_caller(status, body, expected):
+    with pytest.raises(LlmRefusedError) as caught:
+        ask(http(body, status))
+
+    assert caught.value.refusal == expected
+
+
+def test_a_failure_that_breaks_off_is_an_error_of_the_server():
+    said = http(b"x" * 50, 500).replace(b"content-length: 50", b"content-length: 5000")
+
+    with pytest.raises(LlmUnavailableError):
+        ask(said)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
