@@ -7,6 +7,7 @@ whole or streamed, and the text of both forms is equal.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -139,16 +140,20 @@ class ChatRoute:
                 else:
                     await self._converse(reply, fields)
         except Exception as error:
-            if not reply.begun:
+            if not (reply.begun and reply.asked.stream):
                 raise _problem(reply.asked, error) from error
             await self._break(reply, error)
         else:
             self.recording.bypass(reply.asked, _BYPASS)
 
     async def _forward(self, reply: ChatReply, llm: Forwarder, fields: dict[str, Any]) -> None:
-        async for piece in llm.forward(fields):
-            await reply.raw(piece)
-        await reply.finish()
+        async with contextlib.aclosing(llm.forward(fields)) as response:
+            if not reply.asked.stream:  # nothing is sent before all is here: it may break off
+                await reply.pass_on(b"".join([piece async for piece in response]))
+                return
+            async for lines in response:
+                await reply.pass_on_lines(lines)
+            await reply.finish()
 
     async def _converse(self, reply: ChatReply, fields: dict[str, Any]) -> None:
         messages, sampling = chat_of(reply.chat, fields, self.model.sampling)

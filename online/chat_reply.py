@@ -43,7 +43,7 @@ class ChatReply:
     async def begin(self, model: str) -> None:
         """Begin a stream."""
         self._frame = self._named(model)
-        await self._start(_STREAM)
+        await self._start()
         await self._more(self._frame.chunk({"role": "assistant", "content": ""}))
 
     async def piece(self, text: str, others: Mapping[str, str] = _NOTHING) -> None:
@@ -59,24 +59,29 @@ class ChatReply:
         await self._more(DONE)
         await self.finish()
 
-    async def raw(self, piece: bytes) -> None:
-        """Pass bytes of the language model's own response on."""
+    async def pass_on(self, body: bytes) -> None:
+        """Send the language model's own response."""
+        self.begun = True
+        await send_bytes(self._send, 200, body, b"application/json", self.headers)
+
+    async def pass_on_lines(self, lines: bytes) -> None:
+        """Send lines of the language model's own stream."""
         if not self.begun:
-            await self._start(_STREAM if self.asked.stream else b"application/json")
-        await self._more(piece)
+            await self._start()
+        await self._more(lines)
 
     async def break_off(self, error: bytes) -> None:
         """End a stream with an error."""
-        await self._more(b"data: %b\n\n" % error)
+        await self._more(b"\ndata: %b\n\n" % error)  # the model's stream may have ended within an event
         await self.finish()
 
     async def finish(self) -> None:
         """Send the last, empty part of the body."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _start(self, media_type: bytes) -> None:
+    async def _start(self) -> None:
         self.begun = True
-        headers = [(b"content-type", media_type), (b"x-accel-buffering", b"no"), *self.headers]
+        headers = [(b"content-type", _STREAM), (b"x-accel-buffering", b"no"), *self.headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _more(self, body: bytes) -> None:

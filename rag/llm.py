@@ -102,7 +102,10 @@ class Forwarder(Protocol):
     """A language model that takes a whole OpenAI request as it is: tools, formats and whatever comes next."""
 
     def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Send a chat completion request and yield the bytes of the response, streamed if it asks so."""
+        """Send a chat completion request and yield the bytes of the response, streamed if it asks so.
+
+        A stream that ends without `[DONE]` raises after what came of it.
+        """
         ...
 
 

@@ -33,6 +33,7 @@ _SETTINGS = {
     403: "check [llm] api_key",
     404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
 }
+_DONE = b"[DONE]"
 # What reading a body of an unexpected shape may raise.
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
@@ -106,7 +107,7 @@ class OpenAIEndpoint:
         gathered = Gathered(self._model)
         try:
             async for payload in _events(response):
-                if payload == b"[DONE]":
+                if payload == _DONE:
                     break
                 chunk = json.loads(payload)
                 if chunk.get("error"):
@@ -128,17 +129,42 @@ class OpenAIEndpoint:
     async def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         """Send a chat completion request as it is, under this model's name; yield the response as it comes.
 
+        A stream comes in whole lines; all else at once, when the last byte is here.
+
         Raises:
-            LlmError: as `complete`.
+            LlmError: as `complete`; also in the middle of a stream.
         """
         response = await self._send({**body, "model": self._model}, None)
         try:
-            async for piece in response.aiter_bytes():
-                yield piece
+            if body.get("stream"):
+                async for lines in self._whole_lines(response):
+                    yield lines
+            else:
+                await response.aread()
+                response.json()
+                yield response.content
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
+        except _NONSENSE as error:
+            raise LlmUnavailableError(f"{self._base_url}: the answer is not JSON ({error!r})") from error
         finally:
             await response.aclose()
+
+    async def _whole_lines(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """Yield a stream as it comes, without a last line that is torn; raise if it had an error or no end."""
+        done, failure, rest = False, "", b""
+        async for piece in response.aiter_bytes():
+            *lines, rest = (rest + piece).split(b"\n")
+            for payload in map(_payload, lines):
+                done = done or payload == _DONE
+                failure = failure or _failure(payload)
+            if lines:
+                yield b"\n".join([*lines, b""])
+        if _payload(rest) == _DONE:
+            done = True
+            yield rest + b"\n\n"
+        if failure or not done:
+            raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {failure or 'it has no [DONE]'}")
 
     def _body(self, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -202,9 +228,23 @@ async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     async for piece in response.aiter_bytes():
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            payload = line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
-            if payload:
+            if payload := _payload(line):
                 yield payload
+
+
+def _payload(line: bytes) -> bytes:
+    return line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
+
+
+def _failure(payload: bytes) -> str:
+    """Return the error that an event of a stream tells, or nothing."""
+    if b'"error"' not in payload:  # within a text its quotes would be escaped
+        return ""
+    try:
+        chunk = json.loads(payload)
+        return _said(chunk) if chunk.get("error") else ""
+    except _NONSENSE:
+        return ""
 
 
 def _refusal(base_url: str, response: httpx.Response) -> LlmError:

@@ -86,6 +86,8 @@ class FakeLlm:
             work.cancel()
             self.abandoned += 1
             return Response(status_code=499)
+        if how.break_stream_after is not None:
+            return StreamingResponse(self._torn(body), media_type="application/json")
         return Response(json.dumps(self._answer(body)), media_type="application/json")
 
     async def _think(self) -> None:
@@ -125,6 +127,11 @@ class FakeLlm:
             "choices": [choice],
             "usage": self._usage(body),
         }
+
+    async def _torn(self, body: dict[str, Any]) -> AsyncIterator[str]:
+        whole = json.dumps(self._answer(body))
+        yield whole[: len(whole) // 2]
+        raise ConnectionError("broken off, as the test wants")
 
     def _usage(self, body: dict[str, Any]) -> dict[str, int]:
         prompt = sum(len(str(each.get("content")).split()) for each in body["messages"])

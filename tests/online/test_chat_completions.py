@@ -237,6 +237,19 @@ def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm)
         list(stream)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_that_is_passed_on_and_breaks_off_is_an_error(
+    official: openai.OpenAI, llm: FakeLlm, library: Library, *, stream: bool
+) -> None:
+    llm.behaviour.break_stream_after = 2
+    messages = [{"role": "system", "content": "Be brief."}, *user("Where can I park?")]
+    with pytest.raises(openai.APIError, match="gave no answer"):
+        list(official.chat.completions.create(model="m", messages=messages, stream=stream))
+    while not (records := journal(library.data)):
+        pass
+    assert records[0]["status"] == 503
+
+
 TOO_LONG = {"message": "At most 2048 tokens fit.", "type": "x", "param": "max_tokens", "code": "too_long"}
 
 

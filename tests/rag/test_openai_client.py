@@ -231,6 +231,65 @@ def test_half_a_character_is_joined_with_the_other_or_replaced(pieces, said):
     assert whole.message["reasoning_content"].encode()
 
 
+def forward(says, **fields):
+    """Return what is passed on and the error that ended it, if any."""
+
+    async def run():
+        found = []
+        async with serving(Server(says)) as endpoint:
+            try:
+                async for piece in endpoint.forward({"messages": [], **fields}):
+                    found.append(piece)
+            except LlmUnavailableError as error:
+                return b"".join(found), error
+        return b"".join(found), None
+
+    return asyncio.run(run())
+
+
+def test_a_whole_response_is_passed_on_as_it_came():
+    said = b'{"choices": [], "x" : "\\ud83d"}'
+
+    assert forward(http(said)) == (said, None)
+
+
+@pytest.mark.parametrize("said", [b'{"id": "x", "crea', b'data: {"error": {}}\n\n', b"", b"\xff"])
+def test_a_whole_response_that_is_none_is_not_passed_on(said):
+    passed_on, error = forward(http(said))
+
+    assert passed_on == b""
+    assert isinstance(error, LlmUnavailableError)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b""])
+def test_a_stream_is_passed_on_as_it_came(end):
+    body = b': ping\n\ndata: {"choices": [{"delta": {"content": "\\"error\\""}}]}\n\ndata: [DONE]' + end
+
+    passed_on, error = forward(b"HTTP/1.1 200 OK\r\n\r\n" + body, stream=True)
+
+    assert error is None
+    assert passed_on.rstrip() == body.rstrip()
+
+
+def test_a_stream_without_its_end_is_an_error_after_its_whole_lines():
+    body = events(delta("Be"), delta("cause."), delta(finish="stop"), done=False)
+    first = body.index(b"data")
+
+    for length in (*range(first, len(body), 7), len(body)):
+        passed_on, error = forward(body[:length], stream=True)
+        assert isinstance(error, LlmUnavailableError)
+        assert passed_on == body[first : body.rfind(b"\n", first, length) + 1]
+
+
+def test_an_error_within_a_stream_that_is_passed_on_counts_as_one():
+    said = events(delta("Be"), {"error": {"message": "the engine died"}})
+
+    passed_on, error = forward(said, stream=True)
+
+    assert b"the engine died" in passed_on
+    assert "broke off: the engine died" in str(error)
+
+
 def test_comments_and_other_fields_of_a_stream_are_skipped():
     said = events(delta("A", finish="stop")).replace(b"data: {", b": ping\r\nevent: x\r\nid: 1\r\ndata:{", 1)
 
