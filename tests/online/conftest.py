@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import openai
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -292,6 +293,12 @@ def client(library: Library, published: Path, serve: Serve) -> httpx.Client:
     """The service with one collection and one release."""
     shutil.copytree(published, library.data)
     return serve()
+
+
+@pytest.fixture
+def official(client: httpx.Client) -> openai.OpenAI:
+    with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused", max_retries=0) as official:
+        yield official
 
 
 def journal(data: Path) -> list[dict[str, Any]]:
