@@ -64,10 +64,9 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
-        call_failed: bool = False,
     ) -> None:
         super().__init__(detail)
-        self.call_failed = call_failed
+        self.call_failed = False
         self.kind, self.detail, self.param, self.code = kind, detail, param, code
         self.status, self.title = KINDS[kind]
         self.suggestions = list(suggestions)
@@ -136,12 +135,12 @@ def as_problem(error: Exception) -> Problem:
         return Problem("llm-refused", "The language model refused the request: it may be too long.", should_retry=False)
     if isinstance(error, LlmMisconfiguredError):
         detail = "The language model can't be asked; whoever runs the service has to look at its log."
-        return Problem("llm-down", detail, retry_after=_REPAIR_SECONDS, should_retry=False, call_failed=True)
+        problem = Problem("llm-down", detail, retry_after=_REPAIR_SECONDS, should_retry=False)
+        problem.call_failed = True
+        return problem
     if isinstance(error, LlmUnavailableError):
-        return Problem(
-            "llm-down",
-            "The language model gave no answer; try again later.",
-            retry_after=error.retry_after or 5,
-            call_failed=error.reached and error.retry_after is None,  # else it is too busy, or away
-        )
+        detail = "The language model gave no answer; try again later."
+        problem = Problem("llm-down", detail, retry_after=error.retry_after or 5)
+        problem.call_failed = error.reached and error.retry_after is None  # else it is too busy, or away
+        return problem
     raise error
