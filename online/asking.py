@@ -16,6 +16,7 @@ from rag.identity import query_key
 
 T = TypeVar("T")
 
+_DEEPEST = 100  # a JSON schema of tools has some ten levels
 _WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
 _ask = msgspec.json.Decoder(Ask)
 _fields = msgspec.json.Decoder(dict[str, Any])
@@ -83,6 +84,8 @@ def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, dict[s
         Problem: it is not JSON, or not what was expected; the message names the field.
     """
     fields = read_json(headers, body, _fields)
+    if not _shallow(fields, _DEEPEST):
+        raise _too_deep()
     try:
         return msgspec.convert(fields, kind), fields
     except _UNREADABLE as error:
@@ -93,8 +96,18 @@ def _unreadable(error: Exception) -> Problem:
     if isinstance(error, msgspec.ValidationError):
         return Problem("invalid", f"{error}.", param=_field(str(error)))
     if isinstance(error, RecursionError):
-        return Problem("malformed", "The body is nested too deeply.")
+        return _too_deep()
     return Problem("malformed", f"The body is not JSON: {error}.")
+
+
+def _too_deep() -> Problem:
+    return Problem("malformed", "The body is nested too deeply.")
+
+
+def _shallow(value: object, levels: int) -> bool:
+    """Say whether a value is nested so deep at most; a model's server that reads deeper ones would fail, and seem down."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_shallow(each, levels - 1) for each in inside if isinstance(each, dict | list))
 
 
 def _field(message: str) -> str | None:
