@@ -37,13 +37,15 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
     """Query the current release and the history; without QUERY list the tables and views."""
     settings = read_settings(config)
     from warehouse.connection import connect
+    from warehouse.history import naming_torn_days
     from warehouse.results import LONGEST_CELL, format_of, write_result
     from warehouse.statements import sql_text
 
     form = form or ("table" if output is None else format_of(output))
     text, longest = (query, LONGEST_CELL) if query else (sql_text("list_tables.sql"), None)
     take_in_what_was_asked(settings)
-    with closing(connect(settings.project.data, release, settings.cost)) as connection:
+    data = settings.project.data
+    with naming_torn_days(data), closing(connect(data, release, settings.cost)) as connection:
         if output is None:
             write_result(connection, text, form, sys.stdout.buffer, longest)
         else:

@@ -14,16 +14,19 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 
 from warehouse.append_log import parse
 from warehouse.durable import remove_tree, storage_errors, sync
+from warehouse.errors import QueryError, StorageError
 from warehouse.lease import exclusive
 from warehouse.redaction import redactor
 from warehouse.settings import HistorySettings
@@ -55,7 +58,8 @@ def compact(data: Path, settings: HistorySettings, today: date | None = None) ->
     Where there is neither, nothing is written: whoever may only read can call it.
 
     Raises:
-        StorageError: the disk is full; nothing is lost, call it again.
+        StorageError: the disk is full, or the file of a day that gets new records is torn; nothing is lost, call it
+            again.
     """
     history, journal = data / "history", data / "journal"
     oldest = _oldest_day(settings, today or datetime.now(UTC).date())
@@ -167,8 +171,47 @@ def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None
 def _segments_in(path: Path) -> set[str]:
     if not path.exists():
         return set()
-    metadata = pa.parquet.read_schema(path).metadata or {}
-    return set(json.loads(metadata.get(_SEGMENTS, b"[]")))
+    with _named(path):
+        metadata = pa.parquet.read_schema(path).metadata or {}
+        return set(json.loads(metadata.get(_SEGMENTS, b"[]")))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file of a day that can't be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = "".join(filter(str.isprintable, re.split(r"\.\s|\n", str(error))[0])).rstrip(".: ")
+        raise StorageError(
+            f"{path} can't be read as a day of the history ({reason}); put back a copy of it or move it away."
+        ) from error
+
+
+@contextmanager
+def naming_torn_days(data: Path) -> Iterator[None]:
+    """Name the file of the history that is to blame where a session fails on it: DuckDB knows no more than a buffer.
+
+    A torn day stops the queries that read it, and no others. All days are read to find it.
+
+    Raises:
+        StorageError: a file is torn, or does not lie in the folder of a day, which would stop each session.
+    """
+    for path in (data / "history").glob("day=*/*.parquet"):
+        if _day(path.parent) is None or not path.is_file():
+            raise StorageError(f"{path} is no file of a day (history/day=2026-11-20/{_FILE}); move it out of history.")
+    try:
+        yield
+    except (duckdb.Error, QueryError) as error:
+        if "journal_files" in str(error):  # as a session calls the history
+            _read_through(data / "history")
+        raise
+
+
+def _read_through(history: Path) -> None:
+    for path in sorted(history.glob("day=*/*.parquet")):
+        for _ in _batches_of(path, JOURNAL):
+            pass
 
 
 def _rewrite(folder: Path, fresh: Sequence[Record], segments: Sequence[str]) -> None:
@@ -178,8 +221,8 @@ def _rewrite(folder: Path, fresh: Sequence[Record], segments: Sequence[str]) -> 
     path, temporary = folder / _FILE, folder / f".{_FILE}.tmp"
     schema = JOURNAL.with_metadata({_SEGMENTS: json.dumps(list(segments)).encode()})
     with pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for batch in _batches_of(path):
-            writer.write_table(_conform(pa.Table.from_batches([batch]), schema))
+        for table in _batches_of(path, schema):
+            writer.write_table(table)
         for start in range(0, len(fresh), _BATCH):
             writer.write_table(pa.Table.from_pylist(fresh[start : start + _BATCH], schema=schema))
     sync(temporary)
@@ -187,10 +230,11 @@ def _rewrite(folder: Path, fresh: Sequence[Record], segments: Sequence[str]) -> 
     sync(folder)
 
 
-def _batches_of(path: Path) -> Iterator[pa.RecordBatch]:
+def _batches_of(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     if path.exists():
-        with pa.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(_BATCH)
+        with _named(path), pa.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH):
+                yield _conform(pa.Table.from_batches([batch]), schema)
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -219,5 +263,13 @@ def _expired(history: Path, oldest: date | None) -> list[Path]:
     return [
         folder
         for folder in history.glob("day=*")
-        if oldest is not None and date.fromisoformat(folder.name.removeprefix("day=")) < oldest
+        if oldest is not None and (day := _day(folder)) is not None and day < oldest
     ]
+
+
+def _day(folder: Path) -> date | None:
+    """Return the day of a folder; None for one that somebody else made, which is left alone."""
+    try:
+        return date.fromisoformat(folder.name.removeprefix("day="))
+    except ValueError:
+        return None

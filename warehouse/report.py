@@ -21,6 +21,7 @@ import jinja2
 
 from warehouse.connection import connect
 from warehouse.durable import replace_file, storage_errors
+from warehouse.history import naming_torn_days
 from warehouse.release import current
 from warehouse.results import visible
 from warehouse.settings import CostSettings
@@ -71,7 +72,7 @@ def write_report(
 
     Raises:
         NoReleaseError: nothing has been published.
-        StorageError: the file can't be written.
+        StorageError: the file can't be written, or one of the history can't be read.
     """
     page = render(data, cost or CostSettings(), days, now or datetime.now(UTC))
     with storage_errors(target.parent, f"write {target.name}"):
@@ -81,7 +82,7 @@ def write_report(
 def render(data: Path, cost: CostSettings, days: int, now: datetime) -> str:
     """Return the page."""
     since = now.date() - timedelta(days=days - 1)
-    with connect(data, cost=cost) as connection:
+    with naming_torn_days(data), connect(data, cost=cost) as connection:
         connection.execute("SET VARIABLE since = ?", [since])
         connection.execute("SET VARIABLE now = ?", [now])
         found = {name: _rows(connection, query) for name, query in _queries()}
@@ -109,7 +110,12 @@ def _queries() -> Iterable[tuple[str, str]]:
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
     found = connection.execute(query)
     names = [column[0] for column in found.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return [dict(zip(names, map(_figure, row), strict=True)) for row in found.fetchall()]
+
+
+def _figure(value: object) -> object:
+    """Return a value, nothing for NaN and infinity: histories of earlier versions hold some."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _environment() -> jinja2.Environment:
@@ -189,7 +195,7 @@ def _value_marks(top: float) -> tuple[Mark, ...]:
 def logarithmic(rows: Sequence[Row]) -> Plot:
     """Plot p50, p95 and p99 of each source as lying bars on a logarithmic scale: hits are a thousand times faster."""
     left, line = 66.0, 19.0
-    seconds = [row[p] for row in rows for p in ("p50", "p95", "p99") if row[p]]
+    seconds = [row[p] for row in rows for p in ("p50", "p95", "p99") if (row[p] or 0) > 0]
     low = math.floor(math.log10(min(seconds))) if seconds else -3
     high = max(math.ceil(math.log10(max(seconds))), low + 1) if seconds else 1
     scale = (_HALF - left - 80) / (high - low)
@@ -198,7 +204,7 @@ def logarithmic(rows: Sequence[Row]) -> Plot:
         y = group * (3 * line + 14) + 8
         marks.append(Mark(y + 1.5 * line, f"{row['source']}"))
         for place, name in enumerate(("p50", "p95", "p99")):
-            length = max(2.0, (math.log10(max(row[name], 10.0**low)) - low) * scale)
+            length = max(2.0, (math.log10(max(row[name] or 0, 10.0**low)) - low) * scale)
             title = f"{name} {duration(row[name])}"
             bars.append(Bar(left, y + place * line, round(length, 1), line - 4, str(row["source"]), title))
     height = len(rows) * (3 * line + 14) + 24

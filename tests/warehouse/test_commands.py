@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import beforehand
 from warehouse.results import FORMATS
 
-from .conftest import NOW, request
+from .conftest import NOW, request, write_history
 
 CONFIGURATION = """
 [project]
@@ -95,6 +95,15 @@ def test_every_format_can_be_chosen(form):
     assert run("sql", "SELECT 7 AS n", "--format", form).stdout_bytes
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_analysts_ask_has_a_place_in_every_format(form):
+    for query in (
+        "FROM answers a JOIN citations c USING (query_key)",
+        "SELECT max(generated_at) - min(generated_at) FROM answers",
+    ):
+        assert run("sql", query, "--format", form).stdout_bytes
+
+
 FAILING = "SELECT CASE WHEN i > 25000 THEN 'x'::INTEGER END AS n FROM range(30000) t(i)"
 
 
@@ -134,9 +143,10 @@ def test_standard_output_can_be_named_also_where_a_shell_redirects_it(folder):
     assert (folder / "out").read_text() == '{"n": 7}\nwhat the script writes next\n'
 
 
-def test_a_folder_that_is_not_there_is_named():
-    said = run("sql", "SELECT 1", "--output", "gone/out.csv", code=2).stderr
-    assert said.startswith("beforehand: Can't write out.csv in gone: ")
+@pytest.mark.parametrize("place", ["gone", "/gone"])
+def test_a_folder_that_is_not_there_is_named(place):
+    said = run("sql", "SELECT 1", "--output", f"{place}/out.csv", code=2).stderr
+    assert said.startswith(f"beforehand: Can't write out.csv in {place}: ")
     assert said.count("\n") == 1
 
 
@@ -161,6 +171,43 @@ def test_where_nothing_can_be_written_reading_goes_on_with_a_warning(data, folde
         assert said.stderr.startswith("beforehand: the newest requests may be missing: Can't write the history")
         assert said.stderr.count("\n") == 1
     assert "prepared answers" in (folder / "report.html").read_text()
+
+
+@pytest.fixture
+def torn(data):
+    write_history(data, [request("x", "live")])
+    path = data / "history" / f"day={NOW.date()}" / "history.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+@pytest.mark.parametrize("command", [("sql", "FROM hit_rate"), ("sql", "FROM history", "--format", "csv"), ("report",)])
+def test_a_torn_file_of_the_history_is_named(torn, command):
+    said = run(*command, code=2).stderr
+    assert said.startswith(f"beforehand: {torn} can't be read as a day of the history (")
+    assert said.count("\n") == 1
+
+
+def test_what_does_not_need_the_torn_file_goes_on_with_a_warning(data, torn):
+    journal(data)
+    said = run("sql", "SELECT count(*) AS n FROM answers", "--format", "jsonl")
+    assert said.stdout == '{"n": 3}\n'
+    assert said.stderr.startswith(f"beforehand: the newest requests may be missing: {torn} can't be read")
+    assert (data / "journal" / "a.jsonl").exists()
+
+
+@pytest.mark.usefixtures("torn")
+def test_a_mistake_in_a_query_is_not_put_on_the_torn_file():
+    assert "missing_column" in run("sql", "SELECT missing_column FROM history", code=2).stderr
+
+
+@pytest.mark.parametrize("command", [("sql", "FROM answers"), ("report",)])
+def test_a_file_of_the_history_that_belongs_to_no_day_is_named(data, command):
+    write_history(data, [request("x", "live")])
+    (data / "history" / f"day={NOW.date()}").rename(data / "history" / "day=foo")
+    said = run(*command, code=2).stderr
+    assert said.startswith(f"beforehand: {data}/history/day=foo/history.parquet is no file of a day")
+    assert said.count("\n") == 1
 
 
 def test_looking_writes_nothing_into_the_data_folder(data):

@@ -9,12 +9,14 @@ import tempfile
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.connection import history_dataset
+from warehouse.errors import StorageError
 from warehouse.history import Compacted, compact
 from warehouse.redaction import redact
 from warehouse.settings import HistorySettings
@@ -171,6 +173,75 @@ def test_days_expire_without_a_new_segment(tmp_path):
     compact(tmp_path, KEEP_ALL, TODAY)
     assert compact(tmp_path, HistorySettings(retention_days=30), TODAY) == Compacted(0, 0, 0, 1)
     assert ids(tmp_path) == ["idnew"]
+
+
+@pytest.mark.parametrize("kept", [KEEP_ALL, HistorySettings(retention_days=1)], ids=["for ever", "a day"])
+def test_a_folder_that_is_no_day_is_left_alone(tmp_path, kept):
+    foreign = tmp_path / "history" / "day=foo" / "mine.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("not ours")
+    write_segment(tmp_path, "a", [record(1)])
+    assert compact(tmp_path, kept, TODAY).records == 1
+    assert ids(tmp_path) == ["id1"]
+    assert foreign.read_text() == "not ours"
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def overwrite_pages(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
+
+
+def forget_times(path):
+    table = pq.read_table(path, partitioning=None)
+    times = pa.array(["noon"] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("at"), "at", times), path)
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+TORN = [cut, overwrite_pages, forget_times, replace_by_folder, lambda path: path.write_bytes(b"")]
+
+
+@pytest.mark.parametrize("tear", TORN)
+def test_a_torn_day_is_named_and_costs_no_record(tmp_path, tear):
+    write_segment(tmp_path, "a", [record(1)])
+    compact(tmp_path, KEEP_ALL, TODAY)
+    path = next((tmp_path / "history").rglob("*.parquet"))
+    whole = path.read_bytes()
+    tear(path)
+    yesterday = record(3, at=(NOW - timedelta(days=1)).isoformat())
+    write_segment(tmp_path, "b", [record(2), yesterday])
+
+    for _ in "again":
+        with pytest.raises(
+            StorageError, match=rf"{path} can't be read as a day of the history \(.*move it away"
+        ) as raised:
+            compact(tmp_path, KEEP_ALL, TODAY)
+        assert str(raised.value).isprintable()
+
+    if path.is_dir():
+        path.rmdir()
+    path.write_bytes(whole)
+    compact(tmp_path, KEEP_ALL, TODAY)
+    assert ids(tmp_path) == ["id1", "id2", "id3"]
+
+
+def test_a_torn_day_that_is_moved_away_stops_nothing(tmp_path):
+    write_segment(tmp_path, "a", [record(1)])
+    compact(tmp_path, KEEP_ALL, TODAY)
+    path = next((tmp_path / "history").rglob("*.parquet"))
+    cut(path)
+    path.rename(tmp_path / "torn.parquet")
+    write_segment(tmp_path, "b", [record(2)])
+    compact(tmp_path, KEEP_ALL, TODAY)
+    assert ids(tmp_path) == ["id2"]
 
 
 def compact_and_die_at(data: Path, point: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from datetime import date, timedelta
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse.errors import NoReleaseError
+from warehouse.errors import NoReleaseError, StorageError
 from warehouse.report import duration, grouped, logarithmic, number, percent, stacked, write_report
 from warehouse.settings import CostSettings
 
@@ -132,6 +133,34 @@ def test_only_the_last_days_count(data, tmp_path):
 def test_texts_that_were_not_kept_are_no_error(data, tmp_path):
     write_history(data, [{**record, "question": None, "comment": None} for record in HISTORY])
     assert "(not kept)" in page_of(data, tmp_path)
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, -1.0, 0.0])
+def test_figures_that_are_none_in_an_old_history_are_no_error(data, tmp_path, odd):
+    figures = {"similarity": odd, "llm_seconds": odd, "confidence": odd}
+    write_history(data, [
+        *({**record, **figures} for record in HISTORY),
+        request("q1", "semantic", matched_key=key("q1"), total_seconds=odd, **figures),
+        request(TYPED, "live", matched_key=key("q2"), total_seconds=odd, **figures),
+    ])  # fmt: skip
+    page = page_of(data, tmp_path)
+    assert "50.0% of 6 questions had a prepared answer" in text_of(page)
+    assert re.search(r"\b(nan|inf)\b", page) is None
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_where_no_time_is_known_none_is_shown(data, tmp_path, odd):
+    write_history(data, [request("q1", "exact", matched_key=key("q1"), total_seconds=odd)])
+    assert "– for a prepared answer (median)" in text_of(page_of(data, tmp_path))  # noqa: RUF001
+
+
+def test_a_torn_file_of_the_history_is_named(data, tmp_path):
+    write_history(data, HISTORY)
+    torn = data / "history" / f"day={NOW.date()}" / "history.parquet"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    with pytest.raises(StorageError, match=f"{torn} can't be read"):
+        page_of(data, tmp_path)
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_without_a_release_there_is_no_report(tmp_path):
