@@ -105,7 +105,7 @@ def _too_deep() -> Problem:
 
 
 def _shallow(value: object, levels: int) -> bool:
-    """Say whether a value is nested so deep at most; a model's server that reads deeper ones would fail, and seem down."""
+    """Say whether a value is nested so deep at most; a model's server that fails on a deeper one would seem down."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels > 0 and all(_shallow(each, levels - 1) for each in inside if isinstance(each, dict | list))
 
