@@ -1,7 +1,8 @@
 """What `/metrics` shows, by Prometheus' conventions: base units, few labels, never a question.
 
 With several worker processes each scrape must show all of them: prometheus_client then keeps its values in
-files that the workers share (`PROMETHEUS_MULTIPROC_DIR`, set by `online.server` before they start).
+files that the workers share (`online.workers`). Whoever is scraped can only read what the others have written, so
+each worker sets its gauges regularly, and they count while it lives (`live…`): counters stay, states don't.
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ class Metrics:
         self.comparisons = counter(
             "semantic_comparisons_total", "Semantic hits that were also answered live.", "verdict"
         )
-        self.error_rate = gauge("semantic_error_estimate", "Share of compared semantic hits that differ.", "max")
-        self.error_bound = gauge("semantic_error_upper_bound", "Upper 95 % confidence bound of that share.", "max")
-        self.semantic_on = gauge("semantic_hits_enabled", "1 while semantic hits are served.", "min")
+        self.error_rate = gauge("semantic_error_estimate", "Share of compared semantic hits that differ.", "livemax")
+        self.error_bound = gauge("semantic_error_upper_bound", "Upper 95 % confidence bound of that share.", "livemax")
+        self.semantic_on = gauge("semantic_hits_enabled", "1 while semantic hits are served.", "livemin")
         self.queue_depth = gauge("llm_queue_depth", "Misses that wait for the language model.")
         self.running = gauge("llm_running", "Calls to the language model that are under way.")
         self.limit = gauge("llm_concurrency_limit", "Calls to the language model that may run at once.")
-        self.breaker = gauge("llm_circuit_open", "1 while the language model counts as down.", "max")
+        self.breaker = gauge("llm_circuit_open", "1 while the language model counts as down.", "livemax")
         self.llm_seconds = Histogram(
             "beforehand_llm_duration_seconds",
             "Seconds that the language model took.",
@@ -67,7 +68,7 @@ class Metrics:
             "Failed looks at withdrawals, reported pairs, decisions and the release pointer.",
             "what",
         )
-        self.withdrawn = gauge("withdrawn_documents", "Documents that are withdrawn.", "max")
+        self.withdrawn = gauge("withdrawn_documents", "Documents that are withdrawn.", "livemax")
         self.journal_lost = counter("journal_lost_total", "Records that could not be written.")
         self.jobs = counter("jobs_total", "Asynchronous questions by what became of them.", "outcome")
         self.feedback = counter("feedback_total", "Feedback by verdict.", "verdict")

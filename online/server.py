@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,13 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
-from uvicorn.supervisors import Multiprocess
 
 from online.app import create_app
 from online.auth import keys_of
 from online.logs import logging_config
-from online.metrics import MULTIPROCESS_FOLDER
 from online.settings import ServiceSettings
 from online.tracing import Tracing
+from online.workers import Workers, shared_folder
 from rag.errors import ConfigurationError
 from rag.llm import Llm
 from rag.openai_client import OpenAIEndpoint
@@ -131,13 +129,13 @@ def endpoint(settings: LlmSettings, connections: int, tracing: Tracing | None) -
 
 
 def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:
-    with tempfile.TemporaryDirectory(prefix="beforehand-metrics-") as folder:
-        os.environ |= {MULTIPROCESS_FOLDER: folder, _CONFIG: config.to_json()}
+    options = _options(config.service) | {"workers": config.service.workers, "factory": True}
+    with shared_folder() as folder:
+        os.environ[_CONFIG] = config.to_json()
         try:
-            options = _options(config.service) | {"workers": config.service.workers, "factory": True}
-            Multiprocess(uvicorn.Config("online.server:worker_app", **options), sockets=[listening]).run()
+            Workers(uvicorn.Config("online.server:worker_app", **options), listening, folder).run()
         finally:
-            del os.environ[MULTIPROCESS_FOLDER], os.environ[_CONFIG]
+            del os.environ[_CONFIG]
 
 
 def _options(settings: ServiceSettings) -> dict[str, Any]:

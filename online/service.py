@@ -64,6 +64,7 @@ class Service:
                 "withdrawals": self.withdrawn.follow_documents,
                 "reported pairs": self.withdrawn.follow_pairs,
                 "decisions": self.reviewed.follow,
+                "metrics": self.refresh_metrics,
                 "release pointer": self.current.follow,
             },
             lambda what: self.metrics.following_failures.labels(what).inc(),
@@ -127,7 +128,7 @@ class Service:
         self.metrics.problems.labels(kind).inc()
 
     def refresh_metrics(self) -> None:
-        """Set the gauges that are looked at only when someone scrapes."""
+        """Set the gauges of this process; whichever worker is scraped shows them."""
         admission, metrics = self.model.admission, self.metrics
         metrics.queue_depth.set(admission.waiting)
         metrics.running.set(admission.running)
