@@ -1,9 +1,7 @@
 """Who asks, what they may do, and how often.
 
 Keys are 256 random bits, so one round of SHA-256 at rest is enough: there is no dictionary to try, which is
-what slow hashes are for. Only the hash is in the configuration and in memory. Rate limits are token buckets
-in each worker process: of a limit of n with w workers each grants n / w, which is exact in the long run
-and needs no shared state.
+what slow hashes are for. Only the hash is in the configuration and in memory. How often is `online.rate_limits`.
 """
 
 from __future__ import annotations
@@ -12,11 +10,12 @@ import difflib
 import hashlib
 import math
 import secrets
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from online.problems import Problem
+from online.rate_limits import Bucket, buckets
 from online.settings import KeySettings, Scope, ServiceSettings
 from rag.errors import ConfigurationError
 
@@ -33,37 +32,6 @@ def mint() -> tuple[str, str]:
     """Make a new key: the key itself, shown once, and its hash for the configuration."""
     key = _PREFIX + secrets.token_urlsafe(32)
     return key, hash_key(key)
-
-
-class Bucket:
-    """A token bucket of `per_minute` requests."""
-
-    def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.capacity = max(1.0, per_minute)
-        self._rate = per_minute / 60
-        self._clock = clock
-        self._tokens = self.capacity
-        self._at = clock()
-
-    def take(self) -> bool:
-        """Take one token if there is one."""
-        now = self._clock()
-        self._tokens = min(self.capacity, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-    @property
-    def remaining(self) -> int:
-        """Whole requests that are left."""
-        return int(self._tokens)
-
-    @property
-    def seconds_to_next(self) -> float:
-        """Seconds until the next request is granted."""
-        return max(0.0, (1 - self._tokens) / self._rate)
 
 
 @dataclass(frozen=True)
@@ -106,13 +74,14 @@ class Keys:
         self,
         keys: Mapping[str, KeySettings],
         collections: Collection[str],
-        workers: int = 1,
+        shared: Path | None = None,
         public: Collection[str] = (),
         default: str | None = None,
     ) -> None:
         """Take the keys; `public` are the collections that a visitor of the page sees without one.
 
-        `default` is the collection of a question that names none, for callers who have no default of their own.
+        `shared` is the folder of the worker processes that keep to one limit together, `default` the collection of a
+        question that names none, for callers who have no default of their own.
 
         Raises:
             ConfigurationError: there is no such collection.
@@ -121,7 +90,11 @@ class Keys:
         _require(
             "[service] default_collection: there is no collection", [] if default is None else [default], collections
         )
-        self._by_hash = {key.hash: _caller(name, key, collections, default, workers) for name, key in keys.items()}
+        limits = {name: each.requests_per_minute for name, each in keys.items()}
+        limited = buckets({name: limit for name, limit in limits.items() if limit is not None}, shared)
+        self._by_hash = {
+            key.hash: _caller(name, key, collections, default, limited.get(name)) for name, key in keys.items()
+        }
         asking: frozenset[Scope] = frozenset({"ask", "feedback"})
         visible = tuple(each for each in collections if each in public)
         self._everybody = Caller(None, asking, tuple(collections), None, default)
@@ -159,16 +132,18 @@ class Keys:
         return caller
 
 
-def keys_of(settings: ServiceSettings, collections: Collection[str]) -> Keys:
-    """Return the keys of the settings.
+def keys_of(settings: ServiceSettings, collections: Collection[str], shared: Path | None = None) -> Keys:
+    """Return the keys of the settings; `shared` is the folder of the worker processes, if there are several.
 
     Raises:
         ConfigurationError: they name a collection that does not exist.
     """
-    return Keys(settings.keys, collections, settings.workers, settings.public_page, settings.default_collection)
+    return Keys(settings.keys, collections, shared, settings.public_page, settings.default_collection)
 
 
-def _caller(name: str, key: KeySettings, collections: Collection[str], default: str | None, workers: int) -> Caller:
+def _caller(
+    name: str, key: KeySettings, collections: Collection[str], default: str | None, bucket: Bucket | None
+) -> Caller:
     place = f"[service.keys.{name}]"
     _require(f"{place} collections: there is no collection", key.collections, collections)
     own = tuple(each for each in collections if not key.collections or each in key.collections)
@@ -178,7 +153,7 @@ def _caller(name: str, key: KeySettings, collections: Collection[str], default: 
         name,
         frozenset(key.scopes),
         own,
-        None if key.requests_per_minute is None else Bucket(key.requests_per_minute / workers),
+        bucket,
         key.default_collection or (default if default in own else None),
     )
 
@@ -197,9 +172,8 @@ def rate_headers(caller: Caller) -> dict[str, str]:
     bucket = caller.bucket
     if bucket is None:
         return {}
-    full_in = (bucket.capacity - bucket.remaining) / bucket.capacity * 60
     return {
-        "x-ratelimit-limit-requests": str(math.floor(bucket.capacity)),
+        "x-ratelimit-limit-requests": str(bucket.capacity),
         "x-ratelimit-remaining-requests": str(bucket.remaining),
-        "x-ratelimit-reset-requests": f"{full_in:.0f}s",
+        "x-ratelimit-reset-requests": f"{math.ceil(bucket.seconds_to_full)}s",
     }

@@ -8,12 +8,19 @@ each worker sets its gauges regularly, and they count while it lives (`live…`)
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+def shared_folder() -> Path | None:
+    """Return the folder that the worker processes share; None where there is only one process."""
+    folder = os.environ.get(MULTIPROCESS_FOLDER)
+    return Path(folder) if folder else None
 
 
 class Metrics:
@@ -86,7 +93,7 @@ class Metrics:
 
     def scrape(self) -> bytes:
         """Return the exposition text, of all worker processes."""
-        if os.environ.get(MULTIPROCESS_FOLDER):
+        if shared_folder() is not None:
             everywhere = CollectorRegistry()
             MultiProcessCollector(everywhere)  # type: ignore[no-untyped-call]  # theirs is untyped
             return generate_latest(everywhere)

@@ -27,7 +27,7 @@ from online.auth import keys_of
 from online.logs import logging_config
 from online.settings import ServiceSettings
 from online.tracing import Tracing
-from online.workers import Workers, shared_folder
+from online.workers import Workers, folder_for_workers
 from rag.errors import ConfigurationError
 from rag.llm import Llm
 from rag.openai_client import OpenAIEndpoint
@@ -130,7 +130,7 @@ def endpoint(settings: LlmSettings, connections: int, tracing: Tracing | None) -
 
 def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:
     options = _options(config.service) | {"workers": config.service.workers, "factory": True}
-    with shared_folder() as folder:
+    with folder_for_workers() as folder:
         os.environ[_CONFIG] = config.to_json()
         try:
             Workers(uvicorn.Config("online.server:worker_app", **options), listening, folder).run()

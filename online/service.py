@@ -18,7 +18,7 @@ from online.job_store import JobStore
 from online.jobs import Jobs
 from online.journal import Journal
 from online.language_model import LanguageModel
-from online.metrics import Metrics
+from online.metrics import Metrics, shared_folder
 from online.recording import Recording
 from online.reviewed import Reviewed
 from online.semantic_watch import SemanticWatch
@@ -46,7 +46,7 @@ class Service:
         self.settings = settings
         self.tracing = tracing
         self.metrics = Metrics()
-        self.keys = keys_of(settings, collections)
+        self.keys = keys_of(settings, collections, shared_folder())
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.recording = Recording(self.journal, self.metrics)
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)

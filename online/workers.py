@@ -3,6 +3,7 @@
 prometheus_client keeps the values of each process in files (`PROMETHEUS_MULTIPROC_DIR`). The gauges of a process
 that is gone would be summed for ever, so its files have to go too. That is done here, by the parent: it alone
 knows which processes are its workers, where a worker could only ask whether a pid exists, and pids come again.
+The same folder has what the rate limits share (`online.rate_limits`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from online.metrics import MULTIPROCESS_FOLDER
 
 
 @contextlib.contextmanager
-def shared_folder() -> Iterator[Path]:
+def folder_for_workers() -> Iterator[Path]:
     """Make the folder that the workers share, and name it to them in the environment."""
     with tempfile.TemporaryDirectory(prefix="beforehand-workers-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from online.auth import Bucket, hash_key, keys_of, mint
+from online.auth import hash_key, keys_of, mint
 from online.settings import ServiceSettings
 from rag.errors import ConfigurationError
 from rag.settings import CollectionSettings
@@ -115,16 +115,6 @@ def test_a_rate_limit_is_announced_and_kept(guarded: httpx.Client) -> None:
     assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["2", "1", "0", "0"]
     assert answers[0].headers["x-ratelimit-limit-requests"] == "3"
     assert 1 <= int(answers[3].headers["retry-after"]) <= 20
-
-
-def test_a_bucket_refills_by_the_clock() -> None:
-    now = 0.0
-    bucket = Bucket(60, lambda: now)
-    assert [bucket.take() for _ in range(61)].count(True) == 60
-    assert bucket.seconds_to_next == pytest.approx(1.0)
-    now = 1.0
-    assert bucket.take()
-    assert not bucket.take()
 
 
 def test_a_minted_key_is_long_and_its_hash_does_not_give_it_away() -> None:

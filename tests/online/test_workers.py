@@ -21,6 +21,7 @@ from typing import TypeVar
 import httpx
 import pytest
 
+from online.auth import hash_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library
 from tests.online.test_server import config, running, wait_until_ready
@@ -116,3 +117,21 @@ def test_nothing_is_shown_of_a_worker_that_was_killed_but_what_it_counted(librar
         until(lambda: gauge(other, "llm_running") == 0)
         until(lambda: gauge(other, "llm_concurrency_limit") == 8)  # of its successor, and of it no more
         assert 'beforehand_requests_total{source="exact"} 1.0' in other.client.get("/metrics").text
+
+
+def test_the_workers_keep_one_rate_limit_together(library: Library, llm: FakeLlm) -> None:
+    key = {"hash": hash_key("desk"), "requests_per_minute": 4}
+    with two_workers(library, llm, keys={"desk": key}) as (one, other):
+        answers = [ask_with(worker, "desk") for worker in (one, one, other, one)]
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert [remaining(answer) for answer in answers] == ["3", "2", "1", "0"]
+        assert {answer.headers["x-ratelimit-limit-requests"] for answer in answers} == {"4"}
+        assert ask_with(other, "desk").status_code == 429
+
+
+def ask_with(worker: Worker, key: str) -> httpx.Response:
+    return worker.client.post("/v1/answers", json=OPEN, headers={"Authorization": f"Bearer {key}"})
+
+
+def remaining(answer: httpx.Response) -> str:
+    return str(answer.headers["x-ratelimit-remaining-requests"])
