@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from online.answering import Answering, Asked, Begun, Prepared
 from online.asking import Directives, asked_by, directives, read_ask
-from online.auth import Headers, Keys, rate_headers
+from online.auth import Headers, Keys
 from online.disconnect import ClientGoneError, unless_gone
 from online.edge import read_body, send_bytes
 from online.jobs import Jobs
@@ -40,20 +40,19 @@ class AnswersRoute:
         """Answer one question."""
         started = time.perf_counter()
         headers: Headers = scope["headers_by_name"]
-        caller = self.keys.caller(headers, visitors=True)
+        caller = self.keys.caller(scope, visitors=True)
         caller.require("ask")
         ask = read_ask(headers, await read_body(receive))
         wishes = directives(headers)
         asked = asked_by(caller, ask, wishes, scope["request_id"], started)
-        extra = [(name.encode(), value.encode()) for name, value in rate_headers(caller).items()]
         try:
             prepared = None if asked.fresh else self.answering.exact(asked)
             if prepared is not None:
-                await self._send_prepared(asked, prepared, send, extra)
+                await self._send_prepared(asked, prepared, send)
             elif wishes.later:
-                await self._later(asked, wishes, send, extra)
+                await self._later(asked, wishes, send)
             else:
-                await unless_gone(receive, self._miss(asked, send, extra))
+                await unless_gone(receive, self._miss(asked, send))
         except ClientGoneError:
             self.recording.gone(asked)
             raise
@@ -64,16 +63,15 @@ class AnswersRoute:
             self.recording.fault(asked)
             raise
 
-    async def _later(self, asked: Asked, wishes: Directives, send: Send, extra: RawHeaders) -> None:
+    async def _later(self, asked: Asked, wishes: Directives, send: Send) -> None:
         job = await self.jobs.submit(asked)
         if wishes.wait:
             job = await self.jobs.wait_for(job, wishes.wait)
-        applied = [*extra, (b"preference-applied", b"respond-async")]
-        await self.jobs.send(job, send, applied)
+        await self.jobs.send(job, send, [(b"preference-applied", b"respond-async")])
 
-    async def _send_prepared(self, asked: Asked, prepared: Prepared, send: Send, extra: RawHeaders) -> None:
+    async def _send_prepared(self, asked: Asked, prepared: Prepared, send: Send) -> None:
         status = cache_status(asked, prepared.source)
-        headers = provenance(status, prepared.age_seconds, prepared.head.fingerprint) + extra
+        headers = provenance(status, prepared.age_seconds, prepared.head.fingerprint)
         body = prepared_body(asked, prepared)
         if asked.stream:
             await _begin_stream(send, headers)
@@ -84,31 +82,31 @@ class AnswersRoute:
             await send_bytes(send, 200, body, JSON, headers)
         self.recording.prepared(asked, prepared, status)
 
-    async def _miss(self, asked: Asked, send: Send, extra: RawHeaders) -> None:
+    async def _miss(self, asked: Asked, send: Send) -> None:
         try:
             async with self.answering.begin(asked) as begun:
                 if begun.prepared is not None:
-                    await self._send_prepared(asked, begun.prepared, send, extra)
+                    await self._send_prepared(asked, begun.prepared, send)
                 elif asked.stream:
-                    await self._stream(asked, begun, send, extra)
+                    await self._stream(asked, begun, send)
                 else:
-                    await self._send_live(asked, begun, send, extra)
+                    await self._send_live(asked, begun, send)
         except Exception as error:
             raise as_problem(error) from error
 
-    async def _send_live(self, asked: Asked, begun: Begun, send: Send, extra: RawHeaders) -> None:
+    async def _send_live(self, asked: Asked, begun: Begun, send: Send) -> None:
         assert begun.opened is not None
         live = await begun.result()
         status = cache_status(asked, "live", joined=begun.joined)
         body = msgspec.json.encode(live_answer(asked, begun.opened, live))
-        await send_bytes(send, 200, body, JSON, provenance(status, 0, begun.opened.live.fingerprint) + extra)
+        await send_bytes(send, 200, body, JSON, provenance(status, 0, begun.opened.live.fingerprint))
         self.recording.live(asked, begun.opened, live, status)
 
-    async def _stream(self, asked: Asked, begun: Begun, send: Send, extra: RawHeaders) -> None:
+    async def _stream(self, asked: Asked, begun: Begun, send: Send) -> None:
         opened = begun.opened
         assert opened is not None
         status = cache_status(asked, "live", joined=begun.joined)
-        await _begin_stream(send, provenance(status, 0, opened.live.fingerprint) + extra)
+        await _begin_stream(send, provenance(status, 0, opened.live.fingerprint))
         await _send_event(send, "start", _start(asked, "live", opened.release_id))
         try:
             async for piece in begun.pieces():
@@ -133,7 +131,7 @@ class JobRoute:
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Send the answer, the problem, or 202."""
         headers: Headers = scope["headers_by_name"]
-        caller = self.keys.caller(headers, visitors=True)
+        caller = self.keys.caller(scope, visitors=True)
         caller.require("ask")
         job = await self.jobs.find(scope["path_params"]["job_id"], caller.key_id)
         await self.jobs.send(job, send, [], headers.get(b"if-none-match", b""))

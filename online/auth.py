@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import math
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from online.problems import Problem
 from online.rate_limits import Bucket, buckets
@@ -101,17 +101,18 @@ class Keys:
         self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
         self.required = bool(self._by_hash)
 
-    def caller(self, headers: Headers, *, visitors: bool = False) -> Caller:
-        """Return who sends these headers, as `Authorization: Bearer <key>`; counts against the rate limit.
+    def caller(self, scope: MutableMapping[str, Any], *, visitors: bool = False) -> Caller:
+        """Return who sends a request, as `Authorization: Bearer <key>`; counts against the rate limit.
 
-        With `visitors` who sends no key at all may see what is public: on the page and the routes that it uses.
+        The caller is kept in the scope: `online.edge` tells with each response what is left of the limit. With
+        `visitors` who sends no key at all may see what is public: on the page and the routes that it uses.
 
         Raises:
             Problem: no key or an unknown one, or one too many requests.
         """
         if not self.required:
             return self._everybody
-        sent = headers.get(b"authorization", b"")
+        sent = scope["headers_by_name"].get(b"authorization", b"")
         if visitors and not sent and self._visitor.collections:
             return self._visitor
         scheme, _, key = sent.decode("latin-1").partition(" ")
@@ -122,12 +123,12 @@ class Keys:
                 "Send a valid API key as `Authorization: Bearer <key>`.",
                 headers={"www-authenticate": "Bearer"},
             )
+        scope["caller"] = caller
         if caller.bucket is not None and not caller.bucket.take():
             raise Problem(
                 "rate-limited",
                 "The key's requests for this minute are used up.",
                 retry_after=caller.bucket.seconds_to_next,
-                headers=rate_headers(caller),
             )
         return caller
 
@@ -165,15 +166,3 @@ def _require(complaint: str, named: Collection[str], collections: Collection[str
             close = difflib.get_close_matches(name, collections, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(collections)) or 'none'}"
             raise ConfigurationError(f"{complaint} {name!r}; {hint}")
-
-
-def rate_headers(caller: Caller) -> dict[str, str]:
-    """Return OpenAI's rate limit headers; none for a caller without a limit."""
-    bucket = caller.bucket
-    if bucket is None:
-        return {}
-    return {
-        "x-ratelimit-limit-requests": str(bucket.capacity),
-        "x-ratelimit-remaining-requests": str(bucket.remaining),
-        "x-ratelimit-reset-requests": f"{math.ceil(bucket.seconds_to_full)}s",
-    }

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from online.answering import Answering, Asked, Begun, Prepared
 from online.asking import asked_by, directives, read_fields
-from online.auth import Caller, Headers, Keys, rate_headers
+from online.auth import Caller, Headers, Keys
 from online.chat_format import Usage, pieces
 from online.chat_reply import ChatReply
 from online.chat_request import MODEL, ChatRequest, chat_of, collection_of, question_of, sampling_of
@@ -48,16 +48,15 @@ class ChatRoute:
         """Answer one chat."""
         started = time.perf_counter()
         headers: Headers = scope["headers_by_name"]
-        caller = self.keys.caller(headers)
+        caller = self.keys.caller(scope)
         caller.require("ask")
         chat, fields = read_fields(headers, await read_body(receive), ChatRequest)
-        extra = [(name.encode(), value.encode()) for name, value in rate_headers(caller).items()]
         question = question_of(chat, fields, self.model.sampling.max_tokens)
         bypass = question is None or not normalise(question)
         ask = Ask(question or "", _collection(caller, chat.model, bypass=bypass), stream=bool(chat.stream))
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
         asked = _passed_on(asked) if bypass else self._wished(asked, chat)
-        reply = ChatReply(send, asked, chat, extra)
+        reply = ChatReply(send, asked, chat)
         work = self._bypass(reply, fields) if bypass else self._answer(reply)
         try:
             await unless_gone(receive, work)
@@ -180,6 +179,7 @@ class ChatRoute:
 def _passed_on(asked: Asked) -> Asked:
     """Name no question and keep no text: what is only passed on is nobody's to anticipate."""
     return replace(asked, private=True, query_key="")
+
 
 
 def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:

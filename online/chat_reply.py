@@ -21,10 +21,10 @@ _NOTHING: Mapping[str, str] = {}
 class ChatReply:
     """One response, whole or streamed."""
 
-    def __init__(self, send: Send, asked: Asked, chat: ChatRequest, headers: RawHeaders) -> None:
+    def __init__(self, send: Send, asked: Asked, chat: ChatRequest) -> None:
         self.asked = asked
         self.chat = chat
-        self.headers = headers
+        self.headers: RawHeaders = []
         self.begun = False
         self._send = send
         self._frame = self._named("")

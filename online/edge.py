@@ -1,7 +1,7 @@
 """The edge of the service: what every request and response has, whatever route it takes.
 
-Plain ASGI, since it runs on the hot path: a request id, a limit for the body, headers for safety, and one
-shape for whatever goes wrong.
+Plain ASGI, since it runs on the hot path: a request id, a limit for the body, headers for safety and of the rate
+limit, and one shape for whatever goes wrong.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from online.auth import Caller
 from online.disconnect import ClientGoneError
 from online.problems import Problem, render
 from online.tracing import Tracing
@@ -86,7 +87,7 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = _complete(message["headers"], name)
+                message["headers"] = _complete(message["headers"], name, scope.get("caller"))
             await send(message)
 
         pairs = scope["headers"]
@@ -147,8 +148,10 @@ def _too_large(limit: int) -> Problem:
     return Problem("too-large", f"The body may have at most {limit} bytes.")
 
 
-def _complete(headers: list[tuple[bytes, bytes]], name: bytes) -> list[tuple[bytes, bytes]]:
+def _complete(headers: list[tuple[bytes, bytes]], name: bytes, caller: Caller | None) -> list[tuple[bytes, bytes]]:
     complete = [*headers, (b"x-request-id", name), *_HEADERS]
+    if caller is not None and caller.bucket is not None:
+        complete += caller.bucket.headers()
     if not any(key == b"content-security-policy" for key, _ in headers):
         complete.append(_API_POLICY)
     return complete

@@ -212,7 +212,7 @@ class FaqPage:
         return [each for each in _near(found.questions) if each.query_key != answer.query_key][:_RELATED]
 
     def _caller(self, request: Request) -> Caller:
-        caller = self.service.keys.caller(request.scope["headers_by_name"], visitors=True)
+        caller = self.service.keys.caller(request.scope, visitors=True)
         caller.require("ask")
         return caller
 

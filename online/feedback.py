@@ -65,7 +65,7 @@ def feedback(service: Service) -> APIRouter:
 
     @router.post("/v1/feedback", summary="Say whether an answer helped")
     async def receive(request: Request, said: Feedback) -> Received:
-        caller = service.keys.caller(request.scope["headers_by_name"], visitors=True)
+        caller = service.keys.caller(request.scope, visitors=True)
         caller.require("feedback")
         if said.collection is not None:
             caller.collection(said.collection)

@@ -54,6 +54,6 @@ def models(service: Service) -> APIRouter:
 
 
 def _asking(service: Service, request: Request) -> Caller:
-    caller = service.keys.caller(request.scope["headers_by_name"])
+    caller = service.keys.caller(request.scope)
     caller.require("ask")
     return caller

@@ -56,7 +56,7 @@ def operations(service: Service) -> APIRouter:
     )
     async def metrics(request: Request) -> Response:
         if service.keys.required:
-            service.keys.caller(request.scope["headers_by_name"]).require("admin")
+            service.keys.caller(request.scope).require("admin")
         service.refresh_metrics()
         return Response(service.metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
 

@@ -59,7 +59,7 @@ def questions(service: Service) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=_MOST)] = 20,
         offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     ) -> Questions:
-        caller = service.keys.caller(request.scope["headers_by_name"])
+        caller = service.keys.caller(request.scope)
         caller.require("ask")
         page = Page(caller.collection(collection), limit, offset)
         with service.answering.release().hold() as release:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import array
 import fcntl
+import math
 import mmap
 import os
 import time
@@ -98,6 +99,14 @@ class Bucket:
     def seconds_to_full(self) -> float:
         """Seconds until as many requests are granted at once as ever."""
         return self._missing() / 1e9
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return OpenAI's rate limit headers."""
+        return [
+            (b"x-ratelimit-limit-requests", b"%d" % self.capacity),
+            (b"x-ratelimit-remaining-requests", b"%d" % self.remaining),
+            (b"x-ratelimit-reset-requests", b"%ds" % math.ceil(self.seconds_to_full)),
+        ]
 
 
 def buckets(per_minute: Mapping[str, int], folder: Path | None) -> dict[str, Bucket]:

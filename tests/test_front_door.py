@@ -245,7 +245,9 @@ def test_a_new_key_is_shown_once_and_its_lines_let_it_in(project: Path) -> None:
     settings = read_settings((project, ()))
 
     key = result.stderr.split()[-1]
-    caller = Keys(settings.service.keys, settings.collections).caller({b"authorization": f"Bearer {key}".encode()})
+    caller = Keys(settings.service.keys, settings.collections).caller(
+        {"headers_by_name": {b"authorization": f"Bearer {key}".encode()}}
+    )
 
     assert key not in result.stdout
     assert (caller.key_id, caller.scopes, caller.collections) == ("help desk", {"ask"}, ("default",))

@@ -117,6 +117,42 @@ def test_a_rate_limit_is_announced_and_kept(guarded: httpx.Client) -> None:
     assert 1 <= int(answers[3].headers["retry-after"]) <= 20
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/answers", {"question": "When does the library open?", "collection": "library"}, 200),
+        ("POST", "/v1/answers", {"question": "Where are the bicycles?", "collection": "library"}, 200),
+        ("POST", "/v1/answers", {"question": 1}, 422),
+        ("POST", "/v1/answers", {"question": "When?", "collection": "unheard-of"}, 403),
+        ("GET", "/v1/answers/nothing", None, 404),
+        ("POST", "/v1/chat/completions", {"messages": []}, 422),
+        ("GET", "/v1/models", None, 200),
+        ("GET", "/v1/models/unheard-of", None, 404),
+        ("GET", "/v1/questions?collection=library", None, 200),
+        ("POST", "/v1/feedback", {"request_id": "r", "helpful": True}, 403),
+        ("GET", "/metrics", None, 403),
+        ("GET", "/", None, 200),
+    ],
+)
+def test_whatever_counts_against_the_limit_says_what_is_left(
+    guarded: httpx.Client, method: str, path: str, body: object, status: int
+) -> None:
+    for left in ("2", "1", "0"):
+        response = guarded.request(method, path, headers={"Authorization": "Bearer asker"}, json=body)
+        assert response.status_code == status
+        assert response.headers.get_list("x-ratelimit-limit-requests") == ["3"]
+        assert response.headers["x-ratelimit-remaining-requests"] == left
+        assert 1 <= int(response.headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
+    refused = guarded.request(method, path, headers={"Authorization": "Bearer asker"}, json=body)
+    assert refused.status_code == 429
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+
+
+def test_who_has_no_limit_is_told_of_none(guarded: httpx.Client) -> None:
+    for response in (ask(guarded, "boss", "When?", "library"), ask(guarded, "wrong", "When?"), guarded.get("/healthz")):
+        assert not [name for name in response.headers if name.startswith("x-ratelimit")]
+
+
 def test_a_minted_key_is_long_and_its_hash_does_not_give_it_away() -> None:
     (key, digest), (other, _) = mint(), mint()
     assert key != other
