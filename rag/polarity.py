@@ -29,6 +29,20 @@ def objection(first: Wording, second: Wording, alignment: Alignment, similarity:
     return exchange_of_function_words(first, second, alignment) or exchange(alignment, similarity)
 
 
+def contradiction(first: Wording, second: Wording, alignment: Alignment) -> str | None:
+    """Return why two statements about one thing can't both hold, as a short label, or None.
+
+    Of two statements one may say more than the other, so a number counts only if another stands in its place, and
+    what a question narrows or asks for doesn't matter.
+    """
+    return next((label for label, guard in _CONTRADICTIONS if guard(first, second, alignment)), None)
+
+
+def _numbers_exchanged(first: Wording, second: Wording, _: Alignment) -> bool:
+    ours, theirs = Counter(first.numbers), Counter(second.numbers)
+    return bool(ours - theirs) and bool(theirs - ours)
+
+
 def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
     ours, theirs = Counter(first.numbers), Counter(second.numbers)
     only_ours, only_theirs = ours - theirs, theirs - ours
@@ -138,4 +152,8 @@ _GUARDS = (
     ("names_differ", _names_differ),
     ("asks_differ", _asks_differ),
     ("roles_swapped", roles_swapped),
+)
+_CONTRADICTIONS = (
+    ("numbers_differ", _numbers_exchanged),
+    *[each for each in _GUARDS if each[0] in ("units_differ", "dates_differ", "negation_differs", "antonyms")],
 )
