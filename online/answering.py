@@ -213,9 +213,7 @@ class Answering:
         )
 
     def _tolerated(self, asked: Asked) -> float | None:
-        if asked.fresh or not self.watch.serving(asked.collection):
-            return None
-        return self.collections[asked.collection].tolerated_error
+        return None if asked.fresh else self.watch.tolerated(asked.collection)
 
     def _take(self, release: OpenRelease, asked: Asked, sought: Sought) -> Prepared | None:
         self.metrics.semantic.labels("hit" if sought.hit else sought.refusal).inc()

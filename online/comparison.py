@@ -1,10 +1,9 @@
 """Answering a share of semantic hits live as well, in the background, to see whether they were right.
 
-Only while the language model is idle: a comparison never takes a visitor's place. Both answers are embedded and
-their numbers compared: they agree if their cosine is at least 0.7 and neither has numbers that the other lacks
-all of. That is crude. A live answer in other words may count as different, so the estimate errs on the high
-side; what it can't see is two answers alike in words and numbers that say opposite things. Reports of visitors
-(`online.feedback`) and reviews are there for those.
+Only while the language model is idle: a comparison never takes a visitor's place. Two answers agree if the cosine of
+their vectors is at least 0.7, their numbers are not all different, and no clause of one contradicts one of the other
+(`rag.agreement` has the figures). That is crude. A live answer in other words may count as different, so the estimate
+errs on the high side. Reports of visitors (`online.feedback`) and reviews are there for what it can't see.
 """
 
 from __future__ import annotations
@@ -25,8 +24,11 @@ from online.journal import Journal, Record
 from online.live_answer import LiveAnswer, Miss, answer_live
 from online.open_release import OpenRelease
 from online.problems import Problem
+from rag.agreement import contradict
 from rag.embedding import OnnxEncoder
 from rag.errors import LlmError
+from warehouse.comparisons import Comparison
+from warehouse.errors import WarehouseError
 
 _ALIKE = 0.7
 _NUMBER = re.compile(r"(?<!\[)\b\d+(?:[.,]\d+)*\b(?![\d, ]*\])")  # not the references in brackets
@@ -61,6 +63,7 @@ class Comparisons:
 
     async def _compare(self, asked: Asked, hit: Prepared) -> None:
         assert hit.sought is not None
+        assert hit.sought.decision is not None
         answering = self.answering
         withdrawn = answering.withdrawn.documents(asked.collection)
         miss = Miss(asked.collection, asked.question, asked.query_key, hit.sought.vector, withdrawn)
@@ -68,13 +71,14 @@ class Comparisons:
             with answering.release().hold() as release:
                 live = await answer_live(miss, release, answering.model, answering.pool, lambda _: None, None)
                 agrees = await answering.pool.run(agree, release.encoder, _text(hit), live.linked.text)
-                self._record(asked, hit, live, release, agrees=agrees)
-        except (Problem, LlmError) as error:
+                comparison = Comparison(asked.collection, hit.sought.decision.score, agrees)
+                await asyncio.to_thread(answering.watch.record, release.release_id, comparison)
+                answering.watch.follow()
+                self._journal(asked, hit, live, release, agrees=agrees)
+        except (Problem, LlmError, WarehouseError) as error:
             _log.info("no comparison for %s: %s", asked.request_id, error)
 
-    def _record(self, asked: Asked, hit: Prepared, live: LiveAnswer, release: OpenRelease, *, agrees: bool) -> None:
-        if not self.answering.watch.record(asked.collection, agrees=agrees):
-            _log.error("semantic hits of %s stop: too many differ from a live answer", asked.collection)
+    def _journal(self, asked: Asked, hit: Prepared, live: LiveAnswer, release: OpenRelease, *, agrees: bool) -> None:
         if self.journal is None:
             return
         self.journal.append(
@@ -102,9 +106,11 @@ def _text(hit: Prepared) -> str:
 
 
 def agree(encoder: OnnxEncoder, served: str, live: str) -> bool:
-    """Say whether two answers say the same, as far as vectors and numbers tell; blocking."""
+    """Say whether two answers say the same, as far as vectors, numbers and clauses tell; blocking."""
     numbers, others = set(_NUMBER.findall(served)), set(_NUMBER.findall(live))
     if numbers and others and numbers.isdisjoint(others):
+        return False
+    if contradict(served, live) is not None:
         return False
     first, second = encoder.embed([served, live])
     return float(np.dot(first, second)) >= _ALIKE

@@ -53,6 +53,11 @@ class Metrics:
         )
         self.error_rate = gauge("semantic_error_estimate", "Share of compared semantic hits that differ.", "livemax")
         self.error_bound = gauge("semantic_error_upper_bound", "Upper 95 % confidence bound of that share.", "livemax")
+        self.semantic_tightened = gauge(
+            "semantic_hits_tightened",
+            "1 while semantic hits need a higher score than the configuration asks.",
+            "livemax",
+        )
         self.semantic_on = gauge("semantic_hits_enabled", "1 while semantic hits are served.", "livemin")
         self.queue_depth = gauge("llm_queue_depth", "Misses that wait for the language model.")
         self.running = gauge("llm_running", "Calls to the language model that are under way.")

@@ -53,6 +53,7 @@ class Service:
         self.withdrawn = Withdrawn(data)
         self.reviewed = Reviewed(data)
         self.watch = SemanticWatch(
+            data,
             {name: each.tolerated_error for name, each in collections.items()},
             self.metrics,
             enabled=settings.semantic_hits,
@@ -64,6 +65,7 @@ class Service:
                 "withdrawals": self.withdrawn.follow_documents,
                 "reported pairs": self.withdrawn.follow_pairs,
                 "decisions": self.reviewed.follow,
+                "comparisons": self.watch.follow,
                 "metrics": self.refresh_metrics,
                 "release pointer": self.current.follow,
             },
@@ -94,8 +96,9 @@ class Service:
 
     def _swapped(self, outcome: str) -> None:
         self.metrics.releases.labels(outcome).inc()
-        if outcome == "opened":
-            self.watch.reset()
+        release = self.current.get()
+        if outcome == "opened" and release is not None:
+            self.watch.begin(release.release_id, release.verifier)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -38,7 +38,7 @@ class ServiceSettings(RoomSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=64, description="Worker processes that share the port.")
     poll_seconds: float = Field(
-        0.5, gt=0, le=60, description="How often a new release or a withdrawal is looked for; two `stat` calls."
+        0.5, gt=0, le=60, description="How often a new release or a withdrawal is looked for; a few `stat` calls."
     )
     embedding_threads: int = Field(
         1, ge=1, le=16, description="Threads that embed questions and search the indexes, in each worker process."

@@ -90,6 +90,16 @@ class Verifier:
         best = max(certified, key=lambda each: each.tolerated_error, default=None)
         return math.inf if best is None or best.threshold is None else best.threshold
 
+    def stricter(self, tolerated_error: float) -> float | None:
+        """Return the next smaller tolerated error with a certified threshold that is higher, or None."""
+        now = self.threshold(tolerated_error)
+        higher = [
+            each.tolerated_error
+            for each in self.certificates
+            if each.tolerated_error < tolerated_error and each.threshold is not None and each.threshold > now
+        ]
+        return max(higher, default=None)
+
     def decide(self, asked: str, candidates: Sequence[Candidate], tolerated_error: float) -> Decision:
         """Decide whether one of the candidates (best first) asks the same as `asked`.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from warehouse.comparisons import comparisons_file
 from warehouse.durable import remove_tree, rename, storage_errors
 from warehouse.errors import NoReleaseError
 from warehouse.lease import exclusive, try_lock
@@ -99,6 +100,8 @@ def prune(data: Path, keep: int) -> Pruned:
         surplus = [r for r in releases(data)[: -keep or None] if r.release_id != present]
         for release in surplus + failed_builds(data)[: -keep or None]:
             (removed if _remove(release) else held).append(release.release_id)
+        for release_id in removed:
+            comparisons_file(data, release_id).unlink(missing_ok=True)
     return Pruned(tuple(removed), tuple(held))
 
 

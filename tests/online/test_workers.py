@@ -135,3 +135,13 @@ def ask_with(worker: Worker, key: str) -> httpx.Response:
 
 def remaining(answer: httpx.Response) -> str:
     return str(answer.headers["x-ratelimit-remaining-requests"])
+
+
+def test_the_workers_decide_about_semantic_hits_on_the_comparisons_of_all(library: Library, llm: FakeLlm) -> None:
+    llm.behaviour.text = "Bicycles are parked in yards behind 17 trees [1]."
+    paraphrase = {"question": "Please, when does the library open?"}
+    with two_workers(library, llm, comparison_share=1.0) as (one, other):
+        assert other.client.post("/v1/answers", json=paraphrase).json()["source"] == "semantic"
+        until(lambda: one.client.post("/v1/answers", json=paraphrase).json()["source"] == "live")
+        llm.behaviour.fail_with = 500  # the other can't compare any more, nor answer live
+        until(lambda: other.client.post("/v1/answers", json=paraphrase).status_code == 503)

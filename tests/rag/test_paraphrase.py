@@ -196,3 +196,11 @@ def test_who_asked_first_makes_no_difference(one: str, other: str, similarity: f
     there = credulous().decide(one, [Candidate(other, "key", similarity)], 0.1)
     back = credulous().decide(other, [Candidate(one, "key", similarity)], 0.1)
     assert there.accepted == back.accepted
+
+
+def test_a_verifier_is_made_stricter_by_the_next_smaller_error_that_has_a_higher_threshold() -> None:
+    thresholds = {0.0: None, 0.01: 0.9, 0.02: 0.9, 0.05: 0.8, 0.1: 0.8, 0.2: 0.5}
+    certificates = tuple(certified(threshold, error) for error, threshold in thresholds.items())
+    verifier = Verifier(trees=constant_trees(20.0), certificates=certificates)
+    assert [verifier.stricter(error) for error in (0.2, 0.15, 0.1, 0.02)] == [0.1, 0.02, 0.02, None]
+    assert Verifier.default().stricter(0.2) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from warehouse.comparisons import Comparison, record_comparison
 from warehouse.errors import NoReleaseError
 from warehouse.release import begin_build, current_id, fail, failed_builds, publish, releases, rollback, seal
 from warehouse.retention import Hold, hold_current, prune
@@ -92,3 +93,10 @@ def test_failed_builds_are_pruned_too(tmp_path):
         fail(begin_build(tmp_path, "run"), reason)
     prune(tmp_path, 1)
     assert len(failed_builds(tmp_path)) == 1
+
+
+def test_what_was_compared_of_a_release_goes_with_it(tmp_path, five):
+    for release in five:
+        record_comparison(tmp_path, release.release_id, Comparison("main", 1.0, True))
+    prune(tmp_path, 2)
+    assert sorted(path.stem for path in (tmp_path / "comparisons").iterdir()) == ids(tmp_path)
