@@ -181,7 +181,6 @@ def _passed_on(asked: Asked) -> Asked:
     return replace(asked, private=True, query_key="")
 
 
-
 def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:
     """Return the collection that is asked; what bypasses the cache asks none, and is recorded with the first."""
     collection = collection_of(model) or caller.default
