@@ -74,14 +74,14 @@ class Keys:
         self,
         keys: Mapping[str, KeySettings],
         collections: Collection[str],
-        shared: Path | None = None,
         public: Collection[str] = (),
         default: str | None = None,
+        shared: Path | None = None,
     ) -> None:
         """Take the keys; `public` are the collections that a visitor of the page sees without one.
 
-        `shared` is the folder of the worker processes that keep to one limit together, `default` the collection of a
-        question that names none, for callers who have no default of their own.
+        `default` is the collection of a question that names none, for callers who have no default of their own, and
+        `shared` the folder of the worker processes that keep to one limit together.
 
         Raises:
             ConfigurationError: there is no such collection.
@@ -139,7 +139,7 @@ def keys_of(settings: ServiceSettings, collections: Collection[str], shared: Pat
     Raises:
         ConfigurationError: they name a collection that does not exist.
     """
-    return Keys(settings.keys, collections, shared, settings.public_page, settings.default_collection)
+    return Keys(settings.keys, collections, settings.public_page, settings.default_collection, shared)
 
 
 def _caller(

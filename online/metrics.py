@@ -77,7 +77,7 @@ class Metrics:
         self.releases = counter("release_swaps_total", "Releases that were opened, by outcome.", "outcome")
         self.following_failures = counter(
             "following_failures_total",
-            "Failed looks at withdrawals, reported pairs, decisions and the release pointer.",
+            "Failed looks at withdrawals, reported pairs, decisions, comparisons and the release pointer.",
             "what",
         )
         self.withdrawn = gauge("withdrawn_documents", "Documents that are withdrawn.", "livemax")

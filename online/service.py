@@ -59,14 +59,14 @@ class Service:
             enabled=settings.semantic_hits,
         )
         self.current = CurrentRelease(data, collections, retrieval, self._swapped)
-        # The withdrawals first: they are waited for by people, and read in no time.
+        # The withdrawals first: they are waited for by people, and read in no time. A release takes its time to open.
         self.following = Following(
             {
                 "withdrawals": self.withdrawn.follow_documents,
                 "reported pairs": self.withdrawn.follow_pairs,
                 "decisions": self.reviewed.follow,
                 "comparisons": self.watch.follow,
-                "metrics": self.refresh_metrics,
+                "own gauges": self.refresh_metrics,
                 "release pointer": self.current.follow,
             },
             lambda what: self.metrics.following_failures.labels(what).inc(),

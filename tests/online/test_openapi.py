@@ -25,7 +25,7 @@ def schemathesis(url: str, folder: Path, *options: str) -> str:
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "--config-file", str(folder / "schemathesis.toml"), "run", f"{url}/openapi.json"]
-    examples = os.environ.get("SCHEMATHESIS_EXAMPLES", "15")
+    examples = os.environ.get("SCHEMATHESIS_EXAMPLES", "80")
     options = ("--checks", "all", "--max-examples", examples, "--suppress-health-check", "all", *options)
     done = subprocess.run([*command, *options, "--seed", "7"], capture_output=True, text=True, cwd=folder, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
