@@ -32,7 +32,7 @@ _READERS = {
 }
 _TEXT_COLUMNS = ("text", "content", "body")
 _LONGEST_TITLE = 160  # characters; a longer one would fill the budget of every chunk
-_LONGEST_DOCUMENT = 20_000_000  # bytes: far above any book, far below what exhausts a worker
+_LONGEST_DOCUMENT = 32_000_000  # bytes: far above any book, far below what exhausts a worker
 
 READABLE = frozenset(_READERS) | ROW_ENDINGS
 """The endings that are read when a folder is listed; a file that is named itself may have any."""

@@ -115,7 +115,8 @@ def _texts(name: str, data: bytes) -> Iterator[tuple[str, object]]:
         if isinstance(row, Reject):
             yield "", row
         elif "question" not in row.values and isinstance(body := row.values.get("body"), Mapping):
-            yield f"{row.place}, {row.values.get('custom_id', 'no custom_id')}", _last_user_message(body)
+            name_of_request = tidy(str(row.values.get("custom_id", "no custom_id")))
+            yield f"{row.place}, {name_of_request}", _last_user_message(body)
         else:
             yield row.place, row.values.get("question", "")
 

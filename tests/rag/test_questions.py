@@ -66,6 +66,11 @@ def test_requests_in_batch_format_give_their_last_user_message():
     assert [reject.item for reject in rejects] == ["batch.jsonl, line 3, three", "batch.jsonl, line 4, four"]
 
 
+def test_the_name_of_a_request_is_tidied_to_what_a_table_can_hold():
+    [question] = read("batch.jsonl", batch_line("one\ud800", [{"role": "user", "content": "What?"}]))
+    assert question.detail == "batch.jsonl, line 1, one\ufffd"
+
+
 @pytest.mark.parametrize(
     ("name", "data", "item", "reason"),
     [

@@ -39,6 +39,32 @@ def test_a_csv_cell_over_several_lines_counts_its_lines():
     assert [row.place for row in rows] == ["line 2", "line 4"]
 
 
+def test_a_csv_row_with_more_cells_than_columns_is_rejected_and_not_cut_off():
+    data = b"id,text\n1,Press it, then wait.\n2,Wait.\n3,Done.,,\n"
+    assert list(read_rows("a.csv", data, ["text"], ["id"])) == [
+        Reject("a.csv, line 2", "more cells than columns: put a text that holds ',' between quotation marks"),
+        Row("line 3", {"text": "Wait.", "id": "2"}),
+        Row("line 4", {"text": "Done.", "id": "3"}),
+    ]
+
+
+def test_of_columns_that_differ_in_capitals_the_one_in_lower_case_counts():
+    assert list(read_rows("a.csv", b"Text,text\nno,yes\n", ["text"])) == [Row("line 2", {"text": "yes"})]
+    assert list(read_rows("a.jsonl", b'{"text": "yes", "TEXT": "no"}', ["text"])) == [Row("line 1", {"text": "yes"})]
+
+
+@pytest.mark.parametrize("header", ["Text,TEXT", "text,text"])
+def test_columns_that_cannot_be_told_apart_are_refused(header):
+    with pytest.raises(DocumentError, match="several columns are called text"):
+        list(read_rows("a.csv", f"{header}\na,b\n".encode(), ["text"]))
+
+
+def test_fields_that_cannot_be_told_apart_are_rejected_and_the_other_lines_read():
+    reject, row = read_rows("a.jsonl", b'{"Text": "a", "TEXT": "b"}\n"c"\n', ["text"])
+    assert reject == Reject("a.jsonl, line 1", "several columns are called text (Text, TEXT): rename all but one")
+    assert row.values == {"text": "c"}
+
+
 def test_a_bare_json_string_is_the_first_required_column():
     assert list(read_rows("a.jsonl", b'"x"\n7\n', ["text", "body"])) == [
         Row("line 1", {"text": "x"}),
@@ -51,3 +77,43 @@ def test_a_parquet_file_that_is_cut_off_is_refused():
     pq.write_table(pa.table({"text": ["x" * 1000] * 1000}), sink)
     with pytest.raises(DocumentError, match="not a Parquet file"):
         list(read_rows("a.parquet", sink.getvalue()[:-100], ["text"]))
+
+
+def parquet(**columns):
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (pa.timestamp("ns"), 1_700_000_000_000_000_001, "2023-11-14 22:13:20.000000001"),
+        (pa.timestamp("us"), 900_000_000_000_000_000, "30489-11-11 16:00:00.000000"),
+        (pa.timestamp("ms", "Nowhere/City"), 1_700_000_000_000, "2023-11-14 22:13:20.000"),
+        (pa.date32(), 10_000_000, "29349-01-26"),
+    ],
+)
+def test_a_date_or_time_that_python_has_no_word_for_is_read_as_text(kind, value, expected):
+    [row] = read_rows("a.parquet", parquet(text=["x"], id=pa.array([value], kind)), ["text"], ["id"])
+    assert row.values == {"text": "x", "id": expected}
+
+
+def test_one_strange_date_leaves_the_others_as_they_are():
+    ids = pa.array([19_000, 10_000_000], pa.date32())
+    rows = read_rows("a.parquet", parquet(text=["x", "y"], id=ids), ["text"], ["id"])
+    assert [str(row.values["id"]) for row in rows] == ["2022-01-08", "29349-01-26"]
+
+
+def test_a_cell_that_is_no_text_at_all_is_rejected_and_the_other_rows_are_read():
+    buffers = [None, pa.py_buffer(bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])), pa.py_buffer(b"\xffx")]
+    reject, row = read_rows("a.parquet", parquet(text=pa.Array.from_buffers(pa.string(), 2, buffers)), ["text"])
+    assert reject.item == "a.parquet, row 1"
+    assert "its text can't be read ('utf-8' codec" in reject.reason
+    assert row == Row("row 2", {"text": "x"})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_recognised(encoding):
+    with pytest.raises(DocumentError, match=f"looks like {encoding.upper().replace('6-', '6')} without a byte order"):
+        decode("Größe: 3 см".encode(encoding))
