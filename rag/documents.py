@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from rag.errors import DocumentError
+from rag.html_page import read_html
 from rag.identity import stable_hash
-from rag.markup import Section, read_html, read_markdown, read_text
+from rag.markup import Section, read_markdown, read_text
 from rag.reading import ROW_ENDINGS, Reject, Row, decode, ending, read_rows, tidy
 
 __all__ = ["READABLE", "Document", "Reject", "Section", "parse"]

@@ -1,4 +1,4 @@
-"""From Markdown, HTML and plain text to an outline: sections with the path of headings above them.
+"""From Markdown and plain text to an outline: sections with the path of headings above them.
 
 Each format is read into events, a line of text or a heading with its level, and one function folds the
 events. A parser of Markdown's whole grammar would bring a dependency and lose the source text; only what
@@ -9,12 +9,8 @@ since language models read Markdown well.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-
-from bs4 import BeautifulSoup, UnusualUsageWarning
-from bs4.element import NavigableString, PageElement, Tag
 
 SEPARATOR = " › "  # noqa: RUF001 - between the headings of a path
 
@@ -62,18 +58,6 @@ def read_markdown(text: str) -> tuple[str, list[Section]]:
 def read_text(text: str) -> tuple[str, list[Section]]:
     """Return the title and the sections of plain text with underlined headings, as in reStructuredText."""
     return outline(_text_events(text.split("\n")), "")
-
-
-def read_html(text: str) -> tuple[str, list[Section]]:
-    """Return the title and the sections of an HTML page, without its scripts, styles and navigation."""
-    with warnings.catch_warnings():  # a page that is one address, or XML, is text like any other
-        warnings.simplefilter("ignore", UnusualUsageWarning)
-        soup = BeautifulSoup(text, "html.parser")
-    title = " ".join(soup.title.get_text().split()) if soup.title else ""
-    top = [" ".join(tag.get_text().split()).rstrip("¶ ") for tag in soup.find_all("h1")]
-    if len(top) == 1 and top[0] in title:  # the rest is the name of the site
-        title = top[0]
-    return outline(_html_events(soup), title)
 
 
 def outline(events: Iterable[Event], title: str) -> tuple[str, list[Section]]:
@@ -190,127 +174,3 @@ def _underlined(lines: list[str], number: int) -> tuple[str, str, int]:
         and len(rows[1]) >= len(rows[0])
     )
     return (rows[0], rows[1][0], number + 1) if is_heading else ("", "", number)
-
-
-_SKIPPED = frozenset(
-    ("head", "script", "style", "nav", "template", "noscript", "svg", "iframe", "object", "canvas", "button",
-     "select", "textarea")
-)  # fmt: skip
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    ("p", "div", "section", "article", "main", "header", "footer", "aside", "blockquote", "figure",
-     "figcaption", "address", "details", "summary", "table", "caption", "dl", "fieldset", "form", "hr")
-)  # fmt: skip
-
-
-def _html_events(soup: BeautifulSoup) -> list[Event]:
-    """Walk the tree without recursion: pages nested a thousand deep exist."""
-    page = _Page()
-    stack: list[tuple[PageElement, bool]] = [(soup, False)]
-    while stack:
-        node, closing = stack.pop()
-        if isinstance(node, Tag):
-            if closing:
-                page.close(node.name)
-            elif node.name not in _SKIPPED:
-                page.open(node.name)
-                stack.append((node, True))
-                stack.extend((child, False) for child in reversed(node.contents))
-        elif type(node) is NavigableString:  # its subclasses are comments, doctypes and the like
-            page.inline.append(str(node))
-    page.flush()
-    return page.events
-
-
-class _Page:
-    """The events of an HTML page, and where in its lists, tables and code the walk stands."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.inline: list[str] = []
-        self._lists: list[int | None] = []  # the number of the last item; None in a list without numbers
-        self._prefix = ""
-        self._row = self._code = 0
-
-    def open(self, tag: str) -> None:
-        if tag == "pre":
-            self._break()
-            self._code += 1
-        elif tag == "br":
-            self.inline.append("\n" if self._code else " ") if self._row or self._code else self.flush()
-        elif tag in {"ul", "ol"}:
-            self._break()
-            self._lists.append(0 if tag == "ol" else None)
-        elif tag == "li":
-            self.flush()
-            self._prefix = self._mark_of_item()
-        elif tag in {"dt", "dd"}:
-            self.flush()
-            self._prefix = "  " if tag == "dd" else ""
-        elif tag == "tr" and not self._code:
-            self.flush()
-            self._row += 1
-        elif tag in _HEADINGS or tag in _BLOCKS:
-            self._break()
-
-    def close(self, tag: str) -> None:
-        if tag == "pre" and self._code:
-            self._end_code()
-        elif tag in {"ul", "ol"} and self._lists:
-            self.flush()
-            self._lists.pop()
-            self._prefix = ""
-            self._break()
-        elif tag in {"td", "th"}:
-            self.inline.append(" | ")
-        elif tag == "tr" and self._row:
-            self._row -= 1
-            self.flush()
-        elif tag in _HEADINGS:
-            self._end_heading(_HEADINGS[tag])
-        elif tag in {"li", "dt", "dd"}:
-            self.flush()
-            self._prefix = ""
-        elif tag in _BLOCKS:
-            self._break()
-
-    def flush(self) -> None:
-        """Write the collected inline text as one line; inside a table row or code it stays collected."""
-        if self._row or self._code:
-            self.inline.append(" " if self._row else "")
-            return
-        text = " ".join("".join(self.inline).split()).removesuffix(" |")
-        self.inline.clear()
-        if text:
-            self.events.append(Event(0, self._prefix + text))
-            self._prefix = " " * len(self._prefix)
-
-    def _break(self) -> None:
-        self.flush()
-        blank = not self.events or self.events[-1] == Event(0, "")
-        if not (blank or self._row or self._code or self._lists):
-            self.events.append(Event(0, ""))
-
-    def _mark_of_item(self) -> str:
-        if not self._lists or self._lists[-1] is None:
-            return "  " * (len(self._lists) - 1) + "- "
-        self._lists[-1] += 1
-        return "  " * (len(self._lists) - 1) + f"{self._lists[-1]}. "
-
-    def _end_code(self) -> None:
-        self._code -= 1
-        if self._code or self._row:
-            return
-        code = "".join(self.inline).strip("\n")
-        self.inline.clear()
-        lines = ["```", *code.split("\n"), "```", ""] if code.strip() else []
-        self.events.extend(Event(0, line) for line in lines)
-
-    def _end_heading(self, level: int) -> None:
-        if self._row or self._code:
-            self.flush()
-            return
-        name = " ".join("".join(self.inline).split()).rstrip("¶ ")
-        self.inline.clear()
-        if name:
-            self.events.append(Event(level, name))

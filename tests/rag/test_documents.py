@@ -126,6 +126,35 @@ def test_a_fragment_of_html_is_read_too():
     assert outline(one("a.htm", "Hello <b>you</b> &amp; me")) == [("", "Hello you & me")]
 
 
+def test_a_page_keeps_its_title_beside_a_heading_that_is_a_picture():
+    assert one("a.html", "<title>Returns</title><h1><img src='logo.png'></h1><h2>When</h2><p>Soon.").title == "Returns"
+
+
+def test_the_title_is_the_page_s_and_no_drawing_s():
+    document = one("a.html", "<head><title>Page</title></head><svg><title>Arrow</title></svg>Text.")
+    assert (document.title, document.text) == ("Page", "Text.")
+
+
+@pytest.mark.parametrize(
+    ("page", "lines"),
+    [
+        ("<div><p>One<p>Two</div>Three", ["One", "Two", "Three"]),
+        ("One</p></span>, two<br/>Three</br>", ["One, two", "Three"]),
+        ("<nav><ul><li>Home</nav>Text", ["Text"]),
+        ("<ul><li>One<li>Two", ["- One", "- Two"]),
+        ("<ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby>", ["漢"]),
+        ("fish &amp chips, &copy; &unknown;", ["fish & chips, © &unknown;"]),
+    ],
+)
+def test_tags_that_are_not_closed_or_not_opened_lose_no_text(page, lines):
+    assert [line for line in one("a.html", page).text.split("\n") if line] == lines
+
+
+def test_html_that_no_parser_makes_sense_of_ends_no_run():
+    [outcome] = read("a.html", "<p>Text</p><![foo[")  # some versions of Python read it, others give up
+    assert (outcome.reason if isinstance(outcome, Reject) else outcome.text).startswith(("its HTML can't be", "Text"))
+
+
 def test_html_nested_a_thousand_deep_is_read():
     assert one("a.html", "<div>" * 3000 + "deep" + "</div>" * 3000).text == "deep"
 
