@@ -81,7 +81,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
             return
         refuse_second_build(settings.project.data)
         with prefect_server(settings.project.data / "prefect") as server:
-            from batch.prepare import refuse_missing
+            from batch.sources import refuse_missing
             from flows.build_release import build_release
             from flows.publish_release import Publication
 
@@ -112,12 +112,18 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
     """Make the plan of a run out of the settings and the models that they name."""
     from batch.convert_models import locate
     from batch.embed import encoder_id
+    from batch.local_files import is_glob
     from batch.plan import LlmSource, RunPlan
     from rag.embedding import read_spec
     from rag.prompting import PromptTemplate
 
     if not settings.collections:
         raise ConfigurationError("the configuration has no [collections.NAME]; name the documents and questions there")
+    if is_glob(str(settings.project.data)):
+        raise ConfigurationError(
+            f"[project] data = {settings.project.data}: its path holds one of * ? [, which Beam reads as a pattern; "
+            "name another folder"
+        )
     encoder = locate(settings.encoder.model, settings.project.models).path
     spec = read_spec(encoder)
     if settings.chunking.max_tokens > spec.max_tokens:

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.prepare import Source, find_sources, nowhere_row
-from batch.rejects import REJECTED, reject_row
+from batch.rejects import REJECTED, reject_row, unexpected
 from batch.settings import BatchSettings
+from batch.sources import Source, find_sources
 from batch.storage import WriteRows, count_rows, read_bytes
 from rag.documents import Reject
 from rag.errors import QuestionError
@@ -56,15 +56,19 @@ class _Parse(beam.DoFn):
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
             yield _rejected(self._run_id, source.collection, Reject(source.name, f"can't be opened ({error})"))
             return
+        try:
+            for each in self._parse(source, data):
+                if isinstance(each, Reject):
+                    yield _rejected(self._run_id, source.collection, each)
+                else:
+                    yield each.query_key, each
+        except Exception as error:  # the last resort: no list ends the run for all others
+            yield _rejected(self._run_id, source.collection, unexpected(source.name, error))
+
+    def _parse(self, source: Source, data: bytes) -> Iterable[Question | Curated | Reject]:
         if self._curated:
-            parsed: Iterable[Question | Curated | Reject] = parse_curated(source.name, data, source.collection)
-        else:
-            parsed = parse_questions(source.name, data, source.collection, self._longest)
-        for each in parsed:
-            if isinstance(each, Reject):
-                yield _rejected(self._run_id, source.collection, each)
-            else:
-                yield each.query_key, each
+            return parse_curated(source.name, data, source.collection)
+        return parse_questions(source.name, data, source.collection, self._longest)
 
 
 class _KeepFirst(beam.DoFn):
@@ -118,13 +122,13 @@ def curated_row(each: Curated) -> dict[str, Any]:
 def anticipate(plan: RunPlan) -> Figures:
     """Run the pipeline over the lists, the curated pairs, the journal's misses, golden questions and canaries."""
     out = plan.folder(STAGE)
-    files, missing = find_sources({name: each.questions for name, each in plan.collections.items()})
-    curated_files, missing_curated = find_sources({name: each.curated for name, each in plan.collections.items()})
+    lists = find_sources({name: each.questions for name, each in plan.collections.items()}, plan.settings)
+    curated = find_sources({name: each.curated for name, each in plan.collections.items()}, plan.settings)
     seen, unusable = _seen(plan)
-    lost_rows = [nowhere_row(plan.run_id, STAGE, each) for each in (*missing, *missing_curated)] + unusable
+    unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
-        listed = _parsed(pipeline, "Lists", files, _Parse(plan.run_id, plan.settings, curated=False))
-        pairs = _parsed(pipeline, "Curated", curated_files, _Parse(plan.run_id, plan.settings, curated=True))
+        listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan.run_id, plan.settings, curated=False))
+        pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan.run_id, plan.settings, curated=True))
         other = pipeline | "Other" >> beam.Create([(each.query_key, each) for each in (*seen, *_told(plan))])
         kept = (
             (listed.askings, pairs.askings, other)
@@ -132,7 +136,7 @@ def anticipate(plan: RunPlan) -> Figures:
             | "ByKey" >> beam.GroupByKey()
             | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", main="questions")
         )
-        lost = pipeline | "Nowhere" >> beam.Create(lost_rows)
+        lost = pipeline | "Unread" >> beam.Create(unread)
         rejects = (listed[REJECTED], pairs[REJECTED], kept[REJECTED], lost) | "Rejects" >> beam.Flatten()
         _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QUESTIONS)
         _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CURATED)

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from rag.documents import Reject
+from rag.reading import tidy
 
 REJECTED = "rejected"
+
+
+def unexpected(item: str, error: Exception) -> Reject:
+    """Return the reject of something at which its reader failed as nobody foresaw: the run goes on without it."""
+    said = str(error).partition("\n")[0]
+    return Reject(item, f"{item}: reading it failed ({type(error).__name__}: {said}); leave it out, or mend it")
 
 
 def reject_row(run_id: str, stage: str, collection: str, reject: Reject) -> dict[str, Any]:
@@ -15,6 +22,6 @@ def reject_row(run_id: str, stage: str, collection: str, reject: Reject) -> dict
         "run_id": run_id,
         "stage": stage,
         "collection": collection,
-        "item": reject.item,
-        "reason": reject.reason,
+        "item": tidy(reject.item),  # which may quote what could not be read, and a table could not hold
+        "reason": tidy(reject.reason),
     }

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from rag.errors import DocumentError
@@ -21,7 +21,7 @@ from rag.identity import stable_hash
 from rag.markup import Section, read_markdown, read_text
 from rag.reading import ROW_ENDINGS, Reject, Row, decode, ending, read_rows, tidy
 
-__all__ = ["READABLE", "Document", "Reject", "Section", "parse"]
+__all__ = ["READABLE", "Document", "Reject", "Section", "file_id", "parse", "with_file"]
 
 _READERS = {
     ".md": (read_markdown, "text/markdown"),
@@ -57,6 +57,16 @@ class Document:
         return "\n\n".join(f"{s.heading}\n\n{s.text}" if s.heading else s.text for s in self.sections)
 
 
+def file_id(name: str) -> str:
+    """Return the id of the document that a file is."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+
+
+def with_file(document: Document, name: str) -> Document:
+    """Return a row's document with its file in its id, where another file has a row of the same id."""
+    return replace(document, document_id=f"{file_id(name)}#{document.document_id}")
+
+
 def parse(name: str, data: bytes, collection: str, max_bytes: int = _LONGEST_DOCUMENT) -> Iterator[Document | Reject]:
     """Read the documents of one file: one from a page, many from a file of rows.
 
@@ -76,7 +86,7 @@ def _parse_page(name: str, data: bytes, collection: str, max_bytes: int) -> Docu
     _check_size(len(data), max_bytes)
     read, media_type = _READERS.get(ending(name), (read_text, "text/plain"))
     title, sections = read(tidy(decode(data)))
-    return _document(collection, _path_id(name), name, title or _title_from(name), media_type, sections)
+    return _document(collection, file_id(name), name, title or _title_from(name), media_type, sections)
 
 
 def _parse_rows(name: str, data: bytes, collection: str, max_bytes: int) -> Iterator[Document | Reject]:
@@ -137,15 +147,11 @@ def _id_of_row(name: str, title: str, text: str, unnamed: Counter[str]) -> str:
     part = re.sub(r"\W+", "-", title.lower()).strip("-")[:60] or stable_hash(text)[:12]
     unnamed[part] += 1
     suffix = f"-{unnamed[part]}" if unnamed[part] > 1 else ""
-    return f"{_path_id(name)}#{part}{suffix}"
-
-
-def _path_id(name: str) -> str:
-    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+    return f"{file_id(name)}#{part}{suffix}"
 
 
 def _title_from(name: str) -> str:
-    stem = PurePosixPath(_path_id(name)).stem
+    stem = PurePosixPath(file_id(name)).stem
     return re.sub(r"[-_\s]+", " ", stem).strip() or stem
 
 

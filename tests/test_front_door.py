@@ -172,6 +172,20 @@ def test_an_address_that_no_file_system_reads_is_refused(project: Path) -> None:
     assert "nowhere://bucket/x.md" in complaint(project, "run")
 
 
+def test_an_object_store_without_its_extra_is_one_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch.remote_files._installed", lambda _: False)
+    project.write_text(CONFIGURATION.replace(json.dumps(str(CORPUS / "setup.md")), '"s3://bucket/policies/*.md"'))
+
+    said = complaint(project, "run")
+
+    assert said.startswith("[collections.default] s3://bucket/policies/*.md: ")
+    assert said.endswith("install the extra `s3`")
+
+
+def test_a_data_folder_that_beam_would_take_for_a_pattern_is_refused(project: Path) -> None:
+    assert "[project] data = " in complaint(project, "--set", "project.data=data [v2]", "run")
+
+
 @pytest.mark.parametrize(
     "command",
     [("sql",), ("sql", "SELECT 1"), ("releases", "show"), ("releases", "rollback"), ("report",)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from batch.cite import cite
 from batch.generate import generate
 from batch.index import index
 from batch.plan import Miss, RunPlan
-from batch.prepare import find_sources, prepare
+from batch.prepare import prepare
 from batch.retrieve import PROMPTS, retrieve
 from batch.storage import read_table
+from rag.documents import parse
 from rag.errors import LlmMisconfiguredError, LlmUnavailableError
 from rag.identity import query_key
+from rag.questions import parse_questions
 from rag.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.fake_llm import served
@@ -85,6 +88,54 @@ def test_prepare_rejects_what_it_cannot_read_and_goes_on(project: Project) -> No
     assert all(row["reason"] and row["collection"] == "default" for row in rejects)
 
 
+def test_prepare_goes_on_where_a_reader_fails_as_nobody_foresaw(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(name: str, *rest: object) -> object:
+        return 1 / 0 if name == "setup.md" else parse(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("batch.prepare.parse", failing)
+
+    prepare(project.plan())
+
+    assert [row["reason"] for row in rows(project.plan(), "prepare", "rejects", REJECTS)] == [
+        "setup.md: reading it failed (ZeroDivisionError: division by zero); leave it out, or mend it"
+    ]
+
+
+def test_anticipate_goes_on_where_a_reader_fails_as_nobody_foresaw(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / "more.txt").write_text("Is it loud?\n")
+    project.sets["collections.default.questions"] = '["questions.txt", "more.txt"]'
+
+    def failing(name: str, *rest: object) -> object:
+        return 1 / 0 if name == "questions.txt" else parse_questions(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("batch.anticipate.parse_questions", failing)
+
+    anticipate(project.plan())
+
+    assert [row["question"] for row in rows(project.plan(), "anticipate", "questions", QUESTIONS)] == ["Is it loud?"]
+    assert [row["item"] for row in rows(project.plan(), "anticipate", "rejects", REJECTS)] == ["questions.txt"]
+
+
+def test_what_no_table_can_hold_is_rejected_and_ends_no_run(project: Project) -> None:
+    (project.folder / "documents" / os.fsdecode(b"caf\xe9.md")).write_text("# Café\n\nCoffee.")
+    (project.folder / "more.jsonl").write_text(
+        json.dumps({"custom_id": "a\ud800", "body": {"messages": [{"role": "user", "content": "\ud800?"}]}})
+    )
+    project.sets["collections.default.questions"] = '["questions.txt", "more.jsonl"]'
+
+    prepare(project.plan())
+    anticipate(project.plan())
+
+    assert [row["item"] for row in rows(project.plan(), "prepare", "rejects", REJECTS)] == ["caf\\xe9.md"]
+    assert [row["item"] for row in rows(project.plan(), "anticipate", "rejects", REJECTS)] == [
+        "more.jsonl, line 1, a\ufffd"
+    ]
+
+
 def test_a_stage_that_runs_again_replaces_what_it_wrote(project: Project) -> None:
     plan = project.plan()
     folder = Path(plan.folder("prepare")) / "documents"
@@ -104,21 +155,6 @@ def test_a_withdrawn_document_is_left_out_and_said_so(project: Project) -> None:
 
     assert "setup.md" not in {row["document_id"] for row in rows(plan, "prepare", "documents", DOCUMENTS)}
     assert ["is withdrawn" in str(row["reason"]) for row in rows(plan, "prepare", "rejects", REJECTS)] == [True]
-
-
-def test_sources_are_files_folders_and_globs(tmp_path: Path) -> None:
-    for name in ("a.md", "deep/b.txt", "deep/picture.png", ".hidden/c.md", "list.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("text")
-
-    found, missing = find_sources(
-        {"one": [str(tmp_path)], "two": [f"{tmp_path}/deep/*.txt", f"{tmp_path}/a.md", f"{tmp_path}/x*.md"]}
-    )
-
-    assert {(each.collection, each.name) for each in found} == {
-        ("one", "a.md"), ("one", "deep/b.txt"), ("one", "list.txt"), ("two", "b.txt"), ("two", "a.md"),
-    }  # fmt: skip
-    assert [each.name for each in missing] == [f"{tmp_path}/x*.md"]
 
 
 def test_index_carries_every_chunk_and_embeds_none_twice(project: Project) -> None:

@@ -1,0 +1,138 @@
+"""Files of this machine: a folder walked to its end, and a glob that takes no file's name for a pattern.
+
+Beam lists local files too, but it reads a `[` in the name of what is there as the beginning of a pattern, and drops
+links to folders and links that lead nowhere without a word. Here links are followed. A folder is read once, under
+its own name rather than that of a link to it, so links that form a ring have an end.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apache_beam.io.filesystem import FileSystem
+
+_SIGNS = "*?["
+
+
+@dataclass
+class Found:
+    """What was found: the paths of files in order, and those that can't be followed, with the reason."""
+
+    files: list[str] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+
+
+def is_glob(pattern: str) -> bool:
+    """Tell whether a pattern's signs are in it."""
+    return any(sign in pattern for sign in _SIGNS)
+
+
+def walk(folder: str, depth: int | None = None, *, hidden: bool = False) -> Found:
+    """Find the files below a folder: `depth` folders far where given, `hidden` folders included or not."""
+    return _Walk(folder, depth, hidden=hidden).run()
+
+
+def find(pattern: str) -> tuple[str, Found]:
+    """Return the folder that a glob starts from and the files that it matches.
+
+    It starts from what is there under exactly the name that is written; the rest is the pattern, whose signs are
+    Beam's: `*` within a name, `**` across folders, `?` and `[abc]`.
+    """
+    root, rest = _split(pattern)
+    matches = re.compile(FileSystem.translate_pattern(rest)).match
+    below = walk(root, None if "**" in rest else rest.count("/"), hidden=True)
+    skip = len(root.rstrip("/")) + 1
+
+    def meant(path: str) -> bool:
+        return matches(path[skip:]) is not None
+
+    broken = [(path, reason) for path, reason in below.broken if meant(path) or Path(path).is_dir()]
+    return root, Found([path for path in below.files if meant(path)], broken)
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """Cut a glob behind the last folder that is there as it is written."""
+    fixed, *parts = pattern.split("/")
+    fixed = fixed or "/"
+    while len(parts) > 1 and Path(fixed, parts[0]).is_dir():
+        fixed = str(Path(fixed, parts.pop(0)))
+    return fixed, "/".join(parts)
+
+
+class _Walk:
+    """A walk through a folder: first its own folders, then those that links in them lead to, and so on."""
+
+    def __init__(self, root: str, depth: int | None, *, hidden: bool) -> None:
+        self._root = root
+        self._deepest = None if depth is None else root.rstrip("/").count("/") + depth
+        self._hidden = hidden
+        self._seen: set[tuple[int, int]] = set()
+        self._found = Found()
+
+    def run(self) -> Found:
+        links = self._through(self._root)
+        while links:
+            links = [further for link in sorted(links) if self._leads_on(link) for further in self._through(link)]
+        self._found.files.sort()
+        self._found.broken.sort()
+        return self._found
+
+    def _through(self, start: str) -> list[str]:
+        """Take the files of a folder and of all below it; return the links to other folders."""
+        folders = [start]
+        links: list[str] = []
+        while folders:
+            for entry in self._entries(folders.pop()):
+                if _is_folder(entry):
+                    if self._enters(entry):
+                        (links if entry.is_symlink() else folders).append(entry.path)
+                elif _is_file(entry):
+                    self._found.files.append(entry.path)
+                elif entry.is_symlink():
+                    reason = f"it is a link to {Path(entry).readlink()}, where there is nothing"
+                    self._found.broken.append((entry.path, reason))
+        return links
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        """Yield what is in a folder, unless that was read before."""
+        try:
+            status = Path(folder).stat()
+            known = (status.st_dev, status.st_ino) in self._seen
+            self._seen.add((status.st_dev, status.st_ino))
+            entries = [] if known else list(os.scandir(folder))
+        except OSError as error:
+            self._found.broken.append((folder, f"it can't be listed ({error.strerror})"))
+            return
+        yield from entries
+
+    def _enters(self, folder: os.DirEntry[str]) -> bool:
+        if folder.name.startswith(".") and not self._hidden:
+            return False
+        return self._deepest is None or folder.path.count("/") <= self._deepest
+
+    def _leads_on(self, link: str) -> bool:
+        """Refuse a link to a folder above its own: all that lies beside the corpus would be read."""
+        target, place = Path(link).resolve(), Path(link).parent.resolve()
+        status = target.stat()
+        if (status.st_dev, status.st_ino) in self._seen or target not in place.parents:
+            return True
+        self._found.broken.append((link, "it is a link to a folder that it lies in"))
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
