@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 
 import warehouse_commands
-from configuration import Config, Settings, prepare_environment, read_settings, reported
+from configuration import Config, Settings, prepare_environment, reach_loopback_directly, read_settings, reported
 from online.settings import Scope
 from rag.errors import ConfigurationError
 from rag.identity import query_key
@@ -37,6 +37,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command started is stopped
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger().handlers[0].setLevel(logging.ERROR)  # some packages lower the level of their own loggers
+    reach_loopback_directly()
     cli(prog_name="beforehand")
 
 

@@ -68,6 +68,7 @@ class Settings(RoomSettings):
 
 
 Config = tuple[Path, tuple[str, ...]]
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _COLLECTION_PATHS = ("documents", "questions", "curated")
 
 
@@ -122,8 +123,17 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(update=changed)
 
 
+def reach_loopback_directly() -> None:
+    """Keep what is asked of this machine from a proxy that the environment names, in what we start as well."""
+    named = [each.strip() for name in ("no_proxy", "NO_PROXY") for each in os.environ.get(name, "").split(",")]
+    if "*" not in named:
+        spared = ",".join(dict.fromkeys([*filter(None, named), *_LOOPBACK]))
+        os.environ |= {"no_proxy": spared, "NO_PROXY": spared}  # some read the one, some the other
+
+
 def prepare_environment(settings: Settings) -> None:
-    """Keep Prefect, vLLM and the hub libraries private, quiet and inside the data folder."""
+    """Keep Prefect, vLLM and the hub libraries private, quiet and inside the data folder, and find each other."""
+    reach_loopback_directly()
     defaults = {
         "DO_NOT_TRACK": "1",
         "PREFECT_HOME": str(settings.project.data / "prefect"),

@@ -26,6 +26,8 @@ COMMAND = [str(Path(sys.executable).parent / "beforehand"), "--config", str(EXAM
 SERVED = "SELECT question FROM answers_with_citations WHERE status = 'served' ORDER BY support DESC, question LIMIT 3"
 NEW = "Which keyword leaves a function and hands a value back to its caller?"
 
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # what runs here is behind no proxy
+
 NEXT = """
 What to do next, from examples/python:
   beforehand sql                               what there is to query
@@ -123,7 +125,7 @@ def wait_for(url: str, what: str, process: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and (process is None or process.poll() is None):
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with DIRECTLY.open(url, timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)

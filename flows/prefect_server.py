@@ -23,6 +23,7 @@ from warehouse.errors import WarehouseError
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy lies between us and our child
 
 
 class PrefectServerError(WarehouseError):
@@ -46,7 +47,7 @@ class TemporaryServer:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self._url}/health", timeout=5):
+                with _DIRECTLY.open(f"{self._url}/health", timeout=5):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)

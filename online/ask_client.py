@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -24,15 +26,17 @@ def ask_service(
     """Ask `POST /v1/answers` and return the response; `key` is an API key, `timeout` in seconds.
 
     Raises:
-        QuestionError: the service refuses the question; the message is the service's.
+        QuestionError: there is no question, or the service refuses it; the message is then the service's.
         LlmUnavailableError: the service can't be reached, or has no answer now.
     """
+    _require_text(question=question, collection=collection or "", key=key or "")
     body = {"question": question, "explain": explain} | ({"collection": collection} if collection else {})
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers = {b"authorization": f"Bearer {key}".encode()} if key else {}
     try:
-        response = httpx.post(f"{base_url}/v1/answers", json=body, headers=headers, timeout=timeout)
+        with httpx.Client(timeout=timeout, trust_env=not _is_loopback(base_url)) as client:
+            response = client.post(f"{base_url}/v1/answers", json=body, headers=headers)
         answered: dict[str, Any] = response.json()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise LlmUnavailableError(
             f"no service answers at {base_url} ({error}); start one with `beforehand serve`"
         ) from error
@@ -47,6 +51,25 @@ def ask_service(
     if nearest:
         problem += "\nAnticipated are:\n" + "\n".join(f"  {each}" for each in nearest)
     raise (LlmUnavailableError if response.status_code >= 500 else QuestionError)(problem)
+
+
+def _require_text(**given: str) -> None:
+    if not given["question"].strip():
+        raise QuestionError("the question is empty; write it between quotation marks")
+    for name, text in given.items():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # Python shows bytes that are no UTF-8 as halves of characters
+            raise QuestionError(f"the {name} is not UTF-8; set the terminal to UTF-8 and type it again") from None
+
+
+def _is_loopback(url: str) -> bool:
+    """Tell whether a service runs on this machine, which no proxy lies before."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback or ip_address(host).is_unspecified
+    except ValueError:  # a name, or no address at all
+        return False
 
 
 def render_answer(response: dict[str, Any]) -> str:

@@ -78,3 +78,29 @@ def test_a_run_is_private_unless_the_user_says_otherwise(config: Path) -> None:
     assert os.environ["DO_NOT_TRACK"] == "1"
     assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert os.environ["HF_HUB_OFFLINE"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "localhost,127.0.0.1,::1"),
+        ({"NO_PROXY": "intranet, 10.0.0.1"}, "intranet,10.0.0.1,localhost,127.0.0.1,::1"),
+        ({"no_proxy": "localhost"}, "localhost,127.0.0.1,::1"),
+    ],
+)
+def test_what_runs_on_this_machine_is_reached_past_any_proxy(config: Path, before: dict[str, str], after: str) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ.pop(name, None)
+    os.environ |= before
+
+    prepare_environment(read_settings((config, ())))
+
+    assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == after
+
+
+def test_who_uses_no_proxy_at_all_is_left_alone(config: Path) -> None:
+    os.environ["no_proxy"] = "*"
+
+    prepare_environment(read_settings((config, ())))
+
+    assert os.environ["no_proxy"] == "*"

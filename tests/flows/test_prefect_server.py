@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from flows import prefect_server as module
-from flows.prefect_server import PrefectServerError, prefect_server
+from flows.prefect_server import PrefectServerError, TemporaryServer, prefect_server
+from tests.fake_llm import served
 
 
 def test_a_server_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -33,3 +40,20 @@ def test_a_server_that_ends_at_once_is_an_error_that_names_its_log(
             server.wait_until_ready()
 
     assert "PREFECT_API_URL" not in os.environ
+
+
+def test_a_server_on_this_machine_is_waited_for_past_any_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    asked: list[str] = []
+
+    async def health(request: Request) -> JSONResponse:
+        asked.append(request.url.path)
+        return JSONResponse(True)
+
+    with served(Starlette(routes=[Route("/api/health", health)])) as url:
+        running = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        server = TemporaryServer(running, f"{url}/api", tmp_path / "server.log")
+        server.wait_until_ready()
+        server.stop()
+
+    assert asked == ["/api/health"]

@@ -31,7 +31,7 @@ ANSWER: dict[str, Any] = {
 def service() -> Iterator[str]:
     async def answers(request: Request) -> JSONResponse:
         question = (await request.json())["question"]
-        if question == "":
+        if question == "?":
             return JSONResponse({"title": "Not a question", "detail": "it is empty"}, 422)
         if question == "down":
             body = {
@@ -67,7 +67,34 @@ def test_a_key_and_a_collection_are_sent(service: str) -> None:
 
 def test_refusal_of_the_service_is_told_in_its_words(service: str) -> None:
     with pytest.raises(QuestionError, match="Not a question: it is empty"):
-        ask_service(service, "")
+        ask_service(service, "?")
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"), [("", "is empty"), (" \n", "is empty"), ("caf\udce9?", "is not UTF-8")]
+)
+def test_what_is_no_question_is_told_before_it_is_asked(question: str, sentence: str) -> None:
+    with pytest.raises(QuestionError, match=f"the question {sentence}; "):
+        ask_service("http://127.0.0.1:9", question)
+
+
+def test_a_service_on_this_machine_is_asked_past_any_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    assert ask_service(service, "Why?")["question"] == "Why?"
+
+
+def test_a_service_elsewhere_is_asked_through_the_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", service)
+
+    assert ask_service("http://answers.example", "Why?")["question"] == "Why?"
+
+
+@pytest.mark.parametrize("address", ["http://localhost:port", "http://[::1", "localhost:8000", "nowhere"])
+def test_an_address_that_is_none_is_one_sentence(address: str) -> None:
+    with pytest.raises(LlmUnavailableError, match="no service answers at"):
+        ask_service(address, "Why?")
 
 
 def test_when_the_model_is_down_the_anticipated_questions_are_suggested(service: str) -> None:
