@@ -20,6 +20,7 @@ import click
 from rich.console import Console
 
 import warehouse_commands
+from batch.child_process import die_with_named_parent
 from configuration import Config, Settings, prepare_environment, reach_loopback_directly, read_settings, reported
 from online.settings import Scope
 from rag.errors import ConfigurationError
@@ -34,7 +35,10 @@ console = Console(stderr=True, highlight=False)
 
 def main() -> None:
     """Run the command line."""
+    die_with_named_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command started is stopped
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is how nohup leaves it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # whoever handles that one now
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger().handlers[0].setLevel(logging.ERROR)  # some packages lower the level of their own loggers
     reach_loopback_directly()

@@ -2,13 +2,15 @@
 
     python examples/demo.py
 
-Everything that it starts it also stops, on every way out. Run it from the project's root, or use `make demo`.
+Everything that it starts it also stops, on every way out; what it can't stop any more, because it was killed, ends
+by itself. Run it from the project's root, or use `make demo`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -41,7 +43,7 @@ Change a file in examples/python/documents and `beforehand run` again: only what
 
 def main() -> None:
     """Build, serve, ask."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_on(signal.SIGTERM, signal.SIGHUP)
     say("The documents: the Python language reference that ships inside CPython")
     call(sys.executable, str(EXAMPLE / "write_documents.py"), str(EXAMPLE / "documents"))
     known = (EXAMPLE / "data" / "releases" / "CURRENT").exists()
@@ -66,6 +68,18 @@ def main() -> None:
     print(NEXT)
 
 
+def end_on(*numbers: signal.Signals) -> None:
+    """Let signals end the demo in order; one that is ignored, as nohup wants it, stays so."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of what is started: it names us, so that it ends with us even if we are killed."""
+    return {**os.environ, "BEFOREHAND_PARENT": str(os.getpid())}
+
+
 def served_questions() -> list[str]:
     """Return three anticipated questions whose answers passed the audit."""
     found = subprocess.run([*COMMAND, "sql", SERVED, "--format", "json"], capture_output=True, text=True, check=True)
@@ -79,7 +93,7 @@ def say(what: str) -> None:
 
 def call(*command: str) -> None:
     """Run a command to its end; its failure ends the demo with its exit code."""
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=environment())
     try:
         code = process.wait()
     except BaseException:
@@ -95,7 +109,9 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     log = EXAMPLE / "data" / "logs" / f"demo-{arguments[-3]}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        process = subprocess.Popen([*COMMAND, *arguments], stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], stdout=output, stderr=output, start_new_session=True, env=environment()
+        )
     try:
         yield process
     finally:

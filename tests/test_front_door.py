@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -249,6 +251,32 @@ def test_a_mistake_ends_the_real_process_with_one_sentence(tmp_path: Path) -> No
     assert ended.stdout == ""
     assert len(ended.stderr.strip().splitlines()) == 1
     assert ended.stderr.startswith("beforehand: ")
+
+
+def test_a_closed_terminal_stops_a_service_as_sigterm_does(project: Path) -> None:
+    default = "import signal, beforehand; signal.signal(signal.SIGHUP, signal.SIG_DFL); beforehand.main()"
+    command = [sys.executable, "-c", default, "--config", str(project), "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stderr is not None
+        url = service.stderr.readline().split()[-1]
+        assert httpx.get(f"{url}/healthz", timeout=60, trust_env=False).is_success
+
+        service.send_signal(signal.SIGHUP)
+
+        service.wait(60)
+    assert service.returncode == 0
+
+
+def test_a_command_under_nohup_outlives_its_terminal() -> None:
+    code = """
+import signal, beforehand
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+beforehand.cli = lambda **_: print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
+beforehand.main()
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+
+    assert said == "True\n"
 
 
 def test_a_new_key_is_shown_once_and_its_lines_let_it_in(project: Path) -> None:
