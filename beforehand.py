@@ -27,6 +27,7 @@ from rag.errors import ConfigurationError
 from rag.identity import query_key
 
 if TYPE_CHECKING:
+    from batch.convert_models import ModelFolder
     from batch.plan import RunPlan
     from warehouse.golden import Golden
 
@@ -142,7 +143,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
             f"[retrieval] reranker: {reranker.name} is no cross-encoder; name one, or leave it out"
         )
     generated_here = settings.batch.generate_with == "engine"
-    model = locate(settings.llm.model, settings.project.models) if generated_here else None
+    model = language_model(settings) if generated_here else None
     return RunPlan(
         run_id=run_id,
         data=str(settings.project.data),
@@ -187,6 +188,21 @@ def golden_questions(settings: Settings) -> tuple[Golden, ...]:
     return tuple(found)
 
 
+def language_model(settings: Settings) -> ModelFolder:
+    """Find the configured language model.
+
+    Raises:
+        ModelError: it is not there, or torn.
+        ConfigurationError: it is a model of another kind.
+    """
+    from batch.convert_models import locate
+
+    model = locate(settings.llm.model, settings.project.models)
+    if model.kind != "language model":
+        raise ConfigurationError(f"[llm] model: {model.name} writes no text, its kind is {model.kind}; name another")
+    return model
+
+
 # -- serve, llm, ask ---------------------------------------------------------------------------------------
 
 
@@ -198,7 +214,7 @@ def golden_questions(settings: Settings) -> tuple[Golden, ...]:
 def serve(config: Config, host: str | None, port: int | None) -> None:
     """Serve answers over HTTP: from the release, and on a miss from the language model."""
     settings = read_settings(config, {"service": _given(host=host, port=port)})
-    from online.server import ServeConfig
+    from online.server import ServeConfig, refuse_before_loading
     from online.server import serve as serve_until_stopped
 
     serving = ServeConfig(
@@ -211,10 +227,10 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
     )
     engine = None
     if settings.llm.mode == "in_process":
-        from batch.convert_models import locate
+        refuse_before_loading(serving)
         from batch.vllm_engine import VllmEngine
 
-        model = locate(settings.llm.model, settings.project.models)
+        model = language_model(settings)
         click.echo(f"loading {model.name} into this process (about a minute)", err=True)
         engine = VllmEngine(model, settings.vllm, settings.llm.context_tokens)
         engine.start()
@@ -237,11 +253,10 @@ def _given(**options: Any) -> dict[str, Any]:
 def llm(config: Config, host: str, port: int) -> None:
     """Run the LLM microservice: vLLM behind the OpenAI REST API, with settings for this machine."""
     settings = read_settings(config)
-    from batch.convert_models import locate
     from batch.vllm_server import serve_llm
 
     serve_llm(
-        locate(settings.llm.model, settings.project.models),
+        language_model(settings),
         settings.vllm,
         settings.llm.context_tokens,
         settings.project.data / "logs" / "llm.log",

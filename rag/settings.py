@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -37,6 +39,16 @@ class RoomSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _require_http(address: str) -> str:
+    if not re.match("https?://[^/]", address):
+        raise ValueError("it must begin with http:// or https://, as in http://127.0.0.1:8001/v1")
+    return address
+
+
+HttpAddress = Annotated[str, AfterValidator(_require_http)]
+"""The base URL of a server."""
+
+
 class LlmSettings(RoomSettings):
     """The language model."""
 
@@ -50,9 +62,7 @@ class LlmSettings(RoomSettings):
         description="How `serve` reaches the model: `endpoint` speaks HTTP to the LLM microservice, "
         "`in_process` loads vLLM into the service (a modular monolith for one machine).",
     )
-    endpoint: str = Field(
-        "http://127.0.0.1:8001/v1", pattern=r"^https?://[^/]", description="Base URL of the OpenAI-compatible server."
-    )
+    endpoint: HttpAddress = Field("http://127.0.0.1:8001/v1", description="Base URL of the OpenAI-compatible server.")
     api_key: SecretStr | None = Field(None, description="Sent as a bearer token to the endpoint, where it wants one.")
     context_tokens: int = Field(4096, ge=256, description="Longest prompt and answer together, in the model's tokens.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for a live answer.")

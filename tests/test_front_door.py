@@ -238,6 +238,47 @@ def test_a_port_in_use_is_said_before_the_model_is_loaded(project: Path) -> None
     assert str(port) in said
 
 
+@pytest.mark.parametrize(
+    ("setting", "at_fault"), [("service.workers=1", "port = "), ("service.workers=2", "workers = 2")]
+)
+def test_a_service_with_its_model_inside_says_what_is_wrong_before_it_loads_one(
+    project: Path, setting: str, at_fault: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        said = complaint(project, "--set", "llm.mode=in_process", "--set", setting, "serve", "--port", port)
+
+    assert said.startswith(f"[service] {at_fault}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("--set", "batch.generate_with=engine", "run"),
+        ("--set", "llm.mode=in_process", "serve", "--port", "0"),
+        ("llm", "--port", "0"),
+    ],
+    ids=lambda command: command[-1],
+)
+@pytest.mark.usefixtures("encoder_folder")
+def test_a_model_that_writes_no_text_is_refused(project: Path, command: tuple[str, ...]) -> None:
+    said = complaint(project, "--set", "llm.model=all-minilm-l6-v2", *command)
+
+    assert said == "[llm] model: all-minilm-l6-v2 writes no text, its kind is encoder; name another"
+
+
+def test_an_address_of_the_batch_run_without_http_is_refused(project: Path) -> None:
+    said = complaint(project, "--set", 'batch.endpoints=["http://gpu-1:8001/v1", "gpu-2:8001/v1"]', "run")
+
+    assert "'gpu-2:8001/v1': it must begin with http:// or https://" in said
+
+
+@pytest.mark.parametrize(("question", "sentence"), [("", "is empty"), ("caf\udce9?", "is not UTF-8")])
+def test_asking_nothing_or_what_is_no_text_is_said_in_words(project: Path, question: str, sentence: str) -> None:
+    assert complaint(project, "ask", question).startswith(f"the question {sentence}; ")
+
+
 def test_a_mistake_ends_the_real_process_with_one_sentence(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "beforehand", "--config", str(tmp_path / "none.toml"), "run"],

@@ -164,6 +164,17 @@ def test_an_unknown_model_says_how_to_get_it(tmp_path: Path) -> None:
         locate("owner/name", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["nosuch", "./nosuch", "a/b/c"])
+def test_what_is_no_model_of_any_kind_is_not_sent_to_pull_again(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as raised:
+        pull(name, tmp_path)
+
+    assert str(raised.value) == (
+        f"model {name!r} can't be pulled: it is none of all-minilm-l6-v2, smollm2-135m-instruct, no local folder, and "
+        "no Hugging Face id (owner/name)"
+    )
+
+
 def test_a_local_folder_is_a_model_and_its_revision_follows_its_bytes(language_model: Path, tmp_path: Path) -> None:
     before = locate(str(language_model), tmp_path / "models")
     other = copy_of(language_model, tmp_path / "other")
