@@ -104,15 +104,15 @@ batch_size = 2
         return read_settings((self.folder / "beforehand.toml", flags))
 
     def plan(self, run_id: str = "20261124T000000-test") -> RunPlan:
-        from beforehand import compose_plan
+        from run_plan import compose_plan
 
         return compose_plan(self.settings(), run_id)
 
     def build(self) -> Outcome:
         """Build a release in this process, as `beforehand run` does."""
-        from beforehand import compose_plan, new_run
         from flows.build_release import build_release
         from flows.publish_release import Publication
+        from run_plan import compose_plan, new_run
 
         settings = self.settings()
         keep = settings.releases
