@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-import beforehand
+from configuration import Settings
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("rag", "warehouse", "batch", "online", "flows", "bench")
@@ -33,7 +33,7 @@ def _committed() -> list[Path]:
 
 
 def _modules() -> list[Path]:
-    return [ROOT / "beforehand.py", *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
+    return [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
 
 
 def test_nothing_committed_names_a_package_index_or_a_local_path():
@@ -73,7 +73,7 @@ def _settings(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, st
 
 
 def test_every_setting_has_a_sentence():
-    settings = dict(_settings(beforehand.Settings))
+    settings = dict(_settings(Settings))
 
     assert "retrieval.passages" in settings
     assert [name for name, sentence in settings.items() if not (sentence or "").strip().endswith((".", ".)"))] == []
