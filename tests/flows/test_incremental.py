@@ -168,7 +168,7 @@ def test_other_sampling_regenerates_all_and_going_back_costs_nothing(project: Pr
     project.build()
 
     assert llm.requests == []
-    assert outcomes(project) == {("regenerated", "sampling"): len(project.questions)}
+    assert outcomes(project) == {("restored", "sampling"): len(project.questions)}
 
 
 def test_other_capitals_and_spaces_are_the_same_question(project: Project, llm: ReadingLlm) -> None:
