@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -85,16 +87,22 @@ def test_hits_that_live_answers_contradict_stop_by_themselves(library: Library, 
     sources = []
     while "live" not in sources and len(sources) < 500:
         sources.append(ask(client, PARAPHRASE)["source"])
-    assert sources.count("semantic") >= 10
+    assert sources.count("semantic") >= 7  # so many differing comparisons in a row, and no fewer, break the promise
     metrics = client.get("/metrics").text
     assert "beforehand_semantic_hits_enabled 0.0" in metrics
     assert "beforehand_semantic_error_upper_bound 1.0" in metrics
+
+
+def agreeing(client: httpx.Client) -> float:
+    """Return how many comparisons agreed so far."""
+    found = re.search(r'comparisons_total{verdict="agrees"} (\S+)', client.get("/metrics").text)
+    return float(found[1]) if found else 0.0
 
 
 def test_hits_that_live_answers_confirm_go_on(library: Library, serve: Serve, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     llm.behaviour.text = LIBRARY.answers[MATCHED][0]
     client = serve(comparison_share=1.0)
-    while 'comparisons_total{verdict="agrees"} 12.0' not in client.get("/metrics").text:
+    while agreeing(client) < 12:
         assert ask(client, PARAPHRASE)["source"] == "semantic"
     assert "beforehand_semantic_error_estimate 0.0" in client.get("/metrics").text
