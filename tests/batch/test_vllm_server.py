@@ -73,7 +73,9 @@ def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
 
     def start(port: int) -> subprocess.Popen[str]:
         script = f"""
+            import signal
             from pathlib import Path
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell ignores it
             from batch.convert_models import ModelFolder
             from batch.vllm_platform import VllmSettings
             from batch.vllm_server import serve_llm
