@@ -210,10 +210,11 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
             f"(`beforehand releases show {kept.release_id}`):{reasons}"
         )
     write_serving_index(build.database, build.serving_index, build.release_id)
+    served = served_keys(build.database)
     for collection in plan.collections:
         target = build.path / "collections" / collection
         shutil.copytree(Path(plan.folder("index"), collection), target)
-        index_questions(plan, collection, served_keys(build.database, collection), target / "questions")
+        index_questions(plan, collection, served, target / "questions")
     _carry_model(Path(plan.encoder), build.path / "encoder")
     if plan.reranker:
         _carry_model(Path(plan.reranker), build.path / "reranker")

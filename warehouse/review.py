@@ -18,9 +18,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from warehouse.append_log import append, now, read
+from warehouse.append_log import append, now
 from warehouse.connection import connect
-from warehouse.decisions import decisions_file
+from warehouse.decisions import Decisions, decisions_file
 from warehouse.errors import ReviewError
 from warehouse.review_files import Row, read_rows, write_rows
 from warehouse.statements import sql_text
@@ -139,8 +139,7 @@ def _text(row: Row, name: str) -> str:
 
 def decisions(data: Path) -> list[Row]:
     """Return the last decision for each answer and fingerprint."""
-    last = {(r.get("query_key"), r.get("fingerprint")): r for r in read(decisions_file(data))}
-    return list(last.values())
+    return [record for last in Decisions(data).by_question().values() for record in last.values()]
 
 
 def apply_reviews(connection: duckdb.DuckDBPyConnection, data: Path) -> int:

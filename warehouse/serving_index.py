@@ -65,13 +65,13 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
     return served
 
 
-def served_keys(database: Path, collection: str) -> set[str]:
-    """Return the query keys of a collection that a release's tables say are served."""
+def served_keys(database: Path) -> set[str]:
+    """Return the query keys whose answers a release's tables say are served; they are unique over all collections."""
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as tables:
-        query = "SELECT query_key FROM answers WHERE status = 'served' AND collection = ?"
-        return {key for (key,) in tables.execute(query, [collection]).fetchall()}
+        rows = tables.execute("SELECT query_key FROM answers WHERE status = 'served'").fetchall()
+        return {key for (key,) in rows}
 
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Batch]:
