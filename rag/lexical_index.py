@@ -6,6 +6,7 @@ What dense retrieval misses is what is rare and literal: names, error codes, fla
 
 from __future__ import annotations
 
+import bisect
 import functools
 import re
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexUnusableError
+from rag.mapped_lines import MappedLines, save_lines
 
 # A word, with what names in code and products hold together: __init__, C++, C#, 3.11, up-to-date.
 _WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
@@ -45,11 +47,12 @@ def words(text: str, language: str = "english") -> list[str]:
 
 
 class LexicalIndex:
-    """Chunks by their words."""
+    """Chunks by their words. Word n of the sorted `vocabulary` is term n of the BM25 index."""
 
-    def __init__(self, bm25: Any, ids: Sequence[str], language: str) -> None:
+    def __init__(self, bm25: Any, ids: Sequence[str], vocabulary: Sequence[str], language: str) -> None:
         self._bm25 = bm25
-        self.ids = list(ids)
+        self.ids = ids
+        self._vocabulary = vocabulary
         self._language = language
 
     @classmethod
@@ -58,17 +61,22 @@ class LexicalIndex:
         import bm25s
 
         bm25 = bm25s.BM25()
+        texts_words = [words(text, language) or [""] for text in texts]
+        vocabulary = sorted({word for each in texts_words for word in each})
         if texts:
-            bm25.index([words(text, language) or [""] for text in texts], show_progress=False)
-        return cls(bm25, ids, language)
+            term = {word: number for number, word in enumerate(vocabulary)}
+            bm25.index(([[term[word] for word in each] for each in texts_words], term), show_progress=False)
+            bm25.vocab_dict = {}  # it would be saved as JSON, and parsed whole before the first search
+        return cls(bm25, list(ids), vocabulary, language)
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.ids:
             self._bm25.save(str(folder), show_progress=False)
-        (folder / "ids").write_text("".join(f"{each}\n" for each in self.ids), encoding="utf-8")
-        (folder / "language").write_text(f"{self._language}\n", encoding="utf-8")
+        save_lines(self.ids, folder / "ids")
+        save_lines(self._vocabulary, folder / "vocabulary")
+        save_lines([self._language], folder / "language")
 
     @classmethod
     def load(cls, folder: Path) -> LexicalIndex:
@@ -80,20 +88,22 @@ class LexicalIndex:
         import bm25s
 
         try:
-            *ids, rest = (folder / "ids").read_text(encoding="utf-8").split("\n")
-            language, rest_of_language = (folder / "language").read_text(encoding="utf-8").split("\n")
+            ids, vocabulary = MappedLines.load(folder / "ids"), MappedLines.load(folder / "vocabulary")
+            (language,) = MappedLines.load(folder / "language")
             words("", language)  # an unknown language has no stemmer
             bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
         indexed = bm25.scores["num_docs"] if ids else int((folder / "params.index.json").exists())
-        if rest or rest_of_language or indexed != len(ids):
+        terms = len(bm25.scores["indptr"]) - 1 if ids else 0
+        if indexed != len(ids) or terms != len(vocabulary):
             raise IndexUnusableError(f"{folder}: the ids are not those of the index; build the release again")
-        return cls(bm25, ids, language)
+        return cls(bm25, ids, vocabulary, language)
 
     def search(self, question: str, k: int) -> list[tuple[str, float]]:
         """Return the at most k best chunks that share a word with the question, as (id, BM25 score)."""
-        asked = [word for word in dict.fromkeys(words(question, self._language)) if word in self._vocabulary()]
+        terms = (self._term(word) for word in dict.fromkeys(words(question, self._language)))
+        asked = [term for term in terms if term is not None]
         if not asked:
             return []
         scores = self._bm25.get_scores(asked)
@@ -103,5 +113,6 @@ class LexicalIndex:
         best = found[np.argsort(-scores[found], kind="stable")][:k]
         return [(self.ids[row], float(scores[row])) for row in best]
 
-    def _vocabulary(self) -> dict[str, int]:
-        return getattr(self._bm25, "vocab_dict", None) or {}
+    def _term(self, word: str) -> int | None:
+        place = bisect.bisect_left(self._vocabulary, word)
+        return place if place < len(self._vocabulary) and self._vocabulary[place] == word else None

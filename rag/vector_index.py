@@ -17,6 +17,7 @@ import numpy as np
 
 from rag.embedding import Vectors
 from rag.errors import IndexUnusableError
+from rag.mapped_lines import MappedLines, save_lines
 
 _EXACT_LIMIT = 100_000
 _PROBES = 32
@@ -34,7 +35,7 @@ class VectorIndex:
 
     def __init__(self, index: Any, ids: Sequence[str]) -> None:
         self._index = index
-        self.ids = list(ids)
+        self.ids = ids
 
     @classmethod
     def build(cls, vectors: Vectors, ids: Sequence[str]) -> VectorIndex:
@@ -68,7 +69,7 @@ class VectorIndex:
 
         stem.parent.mkdir(parents=True, exist_ok=True)
         faiss.write_index(self._index, str(stem.with_suffix(".faiss")))
-        stem.with_suffix(".ids").write_text("".join(f"{each}\n" for each in self.ids), encoding="utf-8")
+        save_lines(self.ids, stem.with_suffix(".ids"))
 
     @classmethod
     def load(cls, stem: Path) -> VectorIndex:
@@ -85,12 +86,12 @@ class VectorIndex:
         try:
             # IO_FLAG_MMAP would map inverted lists only and copy a flat index into each process
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-            *ids, rest = stem.with_suffix(".ids").read_text(encoding="utf-8").split("\n")
+            ids = MappedLines.load(stem.with_suffix(".ids"))
         except (RuntimeError, MemoryError) as error:  # FAISS quotes its C++ source
             raise IndexUnusableError(f"{path}: is torn or no FAISS index; build the release again") from error
         except (OSError, ValueError) as error:
             raise IndexUnusableError(f"{path}: can't be read ({error}); build the release again") from error
-        if rest or index.ntotal != len(ids):
+        if index.ntotal != len(ids):
             raise IndexUnusableError(f"{stem}: {index.ntotal} vectors but {len(ids)} ids; build the release again")
         return cls(index, ids)
 
