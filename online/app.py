@@ -43,11 +43,13 @@ def create_app(
     sampling: SamplingSettings | None = None,
     retrieval: RetrievalSettings | None = None,
     tracing: Tracing | None = None,
+    on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Make the service. It starts without a release too, and serves the first one as soon as there is one.
 
-    `on_stop` is awaited at the very end, to close what was handed in.
+    `on_start` is called when the first release is open, `on_stop` is awaited at the very end, to close what was
+    handed in.
     """
     service = Service(
         settings,
@@ -63,6 +65,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             async with service.running():
+                on_start()
                 yield
         finally:
             if on_stop is not None:

@@ -9,6 +9,7 @@ can't be shared, so it allows for one worker only.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -134,7 +135,13 @@ def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
         made = endpoint(config.llm, config.service.concurrency_limit, tracing)
         llm, on_stop = made, made.aclose
     parts = config.service, config.data, config.collections, llm, config.sampling, config.retrieval
-    return create_app(*parts, tracing=tracing, on_stop=on_stop)
+    return create_app(*parts, tracing=tracing, on_start=_spare_the_collector, on_stop=on_stop)
+
+
+def _spare_the_collector() -> None:
+    """Leave what lives as long as the process out of garbage collections: a full one stops all requests for 75 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def endpoint(settings: LlmSettings, connections: int, tracing: Tracing | None) -> OpenAIEndpoint:
