@@ -39,6 +39,7 @@ _FEWEST = 200  # pairs; below, the default verifier is the better one
 _MOST_OPPOSITES = 2000
 _FOLDS = 4
 _DEPTH, _TREES = 4, 220
+_NEVER = 1e9  # no feature is larger
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
 Rows = NDArray[np.float64]
@@ -208,7 +209,7 @@ def exported(model: Any) -> BoostedTrees:
     trees = [each[0].nodes for each in model._predictors]
     nodes = 2**_DEPTH - 1
     feature = np.zeros((len(trees), nodes), np.int32)
-    threshold = np.full((len(trees), nodes), 1e300)
+    threshold = np.full((len(trees), nodes), _NEVER)
     value = np.zeros((len(trees), nodes + 1))
     for n, tree in enumerate(trees):
         _copy(tree, 0, 0, feature[n], threshold[n], value[n])

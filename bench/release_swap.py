@@ -17,10 +17,14 @@ import time
 from pathlib import Path
 
 import http_load as http
+import numpy as np
 from exact_hits import QUESTION, write_release
 
 sys.path.insert(0, str(http.ROOT))
 
+from rag.boosted_trees import BoostedTrees
+from rag.likeness import FEATURES, Vocabulary
+from rag.paraphrase import Verifier
 from warehouse.durable import replace_file
 from warehouse.withdrawal import withdraw
 
@@ -63,6 +67,15 @@ async def measure(url: str, data: Path, releases: list[str], options: argparse.N
     print(json.dumps(line), flush=True)
 
 
+def write_verifier(release: Path, clues: int = 15_000, rarities: int = 6000) -> None:
+    """Write a verifier as large as one that 20 thousand labelled pairs give; it is certified for nothing."""
+    random = np.random.default_rng(1)
+    feature = random.integers(len(FEATURES), size=(220, 15), dtype=np.int32)
+    trees = BoostedTrees(feature, random.random((220, 15)), random.random((220, 16)), 0.0)
+    weights = [dict(zip(map(str, range(n)), random.random(n).round(3), strict=True)) for n in (rarities, clues)]
+    Verifier(trees, Vocabulary(*weights)).save(release / "verifier.json")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, default=100_000)
@@ -74,6 +87,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         releases = [write_release(data, options.answers, options.encoder, name) for name in ("one", "two")]
+        for name in releases:
+            write_verifier(data / "releases" / name)
         config = {
             "data": folder,
             "collections": {"main": {"documents": []}},

@@ -35,13 +35,14 @@ from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 _KINDS = {400: "malformed", 404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - the parts of a service, handed in one by one
     settings: ServiceSettings,
     data: Path,
     collections: Mapping[str, CollectionSettings],
     llm: Llm,
     sampling: SamplingSettings | None = None,
     retrieval: RetrievalSettings | None = None,
+    *,
     tracing: Tracing | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
