@@ -66,9 +66,21 @@ def _document(app: FastAPI, *, keys_required: bool) -> Json:
             operation["responses"][str(status)] = _problem(status, problem, openai=openai)
         if keys_required:
             operation["security"] = [{"key": []}]
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        for status, response in operation["responses"].items():
+            response["headers"] = _headers(status, keys_required=keys_required) | response.get("headers", {})
     if keys_required:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return document
+
+
+def _headers(status: str, *, keys_required: bool) -> Json:
+    """Return what every response with this status carries, and the headers of a key's rate limit, if it has one."""
+    limits = {f"x-ratelimit-{name}": _header(text) for name, text in _LIMITS.items()} if keys_required else {}
+    always = {"x-request-id": "The request's own, if it had a well-formed one, or a new one; also in the journal."}
+    if status in {"429", "503"}:
+        always["Retry-After"] = "Seconds after which to ask again."
+    return {name: _header(text) | {"required": True} for name, text in always.items()} | limits
 
 
 def _problem(status: int, problem: Json, *, openai: bool) -> Json:
@@ -108,6 +120,11 @@ def _stream(response: Json, description: str, events: list[str]) -> Json:
     return response
 
 
+_LIMITS = {
+    "limit-requests": "Requests that the key may make at once, where it has a rate limit.",
+    "remaining-requests": "How many of them it still may make now.",
+    "reset-requests": 'Time until it may make all of them again, such as "2s".',
+}
 _ORIGIN = {
     "Cache_Status": "Where the answer came from (RFC 9211).",
     "Age": "Seconds since it was generated.",
