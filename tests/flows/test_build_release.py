@@ -64,7 +64,7 @@ def test_a_curated_answer_whose_document_is_gone_is_withheld_and_not_searched_fo
         "Every shop.": "names documents that are not there: warranty.html",
         "We do.": "names documents that are not there: misspelt.md",
     }
-    searched = VectorIndex.load(current(project.data).path / "collections" / "default" / "questions").ids
+    searched = list(VectorIndex.load(current(project.data).path / "collections" / "default" / "questions").ids)
     served = project.query("SELECT query_key FROM answers WHERE status = 'served' ORDER BY query_key")
     assert searched == [key for (key,) in served]
 
