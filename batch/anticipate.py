@@ -1,8 +1,8 @@
 """Anticipate: the questions that people are about to ask, each once.
 
-They come from the team's lists, from the journal (what people asked and nobody had anticipated), and with
-curated pairs from the team itself. A question is named by its normalised form, so the same one with other
-capitals or without its question mark is a duplicate, and a reject that says of what.
+They come from the team's lists, from the journal (what people asked and nobody had anticipated), from the corpus
+(`batch.propose`), and with curated pairs from the team itself. A question is named by its normalised form, so the same
+one with other capitals or without its question mark is a duplicate, and a reject that says of what.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from batch.plan import Figures, RunPlan
 from batch.rejects import REJECTED, reject_row, unexpected
 from batch.settings import BatchSettings
 from batch.sources import Source, find_sources
-from batch.storage import WriteRows, count_rows, read_bytes
+from batch.storage import WriteRows, count_rows, read_bytes, read_table
 from rag.documents import Reject
 from rag.errors import QuestionError
 from rag.identity import normalise, query_key
@@ -39,7 +39,7 @@ CURATED = pa.schema(
 )
 
 # Which of two askings of one question is kept: the team's own answer, its list, then what was seen.
-_PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "journal": 3, "canary": 4}
+_PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "journal": 3, "corpus": 4, "canary": 5}
 
 
 class _Parse(beam.DoFn):
@@ -120,7 +120,7 @@ def curated_row(each: Curated) -> dict[str, Any]:
 
 
 def anticipate(plan: RunPlan) -> Figures:
-    """Run the pipeline over the lists, the curated pairs, the journal's misses, golden questions and canaries."""
+    """Run the pipeline over lists, curated pairs, what the journal and the corpus give, golden questions, canaries."""
     out = plan.folder(STAGE)
     lists = find_sources({name: each.questions for name, each in plan.collections.items()}, plan.settings)
     curated = find_sources({name: each.curated for name, each in plan.collections.items()}, plan.settings)
@@ -129,7 +129,9 @@ def anticipate(plan: RunPlan) -> Figures:
     with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan.run_id, plan.settings, curated=False))
         pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan.run_id, plan.settings, curated=True))
-        other = pipeline | "Other" >> beam.Create([(each.query_key, each) for each in (*seen, *_told(plan))])
+        other = pipeline | "Other" >> beam.Create(
+            [(each.query_key, each) for each in (*seen, *_proposed(plan), *_told(plan))]
+        )
         kept = (
             (listed.askings, pairs.askings, other)
             | "Askings" >> beam.Flatten()
@@ -164,6 +166,11 @@ def _seen(plan: RunPlan) -> tuple[list[Question], list[dict[str, Any]]]:
         else:
             questions.append(_question(miss.collection, text, "journal", detail))
     return questions, rejects
+
+
+def _proposed(plan: RunPlan) -> Iterator[Question]:
+    for row in read_table(f"{plan.folder('propose')}/questions", QUESTIONS).to_pylist():
+        yield Question(**row)
 
 
 def _told(plan: RunPlan) -> Iterator[Question]:

@@ -1,4 +1,4 @@
-"""Compact the stores of answers and embeddings: many small files into few larger ones.
+"""Compact the stores of answers, proposals and embeddings: many small files into few larger ones.
 
 A run adds a file a batch, so a team that runs every night has some thousand of them after a year, and each is opened
 at least twice a run. Beyond `_MOST` small files they are merged. The merged file is written whole before its parts
@@ -26,7 +26,11 @@ _MERGED = 64_000_000  # bytes that are merged at once; it bounds the memory
 
 def tidy_stores(plan: RunPlan) -> int:
     """Remove what a crash left in the stores, then compact them; returns how many files were merged."""
-    stores = ((plan.answer_store, GENERATIONS, "fingerprint"), (plan.embedding_store, EMBEDDINGS, "text_hash"))
+    stores = (
+        (plan.answer_store, GENERATIONS, "fingerprint"),
+        (plan.proposal_store, GENERATIONS, "fingerprint"),
+        (plan.embedding_store, EMBEDDINGS, "text_hash"),
+    )
     for store, _, _ in stores:
         sweep_hidden(store)
         drop_torn(store)

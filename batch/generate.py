@@ -108,21 +108,32 @@ def _engine(source: LlmSource) -> Llm:
     return engine_for(source.folder, source.vllm, source.context_tokens)
 
 
+@dataclass(frozen=True)
+class Writing:
+    """What a stage has the language model write: how the text is drawn, and the store of its checkpoints."""
+
+    stage: str
+    store: str
+    sampling: Sampling
+    run_id: str
+    llm: LlmSource
+
+
 class VllmHandler(ModelHandler):
     """Beam's handle on the language model. `load_model` keeps the engine in an importable module.
 
     Beam calls `load_model` again for each pipeline; `batch.vllm_engine` returns the engine that it has.
     """
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, writing: Writing) -> None:
         super().__init__()
-        self._plan = plan
+        self._writing = writing
 
     def load_model(self) -> LlmSource:
         """Start the engine where it is in this process; endpoints need no start."""
-        if self._plan.llm.kind == "engine":
-            _engine(self._plan.llm)
-        return self._plan.llm
+        if self._writing.llm.kind == "engine":
+            _engine(self._writing.llm)
+        return self._writing.llm
 
     def run_inference(
         self, batch: Sequence[PromptBatch], model: LlmSource, inference_args: dict[str, Any] | None = None
@@ -130,7 +141,7 @@ class VllmHandler(ModelHandler):
         """Generate each batch and write its checkpoint; gives the rejects of each."""
         assert not inference_args, "the sampling parameters come from the plan"
         for each in batch:
-            yield generate_batch(each, model, self._plan)
+            yield generate_batch(each, model, self._writing)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         """One element is a whole batch already."""
@@ -141,38 +152,39 @@ class VllmHandler(ModelHandler):
         return "beforehand_generate"
 
 
-def generate_batch(batch: PromptBatch, source: LlmSource, plan: RunPlan) -> list[dict[str, Any]]:
-    """Generate one batch, write it to the answer store, return the rejects.
+def generate_batch(batch: PromptBatch, source: LlmSource, writing: Writing) -> list[dict[str, Any]]:
+    """Generate one batch, write it to its store, return the rejects.
 
     Raises:
         LlmUnavailableError: nothing of the batch could be generated because the model is away.
     """
     started = time.monotonic()
-    outcomes = asyncio.run(_complete(batch, source, plan))
+    outcomes = asyncio.run(_complete(batch, source, writing.sampling))
     seconds = (time.monotonic() - started) / len(batch.rows)
     answered = [
-        _generation(row, outcome, plan.run_id, seconds)
+        _generation(row, outcome, writing.run_id, seconds)
         for row, outcome in zip(batch.rows, outcomes, strict=True)
         if isinstance(outcome, Completion)
     ]
-    write_checkpoint(plan.answer_store, answered)
+    write_checkpoint(writing.store, answered)
     failed = [(row, each) for row, each in zip(batch.rows, outcomes, strict=True) if isinstance(each, LlmError)]
     away = [error for _, error in failed if not isinstance(error, LlmRefusedError)]
     if away:  # what was answered is kept; the rest is tried again by the stage's retry
         raise away[0]
     return [
-        reject_row(plan.run_id, STAGE, row["collection"], Reject(row["question"], str(error))) for row, error in failed
+        reject_row(writing.run_id, writing.stage, row["collection"], Reject(row["question"], str(error)))
+        for row, error in failed
     ]
 
 
-async def _complete(batch: PromptBatch, source: LlmSource, plan: RunPlan) -> list[Completion | LlmError]:
+async def _complete(batch: PromptBatch, source: LlmSource, sampling: Sampling) -> list[Completion | LlmError]:
     chats = [[Message(**message) for message in json.loads(row["messages"])] for row in batch.rows]
 
     def done(outcome: Completion | LlmError) -> None:
         progress.advance(1, outcome.completion_tokens if isinstance(outcome, Completion) else 0)
 
     async with _opened(source, len(chats)) as llm:
-        return await complete_all(llm, chats, plan.sampling, len(chats), done)
+        return await complete_all(llm, chats, sampling, len(chats), done)
 
 
 def _generation(row: dict[str, Any], completion: Completion, run_id: str, seconds: float) -> dict[str, Any]:
@@ -211,26 +223,33 @@ def curated_keys(plan: RunPlan) -> Iterator[str]:
 def generate(plan: RunPlan) -> Figures:
     """Run the pipeline; the model is not even loaded where everything is known."""
     pending, needed = plan_batches(plan)
-    out = plan.folder(STAGE)
-    count = sum(len(each.rows) for each in pending)
-    empty_folder(f"{out}/rejects")
+    rejected = write(plan, pending, Writing(STAGE, plan.answer_store, plan.sampling, plan.run_id, plan.llm), "answers")
+    own = _made_by(plan)
+    generated = len(needed.intersection(own["fingerprint"].to_pylist()))
+    tokens = {column: pc.sum(own[column]).as_py() or 0 for column in own.column_names if column.endswith("_tokens")}
+    return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
+
+
+def write(plan: RunPlan, pending: Sequence[PromptBatch], writing: Writing, unit: str) -> int:
+    """Run the pipeline over batches, if there are any, and return how many prompts were rejected.
+
+    `unit` is what is counted while it runs.
+    """
+    rejects = f"{plan.folder(writing.stage)}/rejects"
+    empty_folder(rejects)
     if pending:
-        make_folder(plan.answer_store)
-        progress.expect("loading the language model", count, "answers")
+        make_folder(writing.store)
+        progress.expect("loading the language model", sum(len(each.rows) for each in pending), unit)
         with running_pipeline(plan) as pipeline:
             _ = (
                 pipeline
                 # in this process the order is kept; other runners spread the batches over their workers
                 | "Batches" >> beam.Create(pending, reshuffle=plan.settings.runner != "embedded")
-                | "Generate" >> RunInference(VllmHandler(plan))
+                | "Generate" >> RunInference(VllmHandler(writing))
                 | "Rejects" >> beam.FlatMap(list)
-                | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
+                | "WriteRejects" >> WriteRows(rejects, REJECTS)
             )
-    rejected = count_rows(f"{out}/rejects")
-    own = _made_by(plan)
-    generated = len(needed.intersection(own["fingerprint"].to_pylist()))
-    tokens = {column: pc.sum(own[column]).as_py() or 0 for column in own.column_names if column.endswith("_tokens")}
-    return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
+    return count_rows(rejects)
 
 
 def _made_by(plan: RunPlan) -> pa.Table:

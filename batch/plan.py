@@ -99,6 +99,11 @@ class RunPlan:
         return f"{self.data}/answers"
 
     @property
+    def proposal_store(self) -> str:
+        """All questions that were ever proposed about a chunk, as the model wrote them."""
+        return f"{self.data}/proposals"
+
+    @property
     def embedding_store(self) -> str:
         """Every vector ever computed with this encoder (`batch.embed`)."""
         return f"{self.data}/embeddings/{self.encoder_id}"

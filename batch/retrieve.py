@@ -94,20 +94,12 @@ class _Retrieve(beam.DoFn):
         template = PromptTemplate(self._plan.template)
         chunks = load_chunks(self._plan.folder("prepare"), collection)
         vectors = question_vectors(self._plan, rows)
-        for row, ranked in zip(rows, self._rank(collection, rows, vectors, chunks.get), strict=True):
+        for row, ranked in zip(rows, rank(self._plan, collection, rows, vectors, chunks.get), strict=True):
             passages = choose_passages(ranked, chunks.get, self._plan.retrieval.passages)
             yield self._prompt(row, passages, template)
             chosen = {passage.chunk.chunk_id for passage in passages}
             for candidate in ranked:
                 yield beam.pvalue.TaggedOutput("retrievals", retrieval_row(row, candidate, chosen))
-
-    def _rank(
-        self, collection: str, rows: list[dict[str, Any]], vectors: Vectors, lookup: Lookup
-    ) -> list[list[Ranked]]:
-        reranker = load_reranker(self._plan.reranker) if self._plan.reranker else None
-        with local_copy(f"{self._plan.folder('index')}/{collection}") as folder:
-            retriever = Retriever.load(folder, self._plan.retrieval, reranker)
-            return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
     def _prompt(self, row: dict[str, Any], passages: list[Passage], template: PromptTemplate) -> dict[str, Any]:
         hashes = [passage.chunk.content_hash for passage in passages]
@@ -126,6 +118,16 @@ class _Retrieve(beam.DoFn):
             "messages": json.dumps([asdict(each) for each in template.messages(row["question"], passages)]),
             "chunk_ids": [passage.chunk.chunk_id for passage in passages],
         }
+
+
+def rank(
+    plan: RunPlan, collection: str, rows: Sequence[dict[str, Any]], vectors: Vectors, lookup: Lookup
+) -> list[list[Ranked]]:
+    """Rank the candidates for n rows of questions and their vectors, of shape (n, dimensions)."""
+    reranker = load_reranker(plan.reranker) if plan.reranker else None
+    with local_copy(f"{plan.folder('index')}/{collection}") as folder:
+        retriever = Retriever.load(folder, plan.retrieval, reranker)
+        return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
 
 def retrieval_row(row: dict[str, Any], candidate: Ranked, chosen: set[str]) -> dict[str, Any]:
@@ -150,12 +152,12 @@ def retrieve(plan: RunPlan) -> Figures:
     files = list_files(f"{questions}/*.parquet")
     texts = read_table(questions, QUESTIONS, ["question"])["question"].to_pylist()
     missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
-    embed_missing(plan, files, _read_questions, missing)
+    embed_missing(plan, files, read_questions, missing)
     with running_pipeline(plan) as pipeline:
         rows = (
             pipeline
             | "Questions" >> beam.Create(files)
-            | "Read" >> beam.FlatMap(_by_collection)
+            | "Read" >> beam.FlatMap(questions_by_collection)
             | "Retrieve" >> beam.ParDo(_Retrieve(plan)).with_outputs("retrievals", main="prompts")
         )
         _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PROMPTS)
@@ -163,12 +165,14 @@ def retrieve(plan: RunPlan) -> Figures:
     return {"questions": len(texts), "embedded": len(missing)}
 
 
-def _read_questions(path: str) -> Iterator[tuple[str, str]]:
+def read_questions(path: str) -> Iterator[tuple[str, str]]:
+    """Read the (hash, text) of each question of a file."""
     for row in pq.read_table(pa.BufferReader(read_bytes(path))).to_pylist():
         yield question_hash(row["question"]), row["question"]
 
 
-def _by_collection(path: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def questions_by_collection(path: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Read a file of questions in batches of one collection each."""
     table = pq.read_table(pa.BufferReader(read_bytes(path)))
     for collection in pc.unique(table["collection"]).to_pylist():
         rows = table.filter(pc.equal(table["collection"], collection)).to_pylist()

@@ -27,6 +27,7 @@ from batch.generate import generate
 from batch.index import index
 from batch.plan import Figures, Miss, RunPlan
 from batch.prepare import document_ids, prepare
+from batch.propose import propose, wants_proposals
 from batch.retrieve import retrieve
 from flows.compact_journal import compact_journal
 from flows.interruption import ending_soon
@@ -54,17 +55,19 @@ from warehouse.withdrawal import Withdrawals, follow_corpus
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of the batch work: its name, what it does in words for a person, its body."""
+    """A stage: its name, what it does in words for a person, its body, and whether a plan wants it."""
 
     name: str
     doing: str
     body: Callable[[RunPlan], Figures]
     retries: int = 0
+    wanted: Callable[[RunPlan], bool] = lambda _: True
 
 
 STAGES: tuple[Stage, ...] = (
     Stage("prepare", "reading and chunking documents", prepare, retries=1),
     Stage("index", "embedding chunks and building the indexes", index),
+    Stage("propose", "proposing questions about the documents", propose, retries=2, wanted=wants_proposals),
     Stage("anticipate", "collecting the anticipated questions", anticipate, retries=1),
     Stage("retrieve", "finding the passages of each question", retrieve),
     Stage("calibrate", "training the verifier of semantic hits", calibrate),
@@ -129,7 +132,8 @@ def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger
     compact_journal(plan.data, publication.history.model_dump())
     plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
     for stage in STAGES:
-        run_stage(stage, plan, ledger)
+        if stage.wanted(plan):
+            run_stage(stage, plan, ledger)
         if stage.name == "prepare":
             notice_withdrawals(plan)
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))

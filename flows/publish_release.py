@@ -33,7 +33,7 @@ from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
 PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
-_REJECTING = ("prepare", "anticipate", "calibrate", "generate")
+_REJECTING = ("prepare", "propose", "anticipate", "calibrate", "generate")
 
 
 @dataclass

@@ -153,6 +153,9 @@ class CollectionSettings(RoomSettings):
     documents: list[str] = Field(description="Files, folders, globs or URLs.")
     questions: list[str] = Field(default_factory=list, description="Files with the anticipated questions.")
     curated: list[str] = Field(default_factory=list, description="Files with question and answer pairs of the team.")
+    proposals: int = Field(
+        0, ge=0, description="Questions that the language model may propose about the documents, at most; 0 is none."
+    )
     tolerated_error: float = Field(0.01, ge=0, lt=1, description="Share of semantic hits that may be wrong.")
 
 

@@ -155,6 +155,20 @@ def test_too_many_bad_answers_fail_the_audit_with_figures_and_examples(audited, 
     assert "What is n0?" in failures(list(checks.values()))
 
 
+@pytest.mark.parametrize(("name", "change", "count"), SPOILT)
+def test_bad_answers_to_what_the_corpus_proposed_stop_no_release_unless_the_model_is_broken(
+    audited, read, name, change, count
+):
+    rows = many(20)
+    rows["answers"][:count] = [row | change for row in rows["answers"][:count]]
+    for row in rows["questions"][:count]:
+        row["origin"] = "corpus"
+    checks, build = audited(rows, **({} if name in {"empty", "alike"} else {"most_empty": 1.0}))
+    assert checks[name].passed == (name not in {"empty", "alike"})
+    withheld = read(build.database, "SELECT count(*) FROM answers WHERE status <> 'served'")
+    assert withheld == [(0 if name == "alike" else count,)]
+
+
 def test_answers_that_only_consulted_fail_the_audit_where_citations_are_required(audited):
     rows = many(10)
     for each in rows["citations"]:

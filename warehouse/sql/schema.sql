@@ -59,7 +59,7 @@ COMMENT ON COLUMN questions.collection IS 'The collection in which the question 
 COMMENT ON COLUMN questions.query_key IS 'Hash of the collection and the normalised question.';
 COMMENT ON COLUMN questions.question IS 'The question as it was written.';
 COMMENT ON COLUMN questions.normalised IS 'The question after normalisation: what an exact hit compares.';
-COMMENT ON COLUMN questions.origin IS 'Where it comes from: list, curated, golden, journal or canary.';
+COMMENT ON COLUMN questions.origin IS 'Where it comes from: list, curated, golden, journal, corpus or canary.';
 COMMENT ON COLUMN questions.detail IS 'The file and line, or the chunk that proposed it.';
 
 CREATE TABLE retrievals (

@@ -1,0 +1,138 @@
+"""The corpus proposes questions: what is asked of the model, what is kept, and what a second run asks again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batch.anticipate import anticipate
+from batch.index import index
+from batch.plan import RunPlan
+from batch.prepare import prepare
+from batch.propose import propose
+from batch.storage import read_table
+from tests.corpus_project import Project, ReadingLlm
+from tests.fake_llm import served
+from warehouse.tables import CHUNKS, QUESTIONS
+
+_PASSAGE = re.compile(r"<passage>\n[^\n]*\n(.*?)\n</passage>", re.DOTALL)
+_ASTRAY = "Who won the battle of Hastings?"
+
+
+class ProposingLlm(ReadingLlm):
+    """Asks with the first sentence of the passage, and a question that it does not answer."""
+
+    def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._answer(body)
+        passage = _PASSAGE.search(body["messages"][-1]["content"])
+        if passage:
+            sentence = re.split(r"[.!?:\n]", passage[1])[0].strip()
+            answer["choices"][0]["message"]["content"] = f"1. Is it true that {sentence}?\n2. {_ASTRAY}\nDone."
+        return answer
+
+
+@pytest.fixture(scope="module")
+def llm() -> Iterator[ProposingLlm]:
+    model = ProposingLlm()
+    with served(model.app) as model.url:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def indexed(
+    tmp_path_factory: pytest.TempPathFactory,
+    llm: ProposingLlm,
+    encoder_folder: Path,  # noqa: ARG001
+) -> Project:
+    project = Project.create(tmp_path_factory.mktemp("propose") / "project", llm.url)
+    for stage in (prepare, index):
+        stage(project.plan())
+    return project
+
+
+@pytest.fixture
+def project(indexed: Project, llm: ProposingLlm, tmp_path: Path) -> Project:
+    llm.requests.clear()
+    return indexed.copy(tmp_path / "project")
+
+
+def planned(project: Project, proposals: int) -> RunPlan:
+    project.sets["collections.default.proposals"] = str(proposals)
+    return project.plan()
+
+
+def questions(plan: RunPlan, stage: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = read_table(f"{plan.folder(stage)}/questions", QUESTIONS).to_pylist()
+    return found
+
+
+def test_questions_that_lead_back_to_their_chunk_are_anticipated(project: Project) -> None:
+    plan = planned(project, 100)
+    figures = propose(plan)
+    anticipate(plan)
+
+    chunks = read_table(f"{plan.folder('prepare')}/chunks", CHUNKS).to_pylist()
+    text = {row["chunk_id"]: row["text"] for row in chunks}
+    found = [row for row in questions(plan, "anticipate") if row["origin"] == "corpus"]
+    assert figures["passages_read"] == len(chunks)
+    assert len(found) == figures["kept"] > len(chunks) / 2
+    assert all(row["question"].removeprefix("Is it true that ")[:-1] in text[row["detail"]] for row in found)
+
+
+def test_what_does_not_lead_back_is_dropped(project: Project) -> None:
+    plan = planned(project, 100)
+    propose(plan)
+
+    assert _ASTRAY not in {row["question"] for row in questions(plan, "propose")}
+
+
+def test_no_more_are_kept_than_wanted_and_each_document_has_its_turn(project: Project, llm: ProposingLlm) -> None:
+    plan = planned(project, 4)
+    propose(plan)
+
+    chunks = read_table(f"{plan.folder('prepare')}/chunks", CHUNKS).to_pylist()
+    document = {row["chunk_id"]: row["document_id"] for row in chunks}
+    sources = [document[row["detail"]] for row in questions(plan, "propose")]
+    assert len(llm.requests) == 4
+    assert 0 < len(sources) <= 4
+    assert len(set(sources)) == len(sources)
+
+
+def test_the_model_is_never_asked_twice_about_a_chunk(project: Project, llm: ProposingLlm) -> None:
+    first = planned(project, 100)
+    propose(first)
+    asked = len(llm.requests)
+    before = {row["question"] for row in questions(first, "propose")}
+    again = project.plan("20261125T000000-next")
+    for stage in (prepare, index, propose):
+        stage(again)
+
+    assert len(llm.requests) == asked
+    assert {row["question"] for row in questions(again, "propose")} == before
+
+
+def test_a_withdrawn_document_is_not_asked_about(project: Project, llm: ProposingLlm) -> None:
+    plan = replace(planned(project, 100), withdrawn=frozenset({("default", "setup.md")}))
+    propose(plan)
+
+    chunks = read_table(f"{plan.folder('prepare')}/chunks", CHUNKS).to_pylist()
+    withdrawn = {row["chunk_id"] for row in chunks if row["document_id"] == "setup.md"}
+    assert withdrawn
+    assert len(llm.requests) == len(chunks) - len(withdrawn)
+    assert not withdrawn & {row["detail"] for row in questions(plan, "propose")}
+
+
+def test_a_release_serves_what_the_corpus_proposed_beside_what_the_team_lists(project: Project) -> None:
+    project.sets["collections.default.proposals"] = "5"
+    project.build()
+
+    origins = dict(
+        project.query("SELECT q.origin, count(*) FROM questions q JOIN answers a USING (query_key) GROUP BY ALL")
+    )
+    assert 0 < origins["corpus"] <= 5
+    assert origins["list"] == len(project.questions)
