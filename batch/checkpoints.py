@@ -63,6 +63,14 @@ def find_generations(store: str, wanted: Iterable[str]) -> pa.Table:
     return table.take(sorted(rows.values()))
 
 
+def made_by_run(store: str, run_id: str) -> tuple[set[str], dict[str, int]]:
+    """Return what a run generated, earlier attempts of it included, and its tokens by kind."""
+    kinds = ["prompt_tokens", "completion_tokens", "cached_tokens"]
+    table = read_table(store, GENERATIONS, ["fingerprint", "run_id", *kinds])
+    own = table.filter(pc.equal(table["run_id"], run_id))
+    return set(own["fingerprint"].to_pylist()), {kind: pc.sum(own[kind]).as_py() or 0 for kind in kinds}
+
+
 def checkpoint_rows(store: str) -> int:
     """Count the generations in the store."""
     return count_rows(store)

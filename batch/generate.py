@@ -20,12 +20,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from batch import progress
-from batch.checkpoints import GENERATIONS, known_fingerprints, write_checkpoint
+from batch.checkpoints import known_fingerprints, made_by_run, write_checkpoint
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, LlmSource, RunPlan
 from batch.prompt_order import batches, order_by_prefix
@@ -224,9 +222,8 @@ def generate(plan: RunPlan) -> Figures:
     """Run the pipeline; the model is not even loaded where everything is known."""
     pending, needed = plan_batches(plan)
     rejected = write(plan, pending, Writing(STAGE, plan.answer_store, plan.sampling, plan.run_id, plan.llm), "answers")
-    own = _made_by(plan)
-    generated = len(needed.intersection(own["fingerprint"].to_pylist()))
-    tokens = {column: pc.sum(own[column]).as_py() or 0 for column in own.column_names if column.endswith("_tokens")}
+    made, tokens = made_by_run(plan.answer_store, plan.run_id)
+    generated = len(needed & made)
     return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
 
 
@@ -250,10 +247,3 @@ def write(plan: RunPlan, pending: Sequence[PromptBatch], writing: Writing, unit:
                 | "WriteRejects" >> WriteRows(rejects, REJECTS)
             )
     return count_rows(rejects)
-
-
-def _made_by(plan: RunPlan) -> pa.Table:
-    """Return what this run generated, earlier attempts of it included."""
-    columns = ["fingerprint", "run_id", "prompt_tokens", "completion_tokens", "cached_tokens"]
-    table = read_table(plan.answer_store, GENERATIONS, columns)
-    return table.filter(pc.equal(table["run_id"], plan.run_id))

@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow.compute as pc
 
-from batch.checkpoints import find_generations, known_fingerprints
+from batch.checkpoints import find_generations, known_fingerprints, made_by_run
 from batch.embed import embed_missing, known_hashes
 from batch.generate import PromptBatch, Writing, write
 from batch.pipeline import running_pipeline
@@ -56,7 +56,9 @@ def propose(plan: RunPlan) -> Figures:
     kept = _first_of_each_collection(plan, [row for row in candidates if row["query_key"] in leading_back])
     empty_folder(f"{out}/questions")
     write_table(f"{out}/questions/questions.parquet", rows_to_table(kept, QUESTIONS))
-    return {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
+    _, tokens = made_by_run(plan.proposal_store, plan.run_id)
+    counts = {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
+    return counts | tokens
 
 
 def _chats(plan: RunPlan, collection: str, count: int) -> Iterator[Row]:

@@ -33,6 +33,8 @@ from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 
 PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
+_WRITING = ("propose", "generate")  # the stages in which the language model works
+_TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 _REJECTING = ("prepare", "propose", "anticipate", "calibrate", "generate")
 
 
@@ -163,9 +165,6 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> dict[str, Any]:
         "embeddings_reused": ("index", "embeddings_reused"),
         "generated": ("generate", "generated"),
         "reused": ("generate", "reused"),
-        "prompt_tokens": ("generate", "prompt_tokens"),
-        "completion_tokens": ("generate", "completion_tokens"),
-        "cached_tokens": ("generate", "cached_tokens"),
     }
     return {
         "run_id": plan.run_id,
@@ -174,9 +173,10 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> dict[str, Any]:
         "status": status,
         "runner": plan.settings.runner,
         **{column: ledger.figure(stage, name) for column, (stage, name) in figures.items()},
+        **{kind: sum(ledger.figure(stage, kind) for stage in _WRITING) for kind in _TOKENS},
         "dropped": sum(n for change, n in ledger.figures.get("changes", {}).items() if change.startswith("dropped")),
         "rejected": sum(ledger.figure(stage, "rejects") for stage in ledger.figures),
-        "generation_seconds": ledger.seconds.get("generate", 0.0),
+        "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _WRITING),
         "settings": json.dumps(settings, default=str),
     }
 

@@ -136,3 +136,6 @@ def test_a_release_serves_what_the_corpus_proposed_beside_what_the_team_lists(pr
     )
     assert 0 < origins["corpus"] <= 5
     assert origins["list"] == len(project.questions)
+    (costs,) = project.query("SELECT completion_tokens FROM runs ORDER BY started_at DESC LIMIT 1")
+    (answers,) = project.query("SELECT sum(completion_tokens) FROM answers WHERE origin = 'generated'")
+    assert costs[0] > answers[0] > 0  # what was proposed took tokens too
