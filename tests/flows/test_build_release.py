@@ -169,7 +169,7 @@ def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
     plan = project.plan("20260101T000000-none")
     with pytest.raises(UnknownStageError, match="no such run"):
         run_one_stage("cite", plan)
-    with pytest.raises(UnknownStageError, match="prepare, index, anticipate"):
+    with pytest.raises(UnknownStageError, match="prepare, index, propose, anticipate"):
         run_one_stage("polish", plan)
     run = next((project.data / "runs").iterdir()).name
     lease = Lease.acquire(project.data / "releases" / ".lease", "a build")
