@@ -226,7 +226,7 @@ def test_a_disk_that_is_full_for_a_while_stops_no_task(
 
 def test_a_job_that_can_not_be_read_fails_and_the_next_one_is_answered(client: httpx.Client, library: Library) -> None:
     with contextlib.closing(sqlite3.connect(library.data / "jobs.sqlite3", isolation_level=None)) as other:
-        other.execute("INSERT INTO jobs (id, asked, created) VALUES ('torn', '{}', 1)")
+        other.execute("INSERT INTO jobs (id, asked, created) VALUES ('torn', '{}', unixepoch())")
     assert poll(client, later(client, NEW["question"])).status_code == 200
     while (response := client.get("/v1/answers/torn")).headers.get("x-should-retry") is None:
         pass
