@@ -22,8 +22,7 @@ from batch.sources import Source, find_sources
 from batch.storage import WriteRows, count_rows, read_bytes, read_table
 from rag.documents import Reject
 from rag.errors import QuestionError
-from rag.identity import normalise, query_key
-from rag.questions import Curated, Question, parse_curated, parse_questions, tidy_question
+from rag.questions import Curated, Question, named_question, parse_curated, parse_questions, tidy_question
 from warehouse.tables import QUESTIONS, REJECTS
 
 STAGE = "anticipate"
@@ -164,7 +163,7 @@ def _seen(plan: RunPlan) -> tuple[list[Question], list[dict[str, Any]]]:
             reject = Reject(miss.question, f"the journal, {detail}: {error}")
             rejects.append(reject_row(plan.run_id, STAGE, miss.collection, reject))
         else:
-            questions.append(_question(miss.collection, text, "journal", detail))
+            questions.append(named_question(miss.collection, text, "journal", detail))
     return questions, rejects
 
 
@@ -176,11 +175,7 @@ def _proposed(plan: RunPlan) -> Iterator[Question]:
 def _told(plan: RunPlan) -> Iterator[Question]:
     """Give the questions of the audit: golden ones, which are anticipated as any other, and canaries."""
     for golden in plan.golden:
-        yield _question(golden.collection, golden.question, "golden", golden.detail)
+        yield named_question(golden.collection, golden.question, "golden", golden.detail)
     for collection in plan.collections:
         for question in plan.canaries:
-            yield _question(collection, question, "canary", "[audit] canaries")
-
-
-def _question(collection: str, question: str, origin: str, detail: str) -> Question:
-    return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)
+            yield named_question(collection, question, "canary", "[audit] canaries")

@@ -7,6 +7,7 @@ What was written about a chunk is kept in a store of its own, so it is never gen
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,17 +16,18 @@ from typing import Any
 import apache_beam as beam
 import pyarrow.compute as pc
 
+from batch.anticipate import question_row
 from batch.checkpoints import find_generations, known_fingerprints, made_by_run
-from batch.embed import embed_missing, known_hashes
 from batch.generate import PromptBatch, Writing, write
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.retrieve import load_chunks, question_hash, question_vectors, questions_by_collection, rank, read_questions
-from batch.storage import WriteRows, empty_folder, list_files, read_table, rows_to_table, write_table
+from batch.prompt_order import batches
+from batch.retrieve import embed_questions, load_chunks, question_vectors, questions_by_collection, rank
+from batch.storage import WriteRows, list_files, read_table, rows_to_table, write_table
 from rag.errors import QuestionError
-from rag.identity import fingerprint, normalise, query_key
-from rag.proposing import MOST, SAMPLING, proposed, proposing_messages, proposing_template
-from rag.questions import tidy_question
+from rag.identity import fingerprint
+from rag.proposing import SAMPLING, proposed, proposing_messages, proposing_template
+from rag.questions import Question, named_question, tidy_question
 from rag.retrieval import choose_passages
 from warehouse.tables import CHUNKS, QUESTIONS
 
@@ -45,16 +47,13 @@ def propose(plan: RunPlan) -> Figures:
     chats = [chat for name, each in plan.collections.items() for chat in _chats(plan, name, each.proposals)]
     known = known_fingerprints(plan.proposal_store)
     pending = [chat for chat in chats if chat["fingerprint"] not in known]
-    size = plan.settings.batch_size
-    batches = [PromptBatch(tuple(pending[start : start + size])) for start in range(0, len(pending), size)]
+    cut = [PromptBatch(tuple(each)) for each in batches(pending, plan.settings.batch_size)]
     writing = Writing(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
-    rejects = write(plan, batches, writing, "passages")
+    rejects = write(plan, cut, writing, "passages")
     candidates = _candidates(plan, chats)
-    empty_folder(f"{out}/candidates")
     write_table(f"{out}/candidates/candidates.parquet", rows_to_table(candidates, QUESTIONS))
     leading_back = _leading_back(plan)
     kept = _first_of_each_collection(plan, [row for row in candidates if row["query_key"] in leading_back])
-    empty_folder(f"{out}/questions")
     write_table(f"{out}/questions/questions.parquet", rows_to_table(kept, QUESTIONS))
     _, tokens = made_by_run(plan.proposal_store, plan.run_id)
     counts = {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
@@ -93,29 +92,22 @@ def _candidates(plan: RunPlan, chats: list[Row]) -> list[Row]:
     """Read what was written, rows of the questions table: the first question of each chunk, then the second ones."""
     found = find_generations(plan.proposal_store, (chat["fingerprint"] for chat in chats))
     said = dict(zip(found["fingerprint"].to_pylist(), found["text"].to_pylist(), strict=True))
-    written = [(chat, proposed(said.get(chat["fingerprint"]) or "")) for chat in chats]
-    rows: dict[str, Row] = {}
-    for number in range(MOST):
-        for chat, questions in written:
-            for question in questions[number : number + 1]:
-                try:
-                    text = tidy_question(question, plan.settings.max_question_characters)
-                except QuestionError:  # a model may write anything
-                    continue
-                row = _row(chat, text)
-                rows.setdefault(row["query_key"], row)
-    return list(rows.values())
+    written = [
+        [_question(plan, chat, text) for text in proposed(said.get(chat["fingerprint"]) or "")] for chat in chats
+    ]
+    kept: dict[str, Question] = {}
+    for each in itertools.chain.from_iterable(itertools.zip_longest(*written)):
+        if each is not None:
+            kept.setdefault(each.query_key, each)
+    return [question_row(each) for each in kept.values()]
 
 
-def _row(chat: Row, question: str) -> Row:
-    return {
-        "collection": chat["collection"],
-        "query_key": query_key(chat["collection"], question),
-        "question": question,
-        "normalised": normalise(question),
-        "origin": "corpus",
-        "detail": chat["chunk_id"],
-    }
+def _question(plan: RunPlan, chat: Row, text: str) -> Question | None:
+    try:
+        question = tidy_question(text, plan.settings.max_question_characters)
+    except QuestionError:  # a model may write anything
+        return None
+    return named_question(chat["collection"], question, "corpus", chat["chunk_id"])
 
 
 class _LeadBack(beam.DoFn):
@@ -136,14 +128,11 @@ class _LeadBack(beam.DoFn):
 
 def _leading_back(plan: RunPlan) -> set[str]:
     out = plan.folder(STAGE)
-    files = list_files(f"{out}/candidates/*.parquet")
-    texts = read_table(f"{out}/candidates", QUESTIONS, ["question"])["question"].to_pylist()
-    missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
-    embed_missing(plan, files, read_questions, missing)
+    embed_questions(plan, f"{out}/candidates")
     with running_pipeline(plan) as pipeline:
         _ = (
             pipeline
-            | "Candidates" >> beam.Create(files)
+            | "Candidates" >> beam.Create(list_files(f"{out}/candidates/*.parquet"))
             | "Read" >> beam.FlatMap(questions_by_collection)
             | "LeadBack" >> beam.ParDo(_LeadBack(plan))
             | "Write" >> WriteRows(f"{out}/leading_back", QUESTIONS)

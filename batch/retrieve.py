@@ -23,7 +23,7 @@ from batch.index import titles
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.prompt_order import passages_hash
-from batch.storage import WriteRows, list_files, local_copy, read_bytes, read_table
+from batch.storage import WriteRows, count_rows, list_files, local_copy, read_bytes, read_table
 from rag.embedding import Vectors
 from rag.identity import fingerprint, stable_hash
 from rag.prompting import PromptTemplate
@@ -149,24 +149,28 @@ def question_vectors(plan: RunPlan, rows: Sequence[dict[str, Any]]) -> Vectors:
 def retrieve(plan: RunPlan) -> Figures:
     """Run the pipelines: embed the questions whose vectors are not known, retrieve, fill the prompts."""
     questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
-    files = list_files(f"{questions}/*.parquet")
-    texts = read_table(questions, QUESTIONS, ["question"])["question"].to_pylist()
-    missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
-    embed_missing(plan, files, read_questions, missing)
+    embedded = embed_questions(plan, questions)
     with running_pipeline(plan) as pipeline:
         rows = (
             pipeline
-            | "Questions" >> beam.Create(files)
+            | "Questions" >> beam.Create(list_files(f"{questions}/*.parquet"))
             | "Read" >> beam.FlatMap(questions_by_collection)
             | "Retrieve" >> beam.ParDo(_Retrieve(plan)).with_outputs("retrievals", main="prompts")
         )
         _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PROMPTS)
         _ = rows.retrievals | "WriteRetrievals" >> WriteRows(f"{out}/retrievals", RETRIEVALS)
-    return {"questions": len(texts), "embedded": len(missing)}
+    return {"questions": count_rows(questions), "embedded": embedded}
 
 
-def read_questions(path: str) -> Iterator[tuple[str, str]]:
-    """Read the (hash, text) of each question of a file."""
+def embed_questions(plan: RunPlan, folder: str) -> int:
+    """Embed those of a folder's questions whose vectors are not known, and return how many they were."""
+    texts = read_table(folder, QUESTIONS, ["question"])["question"].to_pylist()
+    missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
+    embed_missing(plan, list_files(f"{folder}/*.parquet"), _read_questions, missing)
+    return len(missing)
+
+
+def _read_questions(path: str) -> Iterator[tuple[str, str]]:
     for row in pq.read_table(pa.BufferReader(read_bytes(path))).to_pylist():
         yield question_hash(row["question"]), row["question"]
 

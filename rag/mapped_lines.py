@@ -34,7 +34,7 @@ class MappedLines(Sequence[str]):
         """
         with path.open("rb") as file:
             text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
-        if not np.frombuffer(text, np.int8).min(initial=0) >= 0:  # plain ASCII, as nearly always, needs no decoder
+        if np.frombuffer(text, np.int8).min(initial=0) < 0:  # plain ASCII, as nearly always, needs no decoder
             bytes(text).decode("utf-8")
         if text and text[-1:] != b"\n":
             raise ValueError("the last line has no end")

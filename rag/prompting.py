@@ -8,6 +8,7 @@ a mark inside it, or inside the question, is broken up.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -16,7 +17,7 @@ from pathlib import Path
 from rag.errors import ConfigurationError
 from rag.identity import template_id
 from rag.llm import Message
-from rag.retrieval import Passage
+from rag.retrieval import Passage, StoredChunk
 
 _PARTS = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
 _FENCE = re.compile(r"<(\s*/?\s*passage)", re.IGNORECASE)
@@ -41,7 +42,7 @@ class PromptTemplate:
             ConfigurationError: it is missing, not UTF-8, or lacks a part or a place.
         """
         if path is None:
-            return cls(resources.files("rag").joinpath("prompts/answer.txt").read_text(encoding="utf-8"))
+            return cls(own_template("answer"))
         try:
             return cls(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError) as error:
@@ -56,6 +57,18 @@ class PromptTemplate:
             for role in ("system", "user")
             if role in self._parts
         ]
+
+
+@functools.cache
+def own_template(name: str) -> str:
+    """Read a template that comes with this package."""
+    return resources.files("rag").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
+
+
+def own_messages(name: str, place: str, filling: str) -> list[Message]:
+    """Fill the one place of a template that comes with this package."""
+    parts = split_parts(own_template(name), f"the template {name!r}")
+    return [Message(role, text.replace(place, filling)) for role, text in parts.items()]
 
 
 def split_parts(text: str, source: str) -> dict[str, str]:
@@ -75,10 +88,13 @@ def split_parts(text: str, source: str) -> dict[str, str]:
 
 
 def _show(passage: Passage) -> str:
-    chunk = passage.chunk
+    return f"<passage {passage.number}>\n{quoted(passage.chunk)}\n</passage {passage.number}>"
+
+
+def quoted(chunk: StoredChunk) -> str:
+    """Return a chunk under its titles, with nothing in it that could close a fence."""
     title = f"{chunk.title} — {chunk.heading}" if chunk.heading else chunk.title
-    quoted = fenced(f"{title}\n{chunk.text}")
-    return f"<passage {passage.number}>\n{quoted}\n</passage {passage.number}>"
+    return fenced(f"{title}\n{chunk.text}")
 
 
 def fenced(text: str) -> str:

@@ -7,17 +7,15 @@ back to its chunk.
 
 from __future__ import annotations
 
-import functools
 import re
-from importlib import resources
 
 from rag.identity import normalise, template_id
 from rag.llm import Message, Sampling
-from rag.prompting import fenced, split_parts
+from rag.prompting import own_messages, own_template, quoted
 from rag.retrieval import StoredChunk
 
 SAMPLING = Sampling(max_tokens=96)
-MOST = 3  # questions of one chunk
+_MOST = 3  # questions of one chunk
 
 _FEWEST_WORDS, _LONGEST = 3, 200
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.):]|Q\d*[.:])\s*", re.IGNORECASE)
@@ -29,16 +27,17 @@ _OF_THE_TEXT = re.compile(
 
 def proposing_messages(chunk: StoredChunk) -> list[Message]:
     """Return the chat that asks for the questions of a chunk."""
-    title = f"{chunk.title} — {chunk.heading}" if chunk.heading else chunk.title
-    passage = fenced(f"{title}\n{chunk.text}")
-    return [Message(role, text.replace("{passage}", passage)) for role, text in _parts().items()]
+    return own_messages("propose", "{passage}", quoted(chunk))
 
 
 def proposed(said: str) -> list[str]:
     """Return the at most three questions that the model wrote: whole lines that end as a question does."""
     lines = (_BULLET.sub("", line).strip(" \t\"'*_") for line in said.splitlines())
-    usable = {normalise(line): line for line in reversed(list(lines)) if _usable(line)}  # the first of equal ones stays
-    return list(usable.values())[::-1][:MOST]
+    questions: dict[str, str] = {}
+    for line in lines:
+        if _usable(line):
+            questions.setdefault(normalise(line), line)
+    return list(questions.values())[:_MOST]
 
 
 def _usable(line: str) -> bool:
@@ -48,14 +47,4 @@ def _usable(line: str) -> bool:
 
 def proposing_template() -> str:
     """Name the template, for fingerprints."""
-    return template_id(_text())
-
-
-@functools.cache
-def _text() -> str:
-    return resources.files("rag").joinpath("prompts/propose.txt").read_text(encoding="utf-8")
-
-
-@functools.cache
-def _parts() -> dict[str, str]:
-    return split_parts(_text(), "the template of proposals")
+    return template_id(own_template("propose"))

@@ -14,7 +14,7 @@ from rag.errors import DocumentError, QuestionError
 from rag.identity import normalise, query_key
 from rag.reading import ROW_ENDINGS, Reject, Row, decode, ending, has_controls, read_rows, tidy
 
-__all__ = ["Curated", "Question", "Reject", "parse_curated", "parse_questions", "tidy_question"]
+__all__ = ["Curated", "Question", "Reject", "named_question", "parse_curated", "parse_questions", "tidy_question"]
 
 LONGEST_QUESTION = 2000  # characters; a longer one is a text that slipped into the list
 _LONGEST_ANSWER = 20_000
@@ -43,6 +43,11 @@ class Curated:
     answer: str
     documents: tuple[str, ...]
     detail: str
+
+
+def named_question(collection: str, question: str, origin: str, detail: str) -> Question:
+    """Return a tidy question with its normalised form and the key that names it within its collection."""
+    return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)
 
 
 def tidy_question(text: str, max_characters: int = LONGEST_QUESTION) -> str:
@@ -129,7 +134,7 @@ def _question(name: str, place: str, text: object, collection: str, max_characte
         question = tidy_question(text, max_characters)
     except QuestionError as error:
         return Reject(detail, str(error))
-    return Question(collection, query_key(collection, question), question, normalise(question), "list", detail)
+    return named_question(collection, question, "list", detail)
 
 
 def _last_user_message(body: Mapping[str, object]) -> str:

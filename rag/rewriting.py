@@ -8,11 +8,8 @@ rewritten: the team chose their words.
 
 from __future__ import annotations
 
-import functools
-from importlib import resources
-
 from rag.llm import Message, Sampling
-from rag.prompting import fenced, split_parts
+from rag.prompting import fenced, own_messages
 
 SAMPLING = Sampling(max_tokens=48)
 _LONGEST = 300  # characters; what is longer is no search but an answer
@@ -20,7 +17,7 @@ _LONGEST = 300  # characters; what is longer is no search but an answer
 
 def rewriting_messages(question: str) -> list[Message]:
     """Return the chat that asks for a rewriting."""
-    return [Message(role, text.replace("{question}", fenced(question))) for role, text in _parts().items()]
+    return own_messages("rewrite", "{question}", fenced(question))
 
 
 def rewritten(said: str, question: str) -> str | None:
@@ -28,9 +25,3 @@ def rewritten(said: str, question: str) -> str | None:
     line = next((line.strip(" \t\"'*-") for line in said.splitlines() if line.strip()), "")
     usable = line and len(line) <= _LONGEST and line.casefold() != question.strip().casefold()
     return line if usable else None
-
-
-@functools.cache
-def _parts() -> dict[str, str]:
-    text = resources.files("rag").joinpath("prompts/rewrite.txt").read_text(encoding="utf-8")
-    return split_parts(text, "the template of rewritings")

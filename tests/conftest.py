@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.corpus_project import ReadingLlm
+from tests.fake_llm import Behaviour, served
+
 # A property holds or not, however busy the machine is; every run tries the same examples, so that a red suite
 # points at a change. `--hypothesis-profile=search` looks for new ones.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -39,6 +42,22 @@ def encoder_folder(models_folder: Path) -> Path:
     from batch.convert_models import pull
 
     return pull("all-minilm-l6-v2", models_folder).path
+
+
+@pytest.fixture(scope="session")
+def reading_llm() -> Iterator[ReadingLlm]:
+    """One model over HTTP for all tests that generate; `llm` is the same, for one test."""
+    model = ReadingLlm()
+    with served(model.app) as model.url:
+        yield model
+
+
+@pytest.fixture
+def llm(reading_llm: ReadingLlm) -> ReadingLlm:
+    """The model as it was at first, with nothing asked of it yet."""
+    reading_llm.requests.clear()
+    reading_llm.behaviour = Behaviour()
+    return reading_llm
 
 
 @pytest.fixture(scope="session")

@@ -25,22 +25,31 @@ ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests" / "corpus"
 
 _PASSAGE = re.compile(r"<passage 1>\n[^\n]*\n(.*?)\n</passage 1>", re.DOTALL)
+_TO_ASK_ABOUT = re.compile(r"<passage>\n[^\n]*\n(.*?)\n</passage>", re.DOTALL)
+ASTRAY = "Who won the battle of Hastings?"
 
 
 class ReadingLlm(FakeLlm):
-    """Answers each chat from its first passage."""
+    """Answers each chat from its first passage; to a passage alone it asks one question, and one that is astray."""
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        passage = _PASSAGE.search(body["messages"][-1]["content"])
-        sentence = re.split(r"(?<=[.!?])\s", passage[1] if passage else "Nothing.")[0].strip()
         answer = super()._answer(body)
-        answer["choices"][0]["message"]["content"] = f"{sentence} [1]"
+        answer["choices"][0]["message"]["content"] = _said(body["messages"][-1]["content"])
         return answer
 
     def asked(self) -> list[str]:
         """Return the questions that were asked so far, one for each request."""
         prompts = (str(body["messages"][-1]["content"]) for body in self.requests)
         return [re.findall(r"^Question: (.*)$", prompt, re.MULTILINE)[-1] for prompt in prompts]
+
+
+def _said(prompt: str) -> str:
+    if passage := _TO_ASK_ABOUT.search(prompt):
+        sentence = re.split(r"[.!?:\n]", passage[1])[0].strip()
+        return f"1. Is it true that {sentence}?\n2. {ASTRAY}\nDone."
+    passage = _PASSAGE.search(prompt)
+    sentence = re.split(r"(?<=[.!?])\s", passage[1] if passage else "Nothing.")[0].strip()
+    return f"{sentence} [1]"
 
 
 class Project:

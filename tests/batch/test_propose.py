@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,48 +14,24 @@ from batch.plan import RunPlan
 from batch.prepare import prepare
 from batch.propose import propose
 from batch.storage import read_table
-from tests.corpus_project import Project, ReadingLlm
-from tests.fake_llm import served
+from tests.corpus_project import ASTRAY, Project, ReadingLlm
 from warehouse.tables import CHUNKS, QUESTIONS
-
-_PASSAGE = re.compile(r"<passage>\n[^\n]*\n(.*?)\n</passage>", re.DOTALL)
-_ASTRAY = "Who won the battle of Hastings?"
-
-
-class ProposingLlm(ReadingLlm):
-    """Asks with the first sentence of the passage, and a question that it does not answer."""
-
-    def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        answer = super()._answer(body)
-        passage = _PASSAGE.search(body["messages"][-1]["content"])
-        if passage:
-            sentence = re.split(r"[.!?:\n]", passage[1])[0].strip()
-            answer["choices"][0]["message"]["content"] = f"1. Is it true that {sentence}?\n2. {_ASTRAY}\nDone."
-        return answer
-
-
-@pytest.fixture(scope="module")
-def llm() -> Iterator[ProposingLlm]:
-    model = ProposingLlm()
-    with served(model.app) as model.url:
-        yield model
 
 
 @pytest.fixture(scope="module")
 def indexed(
     tmp_path_factory: pytest.TempPathFactory,
-    llm: ProposingLlm,
+    reading_llm: ReadingLlm,
     encoder_folder: Path,  # noqa: ARG001
 ) -> Project:
-    project = Project.create(tmp_path_factory.mktemp("propose") / "project", llm.url)
+    project = Project.create(tmp_path_factory.mktemp("propose") / "project", reading_llm.url)
     for stage in (prepare, index):
         stage(project.plan())
     return project
 
 
 @pytest.fixture
-def project(indexed: Project, llm: ProposingLlm, tmp_path: Path) -> Project:
-    llm.requests.clear()
+def project(indexed: Project, llm: ReadingLlm, tmp_path: Path) -> Project:  # noqa: ARG001
     return indexed.copy(tmp_path / "project")
 
 
@@ -88,10 +62,10 @@ def test_what_does_not_lead_back_is_dropped(project: Project) -> None:
     plan = planned(project, 100)
     propose(plan)
 
-    assert _ASTRAY not in {row["question"] for row in questions(plan, "propose")}
+    assert ASTRAY not in {row["question"] for row in questions(plan, "propose")}
 
 
-def test_no_more_are_kept_than_wanted_and_each_document_has_its_turn(project: Project, llm: ProposingLlm) -> None:
+def test_no_more_are_kept_than_wanted_and_each_document_has_its_turn(project: Project, llm: ReadingLlm) -> None:
     plan = planned(project, 4)
     propose(plan)
 
@@ -103,7 +77,7 @@ def test_no_more_are_kept_than_wanted_and_each_document_has_its_turn(project: Pr
     assert len(set(sources)) == len(sources)
 
 
-def test_the_model_is_never_asked_twice_about_a_chunk(project: Project, llm: ProposingLlm) -> None:
+def test_the_model_is_never_asked_twice_about_a_chunk(project: Project, llm: ReadingLlm) -> None:
     first = planned(project, 100)
     propose(first)
     asked = len(llm.requests)
@@ -116,7 +90,7 @@ def test_the_model_is_never_asked_twice_about_a_chunk(project: Project, llm: Pro
     assert {row["question"] for row in questions(again, "propose")} == before
 
 
-def test_a_withdrawn_document_is_not_asked_about(project: Project, llm: ProposingLlm) -> None:
+def test_a_withdrawn_document_is_not_asked_about(project: Project, llm: ReadingLlm) -> None:
     plan = replace(planned(project, 100), withdrawn=frozenset({("default", "setup.md")}))
     propose(plan)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from rag.identity import query_key
 from rag.questions import parse_questions
 from rag.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
-from tests.fake_llm import served
 from warehouse.golden import Golden
 from warehouse.tables import ANSWERS, CHUNKS, CITATIONS, DOCUMENTS, QUESTIONS, REJECTS, RETRIEVALS
 
@@ -33,20 +31,13 @@ BAD = ROOT / "tests" / "corpus_bad"
 
 
 @pytest.fixture(scope="module")
-def llm() -> Iterator[ReadingLlm]:
-    model = ReadingLlm()
-    with served(model.app) as model.url:
-        yield model
-
-
-@pytest.fixture(scope="module")
 def retrieved(
     tmp_path_factory: pytest.TempPathFactory,
-    llm: ReadingLlm,
+    reading_llm: ReadingLlm,
     encoder_folder: Path,  # noqa: ARG001
 ) -> Project:
     """A project whose run has come as far as the prompts."""
-    project = Project.create(tmp_path_factory.mktemp("stages") / "project", llm.url)
+    project = Project.create(tmp_path_factory.mktemp("stages") / "project", reading_llm.url)
     plan = project.plan()
     for stage in (prepare, index, anticipate, retrieve):
         stage(plan)
@@ -54,9 +45,7 @@ def retrieved(
 
 
 @pytest.fixture
-def project(retrieved: Project, llm: ReadingLlm, tmp_path: Path) -> Project:
-    llm.requests.clear()
-    llm.behaviour.fail_with = None
+def project(retrieved: Project, llm: ReadingLlm, tmp_path: Path) -> Project:  # noqa: ARG001
     return retrieved.copy(tmp_path / "project")
 
 

@@ -1,28 +1,12 @@
-"""One Prefect server for the session, and a project that was built once; each test works on its own copy."""
+"""A project that was built once; each test works on its own copy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.corpus_project import Project, ReadingLlm
-from tests.fake_llm import served
-
-
-@pytest.fixture(scope="session")
-def reading_llm() -> Iterator[ReadingLlm]:
-    llm = ReadingLlm()
-    with served(llm.app) as llm.url:
-        yield llm
-
-
-@pytest.fixture
-def llm(reading_llm: ReadingLlm) -> ReadingLlm:
-    """The model, with nothing asked of it yet."""
-    reading_llm.requests.clear()
-    return reading_llm
 
 
 @pytest.fixture(scope="session")

@@ -181,7 +181,9 @@ def test_a_second_build_refuses_and_says_who_is_building(tmp_path):
 def test_the_next_build_may_start_when_the_first_has_ended(tmp_path, end):
     first = begin_build(tmp_path, "run-1")
     end(first)
-    abandon(begin_build(tmp_path, "run-2"))
+    second = begin_build(tmp_path, "run-2")
+    assert second.path.is_dir()
+    abandon(second)
 
 
 def test_rollback_goes_to_what_was_current_before(tmp_path, three):

@@ -150,7 +150,9 @@ def test_a_forked_child_does_not_keep_the_lease(tmp_path):
     child.start()
     abandon(build)
     try:
-        abandon(begin_build(tmp_path, "second"))
+        second = begin_build(tmp_path, "second")
+        assert second.path.is_dir()
+        abandon(second)
     finally:
         gone.set()
         child.join()
