@@ -200,7 +200,7 @@ def test_what_needs_a_release_says_how_to_make_one(project: Path, command: tuple
 def test_an_unknown_stage_is_answered_with_the_stages(project: Path) -> None:
     (project.parent / "data" / "runs" / "20261124T000000-aaaa").mkdir(parents=True)
 
-    assert "prepare, index, anticipate" in complaint(project, "run", "--stage", "polish")
+    assert "prepare, index, propose, anticipate" in complaint(project, "run", "--stage", "polish")
 
 
 def test_a_stage_of_a_run_that_is_not_there_is_refused(project: Path) -> None:
