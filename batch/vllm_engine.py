@@ -324,6 +324,8 @@ def _sampling_params(sampling: Sampling, streaming: bool) -> Any:
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         frequency_penalty=sampling.frequency_penalty,
+        presence_penalty=sampling.presence_penalty,
+        repetition_penalty=sampling.repetition_penalty,
         seed=sampling.seed,
         stop=list(sampling.stop),
         output_kind=RequestOutputKind.DELTA if streaming else RequestOutputKind.FINAL_ONLY,

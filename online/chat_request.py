@@ -9,6 +9,7 @@ there is no anticipated answer they are honoured (`sampling_of`): the live one i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -27,7 +28,8 @@ _NEUTRAL: dict[str, Any] = {
     "n": 1, "tool_choice": "none", "tools": [], "response_format": {"type": "text"}, "logprobs": False, "stop": [],
     "logit_bias": {}, "modalities": ["text"], "parallel_tool_calls": True, "functions": [], "top_logprobs": 0,
 }  # fmt: skip
-_CARRIED = frozenset("temperature top_p frequency_penalty seed stop max_tokens max_completion_tokens".split())
+_CARRIED = frozenset("stop max_tokens max_completion_tokens".split())
+_DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()  # how, not what
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 Part = dict[str, Any]
@@ -58,6 +60,8 @@ class ChatRequest(msgspec.Struct):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
 
@@ -104,13 +108,12 @@ def collection_of(model: str) -> str | None:
 def sampling_of(chat: ChatRequest, sampling: Sampling) -> Sampling:
     """Return how the answer to a chat is to be drawn, which is `sampling` where the request leaves a choice."""
     stop = [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
-    return Sampling(
+    wishes = {name: getattr(chat, name) for name in _DRAWN}
+    return replace(
+        sampling,
         max_tokens=chat.max_completion_tokens or chat.max_tokens or sampling.max_tokens,
-        temperature=sampling.temperature if chat.temperature is None else chat.temperature,
-        top_p=sampling.top_p if chat.top_p is None else chat.top_p,
-        frequency_penalty=sampling.frequency_penalty if chat.frequency_penalty is None else chat.frequency_penalty,
-        seed=sampling.seed if chat.seed is None else chat.seed,
         stop=tuple(stop),
+        **{name: value for name, value in wishes.items() if value is not None},
     )
 
 
@@ -120,11 +123,10 @@ def chat_of(chat: ChatRequest, fields: dict[str, Any], sampling: Sampling) -> tu
     Raises:
         Problem: it holds what can't be carried; better than to drop it silently.
     """
-    unknown = [name for name in shaping(fields, 0) if name not in _CARRIED]
-    neutral = {"presence_penalty": 0, "repetition_penalty": 1}
-    penalties = [name for name, none in neutral.items() if fields.get(name) not in (None, none)]
-    if found := unknown + penalties:
-        raise Problem("invalid", f"This language model can't be given {found[0]!r} through Beforehand.", param=found[0])
+    if unknown := [name for name in shaping(fields, 0) if name not in _CARRIED]:
+        raise Problem(
+            "invalid", f"This language model can't be given {unknown[0]!r} through Beforehand.", param=unknown[0]
+        )
     messages = [Message(_ROLES.get(each.role, ""), text_of(each) or "") for each in chat.messages]
     for number, message in enumerate(messages):
         if not message.role or text_of(chat.messages[number]) is None:

@@ -32,12 +32,18 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     seed: int | None = 0
     stop: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, object]:
         """Return what enters an answer's fingerprint."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if _NEUTRAL.get(name, ...) != value}
+
+
+# Left out of the identity where they do nothing: they came later, and what was generated before keeps its fingerprint.
+_NEUTRAL = {"presence_penalty": 0.0, "repetition_penalty": 1.0}
 
 
 @dataclass(frozen=True)

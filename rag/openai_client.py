@@ -175,8 +175,12 @@ class OpenAIEndpoint:
             "top_p": sampling.top_p,
             "stream": stream,
         }
-        if sampling.frequency_penalty != 0.0:
-            body["frequency_penalty"] = sampling.frequency_penalty
+        penalties = {
+            "frequency_penalty": (sampling.frequency_penalty, 0.0),
+            "presence_penalty": (sampling.presence_penalty, 0.0),
+            "repetition_penalty": (sampling.repetition_penalty, 1.0),  # vLLM's own; others refuse it even where neutral
+        }
+        body |= {name: value for name, (value, neutral) in penalties.items() if value != neutral}
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         if sampling.stop:

@@ -102,6 +102,8 @@ def test_concurrent_calls_form_one_batch(engine: VllmEngine, vllm: fake_vllm.Fak
         temperature=st.floats(0, 2),
         top_p=st.floats(0.1, 1),
         frequency_penalty=st.floats(-2, 2),
+        presence_penalty=st.floats(-2, 2),
+        repetition_penalty=st.floats(0.5, 2),
         seed=st.none() | st.integers(0, 2**31),
         stop=st.lists(st.text(min_size=1), max_size=2).map(tuple),
     )

@@ -69,7 +69,8 @@ def test_a_live_answer_is_drawn_as_the_request_wishes_from_our_prompt(
     official: openai.OpenAI, llm: FakeLlm, library: Library
 ) -> None:
     question = user("Where can I park here?")
-    wishes = {"temperature": 1.5, "top_p": 0.5, "frequency_penalty": 0.25, "seed": 42, "max_tokens": 1000}
+    wishes = {"temperature": 1.5, "top_p": 0.5, "frequency_penalty": 0.25, "presence_penalty": 0.5, "seed": 42}
+    wishes["max_tokens"] = 1000
     create = official.chat.completions.with_raw_response.create
     plain = create(model="beforehand", messages=question)
     wished = create(model="beforehand", messages=question, **wishes)

@@ -96,7 +96,7 @@ def test_what_is_carried_to_a_model_keeps_roles_and_parameters() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("fields", [{"tools": [{"type": "function"}]}, {"n": 3}, {"presence_penalty": 0.5}])
+@pytest.mark.parametrize("fields", [{"tools": [{"type": "function"}]}, {"n": 3}, {"logit_bias": {"50256": -100}}])
 def test_nothing_is_dropped_silently(fields: dict[str, Any]) -> None:
     with pytest.raises(Problem, match=next(iter(fields))):
         chat_of(*chat(**fields), Sampling())

@@ -131,7 +131,7 @@ def test_a_server_that_says_little_is_understood():
 
 
 def test_every_sampling_parameter_reaches_the_model():
-    sampling = Sampling(7, 0.5, 0.9, 1.2, 42, ("END", "\n\n"))
+    sampling = Sampling(7, 0.5, 0.9, 1.2, 0.3, 1.1, 42, ("END", "\n\n"))
 
     _, server = ask(http(ANSWER), sampling=sampling, api_key="sk-1")
 
@@ -143,6 +143,8 @@ def test_every_sampling_parameter_reaches_the_model():
             "temperature": 0.5,
             "top_p": 0.9,
             "frequency_penalty": 1.2,
+            "presence_penalty": 0.3,
+            "repetition_penalty": 1.1,
             "seed": 42,
             "stop": ["END", "\n\n"],
             "stream": False,
@@ -156,7 +158,7 @@ def test_zero_is_sent_and_what_is_unset_is_not():
     _, server = ask(http(ANSWER), sampling=Sampling(temperature=0.0, seed=0))
 
     assert (server.asked[0]["temperature"], server.asked[0]["seed"]) == (0.0, 0)
-    assert not {"stop", "frequency_penalty"} & set(server.asked[0])
+    assert not {"stop", "frequency_penalty", "presence_penalty", "repetition_penalty"} & set(server.asked[0])
 
     _, server = ask(http(ANSWER), sampling=Sampling(seed=None))
 
