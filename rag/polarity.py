@@ -16,6 +16,7 @@ from collections.abc import Callable
 from rag.alignment import Alignment
 from rag.lexicon import are_opposites, lexicon, shared_kind
 from rag.roles import roles_swapped
+from rag.tense import tense_differs
 from rag.wording import Wording
 
 Guard = Callable[[Wording, Wording, "Alignment"], bool]
@@ -89,7 +90,8 @@ def _names_differ(_: Wording, __: Wording, alignment: Alignment) -> bool:
 
 def _asks_differ(first: Wording, second: Wording, alignment: Alignment) -> bool:
     asked = {first.asks, second.asks}
-    if len(asked) == 2 and asked <= _DEFINITE:
+    definite = asked <= _DEFINITE or (asked & _MEASURES and asked & _UNMEASURED)
+    if definite and len(asked) == 2 and asked != {"when", "how long"}:  # "when do I get it", "how long until I get it"
         return True
     alone = not alignment.left and not alignment.right
     return alone and asked in ({"how", "when"}, {"how", "why"})  # "how do cats purr" and "why do cats purr"
@@ -99,6 +101,8 @@ _DEFINITE = frozenset(
     ("who", "when", "where", "why", "how much", "how many", "how long", "how old", "how often", "how far", "how tall",
      "how big", "how fast", "how deep")
 )  # fmt: skip
+_MEASURES = frozenset(each for each in _DEFINITE if each.startswith("how "))
+_UNMEASURED = frozenset(("how", "polar"))  # "what" isn't here: it may ask for a measure ("what is the price")
 
 
 def exchange(alignment: Alignment, similarity: float) -> str | None:
@@ -133,13 +137,22 @@ def exchange_of_function_words(first: Wording, second: Wording, alignment: Align
         a, b = roles[one], roles[other]
         return bool((ours & a and theirs & b) or (ours & b and theirs & a))
 
-    if exchanged("all", "part") or bool(ours & roles["only"]) != bool(theirs & roles["only"]):
+    if exchanged("all", "part") or exchanged("most", "some"):
         return "quantifiers_differ"
-    if exchanged("past", "future"):
+    if bool(ours & roles["only"]) != bool(theirs & roles["only"]):
+        return "quantifiers_differ"
+    if tense_differs(first, second, alignment):
         return "tense_differs"
-    if first.asks == second.asks == "polar" and exchanged("modal_ability", "modal_duty"):
+    if {first.asks, second.asks} <= {"polar", ""} and any(exchanged(*each) for each in _MODALITIES):
         return "modality_differs"
     return None
+
+
+_MODALITIES = (
+    ("modal_ability", "modal_duty"),
+    ("modal_ability", "modal_advice"),
+    ("modal_duty", "modal_advice"),
+)
 
 
 _GUARDS = (

@@ -8,8 +8,10 @@ Paris"), stands in a list ("A and B", "between B and A") or is a superlative or 
 
 from __future__ import annotations
 
+import functools
+
 from rag.alignment import Alignment
-from rag.lexicon import lexicon
+from rag.lexicon import lexicon, stem
 from rag.wording import BASE_FORMS, Token, Wording
 
 
@@ -22,7 +24,11 @@ def roles_swapped(first: Wording, second: Wording, alignment: Alignment) -> bool
                 return True
             if j > m and _alike_and_swapped(first, second, first.content[i], first.content[k], alignment):
                 return True
-    return _stranded(first, second, alignment) or _reordered(first, second, alignment)
+    return (
+        _stranded(first, second, alignment)
+        or _reordered(first, second, alignment)
+        or _others_act(first, second, alignment)
+    )
 
 
 def _stranded(first: Wording, second: Wording, alignment: Alignment) -> bool:
@@ -36,6 +42,45 @@ def _stranded(first: Wording, second: Wording, alignment: Alignment) -> bool:
 
 
 _DIRECTED = frozenset(("than", "from", "to", "by", "for", "over", "against"))
+
+
+def _others_act(first: Wording, second: Wording, alignment: Alignment) -> bool:
+    """Say whether the asker and another person change places: "can I add my wife", "can my wife add me"."""
+    if _swapped(alignment, "me", "myself"):
+        return True
+    subjects = _subject(first), _subject(second)
+    if None in subjects or (subjects[0] == _ASKER) == (subjects[1] == _ASKER):
+        return False
+    person, asked_by_them = (subjects[1], first) if subjects[0] == _ASKER else (subjects[0], second)
+    return person in _persons() and any(token.stem == person for token in asked_by_them.content)
+
+
+_ASKER = "i"
+
+
+def _swapped(alignment: Alignment, one: str, other: str) -> bool:
+    ours, theirs = alignment.left_words, alignment.right_words
+    return (one in ours and other in theirs) or (other in ours and one in theirs)
+
+
+def _subject(wording: Wording) -> str | None:
+    """Return the stem of the subject of a question, "i" for the asker, None where no auxiliary shows it."""
+    tokens = wording.tokens
+    after = next((n + 1 for n, token in enumerate(tokens) if token.word in lexicon().roles["polar"]), len(tokens))
+    for token in tokens[after : after + 3]:
+        if token.word in ("i", "we"):
+            return _ASKER
+        if token.word not in _DETERMINERS:
+            return token.stem
+    return None
+
+
+_DETERMINERS = frozenset(("my", "our", "his", "her", "their", "the", "a", "an"))
+
+
+@functools.cache
+def _persons() -> frozenset[str]:
+    return frozenset(map(stem, lexicon().roles["person"]))
 
 
 def _object_me(wording: Wording) -> bool:

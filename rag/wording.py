@@ -62,13 +62,17 @@ BASE_FORMS = frozenset(_IRREGULAR.values())
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word: as compared, its stem, and the marker (preposition) that governs it ("" for none)."""
+    """One word: as compared, its stem, the marker (preposition) that governs it ("" for none).
+
+    `opens` says whether it is the first of a sentence.
+    """
 
     word: str
     stem: str
     content: bool
     name: bool
     marker: str
+    opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def read(question: str) -> Wording:
         words=words,
         numbers=tuple(sorted(numbers)),
         negations=_negations(words),
-        asks=_asks(words),
+        asks=_asks(tokens),
         characters=" " + " ".join(words) + " ",
     )
 
@@ -111,6 +115,9 @@ def _expand(text: str) -> str:
     text = _BARE_CONTRACTIONS.sub(r"\1 not", text)
     text = re.sub(r"\bor not\b", "", text, flags=re.I)
     text = re.sub(r"'(?:s|re|ve|ll|d|m)\b|(?<=s)'(?=\s|$)", "", text, flags=re.I)
+    text = re.sub(r"\bWW ?(I{1,2}\b|[12]\b)", r"World War \1", text)
+    text = re.sub(r"\bfirst world war\b", "World War 1", text, flags=re.I)
+    text = re.sub(r"\bsecond world war\b", "World War 2", text, flags=re.I)
     text = re.sub(r"\b1st\b", "first", text)
     text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text)
     return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " ", text)
@@ -175,7 +182,7 @@ def _tokens(raw: list[tuple[str, int]], shouted: bool) -> tuple[tuple[Token, ...
         noun = word in roles["homograph"] and i > 0 and raw[i - 1][0].lower() in ("a", "an", "the")
         content = word.startswith("#") or word not in roles["function"] or letter or noun
         capital = written[0].isupper() and not opening and not shouted and content and not number
-        tokens.append(Token(word, _stem(word), content, capital, marker if content else ""))
+        tokens.append(Token(word, _stem(word), content, capital, marker if content else "", bool(opening)))
         if word in roles["polar"] or word in ("if", "when", "while", "because", "that", "which", "who"):
             marker = ""
     return tuple(tokens), numbers
@@ -210,9 +217,14 @@ def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str 
         return _NUMBER_WORDS[word]
     if word in _ORDINALS and not (word == "second" and before in ("a", "per", "each", "every", "one")):
         return _ORDINALS[word]
-    if word in _ROMANS and (word in _CLEAR_ROMANS or (before in _NUMBERED and written.isupper())):
+    if word in _CLEAR_ROMANS or (word in _ROMANS and before in _NUMBERED and _is_numeral(written, raw[i - 1][0])):
         return str(_ROMANS[word])
     return None
+
+
+def _is_numeral(written: str, before: str) -> bool:
+    """Tell a numeral from a letter or a pronoun: "Part I" and "type I", but "the version I have"."""
+    return written.isupper() and (written != "I" or before[0].isupper() or before in ("war", "type", "phase"))
 
 
 def _plain(number: float) -> str:
@@ -232,17 +244,24 @@ _ASKS = {
     ("how", "often"): "how often", ("how", "far"): "how far", ("how", "come"): "why", ("what", "time"): "when",
     ("how", "tall"): "how tall", ("how", "big"): "how big", ("how", "fast"): "how fast", ("how", "deep"): "how deep",
     ("what", "date"): "when", ("what", "day"): "when", ("what", "year"): "when", ("what", "reason"): "why",
+    ("how", "frequently"): "how often", ("how", "soon"): "when", ("how", "early"): "when",
     ("what", "place"): "where", ("what", "person"): "who", ("what", "way"): "how",
 }  # fmt: skip
 
 
-def _asks(words: tuple[str, ...]) -> str:
+_SPANS = frozenset("time seconds minutes hours days weeks months years".split())
+
+
+def _asks(tokens: tuple[Token, ...]) -> str:
     """Name what is asked for: "who", "when", "how many", "what", "polar" (yes or no), or "" for none."""
+    words = [token.word for token in tokens]
     for i, word in enumerate(words):
         if word in ("who", "whom", "whose", "when", "where", "why", "how", "what", "which"):
-            if word in ("when", "where", "who") and i > 2:
+            if word in ("when", "where", "who") and i > 2 and not tokens[i].opens:
                 continue  # in the middle these mostly join clauses
             pair = _ASKS.get((word, words[i + 1])) if i + 1 < len(words) else None
+            if pair in ("how many", "how much") and i + 2 < len(words) and words[i + 2] in _SPANS:
+                pair = "how long"
             return pair or {"whom": "who", "which": "what"}.get(word, word)
     if words and words[0] in lexicon().roles["polar"]:
         return "polar"
