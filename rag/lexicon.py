@@ -171,8 +171,9 @@ def shared_kind(one: str, other: str) -> str | None:
 
 @functools.lru_cache(maxsize=65536)
 def are_synonyms(one: str, other: str) -> bool:
-    """Say whether the two words are listed as asking the same thing."""
-    return bool(_groups(one) & _groups(other))
+    """Say whether the two words are listed as asking the same thing, or as names of one thing."""
+    kinds = lexicon().kinds
+    return bool(_groups(one) & _groups(other) or {*kinds.get(one, ())} & {*kinds.get(other, ())})
 
 
 def _groups(word: str) -> frozenset[int]:

@@ -94,7 +94,7 @@ def _asks_differ(first: Wording, second: Wording, alignment: Alignment) -> bool:
     if definite and len(asked) == 2 and asked != {"when", "how long"}:  # "when do I get it", "how long until I get it"
         return True
     alone = not alignment.left and not alignment.right
-    return alone and asked in ({"how", "when"}, {"how", "why"})  # "how do cats purr" and "why do cats purr"
+    return alone and asked in _ALONE  # "how do cats purr" and "why do cats purr"
 
 
 _DEFINITE = frozenset(
@@ -102,6 +102,7 @@ _DEFINITE = frozenset(
      "how big", "how fast", "how deep")
 )  # fmt: skip
 _MEASURES = frozenset(each for each in _DEFINITE if each.startswith("how "))
+_ALONE = tuple(frozenset(pair.split("/")) for pair in "how/when how/why what/where what/when".split())
 _UNMEASURED = frozenset(("how", "polar"))  # "what" isn't here: it may ask for a measure ("what is the price")
 
 

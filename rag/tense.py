@@ -24,7 +24,7 @@ _APART = tuple(
     frozenset(pair.split("/"))
     for pair in (
         "past/future perfect/future past/should perfect/should past/could_have perfect/could_have "
-        "formerly/present formerly/future formerly/perfect"
+        "perfect/may perfect/must formerly/present formerly/future formerly/perfect"
     ).split()
 )
 _APART_IN_TIME = tuple(frozenset(pair.split("/")) for pair in "past/present past/perfect future/present".split())

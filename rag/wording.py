@@ -91,7 +91,8 @@ class Wording:
 @functools.lru_cache(maxsize=65536)
 def read(question: str) -> Wording:
     """Read a question."""
-    text = unicodedata.normalize("NFKC", question).replace("\u2019", "'").strip()
+    text = re.sub(r"\b([a-z]{1,2})\u00b2", r"square \1", question)
+    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").strip()
     raw = _join_phrases(_split(_expand(text)))
     shouted = _mostly_capitals([word for word, _ in raw])
     tokens, numbers = _tokens(raw, shouted)
