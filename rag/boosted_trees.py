@@ -61,5 +61,5 @@ class BoostedTrees:
         )
         count, nodes = trees.feature.shape
         if trees.threshold.shape != (count, nodes) or trees.value.shape != (count, nodes + 1):
-            raise ModelError("the verifier's trees are torn: their arrays do not fit together; train it again")
+            raise ModelError("the verifier's trees are torn: their arrays do not fit together; build a release anew")
         return trees

@@ -30,7 +30,7 @@ from rag.likeness import FEATURES, Vocabulary, features
 from rag.polarity import objection
 from rag.wording import read
 
-FORMAT = 1
+FORMAT = 2  # goes up with the features and the guards: a certificate holds for what it was calibrated with
 _DEFAULT_SIMILARITY = 0.85
 
 
@@ -162,7 +162,7 @@ class Verifier:
         try:
             found = msgspec.json.decode(path.read_bytes())  # a large one stops the process 3 ms, with `json` 17
             if found["format"] != FORMAT or found["features"] != list(FEATURES):
-                raise ModelError(f"{path}: made by another version of the verifier; train it again")
+                raise ModelError(f"{path}: made by another version of the verifier; build a release anew")
             return cls(
                 trees=BoostedTrees.from_json(found["trees"]) if found["trees"] else None,
                 vocabulary=Vocabulary(found["rarity"], found["clues"]),
@@ -170,4 +170,4 @@ class Verifier:
                 details=found["details"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path}: the verifier can't be read ({error}); train it again") from error
+            raise ModelError(f"{path}: the verifier can't be read ({error}); build a release anew") from error

@@ -169,7 +169,7 @@ def test_a_saved_verifier_decides_the_same(tmp_path: Path) -> None:
 def test_a_torn_or_foreign_verifier_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "verifier.json"
     path.write_text(text)
-    with pytest.raises(ModelError, match="train it again"):
+    with pytest.raises(ModelError, match="build a release anew"):
         Verifier.load(path)
 
 
