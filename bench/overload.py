@@ -58,6 +58,8 @@ async def measure(url: str, service: subprocess.Popen[str], options: argparse.Na
     if options.endpoint:
         capacity = await find_capacity(url, options.capacity, options.duration)
         say("capacity", callers=options.capacity, answers_per_second=round(capacity, 2))
+        if not capacity:
+            raise SystemExit(f"{options.endpoint} gave no answer to {options.model} in {options.duration:g} s")
     else:
         capacity = options.capacity / options.seconds
     misses = 10 * capacity
