@@ -20,16 +20,16 @@ from online.schemas import QUESTION_CHARACTERS
 from rag.llm import Message, Sampling
 
 MODEL = "beforehand"
+_DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()  # how, not what
 _SHAPELESS = frozenset(
-    """model messages stream stream_options temperature top_p seed presence_penalty frequency_penalty user metadata
-    store service_tier safety_identifier prompt_cache_key repetition_penalty""".split()
-)
+    """model messages stream stream_options user metadata store service_tier safety_identifier
+    prompt_cache_key""".split()
+).union(_DRAWN)
 _NEUTRAL: dict[str, Any] = {
     "n": 1, "tool_choice": "none", "tools": [], "response_format": {"type": "text"}, "logprobs": False, "stop": [],
     "logit_bias": {}, "modalities": ["text"], "parallel_tool_calls": True, "functions": [], "top_logprobs": 0,
 }  # fmt: skip
 _CARRIED = frozenset("stop max_tokens max_completion_tokens".split())
-_DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()  # how, not what
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 Part = dict[str, Any]

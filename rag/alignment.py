@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 
 from rag.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem
@@ -35,6 +36,11 @@ class Alignment:
     right: tuple[Token, ...]
     left_words: frozenset[str]
     right_words: frozenset[str]
+
+    def exchanges(self, some: Set[str], others: Set[str]) -> bool:
+        """Say whether one question has one of `some` where the other has one of `others`."""
+        ours, theirs = self.left_words, self.right_words
+        return bool((ours & some and theirs & others) or (ours & others and theirs & some))
 
 
 def align(first: Wording, second: Wording) -> Alignment:

@@ -39,11 +39,15 @@ class Sampling:
 
     def identity(self) -> dict[str, object]:
         """Return what enters an answer's fingerprint."""
-        return {name: value for name, value in asdict(self).items() if _NEUTRAL.get(name, ...) != value}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _CAME_LATER or value != getattr(Sampling, name)
+        }
 
 
-# Left out of the identity where they do nothing: they came later, and what was generated before keeps its fingerprint.
-_NEUTRAL = {"presence_penalty": 0.0, "repetition_penalty": 1.0}
+# Left out of the identity where they do nothing, so that what was generated before keeps its fingerprint.
+_CAME_LATER = frozenset(("presence_penalty", "repetition_penalty"))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ _SETTINGS = {
     404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
 }
 _DONE = b"[DONE]"
+_PENALTIES = ("frequency_penalty", "presence_penalty", "repetition_penalty")  # the last is vLLM's; others refuse it
 # What reading a body of an unexpected shape may raise.
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
@@ -175,12 +176,8 @@ class OpenAIEndpoint:
             "top_p": sampling.top_p,
             "stream": stream,
         }
-        penalties = {
-            "frequency_penalty": (sampling.frequency_penalty, 0.0),
-            "presence_penalty": (sampling.presence_penalty, 0.0),
-            "repetition_penalty": (sampling.repetition_penalty, 1.0),  # vLLM's own; others refuse it even where neutral
-        }
-        body |= {name: value for name, (value, neutral) in penalties.items() if value != neutral}
+        penalties = {name: getattr(sampling, name) for name in _PENALTIES}
+        body |= {name: value for name, value in penalties.items() if value != getattr(Sampling, name)}
         if sampling.seed is not None:
             body["seed"] = sampling.seed
         if sampling.stop:

@@ -10,6 +10,7 @@ costs a wrong one. What they cost in hits is measured in docs/semantic-hits.md.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 
@@ -135,12 +136,10 @@ def exchange_of_function_words(first: Wording, second: Wording, alignment: Align
     ours, theirs = alignment.left_words, alignment.right_words
 
     def exchanged(one: str, other: str) -> bool:
-        a, b = roles[one], roles[other]
-        return bool((ours & a and theirs & b) or (ours & b and theirs & a))
+        return alignment.exchanges(roles[one], roles[other])
 
-    if exchanged("all", "part") or exchanged("most", "some"):
-        return "quantifiers_differ"
-    if bool(ours & roles["only"]) != bool(theirs & roles["only"]):
+    one_sided = bool(ours & roles["only"]) != bool(theirs & roles["only"])
+    if one_sided or exchanged("all", "part") or exchanged("most", "some"):
         return "quantifiers_differ"
     if tense_differs(first, second, alignment):
         return "tense_differs"
@@ -149,11 +148,7 @@ def exchange_of_function_words(first: Wording, second: Wording, alignment: Align
     return None
 
 
-_MODALITIES = (
-    ("modal_ability", "modal_duty"),
-    ("modal_ability", "modal_advice"),
-    ("modal_duty", "modal_advice"),
-)
+_MODALITIES = tuple(itertools.combinations(("modal_ability", "modal_duty", "modal_advice"), 2))
 
 
 _GUARDS = (

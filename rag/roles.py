@@ -12,7 +12,7 @@ import functools
 
 from rag.alignment import Alignment
 from rag.lexicon import lexicon, stem
-from rag.wording import BASE_FORMS, Token, Wording
+from rag.wording import BASE_FORMS, FORMS_OF_BE, Token, Wording
 
 
 def roles_swapped(first: Wording, second: Wording, alignment: Alignment) -> bool:
@@ -46,7 +46,7 @@ _DIRECTED = frozenset(("than", "from", "to", "by", "for", "over", "against"))
 
 def _others_act(first: Wording, second: Wording, alignment: Alignment) -> bool:
     """Say whether the asker and another person change places: "can I add my wife", "can my wife add me"."""
-    if _swapped(alignment, "me", "myself"):
+    if alignment.exchanges({"me"}, {"myself"}):
         return True
     subjects = _subject(first), _subject(second)
     if None in subjects or (subjects[0] == _ASKER) == (subjects[1] == _ASKER):
@@ -56,11 +56,7 @@ def _others_act(first: Wording, second: Wording, alignment: Alignment) -> bool:
 
 
 _ASKER = "i"
-
-
-def _swapped(alignment: Alignment, one: str, other: str) -> bool:
-    ours, theirs = alignment.left_words, alignment.right_words
-    return (one in ours and other in theirs) or (other in ours and one in theirs)
+_ASKERS = frozenset((_ASKER, "we"))
 
 
 def _subject(wording: Wording) -> str | None:
@@ -68,7 +64,7 @@ def _subject(wording: Wording) -> str | None:
     tokens = wording.tokens
     after = next((n + 1 for n, token in enumerate(tokens) if token.word in lexicon().roles["polar"]), len(tokens))
     for token in tokens[after : after + 3]:
-        if token.word in ("i", "we"):
+        if token.word in _ASKERS:
             return _ASKER
         if token.word not in _DETERMINERS:
             return token.stem
@@ -89,7 +85,7 @@ def _object_me(wording: Wording) -> bool:
 
 
 def _subject_i(wording: Wording) -> bool:
-    return bool({"i", "we"} & set(wording.words))
+    return bool(_ASKERS & set(wording.words))
 
 
 def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
@@ -145,7 +141,7 @@ def participle(wording: Wording) -> Token | None:
     """Return the participle of a passive ("is installed", "was Hamlet written by"), or None."""
     left = 0  # content words that may still stand between the form of "be" and its participle
     for token in wording.tokens:
-        if token.word in _BE:
+        if token.word in FORMS_OF_BE:
             left = 4
         elif token.content and left:
             if (len(token.word) > 4 and token.word.endswith("ed")) or token.word in BASE_FORMS:
@@ -154,9 +150,6 @@ def participle(wording: Wording) -> Token | None:
         elif token.word in ("do", "does", "did"):
             left = 0
     return None
-
-
-_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
 
 
 def inversions(order: list[int]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 
 from rag.alignment import Alignment
-from rag.wording import Wording
+from rag.wording import FORMS_OF_BE, Wording
 
 _AUXILIARIES = {
     "do": "present", "does": "present", "is": "present", "are": "present", "am": "present",
@@ -30,7 +30,7 @@ _APART = tuple(
 _APART_IN_TIME = tuple(frozenset(pair.split("/")) for pair in "past/present past/perfect future/present".split())
 _TIMES = frozenset("still now nowadays today currently anymore originally formerly previously before ago yet".split())
 _INDIRECT = frozenset("wonder wondering know ask asking tell me sure".split())
-_BE = frozenset("is are am was were be been being get gets getting".split())
+_NOT_BEFORE_USED_TO = FORMS_OF_BE | {"am", "get", "gets", "getting"}
 
 
 def tense_differs(first: Wording, second: Wording, alignment: Alignment) -> bool:
@@ -66,7 +66,7 @@ def _direct(words: tuple[str, ...]) -> tuple[str, ...]:
 def _used_to(words: tuple[str, ...]) -> bool:
     for n, word in enumerate(words[:-1]):
         if words[n + 1] == "to" and (word == "used" or (word == "use" and "did" in words[:n])):
-            return not _BE & set(words[:n])  # "is used to treat", "get used to"
+            return not _NOT_BEFORE_USED_TO & set(words[:n])  # "is used to treat", "get used to"
     return False
 
 

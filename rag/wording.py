@@ -58,6 +58,7 @@ _BARE_CONTRACTIONS = re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|wo
 
 
 BASE_FORMS = frozenset(_IRREGULAR.values())
+FORMS_OF_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
 
 
 @dataclass(frozen=True, slots=True)

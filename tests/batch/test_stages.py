@@ -287,17 +287,12 @@ def test_an_endpoint_that_is_away_leaves_its_work_to_the_others(project: Project
 
 
 def test_several_worker_processes_share_the_work(project: Project, llm: ReadingLlm) -> None:
-    alone = project.plan("20261124T000001-many")
     project.sets["batch.runner"] = "multi_processing"
     project.sets["batch.runner_options"] = '["--direct_num_workers=2"]'
     plan = project.plan("20261124T000001-many")
 
-    prepare(plan)
-    index(plan)
-    anticipate(alone)
-    retrieve(plan)
-    generate(plan)
-    cite(alone)
+    for stage in (prepare, index, anticipate, retrieve, generate, cite):
+        stage(plan)
 
     answers = rows(plan, "cite", "answers", ANSWERS)
     assert len(answers) == len(project.questions) == len(llm.requests)

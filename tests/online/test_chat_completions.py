@@ -73,7 +73,8 @@ def test_a_live_answer_is_drawn_as_the_request_wishes_from_our_prompt(
     wishes["max_tokens"] = 1000
     create = official.chat.completions.with_raw_response.create
     plain = create(model="beforehand", messages=question)
-    wished = create(model="beforehand", messages=question, **wishes)
+    wished = create(model="beforehand", messages=question, **wishes, extra_body={"repetition_penalty": 1.25})
+    wishes["repetition_penalty"] = 1.25
     assert {name: llm.requests[1][name] for name in wishes} == wishes
     assert llm.requests[1]["messages"] == llm.requests[0]["messages"]
     assert plain.headers["etag"] != wished.headers["etag"]

@@ -76,5 +76,7 @@ def test_every_sampling_parameter_is_part_of_an_answers_identity(changed):
 
 
 def test_an_answer_of_before_a_parameter_was_known_keeps_its_identity():
+    every = replace(Sampling(), presence_penalty=0.5, repetition_penalty=1.5)
+    assert set(every.identity()) == set(Sampling.__dataclass_fields__)
     known = {"max_tokens", "temperature", "top_p", "frequency_penalty", "seed", "stop"}
     assert set(Sampling().identity()) == known
