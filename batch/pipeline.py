@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 
 from batch.plan import RunPlan
-from batch.storage import pipeline_options
+from batch.runner import pipeline_options
 from rag import errors
 from warehouse.errors import StorageError
 

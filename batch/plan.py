@@ -12,14 +12,14 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from batch.convert_models import ModelFolder
+from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings
-from batch.vllm_platform import VllmSettings
-from rag.embedding import EncoderSpec
+from batch.vllm.platform import VllmSettings
 from rag.identity import template_id
-from rag.llm import Sampling
+from rag.llm.protocol import Sampling
+from rag.retrieval.embedding import EncoderSpec
 from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
-from warehouse.golden import Golden
+from warehouse.audit.golden import Golden
 
 Figures = Mapping[str, int]
 
@@ -95,7 +95,7 @@ class RunPlan:
 
     @property
     def answer_store(self) -> str:
-        """Every generation ever made (`batch.checkpoints`)."""
+        """Every generation ever made (`batch.stores.generation_store`)."""
         return f"{self.data}/answers"
 
     @property
@@ -105,5 +105,5 @@ class RunPlan:
 
     @property
     def embedding_store(self) -> str:
-        """Every vector ever computed with this encoder (`batch.embed`)."""
+        """Every vector ever computed with this encoder (`batch.stores.embedding_store`)."""
         return f"{self.data}/embeddings/{self.encoder_id}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag.documents import Reject
-from rag.reading import tidy
+from batch.reading.documents import Reject
+from rag.text.file_formats import tidy
 
 REJECTED = "rejected"
 

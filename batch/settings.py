@@ -8,17 +8,6 @@ from pydantic import Field
 
 from rag.settings import HttpAddress, RoomSettings
 
-# What a person calls a runner, and Beam's options for it. Beam's own default tries to download a runner,
-# which hangs where packets are dropped; its Dask runner loses rows, so it is not offered.
-RUNNERS: dict[str, list[str]] = {
-    "embedded": ["--runner=FnApiRunner"],
-    "multi_processing": ["--runner=FnApiRunner", "--direct_running_mode=multi_processing"],
-    "portable": ["--runner=PortableRunner"],
-    "flink": ["--runner=FlinkRunner"],
-    "spark": ["--runner=SparkRunner"],
-    "dataflow": ["--runner=DataflowRunner"],
-}
-
 
 class BatchSettings(RoomSettings):
     """The batch run."""

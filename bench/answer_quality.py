@@ -26,21 +26,21 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from batch.convert_models import locate  # noqa: E402
-from batch.vllm_engine import VllmEngine  # noqa: E402
-from batch.vllm_platform import VllmSettings  # noqa: E402
-from rag.chunking import chunk, embedded_text  # noqa: E402
-from rag.citations import link, support, without_references  # noqa: E402
-from rag.documents import Document, parse  # noqa: E402
-from rag.embedding import OnnxEncoder, TokenCounter  # noqa: E402
+from batch.models.model_folder import locate  # noqa: E402
+from batch.reading.chunking import chunk, embedded_text  # noqa: E402
+from batch.reading.documents import Document, parse  # noqa: E402
+from batch.vllm.engine import VllmEngine  # noqa: E402
+from batch.vllm.platform import VllmSettings  # noqa: E402
 from rag.evaluation import Summary, exact_match, judge_retrieval, normalise_answer, summarise, token_f1  # noqa: E402
-from rag.lexical_index import LexicalIndex  # noqa: E402
-from rag.llm import Completion, Llm, complete_all  # noqa: E402
-from rag.prompting import PromptTemplate  # noqa: E402
-from rag.reranking import Reranker  # noqa: E402
-from rag.retrieval import Passage, Ranked, Retriever, StoredChunk, choose_passages  # noqa: E402
+from rag.llm.protocol import Completion, Llm, complete_all  # noqa: E402
+from rag.prompting.citations import link, support, without_references  # noqa: E402
+from rag.prompting.template import PromptTemplate  # noqa: E402
+from rag.retrieval.embedding import OnnxEncoder, TokenCounter  # noqa: E402
+from rag.retrieval.lexical_index import LexicalIndex  # noqa: E402
+from rag.retrieval.reranking import Reranker  # noqa: E402
+from rag.retrieval.retriever import Passage, Ranked, Retriever, StoredChunk, choose_passages  # noqa: E402
+from rag.retrieval.vector_index import VectorIndex  # noqa: E402
 from rag.settings import ChunkingSettings, RetrievalSettings, SamplingSettings  # noqa: E402
-from rag.vector_index import VectorIndex  # noqa: E402
 from warehouse.settings import AuditSettings  # noqa: E402
 
 MODES: dict[str, dict[str, Any]] = {"hybrid": {}, "dense": {"lexical_weight": 0.0}, "lexical": {"dense_weight": 0.0}}

@@ -13,12 +13,12 @@ cosine gains from rules 2 and 3 as well.
 
 from __future__ import annotations
 
-from batch.labelled_pairs import LabelledPair
-from rag.alignment import align
-from rag.calibration import connected_groups
+from batch.verifier.labelled_pairs import LabelledPair
 from rag.identity import normalise
-from rag.polarity import objection
-from rag.wording import read
+from rag.paraphrase.alignment import align
+from rag.paraphrase.calibration import connected_groups
+from rag.paraphrase.guards import objection
+from rag.paraphrase.parsed_question import read
 
 _FACTS = ("numbers_differ", "units_differ", "dates_differ", "negation_differs", "names_differ")
 

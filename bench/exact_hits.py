@@ -26,10 +26,10 @@ import numpy as np
 ROOT = http.ROOT
 sys.path.insert(0, str(ROOT))
 
-from rag.embedding import OnnxEncoder  # noqa: E402
 from rag.identity import query_key  # noqa: E402
-from rag.lexical_index import LexicalIndex  # noqa: E402
-from rag.vector_index import VectorIndex  # noqa: E402
+from rag.retrieval.embedding import OnnxEncoder  # noqa: E402
+from rag.retrieval.lexical_index import LexicalIndex  # noqa: E402
+from rag.retrieval.vector_index import VectorIndex  # noqa: E402
 from tests.online.conftest import write_encoder  # noqa: E402
 
 _PASSAGE = "The setting is changed on the page of your account. " * 12

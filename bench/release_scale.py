@@ -25,15 +25,15 @@ from pathlib import Path
 import duckdb
 
 from warehouse import connect
-from warehouse.audit import audit
-from warehouse.load import load_release_database
-from warehouse.release import Build, begin_build, publish, seal, verify
-from warehouse.serving_index import ServingIndex, write_serving_index
+from warehouse.audit.release_audit import audit
+from warehouse.releases.load import load_release_database
+from warehouse.releases.release import Build, begin_build, publish, seal, verify
+from warehouse.releases.serving_index import ServingIndex, write_serving_index
 from warehouse.settings import AuditSettings
 
 _READER = """
 import json, sys
-from warehouse.serving_index import ServingIndex
+from warehouse.releases.serving_index import ServingIndex
 import random
 def memory():
     fields = dict(line.split(":", 1) for line in open("/proc/self/smaps_rollup").read().splitlines()[1:])

@@ -22,11 +22,11 @@ from exact_hits import QUESTION, write_release
 
 sys.path.insert(0, str(http.ROOT))
 
-from rag.boosted_trees import BoostedTrees
-from rag.likeness import FEATURES, Vocabulary
-from rag.paraphrase import Verifier
+from rag.paraphrase.boosted_trees import BoostedTrees
+from rag.paraphrase.features import FEATURES, Vocabulary
+from rag.paraphrase.verifier import Verifier
 from warehouse.durable import replace_file
-from warehouse.withdrawal import withdraw
+from warehouse.editorial.withdrawal import withdraw
 
 
 async def measure(url: str, data: Path, releases: list[str], options: argparse.Namespace) -> None:

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from batch.labelled_pairs import LabelledPair, read_pairs
-from batch.train_verifier import Embed, compare, feature_rows, fit
+from batch.verifier.labelled_pairs import LabelledPair, read_pairs
+from batch.verifier.training import Embed, compare, feature_rows, fit
 from bench.cleaned_pairs import cleaned
 from bench.vcache import VCache
-from rag.calibration import Certificate, connected_groups, loosest, split
-from rag.embedding import OnnxEncoder
 from rag.identity import normalise
-from rag.paraphrase import Candidate, Verifier
+from rag.paraphrase.calibration import Certificate, connected_groups, loosest, split
+from rag.paraphrase.verifier import Candidate, Verifier
+from rag.retrieval.embedding import OnnxEncoder
 
 TOLERATED = (0.05, 0.1, 0.15, 0.2)
 NEIGHBOURS = 3
@@ -241,7 +241,9 @@ def lookalikes(verifier: Verifier) -> None:
     """Count what gets through at a score of one half, which is looser than any threshold of use."""
     loosely = replace(verifier, certificates=(Certificate(0.5, 0.5, 0, 0, 0, 0.5, 0.95, ""),))
     for name in ("lookalikes", "paraphrases"):
-        lines = (Path(__file__).parents[1] / f"tests/rag/{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (
+            (Path(__file__).parents[1] / f"tests/rag/paraphrase/{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        )
         cases = [json.loads(line) for line in lines]
         decisions = [
             loosely.decide(case["asked"], [Candidate(case["anticipated"], "key", case["similarity"])], 0.5)

@@ -14,8 +14,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from beforehand import cli
-from configuration import Settings
+from beforehand.cli import cli
+from beforehand.configuration import Settings
 
 HERE = Path(__file__).parent
 

@@ -20,15 +20,15 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from batch import progress
-from batch.anticipate import anticipate
-from batch.calibrate import calibrate
-from batch.cite import cite
-from batch.generate import generate
-from batch.index import index
 from batch.plan import Figures, Miss, RunPlan
-from batch.prepare import document_ids, prepare
-from batch.propose import propose, wants_proposals
-from batch.retrieve import retrieve
+from batch.stages.anticipate import anticipate
+from batch.stages.calibrate import calibrate
+from batch.stages.cite import cite
+from batch.stages.generate import generate
+from batch.stages.index import index
+from batch.stages.prepare import document_ids, prepare
+from batch.stages.propose import propose, wants_proposals
+from batch.stages.retrieve import retrieve
 from flows.compact_journal import compact_journal
 from flows.interruption import ending_soon
 from flows.publish_release import (
@@ -42,15 +42,15 @@ from flows.publish_release import (
     run_row,
 )
 from flows.tidy_data import tidy_data
-from warehouse.changes import documents_of, note_changes, previous_database
-from warehouse.connection import connect
+from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
+from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
 from warehouse.errors import AuditFailedError, WarehouseError
+from warehouse.history.run_log import log_run
 from warehouse.lease import Lease
-from warehouse.release import Build, Release, abandon, begin_build
-from warehouse.run_log import log_run
-from warehouse.statements import sql_text
-from warehouse.withdrawal import Withdrawals, follow_corpus
+from warehouse.releases.changes import documents_of, note_changes, previous_database
+from warehouse.releases.release import Build, Release, abandon, begin_build
+from warehouse.sql import sql_text
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect import flow
 
-from warehouse.history import Compacted, compact
+from warehouse.history.compaction import Compacted, compact
 from warehouse.settings import HistorySettings
 
 

@@ -17,17 +17,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.compare_encoders import encoder_agreement
-from batch.export_onnx import served_files
+from batch.models.onnx_export import served_files
 from batch.plan import RunPlan
-from batch.retrieve import index_questions
-from warehouse.audit import Check, audit, failures, note_status
+from batch.stages.check_encoder import encoder_agreement
+from batch.stages.retrieve import index_questions
+from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
-from warehouse.load import load_release_database
-from warehouse.release import Build, Release, fail, publish, seal
-from warehouse.retention import prune
-from warehouse.run_log import logged_runs
-from warehouse.serving_index import served_keys, write_serving_index
+from warehouse.history.run_log import logged_runs
+from warehouse.releases.load import load_release_database
+from warehouse.releases.release import Build, Release, fail, publish, seal
+from warehouse.releases.retention import prune
+from warehouse.releases.serving_index import served_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
 

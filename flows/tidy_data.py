@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from batch.compact_stores import tidy_stores
 from batch.plan import RunPlan
+from batch.stores.compaction import tidy_stores
 
 
 def tidy_data(plan: RunPlan, keep_runs: int) -> dict[str, int]:

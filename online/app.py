@@ -16,20 +16,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from online.answers_route import AnswersRoute, JobRoute
-from online.chat_completions import ChatRoute
-from online.edge import Edge
-from online.faq import faq
-from online.feedback import feedback
-from online.models import models
-from online.openapi import describe
-from online.operations import operations
-from online.problems import Problem
-from online.questions import questions
+from online.http.middleware import Edge
+from online.http.openapi import describe
+from online.http.problems import Problem
+from online.routes.answers import AnswersRoute, JobRoute
+from online.routes.chat import ChatRoute
+from online.routes.faq import faq
+from online.routes.feedback import feedback
+from online.routes.health import operations
+from online.routes.models import models
+from online.routes.questions import questions
 from online.service import Service
 from online.settings import ServiceSettings
-from online.tracing import Tracing
-from rag.llm import Llm
+from online.telemetry.tracing import Tracing
+from rag.llm.protocol import Llm
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 _KINDS = {400: "malformed", 404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}

@@ -24,14 +24,14 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from online.app import create_app
-from online.auth import keys_of
-from online.logs import logging_config
+from online.http.authentication import keys_of
 from online.settings import ServiceSettings
-from online.tracing import Tracing
+from online.telemetry.logs import logging_config
+from online.telemetry.tracing import Tracing
 from online.workers import Workers, folder_for_workers
 from rag.errors import ConfigurationError
-from rag.llm import Llm
-from rag.openai_client import OpenAIEndpoint
+from rag.llm.openai_client import OpenAIEndpoint
+from rag.llm.protocol import Llm
 from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, SamplingSettings
 
 _CONFIG = "BEFOREHAND_WORKER_CONFIG"

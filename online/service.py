@@ -7,26 +7,26 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from online.admission import Admission
-from online.answering import Answering
-from online.auth import keys_of
-from online.circuit_breaker import CircuitBreaker
-from online.comparison import Comparisons
-from online.current_release import CurrentRelease
-from online.following import Following
-from online.job_store import JobStore
-from online.jobs import Jobs
-from online.journal import Journal
-from online.language_model import LanguageModel
-from online.metrics import Metrics, shared_folder
-from online.recording import Recording
-from online.reviewed import Reviewed
-from online.semantic_watch import SemanticWatch
+from online.answering.comparison import Comparisons
+from online.answering.jobs import Jobs
+from online.answering.lookup import Answering
+from online.answering.semantic_watch import SemanticWatch
+from online.http.authentication import keys_of
+from online.model.admission import Admission
+from online.model.circuit_breaker import CircuitBreaker
+from online.model.language_model import LanguageModel
+from online.model.work_pool import WorkPool
+from online.records.job_store import JobStore
+from online.records.journal import Journal
+from online.records.request_log import Recording
+from online.release.current_release import CurrentRelease
+from online.release.poller import Following
+from online.release.reviewed import Reviewed
+from online.release.withdrawn import Withdrawn
 from online.settings import ServiceSettings
-from online.tracing import Tracing
-from online.withdrawn import Withdrawn
-from online.work_pool import WorkPool
-from rag.llm import Llm, Sampling
+from online.telemetry.metrics import Metrics, shared_folder
+from online.telemetry.tracing import Tracing
+from rag.llm.protocol import Llm, Sampling
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 

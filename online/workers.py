@@ -3,7 +3,7 @@
 prometheus_client keeps the values of each process in files (`PROMETHEUS_MULTIPROC_DIR`). The gauges of a process
 that is gone would be summed for ever, so its files have to go too. That is done here, by the parent: it alone
 knows which processes are its workers, where a worker could only ask whether a pid exists, and pids come again.
-The same folder has what the rate limits share (`online.rate_limits`).
+The same folder has what the rate limits share (`online.http.rate_limits`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
-from online.metrics import MULTIPROCESS_FOLDER
+from online.telemetry.metrics import MULTIPROCESS_FOLDER
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rag.errors import ConfigurationError
-from rag.llm import Sampling
+from rag.llm.protocol import Sampling
 
 ENVIRONMENT_PREFIX = "BEFOREHAND_"
 
@@ -143,7 +143,7 @@ class PromptSettings(RoomSettings):
     """The prompt."""
 
     template: Path | None = Field(
-        None, description="A template file of your own; the default is `rag/prompts/answer.txt`."
+        None, description="A template file of your own; the default is `rag/prompting/prompts/answer.txt`."
     )
 
 

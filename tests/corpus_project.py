@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from configuration import Settings, read_settings
+from beforehand.configuration import Settings, read_settings
 from tests.fake_llm import FakeLlm
 
 if TYPE_CHECKING:
@@ -113,15 +113,15 @@ batch_size = 2
         return read_settings((self.folder / "beforehand.toml", flags))
 
     def plan(self, run_id: str = "20261124T000000-test") -> RunPlan:
-        from run_plan import compose_plan
+        from beforehand.run_plan import compose_plan
 
         return compose_plan(self.settings(), run_id)
 
     def build(self) -> Outcome:
         """Build a release in this process, as `beforehand run` does."""
+        from beforehand.run_plan import compose_plan, new_run
         from flows.build_release import build_release
         from flows.publish_release import Publication
-        from run_plan import compose_plan, new_run
 
         settings = self.settings()
         keep = settings.releases
@@ -131,7 +131,7 @@ batch_size = 2
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Query the current release."""
-        from warehouse.release import current
+        from warehouse.releases.release import current
 
         with duckdb.connect(str(current(self.data).database), read_only=True) as connection:
             return connection.execute(sql, list(parameters)).fetchall()

@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from configuration import Settings
+from beforehand.configuration import Settings
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("rag", "warehouse", "batch", "online", "flows", "bench")

@@ -49,7 +49,7 @@ print(*sorted(set({HEAVY!r}) & set(sys.modules)))
 
 
 def test_asking_for_help_loads_nothing_heavy():
-    result = _python(f"import sys, beforehand; print(*sorted(set({HEAVY!r}) & set(sys.modules)))")
+    result = _python(f"import sys, beforehand.cli; print(*sorted(set({HEAVY!r}) & set(sys.modules)))")
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from warehouse.connection import connect
+    from warehouse.analysis.connection import connect
 
 __all__ = ["connect"]
 
@@ -13,7 +13,7 @@ __all__ = ["connect"]
 def __getattr__(name: str) -> object:
     # late: a server imports warehouse.release, and needs neither DuckDB nor Arrow for that
     if name == "connect":
-        from warehouse.connection import connect
+        from warehouse.analysis.connection import connect
 
         return connect
     raise AttributeError(f"module 'warehouse' has no attribute {name!r}")

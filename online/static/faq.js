@@ -1,5 +1,5 @@
 // Answers stream into the page. Nothing that a model wrote is ever HTML: text goes into text nodes, by the rules
-// of online/faq_view.py (paragraphs, blocks of code, code within a line, strong words, references to sources).
+// of online/routes/faq_view.py (paragraphs, blocks of code, code within a line, strong words, references to sources).
 "use strict";
 
 const form = document.getElementById("ask");

@@ -1,8 +1,8 @@
 """Judged as the audit and the reading task judge: the references of an answer are not part of what it says."""
 
 from bench.answer_quality import Asked, judge_answer, judge_ranking
-from rag.llm import Completion
-from rag.retrieval import Passage, StoredChunk, fuse
+from rag.llm.protocol import Completion
+from rag.retrieval.retriever import Passage, StoredChunk, fuse
 
 
 def _chunk(chunk_id, document, text="The pot holds one litre of water."):

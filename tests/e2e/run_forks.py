@@ -19,7 +19,7 @@ OPERATIONS = ("open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdi
 
 
 def main() -> None:
-    import batch.prepare  # noqa: F401
+    import batch.stages.prepare  # noqa: F401
     import flows.build_release
     import flows.publish_release  # noqa: F401
     import online.server  # noqa: F401
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def run(job: dict[str, Any]) -> None:
-    import beforehand
+    from beforehand.cli import main as front_door
 
     with open(job["log"], "wb") as log:  # noqa: PTH123
         os.dup2(log.fileno(), 1)
@@ -45,7 +45,7 @@ def run(job: dict[str, Any]) -> None:
     sys.argv = ["beforehand", *job["arguments"]]
     code = 1
     try:
-        beforehand.main()
+        front_door()
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1

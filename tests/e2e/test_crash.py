@@ -24,7 +24,7 @@ import pytest
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.fake_llm import served
-from warehouse.release import current, current_id, verify
+from warehouse.releases.release import current, current_id, verify
 
 EDGES = ("prepare", "index", "retrieve", "generate", "cite", "load", "audit")
 BATCH = 2
@@ -155,7 +155,7 @@ def project(tmp_path: Path, llm: ReadingLlm, encoder_folder: Path) -> Project:  
 
 def checkpointed(project: Project) -> int:
     """Count the answers that are known."""
-    from batch.checkpoints import checkpoint_rows
+    from batch.stores.generation_store import checkpoint_rows
 
     return checkpoint_rows(str(project.data / "answers"))
 

@@ -20,7 +20,7 @@ from tests.online import conftest as service
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal
 
 CHROMIUM = Path("/usr/bin/chromium")
-TEXTS = json.loads((Path(service.__file__).parent / "answer_texts.json").read_text())
+TEXTS = json.loads((Path(service.__file__).parent / "routes/answer_texts.json").read_text())
 expect.set_options(timeout=30_000)
 OPENING = "When does the library open?"
 NEW = "Where can people park?"

@@ -19,9 +19,9 @@ import duckdb
 import httpx
 import pytest
 
-from batch.convert_models import pull
+from batch.models.model_folder import pull
 from tests.corpus_project import ROOT
-from warehouse.release import current, verify
+from warehouse.releases.release import current, verify
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from batch.convert_models import ModelFolder, pull
-from batch.vllm_engine import VllmEngine, engine_for
-from batch.vllm_platform import VllmSettings
+from batch.models.model_folder import ModelFolder, pull
+from batch.vllm.engine import VllmEngine, engine_for
+from batch.vllm.platform import VllmSettings
 from rag.errors import LlmRefusedError, LlmUnavailableError
-from rag.llm import Completion, Delta, Message, Sampling, complete_all
+from rag.llm.protocol import Completion, Delta, Message, Sampling, complete_all
 
 # vLLM, torch and transformers warn about each other.
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
@@ -139,10 +139,10 @@ def test_a_process_with_an_engine_is_quiet_and_ends_wholly(model: ModelFolder) -
     script = f"""
         import asyncio
         from pathlib import Path
-        from batch.convert_models import locate
-        from batch.vllm_engine import engine_for
-        from batch.vllm_platform import VllmSettings
-        from rag.llm import Message, Sampling
+        from batch.models.model_folder import locate
+        from batch.vllm.engine import engine_for
+        from batch.vllm.platform import VllmSettings
+        from rag.llm.protocol import Message, Sampling
         model = locate("smollm2-135m-instruct", Path({str(model.path.parent)!r}))
         engine = engine_for(model, VllmSettings(kv_cache_gb=1), 512)
         print(asyncio.run(engine.complete([Message("user", "hello")], Sampling(max_tokens=2))).completion_tokens)

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from batch.convert_models import ModelFolder, pull
-from batch.vllm_platform import VllmSettings
-from batch.vllm_server import running_llm_server
+from batch.models.model_folder import ModelFolder, pull
+from batch.vllm.platform import VllmSettings
+from batch.vllm.server import running_llm_server
 from rag.errors import ModelError
 
 pytestmark = pytest.mark.vllm
@@ -109,7 +109,7 @@ def process_group() -> int:
     """Find the group of the server that this process has started."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"batch.vllm_server {os.getpid()} " in (folder / "cmdline").read_text().replace("\0", " "):
+            if f"batch.vllm.server {os.getpid()} " in (folder / "cmdline").read_text().replace("\0", " "):
                 return os.getpgid(int(folder.name))
     raise AssertionError("no server runs")
 

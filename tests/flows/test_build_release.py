@@ -10,12 +10,12 @@ import pytest
 
 from rag.errors import ConfigurationError
 from rag.identity import query_key
-from rag.vector_index import VectorIndex
+from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import Project, ReadingLlm
+from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import AuditFailedError, BuildInProgressError
 from warehouse.lease import Lease
-from warehouse.release import current, current_id, failed_builds, verify
-from warehouse.withdrawal import withdraw
+from warehouse.releases.release import current, current_id, failed_builds, verify
 
 
 def ask(project: Project, question: str, source: str, times: int, number: int = 0) -> None:
@@ -185,8 +185,8 @@ def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
 def test_a_reranker_decides_in_the_batch_run_and_travels_with_the_release(
     project: Project, reranker_source: Path, tmp_path: Path
 ) -> None:
-    from batch.convert_models import pull
-    from online.open_release import open_release
+    from batch.models.model_folder import pull
+    from online.release.open_release import open_release
     from rag.settings import RetrievalSettings
 
     fused = project.query("SELECT query_key, chunk_id FROM retrievals WHERE in_prompt ORDER BY query_key, rank")

@@ -81,7 +81,7 @@ def test_a_new_document_regenerates_only_answers_whose_passages_it_joins(project
 
 
 def test_a_document_that_is_gone_is_withdrawn_and_its_answers_are_made_anew(project: Project, llm: ReadingLlm) -> None:
-    from warehouse.withdrawal import Withdrawals
+    from warehouse.editorial.withdrawal import Withdrawals
 
     (project.folder / "documents" / "warranty.html").unlink()
 
@@ -93,9 +93,9 @@ def test_a_document_that_is_gone_is_withdrawn_and_its_answers_are_made_anew(proj
 
 
 def test_a_corpus_that_is_mostly_gone_withdraws_nothing_and_is_not_published(project: Project) -> None:
+    from warehouse.editorial.withdrawal import Withdrawals
     from warehouse.errors import AuditFailedError
-    from warehouse.release import current_id
-    from warehouse.withdrawal import Withdrawals
+    from warehouse.releases.release import current_id
 
     before = current_id(project.data)
     for path in (project.folder / "documents").iterdir():

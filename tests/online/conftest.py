@@ -24,19 +24,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from online.app import create_app
-from online.auth import hash_key
+from online.http.authentication import hash_key
 from online.settings import ServiceSettings
-from rag.embedding import OnnxEncoder
 from rag.identity import content_hash, fingerprint, normalise, query_key
-from rag.lexical_index import LexicalIndex
-from rag.openai_client import OpenAIEndpoint
-from rag.prompting import PromptTemplate
+from rag.llm.openai_client import OpenAIEndpoint
+from rag.prompting.template import PromptTemplate
+from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.vector_index import VectorIndex
 from rag.settings import CollectionSettings
-from rag.vector_index import VectorIndex
 from tests.fake_llm import MODEL, FakeLlm, served
-from warehouse.load import load_release_database
-from warehouse.release import begin_build, publish, seal
-from warehouse.serving_index import write_serving_index
+from warehouse.releases.load import load_release_database
+from warehouse.releases.release import begin_build, publish, seal
+from warehouse.releases.serving_index import write_serving_index
 from warehouse.tables import TABLES
 
 DIMENSIONS = 64

@@ -141,7 +141,7 @@ def test_what_is_wrong_with_a_key_is_said_before_the_workers_are_started(library
 
 
 def test_a_model_in_this_process_is_refused_for_several_workers(library: Library, llm: FakeLlm) -> None:
-    from rag.openai_client import OpenAIEndpoint
+    from rag.llm.openai_client import OpenAIEndpoint
 
     with pytest.raises(ConfigurationError, match="workers = 2"):
         serve(config(library, llm, workers=2), OpenAIEndpoint(llm.url, MODEL))

@@ -21,7 +21,7 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from online.auth import hash_key
+from online.http.authentication import hash_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library
 from tests.online.test_server import config, running, wait_until_ready

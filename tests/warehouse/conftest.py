@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from warehouse.load import load_release_database
-from warehouse.release import Release, begin_build, publish, seal
-from warehouse.serving_index import write_serving_index
+from warehouse.releases.load import load_release_database
+from warehouse.releases.release import Release, begin_build, publish, seal
+from warehouse.releases.serving_index import write_serving_index
 from warehouse.tables import JOURNAL, TABLES
 
 Rows = dict[str, list[dict[str, Any]]]

@@ -1,0 +1,1 @@
+"""What generation needs beside the engine: the order of prompts, proposed questions."""

@@ -1,0 +1,50 @@
+"""Questions that a text answers: the language model reads a chunk and proposes what people will ask about it.
+
+The idea is that of docTTTTTquery (Nogueira and Lin 2019). Models also propose what the text does not answer; that is
+dropped by retrieval, as Doc2Query-- (arXiv 2301.03266) does: `batch/stages/propose.py` keeps a question only if it
+leads back to its chunk.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rag.identity import normalise, template_id
+from rag.llm.protocol import Message, Sampling
+from rag.prompting.template import own_messages, own_template, quoted
+from rag.retrieval.retriever import StoredChunk
+
+SAMPLING = Sampling(max_tokens=96)
+_MOST = 3  # questions of one chunk
+
+_FEWEST_WORDS, _LONGEST = 3, 200
+_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.):]|Q\d*[.:])\s*", re.IGNORECASE)
+# A question about the text itself; no visitor has it before their eyes.
+_OF_THE_TEXT = re.compile(
+    r"\b(?:the|this) (?:above )?(?:passage|text|paragraph|excerpt|section|snippet|author)\b", re.IGNORECASE
+)
+
+
+def proposing_messages(chunk: StoredChunk) -> list[Message]:
+    """Return the chat that asks for the questions of a chunk."""
+    return own_messages("propose", "{passage}", quoted(chunk))
+
+
+def proposed(said: str) -> list[str]:
+    """Return the at most three questions that the model wrote: whole lines that end as a question does."""
+    lines = (_BULLET.sub("", line).strip(" \t\"'*_") for line in said.splitlines())
+    questions: dict[str, str] = {}
+    for line in lines:
+        if _usable(line):
+            questions.setdefault(normalise(line), line)
+    return list(questions.values())[:_MOST]
+
+
+def _usable(line: str) -> bool:
+    long_enough = len(line) <= _LONGEST and len(line.split()) >= _FEWEST_WORDS
+    return long_enough and line.endswith("?") and not _OF_THE_TEXT.search(line)
+
+
+def proposing_template() -> str:
+    """Name the template, for fingerprints."""
+    return template_id(own_template("propose"))

@@ -1,0 +1,1 @@
+"""The models folder, and encoders as ONNX graphs."""

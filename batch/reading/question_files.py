@@ -1,0 +1,176 @@
+"""Anticipated questions and the team's own question and answer pairs, from the files that hold them.
+
+Pure, as `batch.reading.documents`: bytes in, questions and rejects out. Two askings of one question have the same
+`query_key`; finding such duplicates across files and collections is left to the pipeline.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from rag.errors import DocumentError, QuestionError
+from rag.identity import normalise, query_key
+from rag.text.file_formats import ROW_ENDINGS, Reject, Row, decode, ending, has_controls, read_rows, tidy
+
+__all__ = ["Curated", "Question", "Reject", "named_question", "parse_curated", "parse_questions", "tidy_question"]
+
+LONGEST_QUESTION = 2000  # characters; a longer one is a text that slipped into the list
+_LONGEST_ANSWER = 20_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """An anticipated question. `origin` is list, journal, corpus or curated; `detail` says where it stands."""
+
+    collection: str
+    query_key: str
+    question: str
+    normalised: str
+    origin: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Curated:
+    """A question with the team's own answer, and the ids of the documents that the answer rests on."""
+
+    collection: str
+    query_key: str
+    question: str
+    normalised: str
+    answer: str
+    documents: tuple[str, ...]
+    detail: str
+
+
+def named_question(collection: str, question: str, origin: str, detail: str) -> Question:
+    """Return a tidy question with its normalised form and the key that names it within its collection."""
+    return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)
+
+
+def tidy_question(text: str, max_characters: int = LONGEST_QUESTION) -> str:
+    """Return a question on one line, with single spaces.
+
+    Raises:
+        QuestionError: it is empty, punctuation only, too long, or not text.
+    """
+    question = " ".join(unicodedata.normalize("NFC", text).split())
+    if not question:
+        raise QuestionError("empty: there is no question in it")
+    if len(question) > max_characters:
+        raise QuestionError(f"too long for a question ({len(question):,} characters, at most {max_characters:,})")
+    if has_controls(question):
+        raise QuestionError("it holds control characters, which no one can type: remove them")
+    if not any(character.isalnum() for character in normalise(question)):
+        raise QuestionError("punctuation only: there is no word in it")
+    return question
+
+
+def parse_questions(
+    name: str, data: bytes, collection: str, max_characters: int = LONGEST_QUESTION
+) -> Iterator[Question | Reject]:
+    """Read a file of anticipated questions.
+
+    Text has one a line (blank lines and lines that begin with # are skipped); JSONL has objects with a
+    `question`, bare strings, or requests in OpenAI's batch format, of which the last user message is
+    taken; CSV and Parquet have a column `question`. What can't be read comes out as a `Reject`.
+    """
+    found = 0
+    try:
+        for place, text in _texts(name, data):
+            found += 1
+            yield text if isinstance(text, Reject) else _question(name, place, text, collection, max_characters)
+    except DocumentError as error:
+        yield Reject(name, str(error))
+        return
+    if not found:
+        yield Reject(name, "empty: there are no questions in it")
+
+
+def parse_curated(name: str, data: bytes, collection: str) -> Iterator[Curated | Reject]:
+    """Read a JSONL, CSV or Parquet file of pairs with `question`, `answer` and optionally `documents`.
+
+    `documents` are document ids: a list, or in CSV one text with ";" between them.
+    """
+    if ending(name) not in ROW_ENDINGS:
+        yield Reject(name, "pairs are read from .jsonl, .csv and .parquet: rename or convert the file")
+        return
+    found = 0
+    try:
+        for row in read_rows(name, data, ("question",), ("answer", "documents")):
+            found += 1
+            yield row if isinstance(row, Reject) else _curated(name, row, collection)
+    except DocumentError as error:
+        yield Reject(name, str(error))
+        return
+    if not found:
+        yield Reject(name, "empty: there are no pairs in it")
+
+
+def _texts(name: str, data: bytes) -> Iterator[tuple[str, object]]:
+    """Yield where each question stands and what stands there: its text, a `Reject`, or what is no text."""
+    if ending(name) not in ROW_ENDINGS:
+        for number, line in enumerate(decode(data).split("\n"), start=1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                yield f"line {number}", line
+        return
+    for row in read_rows(name, data, ("question", "body"), ("custom_id",)):
+        if isinstance(row, Reject):
+            yield "", row
+        elif "question" not in row.values and isinstance(body := row.values.get("body"), Mapping):
+            name_of_request = tidy(str(row.values.get("custom_id", "no custom_id")))
+            yield f"{row.place}, {name_of_request}", _last_user_message(body)
+        else:
+            yield row.place, row.values.get("question", "")
+
+
+def _question(name: str, place: str, text: object, collection: str, max_characters: int) -> Question | Reject:
+    detail = f"{name}, {place}"
+    if not isinstance(text, str):
+        return Reject(detail, f"its question is not a string but of type {type(text).__name__}")
+    try:
+        question = tidy_question(text, max_characters)
+    except QuestionError as error:
+        return Reject(detail, str(error))
+    return named_question(collection, question, "list", detail)
+
+
+def _last_user_message(body: Mapping[str, object]) -> str:
+    """Return the text of the last user message of a chat request, or ""."""
+    messages = body.get("messages")
+    for message in reversed(messages if isinstance(messages, list) else []):
+        if isinstance(message, Mapping) and message.get("role") == "user":
+            return _text_of(message.get("content"))
+    return ""
+
+
+def _text_of(content: object) -> str:
+    """Return the text of a message's content: a string, or a list of parts of which some are text."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _curated(name: str, row: Row, collection: str) -> Curated | Reject:
+    detail = f"{name}, {row.place}"
+    question = _question(name, row.place, row.values.get("question", ""), collection, LONGEST_QUESTION)
+    if isinstance(question, Reject):
+        return question
+    answer = row.values.get("answer", "")
+    if not isinstance(answer, str) or not tidy(answer).strip():
+        return Reject(detail, "there is no answer beside the question")
+    if len(answer) > _LONGEST_ANSWER:
+        return Reject(detail, f"its answer is too long ({len(answer):,} characters, at most {_LONGEST_ANSWER:,})")
+    documents = row.values.get("documents", [])
+    if isinstance(documents, str):
+        documents = documents.split(";")
+    if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
+        return Reject(detail, "its documents are not a list of document ids")
+    ids = tuple(dict.fromkeys(tidy(document).strip() for document in documents if document.strip()))
+    return Curated(
+        collection, question.query_key, question.question, question.normalised, tidy(answer).strip(), ids, detail
+    )

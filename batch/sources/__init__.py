@@ -1,0 +1,1 @@
+"""The files that a collection names: folders, globs, object stores."""

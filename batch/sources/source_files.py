@@ -1,0 +1,223 @@
+"""What a collection names, as files: each file, folder, glob or URL with the files behind it.
+
+A name that is there exactly as it is written is meant, whatever signs it holds; only then is it a pattern. What
+Beam has a file system for is listed through it (`batch.sources.remote_files`), this machine's files are not
+(`batch.sources.local_files`).
+
+A document is named by its path below the folder that is listed. Where two entries hold the same name, the later
+one's is told with its folder (`policies/index.md` beside `index.md`), so that none is lost and no other changes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from batch.plan import RunPlan
+from batch.reading.documents import READABLE, Reject, file_id
+from batch.rejects import reject_row
+from batch.runner import pipeline_options
+from batch.settings import BatchSettings
+from batch.sources import local_files, remote_files
+from batch.sources.local_files import Found, is_glob
+from rag.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of a collection. `name` is its path below the corpus root, `path` where it is opened."""
+
+    collection: str
+    name: str
+    path: str
+
+
+@dataclass
+class Listing:
+    """The files behind the entries, the entries behind which there is none, and what can't be read with its reason."""
+
+    sources: list[Source] = field(default_factory=list)
+    missing: list[Source] = field(default_factory=list)
+    rejects: list[tuple[str, Reject]] = field(default_factory=list)
+
+    def reject_rows(self, run_id: str, stage: str) -> list[dict[str, Any]]:
+        """Return the rows of the rejects table, those of the missing entries included."""
+        rejects = [*map(_nowhere, self.missing), *self.rejects]
+        return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
+
+
+def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettings) -> Listing:
+    """List the files behind files, folders, globs and URLs; an entry without any is no error here.
+
+    Raises:
+        ConfigurationError: an address that nothing reads, or that can't be reached.
+    """
+    options = pipeline_options(settings)
+    FileSystems.set_options(options)  # a pipeline would, but there is none yet
+    listing = Listing()
+    for collection, entries in collections.items():
+        names = _Names()
+        for entry in entries:
+            try:
+                root, found = _expand(entry, options)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"[collections.{collection}] {entry}: {error}") from error
+            if not found.files:
+                listing.missing.append(Source(collection, entry, ""))
+            listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
+            for path in found.files:
+                if not _is_utf8(_below(path, root)):
+                    listing.rejects.append((collection, _rejected(path, root, "its name is not UTF-8; rename it")))
+                elif name := names.give(path, root):
+                    listing.sources.append(Source(collection, name, path))
+    return listing
+
+
+def refuse_missing(plan: RunPlan) -> None:
+    """Refuse a configured file or folder that is not there; a glob may match nothing.
+
+    A folder that was not mounted would look like a corpus whose documents are all gone, and a list that was moved
+    like questions that nobody asks any more.
+
+    Raises:
+        ConfigurationError: the first one that is missing.
+    """
+    for name, collection in plan.collections.items():
+        for kind in ("documents", "questions", "curated"):
+            for each in find_sources({name: getattr(collection, kind)}, plan.settings).missing:
+                if not is_glob(each.name):
+                    raise ConfigurationError(
+                        f"[collections.{name}] {kind} names {each.name}: there is no such file, nor a folder with "
+                        "a file that can be read; correct the path"
+                    )
+
+
+# -- one entry ---------------------------------------------------------------------------------------------
+
+
+def _expand(entry: str, options: PipelineOptions) -> tuple[str, Found]:
+    """Return the folder of an entry and the files behind it; a folder is searched for readable endings."""
+    scheme, separator, rest = entry.partition("://")
+    try:
+        if separator and scheme != "file":
+            return _remote(entry.rstrip("/"), options)
+        return _local(_path_of_url(rest) if separator else entry)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # each file system has errors of its own
+        raise ConfigurationError(
+            f"can't be listed ({remote_files.innermost(error)}); check the address and your access to it"
+        ) from error
+
+
+def _path_of_url(rest: str) -> str:
+    path = unquote(rest.removeprefix("localhost"))
+    if not path.startswith("/"):
+        raise ConfigurationError("file:// is followed by an absolute path, as in file:///srv/handbook")
+    return path
+
+
+def _local(entry: str) -> tuple[str, Found]:
+    path = Path(entry).absolute()
+    if path.is_dir():
+        return str(path), _in_folder(str(path), local_files.walk(str(path)))
+    if path.is_file():
+        return str(path.parent), Found([str(path)])
+    if not is_glob(str(path)):
+        return "", Found()
+    root, found = local_files.find(str(path))
+    return root, Found([each for each in found.files if not _base(each).startswith(".")], found.broken)
+
+
+def _remote(entry: str, options: PipelineOptions) -> tuple[str, Found]:
+    remote_files.require_access(entry, options)
+    inside = _in_folder(entry, remote_files.walk(entry))
+    return (entry, inside) if inside.files else remote_files.find(entry)
+
+
+def _in_folder(root: str, found: Found) -> Found:
+    """Keep what is read when a folder is listed: readable endings, nothing hidden."""
+
+    def visible(path: str) -> bool:
+        return "/." not in path.removeprefix(root)
+
+    def may_be_meant(path: str) -> bool:
+        return visible(path) and (_readable(path) or "." not in _base(path) or Path(path).is_dir())
+
+    return Found(
+        [path for path in found.files if visible(path) and _readable(path)],
+        [(path, reason) for path, reason in found.broken if may_be_meant(path)],
+    )
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _readable(path: str) -> bool:
+    _, dot, ending = _base(path).lower().rpartition(".")
+    return f"{dot}{ending}" in READABLE
+
+
+# -- names -------------------------------------------------------------------------------------------------
+
+
+class _Names:
+    """The names that a collection's files have been given: one file each, and none twice."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}  # by the id that the name makes
+        self._known: set[str] = set()
+
+    def give(self, path: str, root: str) -> str:
+        """Return the first of a file's possible names that is free; "" for a file that has one."""
+        if path in self._known:
+            return ""
+        self._known.add(path)
+        for name in _possible_names(path, root):
+            other = self._files.setdefault(file_id(name), path)
+            if other == path:
+                return name
+            if "://" not in path and Path(other).samefile(path):
+                return ""
+        return ""
+
+
+def _possible_names(path: str, root: str) -> Iterator[str]:
+    """Yield a file's path below the root, then with the root's name before it, then with the folder above that."""
+    name = _below(path, root)
+    yield name
+    for folder in reversed(root.partition("://")[2].split("/") if "://" in root else root.split("/")):
+        if folder:
+            name = f"{folder}/{name}"
+            yield name
+
+
+def _below(path: str, root: str) -> str:
+    return path.removeprefix(root).lstrip("/")
+
+
+def _is_utf8(name: str) -> bool:
+    """Tell whether a table could hold a name: Python shows bytes that are no UTF-8 as halves of characters."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _nowhere(entry: Source) -> tuple[str, Reject]:
+    reason = f"{entry.name}: no such file, folder or match; correct [collections.{entry.collection}]"
+    return entry.collection, Reject(entry.name, reason)
+
+
+def _rejected(path: str, root: str, reason: str) -> Reject:
+    name = os.fsencode(_below(path, root) or path).decode("utf-8", "backslashreplace")
+    return Reject(name, f"{name}: {reason}")

@@ -1,0 +1,111 @@
+"""Calibrate: labelled pairs of questions into the verifier of semantic hits, certified for the tolerated errors.
+
+The pairs come from the team's files and from what people labelled since (`<data>/labelled_pairs.jsonl`, written by
+`beforehand review import`). Training takes minutes, so a verifier is kept by what it was trained on: the same pairs
+and encoder give the one that is there. Without enough pairs there is none, and the service uses its conservative
+default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from batch import progress
+from batch.generation.prompt_order import batches
+from batch.plan import Figures, RunPlan
+from batch.reading.documents import Reject
+from batch.rejects import reject_row
+from batch.stages.retrieve import question_hash
+from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes, open_encoder
+from batch.stores.generation_store import batch_name
+from batch.stores.parquet import read_table, rows_to_table, write_table
+from batch.verifier.labelled_pairs import LabelledPair, read_pairs
+from batch.verifier.training import TOLERATED_ERRORS, pairs_hash, recomputed, train
+from rag.errors import CalibrationError
+from rag.identity import stable_hash
+from rag.paraphrase.calibration import Certificate
+from rag.paraphrase.verifier import FORMAT, Verifier
+from rag.retrieval.embedding import Vectors
+from warehouse.tables import QUESTIONS, REJECTS
+
+STAGE = "calibrate"
+_TOGETHER = 512  # texts embedded and stored at once
+
+
+def calibrate(plan: RunPlan) -> Figures:
+    """Train the verifier, or find the one that was trained on the same pairs; `verifier_file` says where it is."""
+    pairs, rejects = _labelled_pairs(plan)
+    figures = {"labelled_pairs": len(pairs), "trained": 0, "rejects": 0}
+    if pairs and not verifier_path(plan, pairs).exists():
+        try:
+            _train(plan, pairs)
+            figures["trained"] = 1
+        except CalibrationError as error:
+            rejects.append(Reject("labelled pairs", str(error)))
+    if pairs and verifier_path(plan, pairs).exists():
+        folder = Path(plan.folder(STAGE))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "verifier.json").write_bytes(verifier_path(plan, pairs).read_bytes())
+    rows = [reject_row(plan.run_id, STAGE, "", each) for each in rejects]
+    write_table(f"{plan.folder(STAGE)}/rejects/part.parquet", rows_to_table(rows, REJECTS))
+    return {**figures, "rejects": len(rows)}
+
+
+def verifier_path(plan: RunPlan, pairs: Sequence[LabelledPair]) -> Path:
+    """Where the verifier of these pairs is kept, across runs."""
+    errors = sorted({*TOLERATED_ERRORS, *(each.tolerated_error for each in plan.collections.values())})
+    return Path(plan.data, "verifiers", f"{stable_hash(FORMAT, pairs_hash(pairs), plan.encoder_id, errors)}.json")
+
+
+def recompute_certificates(plan: RunPlan, verifier: Path) -> list[tuple[Certificate, Certificate]]:
+    """Derive the certificates of a release's verifier again from the labelled pairs: (stored, recomputed).
+
+    Raises:
+        CalibrationError: the release has no verifier of its own, or the pairs are not those of its calibration.
+    """
+    if not verifier.exists():
+        raise CalibrationError(f"{verifier.parent.name} has no verifier of its own: no labelled pairs were configured")
+    pairs, _ = _labelled_pairs(plan)
+    return recomputed(Verifier.load(verifier), pairs, lambda texts: _embed(plan, texts))
+
+
+def _labelled_pairs(plan: RunPlan) -> tuple[list[LabelledPair], list[Reject]]:
+    own = Path(plan.data, "labelled_pairs.jsonl")
+    pairs: dict[tuple[str, str], LabelledPair] = {}
+    rejects: list[Reject] = []
+    for path in [*map(Path, plan.settings.labelled_pairs), *([own] if own.exists() else [])]:
+        found, wrong = read_pairs(path)
+        pairs.update({(pair.first, pair.second): pair for pair in found})  # what people labelled last counts
+        rejects += wrong
+    return list(pairs.values()), rejects
+
+
+def _train(plan: RunPlan, pairs: Sequence[LabelledPair]) -> None:
+    table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["question"])
+    errors = {*TOLERATED_ERRORS, *(each.tolerated_error for each in plan.collections.values())}
+    verifier = train(
+        pairs, table["question"].to_pylist(), lambda texts: _embed(plan, texts), tolerated_errors=sorted(errors)
+    )
+    target = verifier_path(plan, pairs)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hidden = target.with_name(f".{target.name}.tmp")
+    verifier.save(hidden)
+    hidden.replace(target)
+
+
+def _embed(plan: RunPlan, texts: Sequence[str]) -> Vectors:
+    """Embed texts by way of the embedding store, so that a second training embeds nothing."""
+    hashes = [question_hash(text) for text in texts]
+    known = known_hashes(plan.embedding_store)
+    missing = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
+    progress.expect("embedding labelled pairs", len(missing), "texts")
+    for keys in batches(list(missing), _TOGETHER):
+        vectors = open_encoder(plan.encoder, len(missing) > _TOGETHER)([missing[key] for key in keys])
+        table = pa.table({"text_hash": keys, "vector": list(np.asarray(vectors))}, schema=EMBEDDINGS)
+        write_table(f"{plan.embedding_store}/{batch_name(keys)}.parquet", table)
+        progress.advance(len(keys))
+    return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)

@@ -1,0 +1,1 @@
+"""What outlives a run: Parquet files, generations, embeddings."""

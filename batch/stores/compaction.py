@@ -1,0 +1,82 @@
+"""Compact the stores of answers, proposals and embeddings: many small files into few larger ones.
+
+A run adds a file a batch, so a team that runs every night has some thousand of them after a year, and each is opened
+at least twice a run. Beyond `_MOST` small files they are merged. The merged file is written whole before its parts
+are deleted; a crash between the two leaves rows twice, which readers ignore, and which the next compaction drops.
+Only whoever holds the lease of the build may compact: a reader could find a part gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.io.filesystems import FileSystems
+
+from batch.plan import RunPlan
+from batch.stores.embedding_store import EMBEDDINGS
+from batch.stores.generation_store import GENERATIONS, batch_name
+from batch.stores.parquet import file_sizes, is_parquet, read_tables, sweep_hidden, write_table
+
+_MOST = 200  # small files
+_SMALL = 16_000_000  # bytes; a larger file is left as it is
+_MERGED = 64_000_000  # bytes that are merged at once; it bounds the memory
+
+
+def tidy_stores(plan: RunPlan) -> int:
+    """Remove what a crash left in the stores, then compact them; returns how many files were merged."""
+    stores = (
+        (plan.answer_store, GENERATIONS, "fingerprint"),
+        (plan.proposal_store, GENERATIONS, "fingerprint"),
+        (plan.embedding_store, EMBEDDINGS, "text_hash"),
+    )
+    for store, _, _ in stores:
+        sweep_hidden(store)
+        drop_torn(store)
+    return sum(compact_store(store, schema, key) for store, schema, key in stores)
+
+
+def compact_store(store: str, schema: pa.Schema, key: str, most: int = _MOST) -> int:
+    """Merge the small files of a store where there are more than `most`; one row is kept for each `key`."""
+    small = {path: size for path, size in file_sizes(f"{store}/*.parquet").items() if size < _SMALL}
+    if len(small) <= most:
+        return 0
+    merged = 0
+    for parts in _groups(small):
+        tables = [table for part in parts for table in read_tables(part, schema)]
+        table = _first_of_each(pa.concat_tables(tables), key)
+        target = f"{store}/{batch_name(table[key].to_pylist())}.parquet"
+        write_table(target, table)
+        FileSystems.delete([part for part in parts if part != target])
+        merged += len(parts)
+    return merged
+
+
+def drop_torn(store: str) -> int:
+    """Remove files that are not Parquet (a disk lost a part of one): what they held is computed again."""
+    torn = [path for path in file_sizes(f"{store}/*.parquet") if not is_parquet(path)]
+    if torn:
+        FileSystems.delete(torn)
+    return len(torn)
+
+
+def _groups(sizes: dict[str, int]) -> Iterator[list[str]]:
+    """Cut files, in their order, into groups of at most `_MERGED` bytes; a group of one file needs no merging."""
+    group: list[str] = []
+    total = 0
+    for path, size in sizes.items():
+        if group and total + size > _MERGED:
+            yield group
+            group, total = [], 0
+        group.append(path)
+        total += size
+    if len(group) > 1:
+        yield group
+
+
+def _first_of_each(table: pa.Table, key: str) -> pa.Table:
+    """Keep the first row of each key, as readers do."""
+    rows = pa.table({"key": table[key], "row": pa.array(range(table.num_rows))})
+    first = rows.group_by("key").aggregate([("row", "min")])["row_min"]
+    return table.take(first.take(pc.sort_indices(first)))

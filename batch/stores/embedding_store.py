@@ -1,0 +1,115 @@
+"""Embed: texts into the embedding store, each text once in the life of the store.
+
+The store holds one Parquet file a batch, named by its content, so that a killed run loses a batch at most
+and a batch that runs twice writes the same file. sentence-transformers embeds where there is much to do (it
+uses a GPU, and batches well); for a handful of texts its import alone takes twenty seconds, and ONNX Runtime
+gives the same vectors at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch import progress
+from batch.pipeline import running_pipeline
+from batch.plan import RunPlan
+from batch.stores.generation_store import batch_name
+from batch.stores.parquet import read_table, read_tables, write_table
+from rag.retrieval.embedding import OnnxEncoder, Vectors
+
+_FEW = 256  # texts; below, ONNX Runtime is done before sentence-transformers is imported
+_BATCH = 512  # texts a file of the store
+
+EMBEDDINGS = pa.schema([pa.field("text_hash", pa.string()), pa.field("vector", pa.list_(pa.float32()))])
+
+Texts = Iterable[tuple[str, str]]
+
+
+def encoder_id(folder: Path) -> str:
+    """Name an encoder by its weights and how they are used."""
+    digest = hashlib.sha256()
+    for name in ("encoder.json", "tokenizer.json", "checksums.json"):
+        if (folder / name).exists():
+            digest.update((folder / name).read_bytes())
+    return f"{folder.name}-{digest.hexdigest()[:12]}"
+
+
+@functools.lru_cache(maxsize=2)
+def open_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], Vectors]:
+    """Open an encoder once a process: a function from n texts to float32 of shape (n, dimensions)."""
+    if not many:
+        return OnnxEncoder.load(Path(folder)).embed
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    model = SentenceTransformer(folder, trust_remote_code=False)
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        vectors = model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+    return embed
+
+
+def known_hashes(store: str) -> set[str]:
+    """Return the hashes of the texts whose vectors are known."""
+    return set(read_table(store, EMBEDDINGS, ["text_hash"])["text_hash"].to_pylist())
+
+
+def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
+    """Return the vectors of n text hashes in their order, of shape (n, dimensions); an unknown one is a KeyError."""
+    wanted = pa.array(sorted(set(hashes)), pa.string())
+    rows = {text_hash: row for row, text_hash in enumerate(wanted.to_pylist())}
+    vectors = np.full((len(rows), dimensions), np.nan, dtype=np.float32)
+    for table in read_tables(f"{store}/*.parquet", EMBEDDINGS):
+        found = table.filter(pc.is_in(table["text_hash"], wanted)).combine_chunks()
+        if found.num_rows:
+            places = [rows[text_hash] for text_hash in found["text_hash"].to_pylist()]
+            vectors[places] = np.stack(found["vector"].to_numpy())
+    gaps: list[bool] = np.asarray(np.isnan(vectors).any(axis=1)).tolist()
+    unknown = [row for row, gap in enumerate(gaps) if gap]
+    if unknown:
+        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {wanted[unknown[0]]}")
+    return vectors[[rows[text_hash] for text_hash in hashes]] if rows else vectors
+
+
+class _Embed(beam.DoFn):
+    """A batch of (hash, text) → its file in the store; gives the number of texts."""
+
+    def __init__(self, folder: str, store: str, many: bool) -> None:
+        self._folder = folder
+        self._store = store
+        self._many = many
+
+    def process(self, batch: list[tuple[str, str]]) -> Iterator[int]:
+        vectors = open_encoder(self._folder, self._many)([text for _, text in batch])
+        table = pa.table({"text_hash": [each for each, _ in batch], "vector": list(vectors)}, schema=EMBEDDINGS)
+        write_table(f"{self._store}/{batch_name(each for each, _ in batch)}.parquet", table)
+        progress.advance(len(batch))
+        yield len(batch)
+
+
+def embed_missing(plan: RunPlan, files: Sequence[str], read: Callable[[str], Texts], missing: frozenset[str]) -> None:
+    """Run the pipeline: embed the texts whose hashes are `missing`; `read` gives (hash, text) pairs of a file."""
+    if not missing:
+        return
+    progress.expect("embed", len(missing), "texts")
+    with running_pipeline(plan) as pipeline:
+        _ = (
+            pipeline
+            | "Files" >> beam.Create(list(files))
+            | "Read" >> beam.FlatMap(lambda path: [pair for pair in read(path) if pair[0] in missing])
+            | "Once" >> beam.GroupByKey()
+            | "Text" >> beam.Map(lambda group: (group[0], next(iter(group[1]))))
+            | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
+            | "Embed" >> beam.ParDo(_Embed(plan.encoder, plan.embedding_store, len(missing) > _FEW))
+        )

@@ -1,0 +1,1 @@
+"""Training the verifier of semantic hits on labelled pairs and look-alikes."""

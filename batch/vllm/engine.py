@@ -1,0 +1,378 @@
+"""vLLM in this process, behind the protocol of `rag.llm.protocol`.
+
+One background thread owns vLLM's engine and steps it; calls from any event loop hand it a request and wait.
+So many concurrent calls form one continuous batch, which is where throughput comes from (on 2 cores: 13 tokens
+a second for one request, 145 to 217 for 64). A request that is wrong or too long fails alone. If the engine
+itself dies, all requests in flight fail as unavailable and the next call starts a new one, at most
+`MAX_DEATHS` times in a row. Ending the process ends the engine: it has no process of its own unless it
+spans several GPUs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import gc
+import itertools
+import logging
+import os
+import queue
+import sys
+import threading
+import warnings
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from batch.models.model_folder import ModelFolder
+from batch.vllm.platform import VllmSettings, context_length, engine_arguments, environment, installed_backend
+from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
+from rag.llm.protocol import Completion, Delta, Message, Sampling
+
+MAX_DEATHS = 3
+
+
+class VllmEngine:
+    """A language model in this process; safe to call from many tasks, threads and event loops at once."""
+
+    def __init__(self, model: ModelFolder, settings: VllmSettings, context_tokens: int) -> None:
+        self._model = model
+        self._context = context_length(model.path, context_tokens)
+        self._build = partial(_build, model, settings, context_tokens)
+        self._ids = itertools.count()
+        self._lock = threading.Lock()
+        self._life: _Life | None = None
+        self._deaths = 0
+        self._closed = False
+
+    @property
+    def model(self) -> str:
+        """The model's name and revision."""
+        return self._model.identity
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def start(self) -> None:
+        """Load the model now rather than at the first call; returns when it is ready (10 to 60 s).
+
+        Raises:
+            ModelError: vLLM can't load the model; the message says why.
+        """
+        self._alive().started.result()
+
+    async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
+        """Answer one chat. Cancelling the call cancels the request."""
+        async with contextlib.aclosing(self._deltas(messages, sampling, streaming=False)) as deltas:
+            async for delta in deltas:
+                if delta.completion is not None:
+                    return delta.completion
+        raise LlmUnavailableError("the engine ended without an answer; ask again")
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta, None]:
+        """Answer one chat piece by piece. Closing the iterator cancels the request."""
+        async with contextlib.aclosing(self._deltas(messages, sampling, streaming=True)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    def close(self) -> None:
+        """End the engine and its thread, and free the memory; what is in flight fails as unavailable."""
+        with self._lock:
+            self._closed = True
+            life, self._life = self._life, None
+        atexit.unregister(self.close)
+        if life is not None:
+            life.stop()
+
+    async def _deltas(
+        self, messages: Sequence[Message], sampling: Sampling, *, streaming: bool
+    ) -> AsyncGenerator[Delta, None]:
+        life = self._alive()
+        try:
+            if not life.started.done():
+                await asyncio.wrap_future(life.started)
+            life.started.result()
+        except ModelError as error:
+            raise LlmUnavailableError(str(error)) from error
+        request = _Request(str(next(self._ids)), messages, sampling, streaming, asyncio.get_running_loop())
+        life.ask(request)
+        finished = False
+        try:
+            while not finished:
+                outcome = await request.outcomes.get()
+                finished = isinstance(outcome, LlmError) or outcome.completion is not None
+                if isinstance(outcome, LlmError):
+                    raise outcome
+                self._deaths = 0
+                yield outcome
+        finally:
+            if not finished:
+                life.drop(request)
+
+    def _alive(self) -> _Life:
+        """Return the running life, or begin a new one."""
+        with self._lock:
+            if self._closed:
+                raise LlmUnavailableError("the engine is closed")
+            if self._life is not None and not self._life.dead:
+                return self._life
+            if self._life is None:
+                atexit.register(self.close)
+            elif self._deaths + 1 >= MAX_DEATHS:
+                raise LlmUnavailableError(f"the engine died {MAX_DEATHS} times in a row; restart the process")
+            else:
+                self._deaths += 1
+            self._life = _Life(self._build, self._context, self.model, predecessor=self._life)
+            return self._life
+
+
+@dataclass
+class _Request:
+    """One chat on its way: what was asked, what came so far, and where the outcome goes."""
+
+    id: str
+    messages: Sequence[Message]
+    sampling: Sampling
+    streaming: bool
+    loop: asyncio.AbstractEventLoop
+    outcomes: asyncio.Queue[Delta | LlmError] = field(default_factory=asyncio.Queue)
+    text: str = ""
+    tokens: int = 0
+
+    def put(self, outcome: Delta | LlmError) -> None:
+        """Hand an outcome to the caller's event loop, from the engine's thread."""
+        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self.outcomes.put_nowait, outcome)
+
+
+class _Life:
+    """One life of vLLM's engine: a thread that builds it, steps it and takes it down."""
+
+    def __init__(self, build: Callable[[], Any], context: int, model: str, predecessor: _Life | None) -> None:
+        self.started: Future[None] = Future()
+        self.started.set_running_or_notify_cancel()  # so that a cancelled caller can't cancel the start
+        self.dead = False
+        self._context = context
+        self._model = model
+        self._commands: queue.SimpleQueue[Callable[[Any], None] | None] = queue.SimpleQueue()
+        self._requests: dict[str, _Request] = {}
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, args=(build, predecessor), name="vllm-engine", daemon=True)
+        self._thread.start()
+
+    def ask(self, request: _Request) -> None:
+        """Queue a request for the engine's thread; its outcomes arrive in the request."""
+        with self._lock:
+            if self.dead:
+                raise LlmUnavailableError("the engine has just died; ask again")
+            self._requests[request.id] = request
+            self._commands.put(partial(self._admit, request))
+
+    def drop(self, request: _Request) -> None:
+        """Abort a request that nobody waits for any more."""
+        self._commands.put(partial(self._abort, request))
+
+    def stop(self) -> None:
+        """End the thread and wait for it; one that still imports or loads ends by itself, or with the process."""
+        self._commands.put(None)
+        if self.started.done():
+            self._thread.join()
+
+    def _admit(self, request: _Request, engine: Any) -> None:
+        """Render, check and add a request; whatever is wrong with it is its own failure."""
+        try:
+            prompt = _render(engine, request.messages)
+            self._refuse_too_long(len(prompt["prompt_token_ids"]), request.sampling.max_tokens)
+            engine.add_request(request.id, prompt, _sampling_params(request.sampling, request.streaming))
+        except LlmError as error:
+            self._requests.pop(request.id).put(error)
+        except Exception as error:  # the template or vLLM's validation: a retry can't help
+            refusal = LlmRefusedError(f"{self._model} can't be asked this: {_first_line(error)}")
+            self._requests.pop(request.id).put(refusal)
+
+    def _refuse_too_long(self, prompt_tokens: int, max_tokens: int) -> None:
+        if prompt_tokens + max_tokens > self._context:
+            raise LlmRefusedError(
+                f"the prompt has {prompt_tokens} tokens and its answer may have {max_tokens}, "
+                f"but {self._model} reads {self._context}; ask for less or raise [llm] context_tokens"
+            )
+
+    def _abort(self, request: _Request, engine: Any) -> None:
+        if self._requests.pop(request.id, None) is not None:
+            engine.abort_request([request.id])
+
+    def _run(self, build: Callable[[], Any], predecessor: _Life | None) -> None:
+        if predecessor is not None:
+            predecessor._thread.join()  # two engines at once would need twice the memory
+        try:
+            engine = build()
+        except BaseException as error:
+            self._end("the engine did not start; ask again")
+            self.started.set_exception(error if isinstance(error, ModelError) else ModelError(_first_line(error)))
+            return
+        self.started.set_result(None)
+        reason = "the engine is closed"
+        try:
+            while self._obey(engine):
+                for output in engine.step():
+                    self._deliver(output)
+        except BaseException as error:
+            reason = f"the engine died ({_first_line(error)}); ask again"
+        _take_down(engine)
+        self._end(reason)
+
+    def _obey(self, engine: Any) -> bool:
+        """Run the commands that wait; sleep while there is nothing to generate. False means: end."""
+        while True:
+            try:
+                command = self._commands.get(block=not engine.has_unfinished_requests())
+            except queue.Empty:
+                return True
+            if command is None:
+                return False
+            command(engine)
+
+    def _deliver(self, output: Any) -> None:
+        request = self._requests.get(output.request_id)
+        if request is None:
+            return
+        piece = output.outputs[0]
+        request.text += piece.text
+        request.tokens += len(piece.token_ids)
+        if not output.finished:
+            request.put(Delta(piece.text))
+            return
+        del self._requests[output.request_id]
+        if piece.finish_reason in ("error", "abort"):
+            request.put(LlmUnavailableError("vLLM gave this request up; ask again"))
+        else:
+            request.put(Delta(piece.text, _completion(request, output, self._model)))
+
+    def _end(self, reason: str) -> None:
+        """Take no more requests, and fail those that are in flight or wait to be admitted."""
+        with self._lock:
+            self.dead = True
+        for request in self._requests.values():
+            request.put(LlmUnavailableError(reason))
+        self._requests.clear()
+
+
+# -- vLLM's side -------------------------------------------------------------------------------------------
+
+
+def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Any:
+    """Import vLLM and load the model, quietly.
+
+    Raises:
+        ModelError: one sentence with vLLM's reason.
+    """
+    backend = installed_backend()
+    os.environ.update(environment(backend, settings, os.environ))
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it logs before it reads the variable
+    warnings.filterwarnings("ignore", module=r"(vllm|torch|transformers)\b")
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    arguments = engine_arguments(model.path, settings, context_tokens, backend)
+    _calm_llvmlite()
+    try:
+        return LLMEngine.from_engine_args(
+            EngineArgs(**arguments, use_tqdm_on_load=False, disable_log_stats=True),
+            usage_context=UsageContext.LLM_CLASS,
+        )
+    except Exception as error:
+        raise ModelError(f"vLLM can't load {model.name} from {model.path}: {_first_line(error)}") from error
+
+
+def _calm_llvmlite() -> None:
+    """Let vLLM's scan of all modules pass llvmlite's library object, which numba (by way of bm25s) may have loaded.
+
+    The scan asks every object for its `__dict__`; this one answers with a C function instead of a mapping, and
+    vLLM 0.32.0 does not start.
+    """
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is not None:
+        ffi.lib._fntab.setdefault("__dict__", {})
+
+
+def _render(engine: Any, messages: Sequence[Message]) -> Any:
+    """Fill the model's chat template and tokenise; the same way as vLLM's own chat routes."""
+    from vllm.renderers import ChatParams, TokenizeParams
+
+    template = ChatParams(
+        chat_template_content_format="auto",
+        chat_template_kwargs={"add_generation_prompt": True, "continue_final_message": False, "tokenize": False},
+    )
+    turns = [{"role": m.role, "content": m.content} for m in messages]
+    tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
+    _, (prompt,) = engine.renderer.render_chat([turns], template, tokens)
+    return prompt
+
+
+def _sampling_params(sampling: Sampling, streaming: bool) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        frequency_penalty=sampling.frequency_penalty,
+        presence_penalty=sampling.presence_penalty,
+        repetition_penalty=sampling.repetition_penalty,
+        seed=sampling.seed,
+        stop=list(sampling.stop),
+        output_kind=RequestOutputKind.DELTA if streaming else RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(request: _Request, output: Any, model: str) -> Completion:
+    return Completion(
+        text=request.text,
+        finish_reason=output.outputs[0].finish_reason,
+        prompt_tokens=len(output.prompt_token_ids),
+        completion_tokens=request.tokens,
+        model=model,
+        cached_tokens=output.num_cached_tokens or 0,
+        message={"role": "assistant", "content": request.text},
+    )
+
+
+def _take_down(engine: Any) -> None:
+    """Free the engine's memory and its process group, also after a death; more trouble changes nothing."""
+    with contextlib.suppress(Exception):
+        engine.engine_core.shutdown()
+    with contextlib.suppress(Exception):
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        cleanup_dist_env_and_memory()
+    gc.collect()
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".: ")
+
+
+# -- one engine a process ------------------------------------------------------------------------------------
+
+_engines: dict[tuple[str, str, str, int], VllmEngine] = {}
+_engines_lock = threading.Lock()
+
+
+def engine_for(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> VllmEngine:
+    """Return this process's engine for a model; the same one for the same arguments, as long as it is open.
+
+    Beam loads a model anew for each pipeline; an engine that is kept in this module outlives them.
+    """
+    key = (str(model.path.resolve()), model.revision, settings.model_dump_json(), context_tokens)
+    with _engines_lock:
+        engine = _engines.get(key)
+        if engine is None or engine.closed:
+            engine = _engines[key] = VllmEngine(model, settings, context_tokens)
+        return engine

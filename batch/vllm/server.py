@@ -1,0 +1,209 @@
+"""The LLM microservice: vLLM's OpenAI-compatible server, started, watched and ended as one process group.
+
+vLLM runs as two or three processes, and on SIGTERM with a request in flight its server may wait for ever
+for an engine that is already gone. So the child leads a group of its own; stopping asks politely, waits
+`STOP_SECONDS`, then kills the whole group. The child also watches its parent and kills its group when the
+parent is gone, so that not even SIGKILL leaves an engine behind. (Linux can signal a child on its
+parent's death, but that means the parent's *thread*, and only the first generation.)
+
+The child enters vLLM through this small module: the engine's process imports its parent's main module
+again, and vLLM's own entry point takes 10 s to import. What vLLM has to say goes to a log file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from batch.child_process import die_with
+from batch.models.model_folder import ModelFolder
+from batch.vllm.platform import VllmSettings, command_line, engine_arguments, environment, installed_backend
+from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
+
+DRAIN_SECONDS = 8  # for requests in flight to end well
+STOP_SECONDS = 12.0
+START_SECONDS = 1800.0  # a large model from a slow disk
+REPORT_SECONDS = 20.0
+
+Step = Callable[[str], None]
+
+
+def serve_llm(
+    model: ModelFolder,
+    settings: VllmSettings,
+    context_tokens: int,
+    log: Path,
+    host: str = "127.0.0.1",
+    port: int = 8001,
+    api_key: str | None = None,
+    on_step: Step = print,
+) -> None:
+    """Serve a model until SIGINT or SIGTERM, from the main thread; then stop it wholly and return.
+
+    Raises:
+        ConfigurationError: the port is in use, or the host is not ours.
+        ModelError: vLLM is missing or can't load the model.
+        LlmUnavailableError: the server ended by itself.
+    """
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _running(model, settings, context_tokens, log, host, port, api_key, on_step) as (process, _):
+            process.wait()
+            raise LlmUnavailableError(f"the language model's server ended by itself: {_reason(log)} (see {log})")
+    except KeyboardInterrupt:
+        on_step("the language model has stopped")
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextlib.contextmanager
+def running_llm_server(
+    model: ModelFolder,
+    settings: VllmSettings,
+    context_tokens: int,
+    log: Path,
+    port: int = 0,
+    on_step: Step = lambda _: None,
+) -> Iterator[str]:
+    """Serve a model on the loopback for the length of a `with` block; yields its base URL.
+
+    Port 0 takes a free one. Raises as `serve_llm` does.
+    """
+    with _running(model, settings, context_tokens, log, "127.0.0.1", port, None, on_step) as (_, url):
+        yield url
+
+
+@contextlib.contextmanager
+def _running(
+    model: ModelFolder,
+    settings: VllmSettings,
+    context_tokens: int,
+    log: Path,
+    host: str,
+    port: int,
+    api_key: str | None,
+    on_step: Step,
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    backend = installed_backend()
+    port = _free_port(host, port)
+    variables = environment(backend, settings, {"VLLM_LOGGING_LEVEL": "INFO", **os.environ})
+    if api_key is not None:
+        variables["VLLM_API_KEY"] = api_key  # not a flag: flags are for all to see
+    flags = command_line(engine_arguments(model.path, settings, context_tokens, backend))
+    flags += ["--host", host, "--port", str(port), "--served-model-name", model.identity, model.name]
+    flags += ["--shutdown-timeout", str(DRAIN_SECONDS), "--enable-prompt-tokens-details"]
+    url = f"http://{_address(host)}:{port}/v1"
+    on_step(f"starting {model.name} at {url}; this usually takes a minute or two (log: {log})")
+    process = _spawn(flags, variables, log)
+    try:
+        _wait_until_ready(process, url, log, on_step)
+        yield process, url
+    finally:
+        _stop(process)
+
+
+def _spawn(flags: list[str], variables: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "batch.vllm.server", str(os.getpid()), *flags],
+            env={**os.environ, **variables, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, on_step: Step) -> None:
+    began = reported = time.monotonic()
+    with httpx.Client(trust_env=False, timeout=5) as client:  # no proxy lies between us and our child
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get(url.removesuffix("/v1") + "/health").is_success:
+                    on_step(f"ready after {time.monotonic() - began:.0f} s: {url}")
+                    return
+            if process.poll() is not None:
+                raise ModelError(f"vLLM did not start: {_reason(log)} (see {log})")
+            now = time.monotonic()
+            if now - began > START_SECONDS:
+                raise ModelError(f"vLLM was not ready after {START_SECONDS:.0f} s (see {log})")
+            if now - reported > REPORT_SECONDS:
+                on_step(f"still starting after {now - began:.0f} s")
+                reported = now
+            time.sleep(0.25)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the child and all its descendants: politely, then at once."""
+    try:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port, or a free one for 0, after checking that it can be listened on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except socket.gaierror as error:
+        raise ConfigurationError(f"host {host!r} is unknown ({error.strerror})") from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"port {port} on {host} can't be listened on ({error.strerror}); stop what uses it or choose another port"
+        ) from error
+
+
+def _address(host: str) -> str:
+    """Return what a client on this machine connects to."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{reachable}]" if ":" in reachable else reachable
+
+
+def _reason(log: Path) -> str:
+    """Find the last error that vLLM logged, without its prefix; the engine's own says more than the server's."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    errors = re.findall(r"\b(\w*(?:Error|Exception): .+)$", text, flags=re.MULTILINE)
+    telling = [error for error in errors if "Engine core initialization failed" not in error]
+    return str((telling or errors or ["it gave no reason"])[-1])
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+# -- the child ---------------------------------------------------------------------------------------------
+
+
+def _child() -> None:
+    parent, *flags = sys.argv[1:]
+    die_with(int(parent))
+    sys.argv = ["vllm", *flags]
+    from vllm.entrypoints.launchers.api_server.entry import main
+
+    main()
+
+
+if __name__ == "__main__":
+    _child()

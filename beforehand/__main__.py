@@ -1,0 +1,5 @@
+"""`python -m beforehand`: the command line."""
+
+from beforehand.cli import main
+
+main()

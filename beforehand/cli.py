@@ -1,0 +1,284 @@
+"""The front door: the command line; it composes the rooms and holds no logic of its own.
+
+Each command reads the configuration, makes the objects that a room needs and hands them over. Packages that
+take seconds to import are imported by the command that needs them. A user's error is one sentence on
+standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich.console import Console
+
+from batch.child_process import die_with_named_parent
+from beforehand import warehouse_commands
+from beforehand.configuration import Config, prepare_environment, reach_loopback_directly, read_settings, reported
+from beforehand.run_plan import compose_plan, language_model, last_run, new_run
+from online.settings import Scope
+from rag.errors import ConfigurationError
+
+console = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    die_with_named_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command started is stopped
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is how nohup leaves it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # whoever handles that one now
+    logging.basicConfig(level=logging.ERROR)
+    logging.getLogger().handlers[0].setLevel(logging.ERROR)  # some packages lower the level of their own loggers
+    reach_loopback_directly()
+    cli(prog_name="beforehand")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("beforehand.toml"),
+    envvar="BEFOREHAND_CONFIG",
+    show_default=True,
+    help="The project's configuration.",
+)
+@click.option("--set", "flags", multiple=True, metavar="SECTION.KEY=VALUE", help="Override one setting; repeatable.")
+@click.pass_context
+def cli(context: click.Context, config: Path, flags: tuple[str, ...]) -> None:
+    """Answer the questions that people are about to ask, before they ask them."""
+    context.obj = (config, flags)
+
+
+# -- run ---------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--stage", help="Run one stage alone, over the folders of the last run (or of --run).")
+@click.option("--run", "run_id", help="The run to continue or to look into.")
+@click.pass_obj
+@reported
+def run(config: Config, stage: str | None, run_id: str | None) -> None:
+    """Read, retrieve, generate, audit and publish a release."""
+    settings = read_settings(config)
+    prepare_environment(settings)
+    from batch import progress
+    from flows.prefect_server import prefect_server
+    from warehouse.releases.release import refuse_second_build
+
+    with progress.display(console):
+        progress.enter("start", "loading Beam and Prefect")
+        if stage:
+            from flows.build_release import run_one_stage
+
+            run_one_stage(stage, compose_plan(settings, run_id or last_run(settings)))
+            return
+        refuse_second_build(settings.project.data)
+        with prefect_server(settings.project.data / "prefect") as server:
+            from batch.sources.source_files import refuse_missing
+            from flows.build_release import build_release
+            from flows.publish_release import Publication
+
+            plan = compose_plan(settings, run_id or new_run())
+            refuse_missing(plan)
+            if server is not None:
+                server.wait_until_ready()
+            keep = settings.releases
+            publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)
+            outcome = build_release(plan.run_id, plan, publication)
+    click.echo(f"published release {outcome.release_id}")
+
+
+# -- serve, llm, ask ---------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on.")
+@click.pass_obj
+@reported
+def serve(config: Config, host: str | None, port: int | None) -> None:
+    """Serve answers over HTTP: from the release, and on a miss from the language model."""
+    settings = read_settings(config, {"service": _given(host=host, port=port)})
+    from online.server import ServeConfig, refuse_before_loading
+    from online.server import serve as serve_until_stopped
+
+    serving = ServeConfig(
+        data=settings.project.data,
+        collections=settings.collections,
+        service=settings.service,
+        llm=settings.llm,
+        sampling=settings.sampling,
+        retrieval=settings.retrieval,
+    )
+    engine = None
+    if settings.llm.mode == "in_process":
+        refuse_before_loading(serving)
+        from batch.vllm.engine import VllmEngine
+
+        model = language_model(settings)
+        click.echo(f"loading {model.name} into this process (about a minute)", err=True)
+        engine = VllmEngine(model, settings.vllm, settings.llm.context_tokens)
+        engine.start()
+    try:
+        serve_until_stopped(serving, engine, lambda url: click.echo(f"serving answers at {url}", err=True))
+    finally:
+        if engine is not None:
+            engine.close()
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=8001, show_default=True, help="Port to listen on.")
+@click.pass_obj
+@reported
+def llm(config: Config, host: str, port: int) -> None:
+    """Run the LLM microservice: vLLM behind the OpenAI REST API, with settings for this machine."""
+    settings = read_settings(config)
+    from batch.vllm.server import serve_llm
+
+    serve_llm(
+        language_model(settings),
+        settings.vllm,
+        settings.llm.context_tokens,
+        settings.project.data / "logs" / "llm.log",
+        host,
+        port,
+        settings.llm.api_key.get_secret_value() if settings.llm.api_key else None,
+        lambda line: click.echo(line, err=True),
+    )
+
+
+@cli.command()
+@click.argument("question")
+@click.option("--url", help="The service to ask; by default the configured one.")
+@click.option("--collection", help="The collection to ask, where there are several.")
+@click.option("--key", envvar="BEFOREHAND_API_KEY", help="An API key of the service, or BEFOREHAND_API_KEY.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole response.")
+@click.option("--explain", is_flag=True, help="Say how the answer was found.")
+@click.pass_obj
+@reported
+def ask(config: Config, question: str, url: str | None, as_json: bool, **options: Any) -> None:
+    """Ask the running service and print the answer with its sources."""
+    settings = read_settings(config)
+    from beforehand.ask import ask_service, render_answer
+
+    base = url or f"http://{settings.service.host}:{settings.service.port}"
+    response = ask_service(base, question, timeout=settings.llm.timeout_seconds + 5, **options)
+    click.echo(json.dumps(response, indent=2, ensure_ascii=False) if as_json else render_answer(response))
+
+
+@cli.command("key")
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(get_args(Scope)), help="What it may do; repeatable."
+)
+@click.option("--collection", "collections", multiple=True, help="A collection that it belongs to; repeatable.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="Its rate limit.")
+def make_key(name: str, **limits: Any) -> None:
+    """Make an API key: it is shown once, and its hash printed as lines for the configuration.
+
+    `beforehand key helpdesk >> beforehand.toml` adds it; start the service again after that.
+    """
+    from online.http.authentication import mint
+
+    key, hashed = mint()
+    given = {setting: list(value) if isinstance(value, tuple) else value for setting, value in limits.items() if value}
+    click.echo(f"\n[service.keys.{json.dumps(name)}]")
+    for setting, value in {"hash": hashed, **given}.items():
+        click.echo(f"{setting} = {json.dumps(value)}")
+    click.echo(f"the key, which nobody can show again: {key}", err=True)
+
+
+@cli.command()
+@click.pass_obj
+@reported
+def schedule(config: Config) -> None:
+    """Build a release in every batch window and compact the journal, until stopped."""
+    settings = read_settings(config)
+    prepare_environment(settings)
+    from flows.prefect_server import prefect_server
+
+    with prefect_server(settings.project.data / "prefect", services=True) as server:
+        from flows.schedule import keep_schedule
+
+        if server is not None:
+            server.wait_until_ready()
+        click.echo(
+            f"a release is built at {settings.schedule.cron!r} ({settings.schedule.timezone}), until Ctrl-C", err=True
+        )
+        keep_schedule(config[0], settings.schedule, settings.project.data, settings.history.model_dump())
+
+
+# -- models ------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def models() -> None:
+    """List and pull models."""
+
+
+@models.command("list")
+@click.pass_obj
+@reported
+def list_models(config: Config) -> None:
+    """List the models of the models folder."""
+    from batch.models.model_folder import list_models as found
+
+    for model in found(read_settings(config).project.models):
+        click.echo(f"{model.name:<32} {model.kind:<15} {model.revision}  {model.size / 1e6:,.0f} MB")
+
+
+@models.command("pull")
+@click.argument("names", nargs=-1)
+@click.option("--revision", help="The revision to pin, of a model from the hub.")
+@click.pass_obj
+@reported
+def pull_models(config: Config, names: tuple[str, ...], revision: str | None) -> None:
+    """Pull models into the models folder; without NAMES those that the configuration names."""
+    from batch.models.model_folder import pull
+
+    settings = read_settings(config)
+    named = (settings.encoder.model, settings.llm.model, settings.retrieval.reranker)
+    for name in names or filter(None, named):
+        model = pull(name, settings.project.models, lambda line: click.echo(line, err=True), revision)
+        click.echo(f"{model.identity} is in {model.path}")
+
+
+@warehouse_commands.releases.command("certify")
+@click.argument("release", required=False)
+@click.pass_obj
+@reported
+def certify_release(config: Config, release: str | None) -> None:
+    """Recompute the certificates of semantic hits from the labelled pairs, and compare them with RELEASE's."""
+    from batch.stages.calibrate import recompute_certificates
+    from warehouse.releases.release import current, find
+
+    settings = read_settings(config)
+    found = find(settings.project.data, release) if release else current(settings.project.data)
+    compared = recompute_certificates(compose_plan(settings, new_run()), found.path / "verifier.json")
+    for stored, again in compared:
+        threshold = "nothing is accepted" if stored.threshold is None else f"threshold {stored.threshold:.4f}"
+        click.echo(
+            f"{'same' if stored == again else 'DIFFERENT'}  tolerated {stored.tolerated_error:.0%}: {threshold}, "
+            f"{stored.errors} errors in {stored.accepted} accepted of {stored.pairs} pairs, bound {stored.bound:.4f}"
+        )
+    if any(stored != again for stored, again in compared):
+        raise ConfigurationError("the certificates do not follow from these pairs; was the encoder changed?")
+
+
+for command in warehouse_commands.COMMANDS:
+    cli.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

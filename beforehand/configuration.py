@@ -1,0 +1,167 @@
+"""What every command shares: the rooms' settings composed, read from `beforehand.toml`, and how errors are told.
+
+Part of the front door: with `beforehand.py` the only module that sees every room. It imports nothing but their
+settings and errors, so it loads in a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import Field
+
+from batch.settings import BatchSettings
+from batch.vllm.platform import VllmSettings
+from flows.settings import ScheduleSettings
+from online.settings import ServiceSettings
+from rag.errors import BeforehandError, ConfigurationError
+from rag.settings import (
+    ChunkingSettings,
+    CollectionSettings,
+    EncoderSettings,
+    LlmSettings,
+    PromptSettings,
+    RetrievalSettings,
+    RoomSettings,
+    SamplingSettings,
+    from_environment,
+    load,
+    merge,
+    read_toml,
+)
+from warehouse.errors import WarehouseError
+from warehouse.settings import AuditSettings, CostSettings, HistorySettings, ReleaseSettings
+
+
+class ProjectSettings(RoomSettings):
+    """Where things lie."""
+
+    data: Path = Field(Path("data"), description="Folder of runs, releases, journal and history.")
+    models: Path = Field(Path("models"), description="Folder of the models.")
+
+
+class Settings(RoomSettings):
+    """The sections of `beforehand.toml`."""
+
+    project: ProjectSettings = Field(default_factory=ProjectSettings)
+    collections: dict[str, CollectionSettings] = Field(default_factory=dict)
+    encoder: EncoderSettings = Field(default_factory=EncoderSettings)
+    chunking: ChunkingSettings = Field(default_factory=ChunkingSettings)
+    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
+    prompt: PromptSettings = Field(default_factory=PromptSettings)
+    llm: LlmSettings = Field(default_factory=LlmSettings)
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings)
+    vllm: VllmSettings = Field(default_factory=VllmSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+    releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
+    history: HistorySettings = Field(default_factory=HistorySettings)
+    cost: CostSettings = Field(default_factory=CostSettings)
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
+
+
+Config = tuple[Path, tuple[str, ...]]
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_COLLECTION_PATHS = ("documents", "questions", "curated")
+
+
+def read_settings(config: Config, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the configuration, then the environment, then the flags; its paths are relative to the file.
+
+    Raises:
+        ConfigurationError: one sentence for the first mistake.
+    """
+    path, flags = config
+    environment = from_environment(os.environ)
+    flagged = [from_environment({f"BEFOREHAND_{key.replace('.', '__')}": value}) for key, value in map(_split, flags)]
+    values = merge(read_toml(path), environment, *flagged, overrides or {})
+    return with_paths_from(load(Settings, values, str(path), environment), path.resolve().parent)
+
+
+def _split(flag: str) -> tuple[str, str]:
+    key, equals, value = flag.partition("=")
+    if not equals or "." not in key:
+        raise ConfigurationError(f"--set {flag}: write SECTION.KEY=VALUE, as in --set service.port=8080")
+    return key, value
+
+
+def with_paths_from(settings: Settings, base: Path) -> Settings:
+    """Make the configuration's paths absolute; URLs, and names of models, stay as they are."""
+
+    def absolute(path: str) -> str:
+        return path if "://" in path else os.path.normpath(base / path)
+
+    def model(name: str) -> str:
+        return absolute(name) if name.startswith((".", "/")) else name
+
+    project, template = settings.project, settings.prompt.template
+    collections = {
+        name: each.model_copy(
+            update={kind: [absolute(path) for path in getattr(each, kind)] for kind in _COLLECTION_PATHS}
+        )
+        for name, each in settings.collections.items()
+    }
+    reranker = settings.retrieval.reranker
+    labelled = [absolute(path) for path in settings.batch.labelled_pairs]
+    changed = {
+        "project": project.model_copy(update={"data": base / project.data, "models": base / project.models}),
+        "collections": collections,
+        "prompt": settings.prompt.model_copy(update={"template": base / template if template else None}),
+        "audit": settings.audit.model_copy(update={"golden": [base / path for path in settings.audit.golden]}),
+        "batch": settings.batch.model_copy(update={"labelled_pairs": labelled}),
+        "llm": settings.llm.model_copy(update={"model": model(settings.llm.model)}),
+        "encoder": settings.encoder.model_copy(update={"model": model(settings.encoder.model)}),
+        "retrieval": settings.retrieval.model_copy(update={"reranker": reranker and model(reranker)}),
+    }
+    return settings.model_copy(update=changed)
+
+
+def reach_loopback_directly() -> None:
+    """Keep what is asked of this machine from a proxy that the environment names, in what we start as well."""
+    named = [each.strip() for name in ("no_proxy", "NO_PROXY") for each in os.environ.get(name, "").split(",")]
+    if "*" not in named:
+        spared = ",".join(dict.fromkeys([*filter(None, named), *_LOOPBACK]))
+        os.environ |= {"no_proxy": spared, "NO_PROXY": spared}  # some read the one, some the other
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Keep Prefect, vLLM and the hub libraries private, quiet and inside the data folder, and find each other."""
+    reach_loopback_directly()
+    defaults = {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_HOME": str(settings.project.data / "prefect"),
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a failed run tells its one sentence itself
+        "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+
+
+def reported(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn an error that a user can act on into one sentence and exit code 2."""
+
+    @wraps(command)
+    def guarded(*args: Any, **options: Any) -> None:
+        try:
+            return command(*args, **options)
+        except (BeforehandError, WarehouseError) as error:
+            message, code = str(error), 2
+        except KeyboardInterrupt:
+            message, code = "interrupted", 130
+        click.echo(f"beforehand: {message}", err=True)
+        sys.exit(code)  # here, where the error is forgotten: what its frames hold would be reported as leaked
+
+    return guarded

@@ -1,0 +1,142 @@
+"""From the settings to the plan of a run: the models are found, and what can't go well is said before anything runs.
+
+Part of the front door. Heavy packages are imported late, by the function that needs them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from beforehand.configuration import Settings
+from rag.errors import ConfigurationError
+from rag.identity import query_key
+
+if TYPE_CHECKING:
+    from batch.models.model_folder import ModelFolder
+    from batch.plan import LlmSource, RunPlan
+    from warehouse.audit.golden import Golden
+
+
+def new_run() -> str:
+    """Name a run by its start, so that names sort."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def last_run(settings: Settings) -> str:
+    """Return the latest run of the data folder."""
+    runs = sorted(each.name for each in (settings.project.data / "runs").glob("*") if each.is_dir())
+    if not runs:
+        raise ConfigurationError(f"{settings.project.data}: holds no run yet; `beforehand run` makes one")
+    return runs[-1]
+
+
+def compose_plan(settings: Settings, run_id: str) -> RunPlan:
+    """Make the plan of a run out of the settings and the models that they name."""
+    from batch.models.model_folder import locate
+    from batch.plan import RunPlan
+    from batch.sources.local_files import is_glob
+    from batch.stores.embedding_store import encoder_id
+    from rag.prompting.template import PromptTemplate
+    from rag.retrieval.embedding import read_spec
+
+    if not settings.collections:
+        raise ConfigurationError("the configuration has no [collections.NAME]; name the documents and questions there")
+    if is_glob(str(settings.project.data)):
+        raise ConfigurationError(
+            f"[project] data = {settings.project.data}: its path holds one of * ? [, which Beam reads as a pattern; "
+            "name another folder"
+        )
+    encoder = locate(settings.encoder.model, settings.project.models).path
+    spec = read_spec(encoder)
+    if settings.chunking.max_tokens > spec.max_tokens:
+        raise ConfigurationError(
+            f"[chunking] max_tokens = {settings.chunking.max_tokens}: {settings.encoder.model} reads at most "
+            f"{spec.max_tokens} tokens; set it to that or less"
+        )
+    reranker = find_reranker(settings)
+    return RunPlan(
+        run_id=run_id,
+        data=str(settings.project.data),
+        collections=settings.collections,
+        encoder=str(encoder),
+        encoder_id=encoder_id(encoder),
+        encoder_spec=spec,
+        llm=llm_source(settings),
+        template=PromptTemplate.load(settings.prompt.template).text,
+        sampling=settings.sampling.parameters(),
+        chunking=settings.chunking,
+        retrieval=settings.retrieval,
+        settings=settings.batch,
+        reranker=str(reranker.path) if reranker else None,
+        reranker_id=reranker.identity if reranker else None,
+        canaries=tuple(settings.audit.canaries),
+        golden=golden_questions(settings),
+    )
+
+
+def llm_source(settings: Settings) -> LlmSource:
+    """Say how the batch reaches the language model: in its own workers, or behind endpoints."""
+    from batch.plan import LlmSource
+
+    model = language_model(settings) if settings.batch.generate_with == "engine" else None
+    return LlmSource(
+        kind=settings.batch.generate_with,
+        name=model.name if model else settings.llm.model,
+        revision=model.revision if model else settings.llm.revision or "unpinned",
+        context_tokens=settings.llm.context_tokens,
+        vllm=settings.vllm,
+        folder=model,
+        endpoints=tuple(settings.batch.endpoints or [settings.llm.endpoint]),
+        api_key=settings.llm.api_key,
+        timeout_seconds=settings.llm.timeout_seconds,
+    )
+
+
+def find_reranker(settings: Settings) -> ModelFolder | None:
+    """Find the configured reranker, if there is one.
+
+    Raises:
+        ModelError: it is not there, or torn.
+        ConfigurationError: it is a model of another kind.
+    """
+    from batch.models.model_folder import locate
+
+    if settings.retrieval.reranker is None:
+        return None
+    reranker = locate(settings.retrieval.reranker, settings.project.models)
+    if reranker.kind != "reranker":
+        raise ConfigurationError(
+            f"[retrieval] reranker: {reranker.name} is no cross-encoder; name one, or leave it out"
+        )
+    return reranker
+
+
+def golden_questions(settings: Settings) -> tuple[Golden, ...]:
+    """Read the golden questions now, so that a mistake in them costs no generation."""
+    from warehouse.audit.golden import read_golden
+
+    found = read_golden(settings.audit.golden, query_key, min(settings.collections))
+    for each in found:
+        if each.collection not in settings.collections:
+            known = ", ".join(settings.collections)
+            raise ConfigurationError(
+                f"golden questions: {each.detail}: unknown collection {each.collection!r}; {known}"
+            )
+    return tuple(found)
+
+
+def language_model(settings: Settings) -> ModelFolder:
+    """Find the configured language model.
+
+    Raises:
+        ModelError: it is not there, or torn.
+        ConfigurationError: it is a model of another kind.
+    """
+    from batch.models.model_folder import locate
+
+    model = locate(settings.llm.model, settings.project.models)
+    if model.kind != "language model":
+        raise ConfigurationError(f"[llm] model: {model.name} writes no text, its kind is {model.kind}; name another")
+    return model

@@ -1,0 +1,247 @@
+"""The front door's commands over the warehouse: sql, releases, withdraw, review, report.
+
+They read what was published and write decisions; none needs a model, Beam or Prefect.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from beforehand.configuration import Config, Settings, read_settings, reported
+from rag.errors import ConfigurationError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DEVICES = (Path("/dev"), Path("/dev/fd"))  # /dev/stdout leads to a file where a shell redirects it
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--release", help="A release other than the current one.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "jsonl", "parquet"]),
+    help="By default what the ending of --output says, and a table on the terminal.",
+)
+@click.option("--output", type=_FILE, help="Write to a file: .csv, .json, .jsonl, .parquet, or .txt for a table.")
+@click.pass_obj
+@reported
+def sql(config: Config, query: str | None, release: str | None, form: str | None, output: Path | None) -> None:
+    """Query the current release and the history; without QUERY list the tables and views."""
+    settings = read_settings(config)
+    from warehouse.analysis.connection import connect
+    from warehouse.analysis.query_output import LONGEST_CELL, format_of, write_result
+    from warehouse.history.compaction import naming_torn_days
+    from warehouse.sql import sql_text
+
+    form = form or ("table" if output is None else format_of(output))
+    text, longest = (query, LONGEST_CELL) if query else (sql_text("list_tables.sql"), None)
+    take_in_what_was_asked(settings)
+    data = settings.project.data
+    with naming_torn_days(data), closing(connect(data, release, settings.cost)) as connection:
+        if output is None:
+            write_result(connection, text, form, sys.stdout.buffer, longest)
+        else:
+            with result_file(output) as file:
+                rows = write_result(connection, text, form, file, longest)
+            click.echo(f"{rows:,} rows written to {output}", err=True)
+
+
+def take_in_what_was_asked(settings: Settings) -> None:
+    """Compact the journal, so that what was just asked is there; reading goes on where nothing can be written."""
+    from warehouse.errors import StorageError
+    from warehouse.history.compaction import compact
+
+    try:
+        compact(settings.project.data, settings.history)
+    except StorageError as error:
+        click.echo(f"beforehand: the newest requests may be missing: {error}", err=True)
+
+
+@contextmanager
+def result_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for a result: a failing query leaves an old one as it was; a device or a pipe is just written."""
+    from warehouse.durable import replacing, storage_errors
+
+    special = path.parent in _DEVICES or (path.exists() and not path.is_file())
+    with (
+        storage_errors(path.parent, f"write {path.name}"),
+        path.open("wb") if special else replacing(path.resolve()) as file,
+    ):
+        yield file
+
+
+@click.group()
+def releases() -> None:
+    """List, show, compare, roll back and prune releases."""
+
+
+@releases.command("list")
+@click.pass_obj
+@reported
+def list_releases(config: Config) -> None:
+    """List the releases, the current one marked, and the builds that failed their audit."""
+    from warehouse.releases.release import current_id, failed_builds, unreadable
+    from warehouse.releases.release import releases as published
+
+    data = read_settings(config).project.data
+    for release in published(data):
+        mark = "*" if release.release_id == current_id(data) else " "
+        manifest = release.manifest
+        click.echo(f"{mark} {release.release_id}  {manifest['created_at']}  {manifest.get('model', '')}")
+    for build in failed_builds(data):
+        click.echo(f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published")
+    for name in unreadable(data):
+        click.echo(f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone")
+
+
+@releases.command("show")
+@click.argument("release", required=False)
+@click.pass_obj
+@reported
+def show_release(config: Config, release: str | None) -> None:
+    """Tell what RELEASE (or a failed build) is made of and how its audit ended; by default the current one."""
+    from warehouse.analysis.release_summary import describe_release
+    from warehouse.releases.release import current, find
+
+    data = read_settings(config).project.data
+    click.echo(describe_release(find(data, release) if release else current(data)))
+
+
+@releases.command("diff")
+@click.argument("before")
+@click.argument("after")
+@click.option("--full", is_flag=True, help="Show both answers of each question.")
+@click.pass_obj
+@reported
+def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
+    """Say which questions were added, dropped or answered differently between two releases, and why."""
+    from warehouse.analysis.diff import diff
+    from warehouse.analysis.release_summary import describe_differences
+    from warehouse.releases.release import find
+
+    data = read_settings(config).project.data
+    click.echo(describe_differences(diff(find(data, before), find(data, after)), full=full))
+
+
+@releases.command("rollback")
+@click.argument("release", required=False)
+@click.pass_obj
+@reported
+def rollback_release(config: Config, release: str | None) -> None:
+    """Make RELEASE the current one again; without RELEASE the one before the current."""
+    from warehouse.releases.release import rollback
+
+    click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
+
+
+@releases.command("prune")
+@click.option("--keep", type=click.IntRange(min=1), help="How many releases to keep; by default as configured.")
+@click.pass_obj
+@reported
+def prune_releases(config: Config, keep: int | None) -> None:
+    """Remove old releases, never the current one nor one that a server holds."""
+    from warehouse.releases.retention import prune
+
+    settings = read_settings(config)
+    pruned = prune(settings.project.data, settings.releases.keep if keep is None else keep)
+    click.echo(f"removed {len(pruned.removed)} releases, {len(pruned.held)} are still held by a server")
+
+
+@click.command()
+@click.argument("document")
+@click.option("--collection", help="The document's collection; needed where there are several.")
+@click.option("--reason", default="withdrawn by hand", show_default=True, help="Kept with the withdrawal.")
+@click.option("--undo", is_flag=True, help="Take the withdrawal back.")
+@click.pass_obj
+@reported
+def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
+    """Stop serving every answer that rests on DOCUMENT, at once, in running servers too."""
+    from warehouse.editorial.withdrawal import reinstate
+    from warehouse.editorial.withdrawal import withdraw as withdraw_document
+
+    settings = read_settings(config)
+    name = collection or only_collection(settings)
+    if name not in settings.collections:
+        raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
+    if not undo:
+        refuse_unknown_document(settings, name, document)
+    (reinstate if undo else withdraw_document)(settings.project.data, name, document, reason)
+    click.echo(f"{document} of {name} is {'back' if undo else 'withdrawn'}")
+
+
+def refuse_unknown_document(settings: Settings, collection: str, document: str) -> None:
+    """Refuse a document that the current release does not know: a withdrawal with a typing error protects nobody."""
+    from warehouse.releases.changes import documents_of, previous_database
+
+    database = previous_database(settings.project.data)
+    known = documents_of(database).get(collection, set()) if database else {document}
+    if document not in known:
+        close = difflib.get_close_matches(document, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`SELECT document_id FROM documents` lists them"
+        raise ConfigurationError(f"{document}: the current release has no such document in {collection}; {hint}")
+
+
+def only_collection(settings: Settings) -> str:
+    """Return the collection where there is no choice."""
+    if len(settings.collections) != 1:
+        raise ConfigurationError(f"name one of the collections with --collection: {', '.join(settings.collections)}")
+    return next(iter(settings.collections))
+
+
+@click.group()
+def review() -> None:
+    """Let people decide about withheld and doubtful answers."""
+
+
+@review.command("export")
+@click.argument("target", type=_FILE)
+@click.option("--near-misses", is_flag=True, help="Pairs of questions that nearly hit, to be labelled, instead.")
+@click.pass_obj
+@reported
+def export_review(config: Config, target: Path, near_misses: bool) -> None:
+    """Write what is to be decided, with the evidence, to TARGET (.csv, .jsonl or .parquet)."""
+    from warehouse.editorial.review import export_near_misses, export_reviews
+
+    data = read_settings(config).project.data
+    count = export_near_misses(data, target) if near_misses else export_reviews(data, target)
+    click.echo(f"{count} {'pairs' if near_misses else 'answers'} written to {target}")
+
+
+@review.command("import")
+@click.argument("source", type=_FILE)
+@click.option("--reviewer", required=True, help="Who decided, where a row does not say so.")
+@click.pass_obj
+@reported
+def import_review(config: Config, source: Path, reviewer: str) -> None:
+    """Take the decisions of SOURCE; they hold at once and in each later release, while the fingerprint is the same."""
+    from warehouse.editorial.review import import_reviews
+
+    imported = import_reviews(read_settings(config).project.data, source, reviewer)
+    decided = ", ".join(f"{count} {decision}" for decision, count in imported.decisions.items() if count)
+    click.echo(f"taken: {decided or 'no decisions'}, {imported.pairs} pairs; undecided: {imported.undecided}")
+
+
+@click.command()
+@click.option("--output", type=_FILE, default=Path("report.html"), show_default=True)
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days of history to show.")
+@click.pass_obj
+@reported
+def report(config: Config, output: Path, days: int) -> None:
+    """Write one HTML page that shows what the release and the service do."""
+    from warehouse.analysis.report import write_report
+
+    settings = read_settings(config)
+    take_in_what_was_asked(settings)
+    write_report(settings.project.data, output.absolute(), settings.cost, days)
+    click.echo(f"written to {output}")
+
+
+COMMANDS: tuple[click.Command, ...] = (sql, releases, withdraw, review, report)

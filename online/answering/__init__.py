@@ -1,0 +1,1 @@
+"""How a question is answered: exact hit, semantic hit, live answer."""

@@ -1,0 +1,160 @@
+"""Answers as bytes and headers."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import msgspec
+
+from online.answering.live_answer import LiveAnswer
+from online.answering.lookup import Asked, Opened, Prepared
+from online.answering.semantic_hit import Sought
+from online.http.schemas import Answer, Citation, Timings
+from rag.prompting.citations import Citation as Linked
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+def cache_status(asked: Asked, source: str, *, joined: bool = False) -> str:
+    """Return the value of Cache-Status (RFC 9211)."""
+    if source != "live":
+        return f"beforehand; hit; detail={source}"
+    if asked.fresh:
+        return "beforehand; fwd=bypass"
+    return "beforehand; fwd=miss; collapsed" if joined else "beforehand; fwd=miss"
+
+
+def provenance(status: str, age: int, fingerprint: str) -> RawHeaders:
+    """Return the headers that say where an answer came from."""
+    return [
+        (b"cache-status", status.encode()),
+        (b"age", b"%d" % age),
+        (b"etag", b'"%b"' % fingerprint.encode()),
+        (b"cache-control", b"private, no-cache"),
+    ]
+
+
+def prepared_body(asked: Asked, prepared: Prepared) -> bytes:
+    """Return an anticipated answer as JSON.
+
+    An exact hit splices this request's fields in front of the stored bytes; request and release ids are
+    made of characters that JSON does not escape.
+    """
+    total = (time.perf_counter() - asked.started) * 1000
+    if prepared.source == "exact" and not asked.explain:
+        return (
+            b'{"id":"%b","source":"exact","confidence":1.0,"release":"%b","age_seconds":%d,"timings":{"total_ms":%.3f,'
+            b'"embed_ms":0,"retrieve_ms":0,"queue_ms":0,"llm_ms":0},%b'
+            % (
+                asked.request_id.encode(),
+                prepared.release_id.encode(),
+                prepared.age_seconds,
+                total,
+                prepared.body[1:],
+            )
+        )
+    return msgspec.json.encode(_prepared_fields(asked, prepared, total))
+
+
+def _prepared_fields(asked: Asked, prepared: Prepared, total: float) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.json.decode(prepared.body)
+    sought = prepared.sought
+    embed = 0.0 if sought is None else sought.embed_seconds * 1000
+    fields |= {
+        "id": asked.request_id,
+        "source": prepared.source,
+        "confidence": round(prepared.confidence, 4),
+        "release": prepared.release_id,
+        "age_seconds": prepared.age_seconds,
+        "timings": Timings(total_ms=round(total, 3), embed_ms=round(embed, 3)),
+    }
+    if sought is not None:
+        fields |= {"matched_question": fields["question"], "question": asked.question}
+    if asked.explain:
+        fields["explanation"] = explanation(sought)
+    return fields
+
+
+def explanation(sought: Sought | None) -> dict[str, Any]:
+    """Say how an answer was chosen: the candidates and the verifier's decision."""
+    if sought is None:
+        return {"decision": "exact: the question is anticipated, word for word after normalisation"}
+    decision = sought.decision
+    explained: dict[str, Any] = {
+        "decision": sought.refusal if sought.hit is None else "semantic: an anticipated question asks the same",
+        "candidates": [
+            {"question": each.question, "query_key": each.query_key, "similarity": round(float(each.similarity), 4)}
+            for each in sought.candidates
+        ],
+    }
+    if decision is not None:
+        explained["verifier"] = {
+            "accepted": bool(decision.accepted),
+            "score": float(decision.score),
+            "threshold": decision.threshold if math.isfinite(decision.threshold) else None,
+            "reason": decision.reason,
+            "certificate": sought.certificate and sought.certificate.as_json(),
+            "features": {name: float(value) for name, value in decision.features.items()},
+        }
+    return explained
+
+
+def citations(linked: tuple[Linked, ...]) -> list[Citation]:
+    """Return the sources of a live answer."""
+    return [
+        Citation(
+            number=each.passage.number,
+            kind="cited" if each.kind == "cited" else "consulted",
+            document_id=each.passage.chunk.document_id,
+            title=each.passage.chunk.title,
+            uri=each.passage.chunk.uri,
+            heading=each.passage.chunk.heading,
+            passage=each.passage.chunk.text,
+            chunk_id=each.passage.chunk.chunk_id,
+        )
+        for each in linked
+    ]
+
+
+def live_answer(asked: Asked, opened: Opened, live: LiveAnswer) -> Answer:
+    """Put a live answer together for one of those who asked."""
+    sources = citations(live.linked.citations)
+    return Answer(
+        id=asked.request_id,
+        question=asked.question,
+        collection=asked.collection,
+        answer=live.linked.text,
+        source="live",
+        origin="generated",
+        confidence=min(1.0, max(0.0, live.support)),
+        citations=sources,
+        model=live.completion.model,
+        release=opened.release_id,
+        fingerprint=opened.live.fingerprint,
+        query_key=asked.query_key,
+        generated_at=live.generated_at,
+        age_seconds=0,
+        finish_reason=live.completion.finish_reason,
+        support=live.support,
+        timings=timings(asked, opened, live),
+        documents=sorted({each.document_id for each in sources}),
+        explanation=explanation(opened.sought) | {"rewritten": opened.live.rewritten} if asked.explain else None,
+    )
+
+
+def timings(asked: Asked, opened: Opened, live: LiveAnswer) -> Timings:
+    """Return where the time of a live answer went."""
+    return Timings(
+        total_ms=round((time.perf_counter() - asked.started) * 1000, 3),
+        embed_ms=round(opened.sought.embed_seconds * 1000, 3),
+        retrieve_ms=round(opened.live.retrieve_seconds * 1000, 3),
+        queue_ms=round(opened.live.queue_seconds * 1000, 3),
+        llm_ms=round(live.llm_seconds * 1000, 3),
+    )
+
+
+def sse(event: str, data: object) -> bytes:
+    """Return one server-sent event."""
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), msgspec.json.encode(data))

@@ -1,0 +1,1 @@
+"""HTTP: parsing, authentication, problems, the OpenAPI document."""

@@ -1,0 +1,168 @@
+"""Who asks, what they may do, and how often.
+
+Keys are 256 random bits, so one round of SHA-256 at rest is enough: there is no dictionary to try, which is
+what slow hashes are for. Only the hash is in the configuration and in memory. How often is `online.http.rate_limits`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from online.http.problems import Problem
+from online.http.rate_limits import Bucket, buckets
+from online.settings import KeySettings, Scope, ServiceSettings
+from rag.errors import ConfigurationError
+
+_PREFIX = "bf-"
+Headers = Mapping[bytes, bytes]
+
+
+def hash_key(key: str) -> str:
+    """Return what the configuration holds of a key."""
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+def mint() -> tuple[str, str]:
+    """Make a new key: the key itself, shown once, and its hash for the configuration."""
+    key = _PREFIX + secrets.token_urlsafe(32)
+    return key, hash_key(key)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. `collections` are all that they can name; `bucket` is None without a rate limit.
+
+    `default_collection` is what the configuration chooses for a question that names none.
+    """
+
+    key_id: str | None
+    scopes: frozenset[Scope]
+    collections: tuple[str, ...]
+    bucket: Bucket | None = None
+    default_collection: str | None = None
+
+    @property
+    def default(self) -> str | None:
+        """The collection of a question that names none: the only one, or the configured one, or None."""
+        return self.collections[0] if len(self.collections) == 1 else self.default_collection
+
+    def require(self, scope: Scope) -> None:
+        """Refuse who lacks a scope; `admin` holds all."""
+        if scope not in self.scopes and "admin" not in self.scopes:
+            raise Problem("forbidden", f"This needs the scope {scope!r}, which the key does not have.")
+
+    def collection(self, named: str | None) -> str:
+        """Resolve the collection: the one named, or the default. Unknown and forbidden look the same."""
+        if named is None and (named := self.default) is None:
+            these = f"one of {', '.join(self.collections)}" if self.collections else "but there is none yet"
+            raise Problem("invalid", f"Name a collection: {these}.", param="collection")
+        if named not in self.collections:
+            raise Problem("forbidden", "The key does not belong to the collection that was named.")
+        return named
+
+
+class Keys:
+    """The keys of the configuration, by their hashes."""
+
+    def __init__(
+        self,
+        keys: Mapping[str, KeySettings],
+        collections: Collection[str],
+        public: Collection[str] = (),
+        default: str | None = None,
+        shared: Path | None = None,
+    ) -> None:
+        """Take the keys; `public` are the collections that a visitor of the page sees without one.
+
+        `default` is the collection of a question that names none, for callers who have no default of their own, and
+        `shared` the folder of the worker processes that keep to one limit together.
+
+        Raises:
+            ConfigurationError: there is no such collection.
+        """
+        _require("[service] public_page: there is no collection", public, collections)
+        _require(
+            "[service] default_collection: there is no collection", [] if default is None else [default], collections
+        )
+        limits = {name: each.requests_per_minute for name, each in keys.items()}
+        limited = buckets({name: limit for name, limit in limits.items() if limit is not None}, shared)
+        self._by_hash = {
+            key.hash: _caller(name, key, collections, default, limited.get(name)) for name, key in keys.items()
+        }
+        asking: frozenset[Scope] = frozenset({"ask", "feedback"})
+        visible = tuple(each for each in collections if each in public)
+        self._everybody = Caller(None, asking, tuple(collections), None, default)
+        self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
+        self.required = bool(self._by_hash)
+
+    def caller(self, scope: MutableMapping[str, Any], *, visitors: bool = False) -> Caller:
+        """Return who sends a request, as `Authorization: Bearer <key>`; counts against the rate limit.
+
+        The caller is kept in the scope: `online.http.middleware` tells with each response what is left of the limit.
+        With `visitors` who sends no key at all may see what is public: on the page and the routes that it uses.
+
+        Raises:
+            Problem: no key or an unknown one, or one too many requests.
+        """
+        if not self.required:
+            return self._everybody
+        sent = scope["headers_by_name"].get(b"authorization", b"")
+        if visitors and not sent and self._visitor.collections:
+            return self._visitor
+        scheme, _, key = sent.decode("latin-1").partition(" ")
+        caller = self._by_hash.get(hash_key(key.strip())) if scheme.lower() == "bearer" else None
+        if caller is None:
+            raise Problem(
+                "unauthenticated",
+                "Send a valid API key as `Authorization: Bearer <key>`.",
+                headers={"www-authenticate": "Bearer"},
+            )
+        scope["caller"] = caller
+        if caller.bucket is not None and not caller.bucket.take():
+            raise Problem(
+                "rate-limited",
+                "The key's requests for this minute are used up.",
+                retry_after=caller.bucket.seconds_to_next,
+            )
+        return caller
+
+
+def keys_of(settings: ServiceSettings, collections: Collection[str], shared: Path | None = None) -> Keys:
+    """Return the keys of the settings; `shared` is the folder of the worker processes, if there are several.
+
+    Raises:
+        ConfigurationError: they name a collection that does not exist.
+    """
+    return Keys(settings.keys, collections, settings.public_page, settings.default_collection, shared)
+
+
+def _caller(
+    name: str, key: KeySettings, collections: Collection[str], default: str | None, bucket: Bucket | None
+) -> Caller:
+    place = f"[service.keys.{name}]"
+    _require(f"{place} collections: there is no collection", key.collections, collections)
+    own = tuple(each for each in collections if not key.collections or each in key.collections)
+    if key.default_collection is not None:
+        _require(f"{place} default_collection: the key has no collection", [key.default_collection], own)
+    return Caller(
+        name,
+        frozenset(key.scopes),
+        own,
+        bucket,
+        key.default_collection or (default if default in own else None),
+    )
+
+
+def _require(complaint: str, named: Collection[str], collections: Collection[str]) -> None:
+    """Refuse a configuration that names a collection which is none of these."""
+    for name in named:
+        if name not in collections:
+            close = difflib.get_close_matches(name, collections, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(collections)) or 'none'}"
+            raise ConfigurationError(f"{complaint} {name!r}; {hint}")

@@ -1,0 +1,1 @@
+"""The language model as the service uses it: admission control, circuit breaker, deadline."""

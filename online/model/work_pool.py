@@ -1,0 +1,66 @@
+"""A few threads for what computes: embedding, searching, opening files. Bounded, so that a flood of misses
+is refused at once instead of queueing behind the processor; exact hits never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from online.http.problems import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkPool:
+    """`threads` threads and at most `queue` calls that wait for one."""
+
+    def __init__(self, threads: int, queue: int) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
+        self._threads = threads
+        self._most = threads + queue
+        self._pending = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether calls are piling up: more wait than are being worked at."""
+        return self._pending > 2 * self._threads
+
+    async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking work; a caller that is cancelled waits for a thread that has begun.
+
+        So whatever the thread uses, such as a release, is not closed under it.
+
+        Raises:
+            Problem: too many wait already.
+        """
+        if self._pending >= self._most:
+            raise Problem("queue-full", "Too many new questions at once; try again shortly.", retry_after=1)
+        self._pending += 1
+        loop = asyncio.get_running_loop()
+        future = self._executor.submit(functools.partial(work, *args, **kwargs))
+        future.add_done_callback(lambda _: _tell(loop, self._done))
+        outcome = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(outcome)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                await asyncio.wait([outcome])
+            raise
+
+    def _done(self) -> None:
+        self._pending -= 1
+
+    def close(self) -> None:
+        """Let what runs end; what waits is dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+        loop.call_soon_threadsafe(what)

@@ -1,0 +1,1 @@
+"""What the service writes down: the journal and the jobs."""

@@ -1,0 +1,151 @@
+"""Asynchronous questions on the disk: one SQLite file that the worker processes share.
+
+All statements run on one thread with one connection (write-ahead log, so that readers never wait). SQLite and
+not memory, since a job has to survive a restart; not the journal, since a job changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import re
+import secrets
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+_LEASE_SECONDS = 10.0
+_BUSY_SECONDS = 5.0  # what waits for the file holds up the thread that all statements share
+
+
+@dataclass(frozen=True)
+class Job:
+    """An asynchronous question. `asked` is JSON; `outcome` is the body of the answer or of the problem.
+
+    `attempts` counts the calls of the language model that gave it no answer.
+    """
+
+    id: str
+    asked: bytes
+    key_id: str | None
+    status: Literal["queued", "running", "done", "failed"]
+    http_status: int | None
+    outcome: bytes | None
+    attempts: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an outcome."""
+        return self.status in {"done", "failed"}
+
+
+class JobStore:
+    """The jobs of a data folder, as one worker process sees them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._statements = _statements()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open the file, and make it if need be."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        await self._on_thread(self._connect)
+
+    def _connect(self) -> None:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if not self._is_complete(connection):
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")  # the worker processes start at the same time
+                connection.execute(self._statements["create"])
+                if not self._is_complete(connection):
+                    connection.execute(self._statements["add_attempts"])  # an earlier version made the file
+                connection.execute(self._statements["index"])
+        self._connection = connection
+
+    def _is_complete(self, connection: sqlite3.Connection) -> bool:
+        return ("attempts",) in connection.execute(self._statements["columns"]).fetchall()
+
+    async def close(self) -> None:
+        """Give back what this worker was at, for the next start, and close the file."""
+        assert self._connection is not None
+        try:
+            await self._run("release", owner=self._owner)
+        finally:
+            await self._on_thread(self._connection.close)
+            self._thread.shutdown()
+
+    async def open_jobs(self) -> int:
+        """Count the jobs that wait or run."""
+        return int((await self._run("open_jobs"))[0][0])
+
+    async def insert(self, asked: bytes, key_id: str | None) -> Job:
+        """Add a job; its id can't be guessed."""
+        job = Job(secrets.token_urlsafe(16), asked, key_id, "queued", None, None)
+        await self._run("insert", id=job.id, asked=asked.decode(), key_id=key_id, now=time.time())
+        return job
+
+    async def find(self, job_id: str) -> Job | None:
+        """Return a job."""
+        rows = await self._run("find", id=job_id)
+        return _job(rows[0]) if rows else None
+
+    async def claim(self) -> Job | None:
+        """Take the job that has been due for longest, or whose owner has died."""
+        now = time.time()
+        rows = await self._run("claim", owner=self._owner, lease=now + _LEASE_SECONDS, now=now)
+        return _job(rows[0]) if rows else None
+
+    async def renew(self) -> None:
+        """Keep what this worker is at."""
+        await self._run("renew", owner=self._owner, lease=time.time() + _LEASE_SECONDS)
+
+    async def postpone(self, job: Job, seconds: float, *, failed: bool = False) -> None:
+        """Put a job back, to be tried again later; `failed` counts an attempt."""
+        due = time.time() + seconds
+        await self._run("postpone", id=job.id, owner=self._owner, not_before=due, failed=int(failed))
+
+    async def finish(self, job: Job, http_status: int, outcome: bytes) -> None:
+        """Store what became of a job."""
+        status = "done" if http_status < 400 else "failed"
+        await self._run("finish", id=job.id, owner=self._owner, status=status, http_status=http_status, outcome=outcome)
+
+    async def answer_again(self, job: Job) -> None:
+        """Put a job back whose answer must not be shown any more."""
+        await self._run("answer_again", id=job.id, now=time.time())
+
+    async def expire(self, hours: float) -> None:
+        """Delete the jobs that are older."""
+        await self._run("expire", before=time.time() - hours * 3600)
+
+    async def _run(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = await self._on_thread(self._execute, statement, values)
+        return rows
+
+    def _execute(self, statement: str, values: dict[str, object]) -> list[tuple[Any, ...]]:
+        assert self._connection is not None
+        return self._connection.execute(self._statements[statement], values).fetchall()
+
+    async def _on_thread(self, work: Any, *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, functools.partial(work, *arguments))
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    job_id, asked, key_id, status, http_status, outcome, attempts = row
+    return Job(job_id, asked.encode(), key_id, status, http_status, outcome, attempts)
+
+
+def _statements() -> dict[str, str]:
+    """Read the statements of jobs.sql by the names above them."""
+    text = resources.files("online.records").joinpath("jobs.sql").read_text(encoding="utf-8")
+    return dict(re.findall(r"^-- (\w+)\n(.+?;)$", text, re.MULTILINE | re.DOTALL))

@@ -1,0 +1,177 @@
+"""A release with its files mapped, as the service uses it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from online.http.problems import Problem
+from rag.errors import IndexUnusableError
+from rag.paraphrase.verifier import Verifier
+from rag.prompting.template import PromptTemplate
+from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.reranking import Reranker
+from rag.retrieval.retriever import Retriever, StoredChunk
+from rag.retrieval.vector_index import VectorIndex, degenerate_rows
+from rag.settings import RetrievalSettings
+from warehouse.releases.serving_index import ServingIndex
+
+# Two questions that share nothing. Sound encoders give them a cosine of 0.1 or so; an encoder whose vectors
+# are all alike, which makes everybody's question hit one answer, gives nearly 1.
+_CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
+_CANARY_LIMIT = 0.9
+
+
+@dataclass(frozen=True)
+class OpenModels:
+    """The encoder and the reranker, with the checksums by which the next release shares them."""
+
+    encoder: OnnxEncoder
+    reranker: Reranker | None = None
+    checksums: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OpenCollection:
+    """The indexes of one collection; nothing of another can be reached through them."""
+
+    retriever: Retriever
+    questions: VectorIndex
+
+
+class OpenRelease:
+    """What is looked up in a release. `hold` keeps its files mapped until the last use has ended."""
+
+    def __init__(
+        self,
+        release_id: str,
+        index: ServingIndex,
+        models: OpenModels,
+        collections: Mapping[str, OpenCollection],
+        template: PromptTemplate,
+        verifier: Verifier,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.release_id = release_id
+        self.index = index
+        self.models = models
+        self.encoder = models.encoder
+        self.collections = collections
+        self.template = template
+        self.verifier = verifier
+        self._on_close = on_close
+        self._users = 0
+        self._retired = False
+        self.closed = False
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[OpenRelease]:
+        """Keep the release open; to be called in the event loop's thread only."""
+        self._users += 1
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            self._close_if_unused()
+
+    def collection(self, name: str) -> OpenCollection:
+        """Return a collection's indexes.
+
+        Raises:
+            Problem: the release was built before the collection was configured.
+        """
+        found = self.collections.get(name)
+        if found is None:
+            raise Problem("no-release", "Nothing has been published for this collection yet.", retry_after=10)
+        return found
+
+    def retire(self) -> None:
+        """Close the release after its last use."""
+        self._retired = True
+        self._close_if_unused()
+
+    def revive(self) -> None:
+        """Serve it again, after a rollback to it while it was still in use."""
+        self._retired = False
+
+    def _close_if_unused(self) -> None:
+        if self._retired and not self._users and not self.closed:
+            self.closed = True
+            self.index.close()
+            self._on_close()
+
+    def stored_chunk(self, chunk_id: str) -> StoredChunk | None:
+        """Look a chunk up; None if the release does not have it."""
+        found = self.index.chunk(chunk_id)
+        return None if found is None else msgspec.json.decode(found, type=StoredChunk)
+
+
+def open_release(
+    release_id: str,
+    path: Path,
+    checksums: Mapping[str, str],
+    collections: Mapping[str, RetrievalSettings],
+    before: OpenRelease | None = None,
+    on_close: Callable[[], None] = lambda: None,
+) -> OpenRelease:
+    """Map a release's files and try its encoder; blocking. A model that `before` has already is shared.
+
+    `on_close` is called after the last use.
+
+    Raises:
+        TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
+    """
+    models = _open_models(path, checksums, before.models if before else None)
+    verifier = path / "verifier.json"
+    return OpenRelease(
+        release_id,
+        ServingIndex(path / "serving.lmdb"),
+        models,
+        {
+            name: _open_collection(path / "collections" / name, how, models.reranker)
+            for name, how in collections.items()
+            if (path / "collections" / name).exists()
+        },
+        PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
+        Verifier.load(verifier) if verifier.exists() else Verifier.default(),
+        on_close,
+    )
+
+
+def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | None) -> OpenModels:
+    sums = {name: checksums.get(f"{name}/model.onnx") for name in ("encoder", "reranker")}
+    same = {name for name, found in sums.items() if before and found and before.checksums.get(name) == found}
+    if before and "encoder" in same:
+        encoder = before.encoder
+    else:
+        encoder = OnnxEncoder.load(path / "encoder", threads=1)
+        try_encoder(encoder)
+    if before and "reranker" in same:
+        return OpenModels(encoder, before.reranker, sums)
+    return OpenModels(encoder, Reranker.load(path / "reranker", threads=1) if sums["reranker"] else None, sums)
+
+
+def _open_collection(folder: Path, settings: RetrievalSettings, reranker: Reranker | None) -> OpenCollection:
+    return OpenCollection(Retriever.load(folder, settings, reranker), VectorIndex.load(folder / "questions"))
+
+
+def try_encoder(encoder: OnnxEncoder) -> None:
+    """Embed the canary pair.
+
+    Raises:
+        IndexUnusableError: the vectors are degenerate, or do not tell two unrelated questions apart.
+    """
+    vectors = encoder.embed(_CANARIES)
+    if degenerate_rows(vectors):
+        raise IndexUnusableError("the release's encoder gives degenerate vectors; build the release again")
+    first, second = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    if float(first @ second) > _CANARY_LIMIT:
+        raise IndexUnusableError(
+            f"the release's encoder gives two unrelated questions a cosine of {float(first @ second):.2f}; "
+            "build the release again with a sound one"
+        )

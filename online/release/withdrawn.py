@@ -1,0 +1,56 @@
+"""What must not be served any more: withdrawn documents, and pairs of questions that were reported.
+
+The warehouse keeps both as append-only files. They are looked at with a `stat` each several times a second, in
+every worker process, so a withdrawal or a report takes effect at once and everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from warehouse.editorial.withdrawal import Tombstones, Withdrawals, tombstone
+
+
+class Withdrawn:
+    """The documents that are withdrawn and the pairs that must not hit."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._withdrawals = Withdrawals(data)
+        self._tombstones = Tombstones(data)
+        self._documents: dict[str, frozenset[str]] = {}
+        self._pairs: frozenset[frozenset[str]] = frozenset()
+
+    def __len__(self) -> int:
+        return sum(len(each) for each in self._documents.values())
+
+    def touches(self, collection: str, documents: Sequence[str]) -> bool:
+        """Say whether an answer rests on a withdrawn document."""
+        withdrawn = self._documents.get(collection)
+        return withdrawn is not None and not withdrawn.isdisjoint(documents)
+
+    def documents(self, collection: str) -> frozenset[str]:
+        """Return the withdrawn documents of a collection."""
+        return self._documents.get(collection, frozenset())
+
+    def tombstoned(self, asked_key: str, matched_key: str) -> bool:
+        """Say whether neither of two questions may be answered with the answer to the other."""
+        return frozenset((asked_key, matched_key)) in self._pairs
+
+    def tombstone(self, asked_key: str, matched_key: str, reason: str) -> None:
+        """Make it so, for good and for all processes; blocking."""
+        tombstone(self._data, asked_key, matched_key, reason)
+
+    def follow_documents(self) -> None:
+        """Read what is new of the withdrawals."""
+        if self._withdrawals.changed():
+            documents: dict[str, set[str]] = {}
+            for collection, document in self._withdrawals.documents():
+                documents.setdefault(collection, set()).add(document)
+            self._documents = {name: frozenset(each) for name, each in documents.items()}
+
+    def follow_pairs(self) -> None:
+        """Read what is new of the reported pairs."""
+        if self._tombstones.changed():
+            self._pairs = self._tombstones.pairs()

@@ -1,0 +1,88 @@
+"""How a chat is answered on the wire: whole, in chunks of our own, or with the bytes of the language model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.types import Send
+
+from online.answering.lookup import Asked
+from online.answering.rendering import RawHeaders
+from online.http.middleware import send_bytes
+from online.routes.chat_format import DONE, Frame, Usage
+from online.routes.chat_request import ChatRequest
+
+_STREAM = b"text/event-stream; charset=utf-8"
+_NOTHING: Mapping[str, str] = {}
+
+
+class ChatReply:
+    """One response, whole or streamed."""
+
+    def __init__(self, send: Send, asked: Asked, chat: ChatRequest) -> None:
+        self.asked = asked
+        self.chat = chat
+        self.headers: RawHeaders = []
+        self.begun = False
+        self._send = send
+        self._frame = self._named("")
+
+    def _named(self, model: str) -> Frame:
+        return Frame(f"chatcmpl-{self.asked.request_id}", int(time.time()), model)
+
+    async def whole(
+        self, model: str, message: dict[str, Any], finish_reason: str, usage: Usage, about: dict[str, Any] | None
+    ) -> None:
+        """Send a whole completion."""
+        self.begun = True
+        body = self._named(model).whole(message, finish_reason, usage, about)
+        await send_bytes(self._send, 200, body, b"application/json", self.headers)
+
+    async def begin(self, model: str) -> None:
+        """Begin a stream."""
+        self._frame = self._named(model)
+        await self._start()
+        await self._more(self._frame.chunk({"role": "assistant", "content": ""}))
+
+    async def piece(self, text: str, others: Mapping[str, str] = _NOTHING) -> None:
+        """Send a piece of the text, or of the other texts of the message."""
+        await self._more(self._frame.chunk({**others, "content": text} if text else dict(others)))
+
+    async def end(self, finish_reason: str, usage: Usage, about: dict[str, Any] | None) -> None:
+        """End a stream."""
+        await self._more(self._frame.chunk({}, finish_reason))
+        options = self.chat.stream_options
+        if options is not None and options.include_usage:
+            await self._more(self._frame.usage(usage, about))
+        await self._more(DONE)
+        await self.finish()
+
+    async def pass_on(self, body: bytes) -> None:
+        """Send the language model's own response."""
+        self.begun = True
+        await send_bytes(self._send, 200, body, b"application/json", self.headers)
+
+    async def pass_on_lines(self, lines: bytes) -> None:
+        """Send lines of the language model's own stream."""
+        if not self.begun:
+            await self._start()
+        await self._more(lines)
+
+    async def break_off(self, error: bytes) -> None:
+        """End a stream with an error."""
+        await self._more(b"\ndata: %b\n\n" % error)  # the model's stream may have ended within an event
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Send the last, empty part of the body."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _start(self) -> None:
+        self.begun = True
+        headers = [(b"content-type", _STREAM), (b"x-accel-buffering", b"no"), *self.headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _more(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})

@@ -1,0 +1,283 @@
+"""The FAQ page: ask, browse and search, with JavaScript or without.
+
+Whoever opens a prepared answer's own page is recorded as served by it (route `page`), so that feedback finds its
+request in the journal; paging through the list is not. A GET never calls the language model, so nobody who
+follows links can keep it busy; a POST from another site is refused.
+
+With API keys configured the page is closed, unless `service.public_page` names what may be seen without one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from online.answering.lookup import Asked
+from online.answering.rendering import cache_status, live_answer, prepared_body
+from online.http.authentication import Caller
+from online.http.disconnect import ClientGoneError, unless_gone
+from online.http.middleware import read_body
+from online.http.problems import Problem, as_problem
+from online.http.request_parsing import Directives, asked_by
+from online.http.schemas import QUESTION_CHARACTERS, Answer, Ask
+from online.release.open_release import OpenRelease
+from online.routes import faq_view
+from online.routes.questions import AnticipatedQuestion, Page, browse, search
+from online.service import Service
+
+_HERE = Path(__file__).parents[1]
+_PAGE = 20
+_MOST_PAGES = 100_000
+_RELATED = 5
+_SIMILAR = 0.25  # all-MiniLM-L6-v2: below it a question shares nothing with what was typed
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+# What the layout needs where nothing is known of the caller.
+_BLANK: Mapping[str, Any] = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+_decode_answer = msgspec.json.Decoder(Answer).decode
+
+
+def faq(service: Service) -> list[Route]:
+    """Return the page's routes."""
+    files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
+    version = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
+    page = FaqPage(service, _templates(service.settings.page_title, version))
+    return [
+        Route("/", page.guarded(page.browse), methods=["GET"]),
+        Route("/", page.guarded(page.ask), methods=["POST"]),
+        Route("/questions/{query_key}", page.guarded(page.question), methods=["GET"]),
+        *[Route(f"/static/{name}", _static(name, content, version)) for name, content in files.items()],
+    ]
+
+
+def _templates(title: str, version: str) -> Environment:
+    templates = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals |= {"title": title, "version": version, "view": faq_view}
+    return templates
+
+
+def _static(name: str, content: bytes, version: str) -> Endpoint:
+    async def send(request: Request) -> Response:
+        fresh = request.query_params.get("v") == version
+        cached = "public, max-age=31536000, immutable" if fresh else "no-cache"
+        return Response(content, headers={"cache-control": cached}, media_type=_MEDIA_TYPES[Path(name).suffix])
+
+    return send
+
+
+@dataclass(frozen=True)
+class FaqPage:
+    """The page's handlers."""
+
+    service: Service
+    templates: Environment
+
+    def guarded(self, handler: Endpoint) -> Endpoint:
+        """Show a refusal as a page, too."""
+
+        async def guard(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Problem as problem:
+                return self._refused(problem)
+
+        return guard
+
+    async def browse(self, request: Request) -> Response:
+        """`GET /`: what is anticipated, page by page or by a search; `?question=` finds it or fills the form."""
+        caller = self._caller(request)
+        collection = _collection(caller, request.query_params.get("collection"))
+        question, typed = _text(request, "question"), _text(request, "q")
+        asked = _asked(request, caller, collection, question)
+        if question and self.service.answering.exact(asked) is not None:
+            return RedirectResponse(f"/questions/{asked.query_key}", 303)
+        number = _page_number(request)
+        page = Page(collection, _PAGE, (number - 1) * _PAGE)
+        with self.service.answering.release().hold() as release:
+            context = self._context(caller, collection, release)
+            if typed:
+                found = await self.service.pool.run(search, self.service.answering, release, page, typed)
+            else:
+                found = browse(self.service.answering, release, page)
+        if number > 1 and page.offset >= found.total:
+            raise Problem("not-found", "There are not that many pages of questions.")
+        near = _near(found.questions)
+        answers = [answer for each in near if (answer := self._answer(asked, each.query_key)) is not None]
+        goes_on = found.next_offset is not None and len(near) == len(found.questions)
+        return self._show(
+            "browse.html",
+            context,
+            asked=question,
+            typed=typed,
+            answers=answers,
+            number=number,
+            pages=None if typed else max(1, -(-found.total // _PAGE)),
+            before=_address(caller, collection, typed, number - 1) if number > 1 else None,
+            after=_address(caller, collection, typed, number + 1) if goes_on else None,
+            structured=faq_view.structured_data(answers) if answers else None,
+        )
+
+    async def question(self, request: Request) -> Response:
+        """`GET /questions/{query_key}`: one anticipated question with its prepared answer."""
+        caller = self._caller(request)
+        for collection in caller.collections:
+            asked = replace(_asked(request, caller, collection, ""), query_key=request.path_params["query_key"])
+            prepared = self.service.answering.exact(asked)
+            if prepared is not None:
+                break
+        else:
+            raise Problem("not-found", "There is no such question, or its answer is not served any more.")
+        answer = _decode_answer(prepared_body(asked, prepared))
+        if request.method == "GET":
+            seen = replace(asked, question=answer.question)
+            self.service.recording.prepared(seen, prepared, cache_status(seen, "exact"))
+        with self.service.answering.release().hold() as release:
+            context = self._context(caller, collection, release)
+            related = await self._related(release, answer)
+        structured = faq_view.structured_data([answer])
+        return self._show("answered.html", context, answer=answer, related=related, structured=structured)
+
+    async def ask(self, request: Request) -> Response:
+        """`POST /`: ask without JavaScript. An exact hit leads to its own page, so that a reload asks nothing."""
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            raise Problem("forbidden", "The question came from a page of another site.")
+        caller = self._caller(request)
+        form = dict(parse_qsl((await read_body(request.receive)).decode("utf-8", "replace")))
+        question = _within_limit(form.get("question", ""), "question")
+        asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
+        if question and self.service.answering.exact(asked) is not None:
+            return RedirectResponse(f"/questions/{asked.query_key}", 303)
+        context = self._context(caller, asked.collection, self.service.answering.release())
+        try:
+            answer = await unless_gone(request.receive, self._miss(asked))
+        except ClientGoneError:
+            self.service.recording.gone(asked)
+            raise
+        except Problem as problem:
+            self.service.recording.problem(asked, problem)
+            return self._refused(problem, {**context, "asked": question})
+        except Exception:
+            self.service.recording.fault(asked)
+            raise
+        return self._show("answered.html", context, answer=answer, related=[], structured=None)
+
+    async def _miss(self, asked: Asked) -> Answer:
+        recording = self.service.recording
+        try:
+            async with self.service.answering.begin(asked) as begun:
+                if begun.prepared is not None:
+                    recording.prepared(asked, begun.prepared, cache_status(asked, begun.prepared.source))
+                    return _decode_answer(prepared_body(asked, begun.prepared))
+                assert begun.opened is not None
+                live = await begun.result()
+                recording.live(asked, begun.opened, live, cache_status(asked, "live", joined=begun.joined))
+                return live_answer(asked, begun.opened, live)
+        except Exception as error:
+            raise as_problem(error) from error
+
+    def _answer(self, asked: Asked, query_key: str) -> Answer | None:
+        asked = replace(asked, query_key=query_key)
+        prepared = self.service.answering.exact(asked)
+        return None if prepared is None else _decode_answer(prepared_body(asked, prepared))
+
+    async def _related(self, release: OpenRelease, answer: Answer) -> list[AnticipatedQuestion]:
+        page = Page(answer.collection, _RELATED + 1, 0)
+        try:
+            found = await self.service.pool.run(search, self.service.answering, release, page, answer.question)
+        except Problem:  # too busy to embed: the answer is what was asked for
+            return []
+        return [each for each in _near(found.questions) if each.query_key != answer.query_key][:_RELATED]
+
+    def _caller(self, request: Request) -> Caller:
+        caller = self.service.keys.caller(request.scope, visitors=True)
+        caller.require("ask")
+        return caller
+
+    def _context(self, caller: Caller, collection: str, release: OpenRelease) -> dict[str, Any]:
+        return {
+            **_BLANK,
+            "collections": caller.collections if len(caller.collections) > 1 else (),
+            "collection": collection,
+            "release_id": release.release_id,
+            "anticipated": len(release.collection(collection).questions),
+            "may_judge": bool(caller.scopes & {"feedback", "admin"}),
+            "live": self.service.model.breaker.state != "open",
+        }
+
+    def _refused(self, problem: Problem, context: Mapping[str, Any] = _BLANK) -> Response:
+        self.service.count_problem(problem.kind)
+        response = self._show("refused.html", context, problem=problem)
+        response.status_code = problem.status
+        response.headers.update(problem.headers)
+        return response
+
+    def _show(self, template: str, context: Mapping[str, Any], **more: Any) -> Response:
+        html = self.templates.get_template(template).render({**context, **more})
+        headers = {"content-security-policy": _POLICY, "cache-control": "private, no-cache", "vary": "Authorization"}
+        return Response(html, headers=headers, media_type="text/html")
+
+
+def _asked(request: Request, caller: Caller, collection: str, question: str) -> Asked:
+    identity = request.scope["request_id"]
+    return asked_by(caller, Ask(question, collection), Directives(), identity, time.perf_counter(), "page")
+
+
+def _collection(caller: Caller, named: str | None) -> str:
+    """Return the collection that is named, or the caller's default, or the first."""
+    return caller.collection(named or caller.default or next(iter(caller.collections), None))
+
+
+def _text(request: Request, name: str) -> str:
+    return _within_limit(request.query_params.get(name, ""), name)
+
+
+def _within_limit(text: str, name: str) -> str:
+    if len(text) > QUESTION_CHARACTERS:
+        raise Problem("invalid", f"It is too long: at most {QUESTION_CHARACTERS} characters.", param=name)
+    return text.strip()
+
+
+def _page_number(request: Request) -> int:
+    number = request.query_params.get("page", "1")
+    short = len(number) <= len(str(_MOST_PAGES))  # Python reads no number of more than 4,300 digits
+    if not (short and number.isascii() and number.isdigit() and 1 <= int(number) <= _MOST_PAGES):
+        raise Problem("invalid", "There is no such page.", param="page")
+    return int(number)
+
+
+def _near(found: list[AnticipatedQuestion]) -> list[AnticipatedQuestion]:
+    return [each for each in found if each.similarity is None or each.similarity >= _SIMILAR]
+
+
+def _address(caller: Caller, collection: str, typed: str, number: int) -> str:
+    """Return the address of a page of the list; what goes without saying is left out."""
+    wanted = {
+        "collection": collection if len(caller.collections) > 1 else "",
+        "q": typed,
+        "page": str(number) if number > 1 else "",
+    }
+    query = urlencode({name: value for name, value in wanted.items() if value})
+    return f"/?{query}" if query else "/"

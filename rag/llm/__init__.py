@@ -1,0 +1,1 @@
+"""The language model: one protocol, and a client for OpenAI-compatible servers."""

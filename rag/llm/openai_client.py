@@ -1,0 +1,282 @@
+"""A language model behind any OpenAI-compatible server, over HTTP with pooled connections.
+
+One attempt by default: a chat completion is not idempotent in cost, and the one who waits (a visitor, a
+batch) knows better whether to try again. Only what certainly never reached the model is retried here: a
+connection that could not be opened. Idle connections are closed after 2 seconds, before vLLM and uvicorn
+close them (after 5), so that no request is written into one that the server is just closing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
+from rag.llm.openai_replies import Gathered, completion_of, refusal_of
+from rag.llm.protocol import Completion, Delta, Message, Sampling
+
+_CONNECT_ATTEMPTS = 2
+_KEEPALIVE_SECONDS = 2.0
+_LONGEST_WAIT = 3600.0  # what a server may ask for with Retry-After; more is taken for this
+# The model is often on this machine, where no proxy of the environment leads.
+_NO_PROXY = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+# What to look at when the server turns us away, whatever is asked: its other 4xx are about one request.
+_SETTINGS = {
+    401: "check [llm] api_key",
+    403: "check [llm] api_key",
+    404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
+}
+_DONE = b"[DONE]"
+_PENALTIES = ("frequency_penalty", "presence_penalty", "repetition_penalty")  # the last is vLLM's; others refuse it
+# What reading a body of an unexpected shape may raise.
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
+class OpenAIEndpoint:
+    """Implements `rag.llm.protocol.Llm`. `base_url` ends in /v1; `timeout` bounds each wait for bytes, in seconds.
+
+    `carried` is asked with each request for headers to send along, such as those of a trace.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        connections: int = 128,
+        carried: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._carried = carried
+        self._base_url = base_url.rstrip("/")
+        self._model = model
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+            limits=httpx.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_SECONDS
+            ),
+            mounts=_NO_PROXY,
+        )
+
+    @property
+    def model(self) -> str:
+        """The model's name as the server knows it."""
+        return self._model
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def complete(
+        self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
+    ) -> Completion:
+        """Answer one chat.
+
+        Raises:
+            LlmRefusedError: the server calls the request wrong (4xx).
+            LlmMisconfiguredError: it does not take the key, or does not know the model (401, 403, 404).
+            LlmUnavailableError: it can't be reached, is too slow, overloaded, broken or talks nonsense.
+        """
+        response = await self._send(self._body(messages, sampling, stream=False), headers)
+        try:
+            await response.aread()
+            return completion_of(response.json(), self._model)
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        except _NONSENSE as error:
+            raise LlmUnavailableError(f"{self._base_url}: the answer is not a chat completion ({error!r})") from error
+        finally:
+            await response.aclose()
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Delta, None]:
+        """Answer one chat piece by piece; the last delta carries the whole completion.
+
+        Raises:
+            LlmError: as `complete`; also in the middle of an answer.
+        """
+        response = await self._send(self._body(messages, sampling, stream=True), headers)
+        gathered = Gathered(self._model)
+        try:
+            async for payload in _events(response):
+                if payload == _DONE:
+                    break
+                chunk = json.loads(payload)
+                if chunk.get("error"):
+                    raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk)}")
+                if (delta := gathered.take(chunk)).says_something:
+                    yield delta
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        except _NONSENSE as error:
+            raise LlmUnavailableError(f"{self._base_url}: the stream is not one of chat chunks ({error!r})") from error
+        finally:
+            await response.aclose()
+        if not gathered.finish_reason:
+            raise LlmUnavailableError(f"{self._base_url}: the stream broke off before the answer was complete")
+        if (rest := gathered.end()).says_something:
+            yield rest
+        yield Delta("", gathered.completion())
+
+    async def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Send a chat completion request as it is, under this model's name; yield the response as it comes.
+
+        A stream comes in whole lines; all else at once, when the last byte is here.
+
+        Raises:
+            LlmError: as `complete`; also in the middle of a stream.
+        """
+        response = await self._send({**body, "model": self._model}, None)
+        try:
+            if body.get("stream"):
+                async for lines in self._whole_lines(response):
+                    yield lines
+            else:
+                await response.aread()
+                response.json()
+                yield response.content
+        except httpx.HTTPError as error:
+            raise self._unavailable(error) from error
+        except _NONSENSE as error:
+            raise LlmUnavailableError(f"{self._base_url}: the answer is not JSON ({error!r})") from error
+        finally:
+            await response.aclose()
+
+    async def _whole_lines(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """Yield a stream as it comes, without a last line that is torn; raise if it had an error or no end."""
+        done, failure, rest = False, "", b""
+        async for piece in response.aiter_bytes():
+            *lines, rest = (rest + piece).split(b"\n")
+            for payload in map(_payload, lines):
+                done = done or payload == _DONE
+                failure = failure or _failure(payload)
+            if lines:
+                yield b"\n".join([*lines, b""])
+        if _payload(rest) == _DONE:
+            done = True
+            yield rest + b"\n\n"
+        if failure or not done:
+            raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {failure or 'it has no [DONE]'}")
+
+    def _body(self, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "stream": stream,
+        }
+        penalties = {name: getattr(sampling, name) for name in _PENALTIES}
+        body |= {name: value for name, value in penalties.items() if value != getattr(Sampling, name)}
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if stream:
+            body["stream_options"] = {"include_usage": True}
+        return body
+
+    async def _send(self, body: dict[str, Any], headers: Mapping[str, str] | None) -> httpx.Response:
+        sent = {**self._carried(), **(headers or {})}
+        request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=sent)
+        response = await self._open(request)
+        if response.is_success:
+            return response
+        try:
+            await response.aread()
+            error = _refusal(self._base_url, response)
+            if isinstance(error, LlmRefusedError):
+                error.refusal = refusal_of(response.status_code, response.content)
+            raise error
+        except (httpx.HTTPError, RecursionError) as error:
+            raise self._unavailable(error) from error
+        finally:
+            await response.aclose()
+
+    async def _open(self, request: httpx.Request) -> httpx.Response:
+        for attempt in range(1, _CONNECT_ATTEMPTS + 1):
+            try:
+                return await self._client.send(request, stream=True)
+            except httpx.ConnectError as error:
+                if attempt == _CONNECT_ATTEMPTS:
+                    raise self._unavailable(error) from error
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter: many callers are refused at once
+            except httpx.HTTPError as error:
+                raise self._unavailable(error) from error
+        raise AssertionError("unreachable")
+
+    def _unavailable(self, error: Exception) -> LlmUnavailableError:
+        what = "took too long" if isinstance(error, httpx.TimeoutException) else "can't be reached"
+        return LlmUnavailableError(
+            f"the language model at {self._base_url} {what} ({type(error).__name__}); is `beforehand llm` running?",
+            reached=not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)),
+        )
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Give the payloads of a stream of events. httpx's own lines end at U+2028 and its like, within an answer."""
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if payload := _payload(line):
+                yield payload
+
+
+def _payload(line: bytes) -> bytes:
+    return line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
+
+
+def _failure(payload: bytes) -> str:
+    """Return the error that an event of a stream tells, or nothing."""
+    if b'"error"' not in payload:  # within a text its quotes would be escaped
+        return ""
+    try:
+        chunk = json.loads(payload)
+        return _said(chunk) if chunk.get("error") else ""
+    except _NONSENSE:
+        return ""
+
+
+def _refusal(base_url: str, response: httpx.Response) -> LlmError:
+    try:
+        said = _said(response.json())
+    except ValueError:
+        said = response.text[:300]
+    message = f"the language model at {base_url} answered {response.status_code}: {' '.join(said.split())}"
+    if response.status_code in {408, 409, 429} or response.status_code >= 500:
+        return LlmUnavailableError(message, _retry_after(response.headers))
+    if response.status_code in _SETTINGS:
+        return LlmMisconfiguredError(f"{message}; {_SETTINGS[response.status_code]}")
+    return LlmRefusedError(message)
+
+
+def _said(body: object) -> str:
+    """Return the message of an error body, in OpenAI's form or any other."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    said = error.get("message", error) if isinstance(error, dict) else error
+    return str(said)[:300]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the wait that the server asks for, in seconds; a date becomes the time until then."""
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif headers.get("retry-after", "")[:1].isdigit():
+            seconds = float(headers["retry-after"])
+        else:
+            seconds = (parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return None
+    return min(max(0.0, seconds), _LONGEST_WAIT)

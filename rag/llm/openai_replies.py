@@ -1,0 +1,149 @@
+"""What an OpenAI-compatible server answers, read: a whole completion, or the chunks of a stream.
+
+Its text is made valid here, on the way in. JSON can say half a character (a lone surrogate, as in "\\ud83d"), and
+a server that cuts characters into tokens may do so; no socket and no file takes such a text. Halves that belong
+together are joined, also out of two chunks; one that stays alone becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+from rag.errors import Refusal
+from rag.llm.protocol import Completion, Delta
+
+_CONTENT = "content"
+_NO_TEXT = {"role", _CONTENT}
+_WRONG = {400, 422}
+_LONGEST_REFUSAL = 1000
+
+
+def valid_text(text: str) -> str:
+    """Return a text that can be encoded."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def valid(said: Any) -> Any:
+    """Return decoded JSON in which every text can be encoded."""
+    if isinstance(said, str):
+        return valid_text(said)
+    if isinstance(said, dict):
+        return {valid_text(name): valid(value) for name, value in said.items()}
+    return [valid(each) for each in said] if isinstance(said, list) else said
+
+
+def completion_of(body: Any, model: str) -> Completion:
+    """Read a whole completion; what is none raises whatever its shape leads to."""
+    body = valid(body)
+    choice = body["choices"][0]
+    message = dict(choice["message"])
+    text = message.get(_CONTENT) or ""
+    if not isinstance(text, str):
+        raise TypeError(f"its content is no text but {type(text).__name__}")
+    return Completion(
+        text=text,
+        finish_reason=choice.get("finish_reason") or "stop",
+        model=str(body.get("model") or model),
+        message=message,
+        **_usage(body.get("usage") or {}),
+    )
+
+
+def refusal_of(status: int, body: bytes) -> Refusal | None:
+    """Read why a request was called wrong; None if that is not said in OpenAI's form, or no 400 or 422."""
+    if status not in _WRONG:
+        return None
+    try:
+        said = valid(json.loads(body))
+        error = said.get("error", said)  # vLLM once had the fields at the top
+        message, param, code = (_text(error.get(name)) for name in ("message", "param", "code"))
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return Refusal(status, message[:_LONGEST_REFUSAL], param, code) if message else None
+
+
+def _text(said: object) -> str | None:
+    return said.strip() or None if isinstance(said, str) else None
+
+
+def _usage(usage: dict[str, Any]) -> dict[str, int]:
+    details = usage.get("prompt_tokens_details") or {}
+    return {
+        "prompt_tokens": int(usage.get("prompt_tokens") or 0),
+        "completion_tokens": int(usage.get("completion_tokens") or 0),
+        "cached_tokens": int(details.get("cached_tokens") or 0),
+    }
+
+
+class _Text:
+    """A text that comes in pieces, which may end in the middle of a character."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._half = ""
+
+    def take(self, piece: str) -> str:
+        """Take a piece and return what can be said by now."""
+        text = self._half + piece
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return self._say(text.removesuffix(self._half))
+
+    def end(self) -> str:
+        """Return what was held back: the half of a character that never came."""
+        half, self._half = self._half, ""
+        return self._say(half)
+
+    def _say(self, text: str) -> str:
+        said = valid_text(text)
+        self._pieces.append(said)
+        return said
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+
+class Gathered:
+    """What has come of a stream so far."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._texts: defaultdict[str, _Text] = defaultdict(_Text)
+        self._usage: dict[str, int] = _usage({})
+        self.finish_reason = ""
+
+    def take(self, chunk: dict[str, Any]) -> Delta:
+        """Take one chunk and return what it adds to the message."""
+        self._model = valid_text(str(chunk.get("model") or self._model))
+        if chunk.get("usage"):
+            self._usage = _usage(chunk["usage"])
+        if not chunk.get("choices"):
+            return Delta("")
+        choice = chunk["choices"][0]
+        self.finish_reason = valid_text(str(choice.get("finish_reason") or self.finish_reason))
+        delta = choice.get("delta") or {}
+        others = {
+            valid_text(name): said for name, said in delta.items() if name not in _NO_TEXT and isinstance(said, str)
+        }
+        said = {name: self._texts[name].take(piece) for name, piece in others.items()}
+        return _delta({**said, _CONTENT: self._texts[_CONTENT].take(str(delta.get(_CONTENT) or ""))})
+
+    def end(self) -> Delta:
+        """Return what was held back."""
+        return _delta({name: text.end() for name, text in self._texts.items()})
+
+    def completion(self) -> Completion:
+        """Return the whole."""
+        texts = {name: str(text) for name, text in self._texts.items()}
+        text = texts.pop(_CONTENT, "")
+        message: dict[str, object] = {"role": "assistant", **texts, _CONTENT: text}
+        return Completion(
+            text=text, finish_reason=self.finish_reason, model=self._model, message=message, **self._usage
+        )
+
+
+def _delta(said: dict[str, str]) -> Delta:
+    return Delta(said.pop(_CONTENT, ""), others={name: piece for name, piece in said.items() if piece})

@@ -1,0 +1,1 @@
+"""Do two questions ask the same? Guards, features, the certified verifier."""

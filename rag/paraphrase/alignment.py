@@ -1,0 +1,148 @@
+"""Which words of two questions correspond, and which are left over.
+
+Everything that tells paraphrases from look-alikes starts here: guards and features look at what differs once
+the common words are taken away. Words are paired from the surest to the boldest: the same word, an
+inflection, a listed synonym, a misspelling.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Set
+from dataclasses import dataclass
+
+from rag.paraphrase.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem
+from rag.paraphrase.parsed_question import Token, Wording
+
+_INFLECTIONS = frozenset(
+    ("", "s", "es", "e", "ed", "d", "ing", "ings", "y", "ies", "ied", "ly", "ion", "ions", "ation", "ations",
+     "ment", "ments", "al", "als", "er", "ers", "est", "i", "'s", "ning", "ting", "ling", "ping", "ted", "ped")
+)  # fmt: skip
+_TYPO_LETTERS = 6  # shorter words differ by a letter too often to be one word misspelt
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which words of two questions correspond: pairs of positions, and what is left on each side.
+
+    `pairs` are (index in the first's content, index in the second's content). `loose` counts the pairs that
+    are synonyms or misspellings rather than the same word.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    loose: int
+    left: tuple[Token, ...]
+    right: tuple[Token, ...]
+    left_words: frozenset[str]
+    right_words: frozenset[str]
+
+    def exchanges(self, some: Set[str], others: Set[str]) -> bool:
+        """Say whether one question has one of `some` where the other has one of `others`."""
+        ours, theirs = self.left_words, self.right_words
+        return bool((ours & some and theirs & others) or (ours & others and theirs & some))
+
+
+def align(first: Wording, second: Wording) -> Alignment:
+    """Pair the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
+    pairs: list[tuple[int, int]] = []
+    left, right = list(range(len(first.content))), list(range(len(second.content)))
+    for step, same in enumerate((_identical, same_word, _synonymous, _misspelt)):
+        for i in left[:]:
+            j = _nearest(i, [k for k in right if same(first.content[i], second.content[k])])
+            if j is not None:
+                pairs.append((i, j))
+                left.remove(i)
+                right.remove(j)
+        if step == 1:
+            strict = len(pairs)
+    ours, theirs = Counter(first.words), Counter(second.words)
+    left_words, right_words = set(ours - theirs), set(theirs - ours)
+    one, other = _open_phrases([first.content[i] for i in left]), _open_phrases([second.content[j] for j in right])
+    for token in one[:]:
+        twin = next((each for each in other if same_word(token, each)), None)
+        if twin is not None:
+            one.remove(token)
+            other.remove(twin)
+    return Alignment(
+        pairs=tuple(sorted(pairs)),
+        loose=len(pairs) - strict,
+        left=tuple(one),
+        right=tuple(other),
+        left_words=_with_parts(left_words, right_words),
+        right_words=_with_parts(right_words, left_words),
+    )
+
+
+def _open_phrases(tokens: list[Token]) -> list[Token]:
+    """Replace phrases that found no counterpart by their content words: "maternity leave" beside "paternity leave"."""
+    frame, found = lexicon().roles["function"], []
+    for token in tokens:
+        parts = [part for part in token.word.split("_") if part not in frame]
+        single = len(parts) == 1 and "_" not in token.word
+        found += [token] if single or not parts else [Token(p, stem(p), True, token.name, token.marker) for p in parts]
+    return found
+
+
+def _with_parts(words: set[str], others: set[str]) -> frozenset[str]:
+    parts = {part for word in words if "_" in word for part in word.split("_")}
+    return frozenset(words | (parts - {part for other in others for part in other.split("_")}))
+
+
+def _nearest(i: int, candidates: list[int]) -> int | None:
+    return min(candidates, key=lambda k: abs(k - i), default=None)
+
+
+def _identical(one: Token, other: Token) -> bool:
+    return one.word == other.word
+
+
+def same_word(one: Token, other: Token) -> bool:
+    """Say whether two words are forms of one; "important" and "import" share a stem and are not."""
+    return (one.stem == other.stem and _inflected(one.word, other.word)) or _superlative(one.word, other.word)
+
+
+@functools.lru_cache(maxsize=65536)
+def _superlative(one: str, other: str) -> bool:
+    base, longer = sorted((one, other), key=len)
+    return len(base) > 3 and longer in (base + "est", base + "st", base.removesuffix("r") + "st")
+
+
+@functools.lru_cache(maxsize=65536)
+def _inflected(one: str, other: str) -> bool:
+    shared = 0
+    while shared < min(len(one), len(other)) and one[shared] == other[shared]:
+        shared += 1
+    rests = {one[shared:], other[shared:]}
+    return rests <= _INFLECTIONS
+
+
+def _synonymous(one: Token, other: Token) -> bool:
+    return (
+        are_synonyms(one.word, other.word)
+        and not are_opposites(one.word, other.word)
+        and not shared_kind(one.word, other.word)
+    )
+
+
+def _misspelt(one: Token, other: Token) -> bool:
+    return misspelt(one.word, other.word)
+
+
+@functools.lru_cache(maxsize=65536)
+def misspelt(one: str, other: str) -> bool:
+    """Say whether two long words differ by one letter more, less, exchanged or transposed, and mean nothing else."""
+    if min(len(one), len(other)) < _TYPO_LETTERS or one[0] != other[0] or abs(len(one) - len(other)) > 1:
+        return False
+    if one.startswith("#") or are_opposites(one, other) or shared_kind(one, other) or (_known(one) and _known(other)):
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    a, b = one[start:], other[start:]
+    return a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:]) or a[1:] == b[1:]
+
+
+def _known(word: str) -> bool:
+    words = lexicon()
+    return word in words.kinds or word in words.opposites or word in words.synonyms

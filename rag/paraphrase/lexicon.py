@@ -1,0 +1,181 @@
+"""What words mean to each other: opposites, members of one kind, synonyms, words with a part to play.
+
+Encoders put "enable" beside "disable" and "Python" beside "Ruby", because they occur in the same places. So this
+knowledge is written down, in `rag/paraphrase/word_lists/*.txt`, by hand and for many domains, rather than learned: no
+set of labelled pairs is large enough to hold each opposite. It is English; questions in other languages meet the
+general guards (numbers, any content word that is exchanged) only. What the files can't know, an exchanged word outside
+them, `rag.paraphrase.guards` refuses unless the whole question stays very close.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import Stemmer
+
+_FOLDER = Path(__file__).parent / "word_lists"
+_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "de", "mis", "anti", "counter")
+_PREFIX_PAIRS = (
+    ("pre", "post"), ("over", "under"), ("in", "out"), ("up", "down"), ("inter", "intra"), ("hyper", "hypo"),
+    ("macro", "micro"), ("mono", "poly"), ("maxi", "mini"), ("on", "off"), ("im", "ex"), ("in", "ex"),
+    ("up", "off"), ("fore", "back"), ("endo", "exo"), ("homo", "hetero"), ("multi", "single"), ("im", "e"),
+    ("en", "de"), ("in", "de"), ("pro", "anti"), ("sub", "super"), ("hemi", "full"), ("front", "back"),
+)  # fmt: skip
+_SUFFIX_PAIRS = (("ful", "less"), ("er", "ee"), ("or", "ee"), ("ed", "less"), ("ee", "er"))
+_SHORTEST_STEM = 3  # letters that must remain for a prefix or suffix rule to speak
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The parsed files; all words are in lower case, phrases joined by "_"."""
+
+    opposites: dict[str, frozenset[str]]
+    opposite_stems: dict[str, frozenset[str]]
+    kinds: dict[str, tuple[tuple[str, str], ...]]
+    synonyms: dict[str, frozenset[int]]
+    roles: dict[str, frozenset[str]]
+    phrases: dict[str, tuple[tuple[str, ...], ...]]
+
+
+_stemmer = Stemmer.Stemmer("english")
+
+
+@functools.lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """Reduce a word to its stem (Snowball, English)."""
+    return str(_stemmer.stemWord(word))
+
+
+@functools.cache
+def lexicon() -> Lexicon:
+    """Read the files, once a process."""
+    synonyms = _synonyms()
+    kinds = _kinds()
+    opposites = _opposites()
+    phrases: dict[str, list[tuple[str, ...]]] = {}
+    roles = {name: frozenset(words.split()) for name, words in _entries("words.txt")}
+    for word in {*synonyms, *kinds, *opposites, *(word for words in roles.values() for word in words)}:
+        if "_" in word:
+            parts = tuple(word.split("_"))
+            phrases.setdefault(parts[0], []).append(parts)
+    return Lexicon(
+        opposites=opposites,
+        opposite_stems=_stems(opposites),
+        kinds=_with_demonyms(kinds, synonyms),
+        synonyms=synonyms,
+        roles=roles,
+        phrases={first: tuple(sorted(each, key=len, reverse=True)) for first, each in phrases.items()},
+    )
+
+
+def _lines(name: str) -> Iterator[str]:
+    for line in (_FOLDER / name).read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            yield line
+
+
+def _entries(name: str) -> Iterator[tuple[str, str]]:
+    for line in _lines(name):
+        head, _, rest = line.partition(":")
+        yield head.strip(), rest.strip()
+
+
+def _opposites() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for line in _lines("antonyms.txt"):
+        left, right = (side.split() for side in line.split("|"))
+        for one in left:
+            for other in right:
+                found.setdefault(one, set()).add(other)
+                found.setdefault(other, set()).add(one)
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+def _stems(opposites: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for word, others in opposites.items():
+        found.setdefault(stem(word), set()).update(map(stem, others))
+    return {word: frozenset(others) for word, others in found.items()}
+
+
+def _kinds() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Map a word to its (kind, member) pairs; two words of one kind and other members are exchanged names."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for kind, members in _entries("kinds.txt"):
+        for member in members.split():
+            for word in member.split("/"):
+                for form in {word, stem(word)}:
+                    found.setdefault(form, []).append((kind, member))
+    return {word: tuple(each) for word, each in found.items()}
+
+
+def _synonyms() -> dict[str, frozenset[int]]:
+    found: dict[str, set[int]] = {}
+    for number, line in enumerate(_lines("synonyms.txt")):
+        for word in line.split():
+            for form in {word, stem(word)}:
+                found.setdefault(form, set()).add(number)
+    return {word: frozenset(groups) for word, groups in found.items()}
+
+
+def _with_demonyms(
+    kinds: dict[str, tuple[tuple[str, str], ...]], synonyms: dict[str, frozenset[int]]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Let "Indian" count as a member of the kind "country", as "India" does."""
+    places = {w: k for w, pairs in kinds.items() for k in pairs if k[0] in ("country", "continent", "city")}
+    by_group = {group: place for word, place in places.items() for group in synonyms.get(word, ())}
+    extended = dict(kinds)
+    for word, groups in synonyms.items():
+        if word not in kinds and (place := next((by_group[g] for g in groups if g in by_group), None)):
+            extended[word] = (place,)
+    return extended
+
+
+@functools.lru_cache(maxsize=65536)
+def are_opposites(one: str, other: str) -> bool:
+    """Say whether exchanging one word for the other turns a question round."""
+    if stem(other) in lexicon().opposite_stems.get(stem(one), ()):
+        return True
+    return _affix_opposites(one, other) or _affix_opposites(other, one)
+
+
+def _affix_opposites(one: str, other: str) -> bool:
+    for prefix in _PREFIXES:
+        rest = other.removeprefix(prefix)
+        if rest != other and len(rest) >= _SHORTEST_STEM and (rest == one or stem(rest) == stem(one)):
+            return True
+    for first, second in _PREFIX_PAIRS:
+        a, b = one.removeprefix(first), other.removeprefix(second)
+        if a != one and b != other and len(a) >= _SHORTEST_STEM and (a == b or stem(a) == stem(b)):
+            return True
+    for first, second in _SUFFIX_PAIRS:
+        a, b = one.removesuffix(first), other.removesuffix(second)
+        if a != one and b != other and len(a) >= _SHORTEST_STEM and a == b:
+            return True
+    return False
+
+
+@functools.lru_cache(maxsize=65536)
+def shared_kind(one: str, other: str) -> str | None:
+    """Return the kind of which the two words are different members, or None."""
+    kinds = lexicon().kinds
+    first = {*kinds.get(one, ()), *kinds.get(stem(one), ())}
+    second = {*kinds.get(other, ()), *kinds.get(stem(other), ())}
+    if first & second:
+        return None
+    return next((kind for kind, _ in sorted(first) if any(kind == k for k, _ in second)), None)
+
+
+@functools.lru_cache(maxsize=65536)
+def are_synonyms(one: str, other: str) -> bool:
+    """Say whether the two words are listed as asking the same thing, or as names of one thing."""
+    kinds = lexicon().kinds
+    return bool(_groups(one) & _groups(other) or {*kinds.get(one, ())} & {*kinds.get(other, ())})
+
+
+def _groups(word: str) -> frozenset[int]:
+    synonyms = lexicon().synonyms
+    return synonyms.get(word, frozenset()) | synonyms.get(stem(word), frozenset())

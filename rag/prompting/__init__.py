@@ -1,0 +1,1 @@
+"""From passages to a prompt, and from an answer to its citations."""

@@ -1,0 +1,139 @@
+"""From an answer's references to chunks that were in its prompt, and how much of it they bear out.
+
+A reference is a number in square brackets: [1], [1, 3], [2-4], also [passage 2]. One that names no passage
+of the prompt is counted and removed from the text, never shown. Passages are numbered from 1, so `argv[0]` and
+[0, 1, 2] are code that a model forgot to mark, and stay. An answer that refers to nothing has all passages of
+its prompt as sources, marked as consulted.
+
+Support is the share of the content words that an answer adds to its question and that stand in its passages, the
+least supported sentence weighing as much as the whole: a lexical measure, cheap enough for every answer and
+deliberately blind to fluency. The question's own words don't count, or "The assert statement does not do anything."
+would be borne out by two thirds. It does not see a negation; what it is for is to find answers that come from
+elsewhere and those that say nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+
+from rag.retrieval.lexical_index import words
+from rag.retrieval.retriever import Passage
+
+_NUMBER = r"(?:passages?\s*)?\d+"
+_REFERENCE = re.compile(
+    rf"[^\S\n]?\[\s*({_NUMBER}(?:\s*(?:,|;|&|and|-|\u2013)\s*{_NUMBER})*)\s*\](?!\()", re.IGNORECASE
+)
+_RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # a fence that was cut off runs to the end
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+_VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A source of an answer. `kind` is cited (the answer refers to it) or consulted (it was in the prompt)."""
+
+    passage: Passage
+    kind: str
+
+
+@dataclass(frozen=True)
+class Linked:
+    """An answer with its references resolved. `invalid` counts those that named no passage of the prompt."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    invalid: int
+
+
+def link(answer: str, passages: Sequence[Passage]) -> Linked:
+    """Resolve an answer's references against the passages of its prompt. Code in backticks is left alone."""
+    by_number = {passage.number: passage for passage in passages}
+    cited: list[int] = []
+    invalid = 0
+
+    def resolve(match: re.Match[str]) -> str:
+        nonlocal invalid
+        numbers = _numbers(match[1])
+        glued = match[0][0] == "[" and match.string[match.start() - 1 : match.start()].isalnum()
+        if 0 in numbers and (glued or len(numbers) > 1):
+            return match[0]
+        known = [number for number in numbers if number in by_number]
+        invalid += len(numbers) - len(known)
+        cited.extend(known)
+        space = match[0][: match[0].index("[")]
+        return f"{space}[{', '.join(map(str, known))}]" if known else ""
+
+    text, previous = answer.strip(), None
+    while text != previous:  # taking "[9]" out of "[[9]7]" leaves another reference
+        previous, text = text, _outside_code(text, resolve)
+    if cited:
+        found = tuple(Citation(by_number[number], "cited") for number in dict.fromkeys(cited))
+    else:
+        found = tuple(Citation(passage, "consulted") for passage in passages)
+    return Linked(text.strip(), found, invalid)
+
+
+def _outside_code(text: str, resolve: Callable[[re.Match[str]], str]) -> str:
+    pieces: list[str] = []
+    end = 0
+    for code in _CODE.finditer(text):
+        pieces += [_REFERENCE.sub(resolve, text[end : code.start()]), code[0]]
+        end = code.end()
+    pieces.append(_REFERENCE.sub(resolve, text[end:]))
+    return "".join(pieces)
+
+
+def _numbers(reference: str) -> list[int]:
+    numbers: list[int] = []
+    for match in _RANGE.finditer(reference):
+        first, last = _number(match[1]), _number(match[2] or match[1])
+        numbers += range(first, last + 1) if first <= last < first + 20 else [first, last]
+    return numbers
+
+
+def _number(digits: str) -> int:
+    return int(digits) if len(digits) < 10 else 10**9  # no passage has that number, and int() refuses 5,000 digits
+
+
+def without_references(answer: str) -> str:
+    """Return an answer without its references, as a reader would say it."""
+    return _REFERENCE.sub("", answer).strip()
+
+
+def support(answer: str, passages: Sequence[Passage], question: str = "") -> float:
+    """Return the share of what an answer adds to its question that its passages bear out, from 0 to 1.
+
+    It is 0 for an answer that is empty or only says the question again. One that adds no more than yes or no is
+    judged by all its words.
+    """
+    known = {word for passage in passages for word in _words_of(_shown(passage))}
+    bare = _REFERENCE.sub(" ", answer)
+    said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
+    asked = _words_of(question)
+    if verdict and asked.issuperset(words(said)):
+        asked = frozenset()
+    sentences = [words(sentence) for sentence in _SENTENCE.split(said)]
+    added = [[word for word in found if word not in asked] for found in sentences]
+    everything = [word for found in added for word in found]
+    if not everything:
+        return 0.0
+    judged = [new for found, new in zip(sentences, added, strict=True) if len(found) >= 3 and new]
+    whole = _share(everything, known)
+    return round((whole + min((_share(new, known) for new in judged), default=whole)) / 2, 4)
+
+
+def _share(found: Sequence[str], known: Container[str]) -> float:
+    return sum(word in known for word in found) / len(found)
+
+
+@functools.lru_cache(maxsize=4096)  # many answers rest on the same passages
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(words(text))
+
+
+def _shown(passage: Passage) -> str:
+    return f"{passage.chunk.title}\n{passage.chunk.heading}\n{passage.chunk.text}"

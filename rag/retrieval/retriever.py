@@ -1,0 +1,211 @@
+"""From a question to the passages that answer it: dense and lexical retrieval, fused, optionally reranked.
+
+Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) adds 1 / (60 + rank) over the rankings: it needs
+no calibration of scores that live on different scales. Batch and online call the same functions, so an
+anticipated question and a live one see the same passages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rag.retrieval.embedding import Vectors
+from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.reranking import Reranker
+from rag.retrieval.vector_index import VectorIndex
+from rag.settings import RetrievalSettings
+
+_FUSION_CONSTANT = 60
+
+Lookup = Callable[[str], "StoredChunk | None"]
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """A chunk with what a citation shows of its document."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    uri: str
+    heading: str
+    text: str
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A chunk as retrieved: `number` is its place in the prompt, from 1; `score` the fused or the reranker's."""
+
+    number: int
+    chunk: StoredChunk
+    score: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate before the cut: ranks start at 1, None where an index did not find it."""
+
+    chunk_id: str
+    rank: int
+    score: float
+    dense_rank: int | None
+    dense_score: float | None
+    lexical_rank: int | None
+    lexical_score: float | None
+
+
+def fuse(
+    dense: Sequence[tuple[str, float]],
+    lexical: Sequence[tuple[str, float]],
+    dense_weight: float = 1.0,
+    lexical_weight: float = 1.0,
+) -> list[Ranked]:
+    """Fuse two rankings (id, score), best first. Ties go to the better dense rank, then to the id."""
+    dense_places = {chunk_id: (rank, score) for rank, (chunk_id, score) in enumerate(dense, start=1)}
+    lexical_places = {chunk_id: (rank, score) for rank, (chunk_id, score) in enumerate(lexical, start=1)}
+    fused = {
+        chunk_id: _reciprocal(dense_places, chunk_id, dense_weight)
+        + _reciprocal(lexical_places, chunk_id, lexical_weight)
+        for chunk_id in dense_places | lexical_places
+    }
+    unranked = (len(fused) + 1, 0.0)
+    ordered = sorted(fused, key=lambda each: (-fused[each], dense_places.get(each, unranked)[0], each))
+    return [
+        Ranked(
+            chunk_id,
+            rank,
+            fused[chunk_id],
+            *dense_places.get(chunk_id, (None, None)),
+            *lexical_places.get(chunk_id, (None, None)),
+        )
+        for rank, chunk_id in enumerate(ordered, start=1)
+    ]
+
+
+def _reciprocal(places: Mapping[str, tuple[int, float]], chunk_id: str, weight: float) -> float:
+    return weight / (_FUSION_CONSTANT + places[chunk_id][0]) if chunk_id in places else 0.0
+
+
+def merge(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+    """Fuse the rankings of several searches for one question by their ranks.
+
+    A candidate keeps the ranks and scores of the first search that found it; its `score` is the fused one.
+    """
+    fused: dict[str, float] = {}
+    found: dict[str, Ranked] = {}
+    for ranking in rankings:
+        for each in ranking:
+            fused[each.chunk_id] = fused.get(each.chunk_id, 0.0) + 1 / (_FUSION_CONSTANT + each.rank)
+            found.setdefault(each.chunk_id, each)
+    ordered = sorted(fused, key=lambda each: (-fused[each], found[each].rank, each))
+    return [replace(found[each], rank=rank, score=fused[each]) for rank, each in enumerate(ordered, start=1)]
+
+
+def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Reranker, depth: int) -> list[Ranked]:
+    """Put the best `depth` candidates in the order of the reranker's scores, which replace the fused ones.
+
+    The others follow as they were, with their fused scores; so does a candidate whose chunk is gone.
+    """
+    found = [(each, lookup(each.chunk_id)) for each in ranked[:depth]]
+    read = [(each, chunk) for each, chunk in found if chunk is not None]
+    if not read:
+        return list(ranked)
+    texts = ["\n".join(part for part in (chunk.title, chunk.heading, chunk.text) if part) for _, chunk in read]
+    scores = reranker.scores(question, texts)
+    best = [replace(each, score=float(score)) for (each, _), score in zip(read, scores, strict=True)]
+    best.sort(key=lambda each: (-each.score, each.rank))
+    read_again = {each.chunk_id for each in best}
+    rest = [each for each in ranked if each.chunk_id not in read_again]
+    return [replace(each, rank=rank) for rank, each in enumerate([*best, *rest], start=1)]
+
+
+def choose_passages(
+    ranked: Sequence[Ranked],
+    lookup: Lookup,
+    count: int,
+    withdrawn: Collection[str] = (),
+) -> list[Passage]:
+    """Take the best `count` candidates whose chunk exists, is of no withdrawn document and repeats no text."""
+    chosen: list[Passage] = []
+    seen: set[str] = set()
+    for candidate in ranked:
+        chunk = lookup(candidate.chunk_id)
+        if chunk is None or chunk.document_id in withdrawn or chunk.text in seen:
+            continue
+        seen.add(chunk.text)
+        chosen.append(Passage(len(chosen) + 1, chunk, candidate.score))
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+class Retriever:
+    """The two indexes of one collection. Nothing of another collection can be reached through it."""
+
+    def __init__(
+        self, dense: VectorIndex, lexical: LexicalIndex, settings: RetrievalSettings, reranker: Reranker | None = None
+    ) -> None:
+        self._dense = dense
+        self._lexical = lexical
+        self._settings = settings
+        self._reranker = reranker
+
+    @classmethod
+    def load(cls, folder: Path, settings: RetrievalSettings, reranker: Reranker | None = None) -> Retriever:
+        """Load `passages.faiss`, `passages.ids` and `lexical/` of a collection's folder.
+
+        Raises:
+            IndexUnusableError: a file is missing or torn.
+        """
+        return cls(VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical"), settings, reranker)
+
+    def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
+        """Rank the candidates for m questions and their vectors of shape (m, dimensions)."""
+        return [
+            self._read_again(question, ranked, lookup)
+            for question, ranked in zip(questions, self._fused(questions, vectors), strict=True)
+        ]
+
+    def _fused(self, questions: Sequence[str], vectors: Vectors) -> list[list[Ranked]]:
+        settings = self._settings
+        dense = (
+            self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
+        )
+        return [
+            fuse(found, self._words(question), settings.dense_weight, settings.lexical_weight)
+            for question, found in zip(questions, dense, strict=True)
+        ]
+
+    def _words(self, question: str) -> list[tuple[str, float]]:
+        settings = self._settings
+        return self._lexical.search(question, settings.candidates) if settings.lexical_weight > 0 else []
+
+    def _read_again(self, question: str, ranked: list[Ranked], lookup: Lookup) -> list[Ranked]:
+        if self._reranker is None:
+            return ranked
+        return rerank(question, ranked, lookup, self._reranker, self._settings.rerank_candidates)
+
+    def retrieve(
+        self,
+        question: str,
+        vector: Vectors,
+        lookup: Lookup,
+        withdrawn: Collection[str] = (),
+        rewritten: tuple[str, Vectors] | None = None,
+    ) -> list[Passage]:
+        """Return the passages for one question and its vector of shape (dimensions,).
+
+        With `rewritten`, the question in other words and their vector, both are searched for and the rankings
+        fused; a reranker reads the question as it was asked.
+        """
+        if rewritten is None:
+            ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
+        else:
+            both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]))
+            ranked = self._read_again(question, merge(both), lookup)
+        return choose_passages(ranked, lookup, self._settings.passages, withdrawn)

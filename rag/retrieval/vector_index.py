@@ -1,0 +1,118 @@
+"""Nearest vectors by inner product, with FAISS.
+
+Up to `_EXACT_LIMIT` vectors the index is exact: a flat scan of 100 thousand rows of 384 reads 150 MB, 70 to
+130 ms where both cores are busy with other work. Beyond, an inverted file probes the nearest cells. Ids lie
+beside the index, one a line, and row i of the index is line i of the ids. A degenerate vector (zero or not
+finite) is refused: it would be everybody's neighbour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.errors import IndexUnusableError
+from rag.retrieval.embedding import Vectors
+from rag.retrieval.mapped_lines import MappedLines, save_lines
+
+_EXACT_LIMIT = 100_000
+_PROBES = 32
+_HEADER_BYTES = 45  # an index without vectors; FAISS crashes the process on some files that are shorter
+
+
+def degenerate_rows(vectors: Vectors) -> list[int]:
+    """Return the rows that no index should hold: not finite, or of no length."""
+    norms = np.linalg.norm(vectors, axis=1)
+    return [int(i) for i in np.flatnonzero(~np.isfinite(norms) | (norms < 1e-6))]
+
+
+class VectorIndex:
+    """Vectors and their ids, searched together."""
+
+    def __init__(self, index: Any, ids: Sequence[str]) -> None:
+        self._index = index
+        self.ids = ids
+
+    @classmethod
+    def build(cls, vectors: Vectors, ids: Sequence[str]) -> VectorIndex:
+        """Index n vectors of shape (n, dimensions), n >= 0.
+
+        Raises:
+            IndexUnusableError: rows and ids differ in number, or a vector is degenerate.
+        """
+        import faiss
+
+        if len(vectors) != len(ids):
+            raise IndexUnusableError(f"{len(vectors)} vectors for {len(ids)} ids: build the index again")
+        bad = degenerate_rows(vectors)
+        if bad:
+            raise IndexUnusableError(f"the encoder gave {len(bad)} degenerate vectors, the first for {ids[bad[0]]}")
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        dimensions = vectors.shape[1]
+        if len(ids) <= _EXACT_LIMIT:
+            index: Any = faiss.IndexFlatIP(dimensions)
+        else:
+            cells = int(4 * math.sqrt(len(ids)))
+            index = faiss.index_factory(dimensions, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
+            index.train(vectors)
+            index.nprobe = _PROBES
+        index.add(vectors)
+        return cls(index, ids)
+
+    def save(self, stem: Path) -> None:
+        """Write `<stem>.faiss` and `<stem>.ids`."""
+        import faiss
+
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        faiss.write_index(self._index, str(stem.with_suffix(".faiss")))
+        save_lines(self.ids, stem.with_suffix(".ids"))
+
+    @classmethod
+    def load(cls, stem: Path) -> VectorIndex:
+        """Map the files that `save` wrote; processes that load the same index share its pages.
+
+        Raises:
+            IndexUnusableError: a file is missing or torn, or the two do not belong together.
+        """
+        import faiss
+
+        path = stem.with_suffix(".faiss")
+        if path.exists() and path.stat().st_size < _HEADER_BYTES:
+            raise IndexUnusableError(f"{path}: is torn; build the release again")
+        try:
+            # IO_FLAG_MMAP would map inverted lists only and copy a flat index into each process
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+            ids = MappedLines.load(stem.with_suffix(".ids"))
+        except (RuntimeError, MemoryError) as error:  # FAISS quotes its C++ source
+            raise IndexUnusableError(f"{path}: is torn or no FAISS index; build the release again") from error
+        except (OSError, ValueError) as error:
+            raise IndexUnusableError(f"{path}: can't be read ({error}); build the release again") from error
+        if index.ntotal != len(ids):
+            raise IndexUnusableError(f"{stem}: {index.ntotal} vectors but {len(ids)} ids; build the release again")
+        return cls(index, ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def search(self, vectors: Vectors, k: int) -> list[list[tuple[str, float]]]:
+        """Return for each of m vectors its at most k nearest, best first, as (id, inner product).
+
+        Raises:
+            IndexUnusableError: the vectors are not as wide as the indexed ones: another encoder made them.
+        """
+        if not self.ids or not len(vectors):
+            return [[] for _ in vectors]
+        if vectors.shape[1] != self._index.d:
+            raise IndexUnusableError(
+                f"a vector of {vectors.shape[1]} dimensions can't be searched among vectors of {self._index.d}; "
+                "the encoder is not the one that the release was built with"
+            )
+        scores, rows = self._index.search(np.ascontiguousarray(vectors, dtype=np.float32), min(k, len(self.ids)))
+        return [
+            [(self.ids[row], float(score)) for score, row in zip(line, found, strict=True) if row >= 0]
+            for line, found in zip(scores, rows, strict=True)
+        ]

@@ -1,0 +1,1 @@
+"""Text and tables as files hold them: decoding, rows, sentences."""

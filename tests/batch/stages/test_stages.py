@@ -1,0 +1,332 @@
+"""The stages, each run alone on a small corpus: what they write, what they reject, what they reuse."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batch.plan import Miss, RunPlan
+from batch.reading.documents import parse
+from batch.reading.question_files import parse_questions
+from batch.stages.anticipate import CURATED, anticipate
+from batch.stages.cite import cite
+from batch.stages.generate import generate
+from batch.stages.index import index
+from batch.stages.prepare import prepare
+from batch.stages.retrieve import PROMPTS, retrieve
+from batch.stores.generation_store import known_fingerprints
+from batch.stores.parquet import read_table
+from rag.errors import LlmMisconfiguredError, LlmUnavailableError
+from rag.identity import query_key
+from rag.retrieval.vector_index import VectorIndex
+from tests.corpus_project import ROOT, Project, ReadingLlm
+from warehouse.audit.golden import Golden
+from warehouse.tables import ANSWERS, CHUNKS, CITATIONS, DOCUMENTS, QUESTIONS, REJECTS, RETRIEVALS
+
+BAD = ROOT / "tests" / "corpus_bad"
+
+
+@pytest.fixture(scope="module")
+def retrieved(
+    tmp_path_factory: pytest.TempPathFactory,
+    reading_llm: ReadingLlm,
+    encoder_folder: Path,  # noqa: ARG001
+) -> Project:
+    """A project whose run has come as far as the prompts."""
+    project = Project.create(tmp_path_factory.mktemp("stages") / "project", reading_llm.url)
+    plan = project.plan()
+    for stage in (prepare, index, anticipate, retrieve):
+        stage(plan)
+    return project
+
+
+@pytest.fixture
+def project(retrieved: Project, llm: ReadingLlm, tmp_path: Path) -> Project:  # noqa: ARG001
+    return retrieved.copy(tmp_path / "project")
+
+
+def rows(plan: RunPlan, stage: str, table: str, schema: object) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = read_table(f"{plan.folder(stage)}/{table}", schema).to_pylist()
+    return found
+
+
+def test_prepare_reads_every_kind_of_document_and_cuts_it(project: Project) -> None:
+    plan = project.plan()
+    documents = rows(plan, "prepare", "documents", DOCUMENTS)
+    chunks = rows(plan, "prepare", "chunks", CHUNKS)
+
+    assert {"setup.md", "warranty.html", "returns.txt"} <= {row["document_id"] for row in documents}
+    assert {row["media_type"] for row in documents} >= {"text/markdown", "text/html", "text/plain"}
+    assert {row["document_id"] for row in chunks} == {row["document_id"] for row in documents}
+    assert len({row["chunk_id"] for row in chunks}) == len(chunks)
+
+
+def test_prepare_rejects_what_it_cannot_read_and_goes_on(project: Project) -> None:
+    project.sets["collections.default.documents"] = json.dumps([str(BAD), "documents"])
+
+    figures = prepare(project.plan())
+
+    rejects = rows(project.plan(), "prepare", "rejects", REJECTS)
+    assert figures["documents"] >= 11
+    assert figures["rejects"] == len(rejects) > 0
+    assert "empty.md" in {row["item"] for row in rejects}
+    assert all(row["reason"] and row["collection"] == "default" for row in rejects)
+
+
+def test_prepare_goes_on_where_a_reader_fails_as_nobody_foresaw(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(name: str, *rest: object) -> object:
+        return 1 / 0 if name == "setup.md" else parse(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("batch.stages.prepare.parse", failing)
+
+    prepare(project.plan())
+
+    assert [row["reason"] for row in rows(project.plan(), "prepare", "rejects", REJECTS)] == [
+        "setup.md: reading it failed (ZeroDivisionError: division by zero); leave it out, or mend it"
+    ]
+
+
+def test_anticipate_goes_on_where_a_reader_fails_as_nobody_foresaw(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / "more.txt").write_text("Is it loud?\n")
+    project.sets["collections.default.questions"] = '["questions.txt", "more.txt"]'
+
+    def failing(name: str, *rest: object) -> object:
+        return 1 / 0 if name == "questions.txt" else parse_questions(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("batch.stages.anticipate.parse_questions", failing)
+
+    anticipate(project.plan())
+
+    assert [row["question"] for row in rows(project.plan(), "anticipate", "questions", QUESTIONS)] == ["Is it loud?"]
+    assert [row["item"] for row in rows(project.plan(), "anticipate", "rejects", REJECTS)] == ["questions.txt"]
+
+
+def test_what_no_table_can_hold_is_rejected_and_ends_no_run(project: Project) -> None:
+    (project.folder / "documents" / os.fsdecode(b"caf\xe9.md")).write_text("# Café\n\nCoffee.")
+    (project.folder / "more.jsonl").write_text(
+        json.dumps({"custom_id": "a\ud800", "body": {"messages": [{"role": "user", "content": "\ud800?"}]}})
+    )
+    project.sets["collections.default.questions"] = '["questions.txt", "more.jsonl"]'
+
+    prepare(project.plan())
+    anticipate(project.plan())
+
+    assert [row["item"] for row in rows(project.plan(), "prepare", "rejects", REJECTS)] == ["caf\\xe9.md"]
+    assert [row["item"] for row in rows(project.plan(), "anticipate", "rejects", REJECTS)] == [
+        "more.jsonl, line 1, a\ufffd"
+    ]
+
+
+def test_a_stage_that_runs_again_replaces_what_it_wrote(project: Project) -> None:
+    plan = project.plan()
+    folder = Path(plan.folder("prepare")) / "documents"
+    before = len(rows(plan, "prepare", "documents", DOCUMENTS))
+    part = next(folder.glob("*.parquet"))
+    part.rename(folder / "part-00003-of-00004.parquet")  # as an earlier attempt with more parts would have left it
+
+    prepare(plan)
+
+    assert len(rows(plan, "prepare", "documents", DOCUMENTS)) == before
+
+
+def test_a_withdrawn_document_is_left_out_and_said_so(project: Project) -> None:
+    plan = replace(project.plan(), withdrawn=frozenset({("default", "setup.md")}))
+
+    prepare(plan)
+
+    assert "setup.md" not in {row["document_id"] for row in rows(plan, "prepare", "documents", DOCUMENTS)}
+    assert ["is withdrawn" in str(row["reason"]) for row in rows(plan, "prepare", "rejects", REJECTS)] == [True]
+
+
+def test_index_carries_every_chunk_and_embeds_none_twice(project: Project) -> None:
+    plan = project.plan()
+    chunks = {row["chunk_id"] for row in rows(plan, "prepare", "chunks", CHUNKS)}
+    carried = VectorIndex.load(Path(plan.folder("index")) / "default" / "passages")
+
+    assert set(carried.ids) == chunks
+    assert index(plan)["embedded"] == 0
+
+
+def golden(question: str) -> Golden:
+    return Golden("default", query_key("default", question), question, ("steel",), None, "golden.jsonl:1")
+
+
+def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Project) -> None:
+    project.questions = ["How heavy is it?", "HOW HEAVY IS IT", "How long does it last?", "???", "x" * 3000]
+    (project.folder / "curated.jsonl").write_text(
+        json.dumps({"question": "how heavy is it", "answer": "7.4 kg.", "documents": ["specifications.txt"]}) + "\n"
+    )
+    project.sets["collections.default.curated"] = '["curated.jsonl"]'
+    seen = Miss("default", "How long does it last", 9)
+    typed = Miss("default", "!!!", 4)  # visitors type anything
+    plan = replace(
+        project.plan(),
+        misses=(seen, Miss("default", " Is it\nblue?", 3), typed),
+        canaries=("Who shaves the moon?",),
+        golden=(golden("Is it made of steel?"), golden("HOW HEAVY IS IT")),
+    )
+
+    figures = anticipate(plan)
+
+    questions = rows(plan, "anticipate", "questions", QUESTIONS)
+    assert {(row["question"], row["origin"]) for row in questions} == {
+        ("how heavy is it", "curated"),
+        ("How long does it last?", "list"),
+        ("Is it blue?", "journal"),
+        ("Who shaves the moon?", "canary"),
+        ("Is it made of steel?", "golden"),
+    }
+    assert [row["answer"] for row in rows(plan, "anticipate", "curated", CURATED)] == ["7.4 kg."]
+    reasons = " ".join(str(row["reason"]) for row in rows(plan, "anticipate", "rejects", REJECTS))
+    assert figures["rejects"] == 5
+    assert reasons.count("asks the same as") == 2
+    assert "too long" in reasons
+    assert "punctuation only" in reasons
+    assert "the journal, asked 4 times" in reasons
+
+
+def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Project) -> None:
+    plan = project.plan()
+    prompts = rows(plan, "retrieve", "prompts", PROMPTS)
+    retrievals = rows(plan, "retrieve", "retrievals", RETRIEVALS)
+    chunks = {row["chunk_id"]: row for row in rows(plan, "prepare", "chunks", CHUNKS)}
+
+    assert {row["question"] for row in prompts} == set(project.questions)
+    assert len({row["fingerprint"] for row in prompts}) == len(prompts)
+    for prompt in prompts:
+        own = [row for row in retrievals if row["query_key"] == prompt["query_key"]]
+        assert [row["rank"] for row in sorted(own, key=lambda row: row["rank"])] == list(range(1, len(own) + 1))  # type: ignore[arg-type, return-value]
+        assert {row["chunk_id"] for row in own if row["in_prompt"]} == set(prompt["chunk_ids"])  # type: ignore[call-overload]
+        assert all(
+            str(chunks[each]["text"])[:20] in json.loads(str(prompt["messages"]))[-1]["content"]
+            for each in prompt["chunk_ids"]
+        )  # type: ignore[attr-defined]
+    error = next(row for row in prompts if "E4" in str(row["question"]))
+    assert "E4" in str(chunks[error["chunk_ids"][0]]["text"])  # type: ignore[index]
+
+
+def test_generate_asks_what_is_not_known_with_the_sampling_that_was_set(project: Project, llm: ReadingLlm) -> None:
+    project.sets |= {"sampling.max_tokens": "77", "sampling.temperature": "0.5", "sampling.frequency_penalty": "0.2"}
+    plan = project.plan()
+    retrieve(plan)
+
+    figures = generate(plan)
+
+    assert (figures["generated"], figures["reused"], figures["rejects"]) == (len(project.questions), 0, 0)
+    sent = {(body["max_tokens"], body["temperature"], body["frequency_penalty"]) for body in llm.requests}
+    assert sent == {(77, 0.5, 0.2)}
+    llm.requests.clear()
+    again = generate(replace(plan, run_id=plan.run_id, settings=plan.settings))
+    assert llm.requests == []
+    assert again["generated"] == len(project.questions), "a second attempt of one run tells what the run generated"
+
+
+def test_generate_keeps_what_was_answered_when_the_model_goes_away(project: Project, llm: ReadingLlm) -> None:
+    plan = project.plan()
+    llm.behaviour.fail_with = 500
+
+    with pytest.raises(LlmUnavailableError, match="answered 500") as raised:
+        generate(plan)
+
+    assert "while running" not in str(raised.value)
+    assert known_fingerprints(plan.answer_store) == set()
+    llm.behaviour.fail_with = None
+    assert generate(plan)["generated"] == len(project.questions)
+
+
+def test_a_prompt_that_the_model_refuses_is_a_reject_and_the_others_go_on(project: Project, llm: ReadingLlm) -> None:
+    plan = project.plan()
+    llm.behaviour.fail_with = 400
+
+    figures = generate(plan)
+
+    rejects = rows(plan, "generate", "rejects", REJECTS)
+    assert figures["generated"] == 0
+    assert figures["rejects"] == len(project.questions) == len(rejects)
+    assert all("400" in str(row["reason"]) for row in rejects)
+    llm.behaviour.fail_with = None
+    assert generate(plan) | {"rejects": 0} == generate(plan)
+    assert rows(plan, "generate", "rejects", REJECTS) == []
+
+
+def test_a_wrong_key_fails_the_stage_with_one_sentence_and_rejects_no_question(
+    project: Project, llm: ReadingLlm
+) -> None:
+    plan = project.plan()
+    llm.behaviour.fail_with = 401
+
+    with pytest.raises(LlmMisconfiguredError, match=r"answered 401: broken; check \[llm\] api_key$"):
+        generate(plan)
+
+    assert rows(plan, "generate", "rejects", REJECTS) == []
+
+
+def test_an_endpoint_that_asks_to_wait_is_waited_for(project: Project, llm: ReadingLlm) -> None:
+    llm.behaviour.refuse_above = 1
+    llm.behaviour.seconds = 0.05
+    try:
+        figures = generate(project.plan())
+    finally:
+        llm.behaviour.refuse_above, llm.behaviour.seconds = None, 0.0
+
+    assert figures["generated"] == len(project.questions)
+
+
+def test_an_endpoint_that_is_away_leaves_its_work_to_the_others(project: Project, llm: ReadingLlm) -> None:
+    project.sets["batch.endpoints"] = json.dumps(["http://127.0.0.1:9/v1", f"{llm.url}/v1"])
+
+    assert generate(project.plan())["generated"] == len(project.questions)
+
+
+def test_several_worker_processes_share_the_work(project: Project, llm: ReadingLlm) -> None:
+    project.sets["batch.runner"] = "multi_processing"
+    project.sets["batch.runner_options"] = '["--direct_num_workers=2"]'
+    plan = project.plan("20261124T000001-many")
+
+    for stage in (prepare, index, anticipate, retrieve, generate, cite):
+        stage(plan)
+
+    answers = rows(plan, "cite", "answers", ANSWERS)
+    assert len(answers) == len(project.questions) == len(llm.requests)
+
+
+def test_cite_links_answers_to_chunks_that_were_in_the_prompt(project: Project) -> None:
+    plan = project.plan()
+    generate(plan)
+
+    cite(plan)
+
+    prompts = {row["query_key"]: row for row in rows(plan, "retrieve", "prompts", PROMPTS)}
+    answers = rows(plan, "cite", "answers", ANSWERS)
+    citations = rows(plan, "cite", "citations", CITATIONS)
+    assert {row["query_key"] for row in answers} == set(prompts) == {row["query_key"] for row in citations}
+    assert all(row["finish_reason"] == "stop" and row["support"] > 0.9 for row in answers)  # type: ignore[operator]
+    assert all(row["chunk_id"] in prompts[row["query_key"]]["chunk_ids"] for row in citations)  # type: ignore[operator]
+    assert {row["kind"] for row in citations} == {"cited"}
+
+
+def test_a_curated_answer_is_cited_to_its_documents_and_never_generated(project: Project, llm: ReadingLlm) -> None:
+    (project.folder / "curated.jsonl").write_text(
+        json.dumps({"question": project.questions[0], "answer": "1.8 litres.", "documents": ["setup.md"]}) + "\n"
+    )
+    project.sets["collections.default.curated"] = '["curated.jsonl"]'
+    plan = project.plan()
+    anticipate(plan)
+    retrieve(plan)
+    assert generate(plan)["generated"] == len(project.questions) - 1
+
+    cite(plan)
+
+    own = [row for row in rows(plan, "cite", "answers", ANSWERS) if row["origin"] == "curated"]
+    assert [row["answer"] for row in own] == ["1.8 litres."]
+    cited = [row for row in rows(plan, "cite", "citations", CITATIONS) if row["query_key"] == own[0]["query_key"]]
+    assert [row["document_id"] for row in cited] == ["setup.md"]
+    assert project.questions[0] not in llm.asked()

@@ -1,0 +1,238 @@
+"""The LLM microservice's process: it is ready when it says so, and nothing of it outlives us."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from batch.models.model_folder import ModelFolder
+from batch.vllm import server as vllm_server
+from batch.vllm.platform import VllmSettings
+from batch.vllm.server import running_llm_server, serve_llm
+from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
+
+ROOT = Path(__file__).parents[3]
+
+# A stand-in for vLLM's server, put before the real package on the child's path: it answers /health, has a process
+# below it as vLLM has its engine, and behaves as FAKE_VLLM says.
+SERVER = """
+import json, os, signal, subprocess, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        described = {"flags": sys.argv, "environment": dict(os.environ), "group": os.getpgid(0)}
+        self.wfile.write(json.dumps(described).encode())
+        if self.path == "/end":
+            print("RuntimeError: ended by a request", flush=True)
+            os._exit(3)
+
+def main():
+    if os.environ.get("FAKE_VLLM") == "fails":
+        print("(EngineCore pid=1) ERROR 11-23 ValueError: no such architecture")
+        raise RuntimeError("Engine core initialization failed. See root cause above.")
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    if os.environ.get("FAKE_VLLM") == "hangs":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(autouse=True)
+def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "path" / "vllm" / "entrypoints" / "launchers" / "api_server"
+    package.mkdir(parents=True)
+    (package / "entry.py").write_text(SERVER)
+    (tmp_path / "path" / "vllm" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFolder:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
+    return ModelFolder(tmp_path, "tiny", "abc", "language model", 1)
+
+
+@pytest.fixture
+def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
+    """Start `serve_llm` in a process of its own, as the front door does."""
+
+    def start(port: int) -> subprocess.Popen[str]:
+        script = f"""
+            import signal
+            from pathlib import Path
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell ignores it
+            from batch.models.model_folder import ModelFolder
+            from batch.vllm.platform import VllmSettings
+            from batch.vllm.server import serve_llm
+            folder = Path({str(model.path)!r})
+            model = ModelFolder(folder, "tiny", "abc", "language model", 1)
+            serve_llm(model, VllmSettings(), 64, folder / "llm.log", port={port})
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", textwrap.dedent(script)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        while not (line := process.stdout.readline()).startswith("ready"):
+            assert line.startswith("starting"), line + process.stdout.read()
+        return process
+
+    return start
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def described(url: str) -> dict[str, object]:
+    return dict(json.loads(httpx.get(url.removesuffix("/v1") + "/health", trust_env=False).text))
+
+
+def group_ends(group: object) -> bool:
+    """Wait until no process of the group is left; one that was killed is reaped in init's own time."""
+    assert isinstance(group, int)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+    return False
+
+
+def test_the_server_is_ready_inside_the_block_and_gone_after_it(model: ModelFolder, tmp_path: Path) -> None:
+    steps: list[str] = []
+    with running_llm_server(model, VllmSettings(), 64, tmp_path / "llm.log", on_step=steps.append) as url:
+        group = described(url)["group"]
+
+    assert group_ends(group)
+    assert steps[0].startswith(f"starting tiny at {url}; this usually takes")
+    assert steps[-1].startswith("ready after")
+
+
+def test_the_server_knows_the_model_by_its_identity_first(model: ModelFolder, tmp_path: Path) -> None:
+    with running_llm_server(model, VllmSettings(), 64, tmp_path / "llm.log") as url:
+        flags = " ".join(described(url)["flags"])  # type: ignore[call-overload]
+
+    assert "--served-model-name tiny@abc tiny" in flags
+    assert f"--model {model.path} --max-model-len 64" in flags
+    assert "trust" not in flags
+
+
+def test_a_server_that_does_not_stop_is_killed_with_all_below_it(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_VLLM", "hangs")
+    monkeypatch.setattr(vllm_server, "STOP_SECONDS", 0.1)
+    with running_llm_server(model, VllmSettings(), 64, tmp_path / "llm.log") as url:
+        group = described(url)["group"]
+
+    assert group_ends(group)
+
+
+def test_an_exception_in_the_block_ends_the_server_too(model: ModelFolder, tmp_path: Path) -> None:
+    def fail() -> None:
+        with running_llm_server(model, VllmSettings(), 64, tmp_path / "llm.log") as url:
+            groups.append(described(url)["group"])
+            raise KeyError("mine")
+
+    groups: list[object] = []
+    with pytest.raises(KeyError, match="mine"):
+        fail()
+    assert group_ends(groups[0])
+
+
+def test_a_server_that_fails_to_start_says_why_in_one_sentence(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_VLLM", "fails")
+
+    with (
+        pytest.raises(ModelError, match=r"^vLLM did not start: ValueError: no such architecture \(see .*llm.log\)$"),
+        running_llm_server(model, VllmSettings(), 64, tmp_path / "llm.log"),
+    ):
+        pass
+
+
+def test_a_port_in_use_is_said_before_anything_starts(model: ModelFolder, tmp_path: Path) -> None:
+    steps: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1 can't be listened on"):
+            serve_llm(model, VllmSettings(), 64, tmp_path / "llm.log", port=port, on_step=steps.append)
+
+    assert steps == []
+    assert not (tmp_path / "llm.log").exists()
+
+
+def test_a_host_that_is_not_ours_is_refused(model: ModelFolder, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="host 'no such host' is unknown"):
+        serve_llm(model, VllmSettings(), 64, tmp_path / "llm.log", host="no such host")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_service_wholly_and_calmly(
+    serving: Callable[..., subprocess.Popen[str]], number: signal.Signals
+) -> None:
+    port = free_port()
+    process = serving(port)
+    group = described(f"http://127.0.0.1:{port}/v1")["group"]
+
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert output == "the language model has stopped\n"
+    assert group_ends(group)
+
+
+def test_the_server_dies_with_a_parent_that_was_killed(serving: Callable[..., subprocess.Popen[str]]) -> None:
+    port = free_port()
+    process = serving(port)
+    group = described(f"http://127.0.0.1:{port}/v1")["group"]
+
+    process.kill()
+    process.communicate()
+
+    assert group_ends(group)
+
+
+def test_a_server_that_ends_by_itself_is_reported(serving: Callable[..., subprocess.Popen[str]]) -> None:
+    port = free_port()
+    process = serving(port)
+
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{port}/end", trust_env=False).raise_for_status()
+        httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
+    output, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert LlmUnavailableError.__name__ in output
+    assert "ended by itself: RuntimeError: ended by a request" in output.splitlines()[-1]
+
+
+def test_an_api_key_reaches_the_server_without_being_on_its_command_line(model: ModelFolder, tmp_path: Path) -> None:
+    with vllm_server._running(model, VllmSettings(), 64, tmp_path / "llm.log", "127.0.0.1", 0, "a-secret", print) as (
+        _,
+        url,
+    ):
+        found = described(url)
+
+    assert "a-secret" not in str(found["flags"])
+    assert found["environment"]["VLLM_API_KEY"] == "a-secret"  # type: ignore[index]

@@ -1,0 +1,243 @@
+"""Releases, rollbacks and withdrawals while requests are under way."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from online.app import create_app
+from online.release.open_release import try_encoder
+from online.settings import ServiceSettings
+from rag.errors import IndexUnusableError
+from rag.llm.openai_client import OpenAIEndpoint
+from rag.settings import CollectionSettings
+from tests.fake_llm import MODEL, FakeLlm
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve
+from warehouse.editorial.withdrawal import reinstate, withdraw
+from warehouse.releases.release import rollback
+from warehouse.releases.retention import prune
+
+OPEN = "When does the library open?"
+LOST = "What does a lost card cost?"
+NEW = "Where can people park their cars?"
+
+
+def ask(client: httpx.Client, question: str) -> dict[str, object]:
+    response = client.post("/v1/answers", json={"question": question})
+    assert response.status_code == 200, response.text
+    return response.json()  # type: ignore[no-any-return]
+
+
+def wait_for(client: httpx.Client, release: str) -> None:
+    while client.get("/readyz").json()["release"] != release:
+        pass
+
+
+def test_no_request_fails_while_releases_come_and_go(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY)
+    client = serve()
+    done = threading.Event()
+
+    def hammer() -> set[str]:
+        seen = set()
+        while not done.is_set():
+            seen.add(str(ask(client, OPEN)["answer"]))
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        hammering = [pool.submit(hammer) for _ in range(3)]
+        for number in range(5):
+            wait_for(client, library.publish(f" ({number})", library=LIBRARY))
+        rollback(library.data)
+        while "(3)" not in str(ask(client, OPEN)["answer"]):
+            pass
+        done.set()
+        seen = set.union(*(each.result() for each in hammering))
+    assert len(seen) >= 3
+
+
+def test_a_request_under_way_keeps_its_release_open(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    first = library.publish(library=LIBRARY)
+    client = serve()
+    llm.behaviour.gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ask, client, NEW)
+        while not llm.running:
+            pass
+        wait_for(client, library.publish(library=LIBRARY))
+        llm.behaviour.gate.set()
+        assert slow.result()["release"] == first
+
+
+def test_a_rollback_to_a_release_that_is_still_in_use_works(library: Library, serve: Serve, llm: FakeLlm) -> None:
+    first = library.publish(library=LIBRARY)
+    client = serve()
+    llm.behaviour.gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ask, client, NEW)
+        while not llm.running:
+            pass
+        wait_for(client, library.publish(" (2)", library=LIBRARY))
+        rollback(library.data, first)
+        wait_for(client, first)
+        llm.behaviour.gate.set()
+        assert slow.result()["release"] == first
+    assert ask(client, OPEN)["source"] == "exact"
+
+
+def test_a_torn_release_is_reported_and_the_old_one_goes_on(library: Library, serve: Serve) -> None:
+    good = library.publish(library=LIBRARY)
+    client = serve()
+    bad = library.data / "releases" / "99990101T000000-dead"
+    bad.mkdir()
+    (bad / "manifest.json").write_text("{}")
+    (library.data / "releases" / "CURRENT").write_text(bad.name)
+    while (ready := client.get("/readyz").json())["problem"] is None:
+        pass
+    assert ready["release"] == good
+    assert bad.name in ready["problem"]
+    assert ask(client, OPEN)["source"] == "exact"
+    wait_for(client, library.publish(library=LIBRARY))
+    assert client.get("/readyz").json()["problem"] is None
+
+
+def point_at_a_release_with_a_torn_prompt(library: Library, good: str) -> str:
+    """Point at a copy of a release whose prompt is no UTF-8, behind the back of the checks; returns its id."""
+    bad = library.data / "releases" / "99990101T000000-dead"
+    shutil.copytree(library.data / "releases" / good, bad)
+    (bad / "prompt.txt").write_bytes(b"\xff")
+    (library.data / "releases" / "CURRENT").write_text(bad.name)
+    return bad.name
+
+
+def test_a_release_that_fails_in_an_unforeseen_way_holds_up_neither_withdrawals_nor_the_next_release(
+    library: Library, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = library.publish(library=LIBRARY)
+    client = serve()
+    bad = point_at_a_release_with_a_torn_prompt(library, good)
+    while (ready := client.get("/readyz").json())["problem"] is None:
+        pass
+    assert ready["release"] == good
+    assert f"release {bad} can't be served: UnicodeDecodeError" in ready["problem"]
+    assert [record.exc_info is not None for record in caplog.records if bad in record.getMessage()] == [True]
+    assert 'beforehand_release_swaps_total{outcome="failed"} 1.0' in client.get("/metrics").text
+    withdraw(library.data, "library", "fees", "wrong price")
+    while ask(client, LOST)["source"] == "exact":
+        pass
+    wait_for(client, library.publish(library=LIBRARY))
+    assert client.get("/readyz").json()["problem"] is None
+
+
+def test_a_release_that_was_refused_is_no_problem_any_more_after_a_rollback(library: Library, serve: Serve) -> None:
+    good = library.publish(library=LIBRARY)
+    client = serve()
+    point_at_a_release_with_a_torn_prompt(library, good)
+    while client.get("/readyz").json()["problem"] is None:
+        pass
+    (library.data / "releases" / "CURRENT").write_text(good)
+    while client.get("/readyz").json()["problem"] is not None:
+        pass
+    assert ask(client, OPEN)["source"] == "exact"
+
+
+def test_withdrawals_that_can_not_be_read_are_reported_and_the_next_release_is_followed(
+    library: Library, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.publish(library=LIBRARY)
+    client = serve()
+    withdrawals = library.data / "withdrawals.jsonl"
+    withdrawals.mkdir()
+    while (problem := client.get("/readyz").json()["problem"]) is None:
+        pass
+    assert problem.startswith("withdrawals can't be followed: IsADirectoryError")
+    assert problem in caplog.messages
+    assert 'beforehand_following_failures_total{what="withdrawals"}' in client.get("/metrics").text
+    wait_for(client, library.publish(library=LIBRARY))
+    withdrawals.rmdir()
+    withdraw(library.data, "library", "fees", "wrong price")
+    while ask(client, LOST)["source"] == "exact":
+        pass
+    assert client.get("/readyz").json()["problem"] is None
+
+
+def test_a_service_that_can_not_read_the_withdrawals_does_not_start(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    (library.data / "withdrawals.jsonl").mkdir()
+    collections = {"library": CollectionSettings(documents=[])}
+    app = create_app(ServiceSettings(), library.data, collections, OpenAIEndpoint(llm.url, MODEL))
+    with pytest.raises(IsADirectoryError), TestClient(app):
+        pytest.fail("it serves")
+
+
+def test_a_withdrawn_document_is_gone_from_every_way_at_once(
+    client: httpx.Client, library: Library, llm: FakeLlm
+) -> None:
+    assert ask(client, LOST)["source"] == "exact"
+    withdraw(library.data, "library", "fees", "wrong price")
+    while (answer := ask(client, LOST))["source"] == "exact":
+        pass
+    assert answer["source"] == "live"
+    assert "fees" not in {each["document_id"] for each in answer["citations"]}
+    assert ask(client, f"Please, {LOST}")["source"] == "live"
+    assert "ten euros" not in str(llm.requests)
+    listed = client.get("/v1/questions").json()["questions"]
+    assert LOST not in {each["question"] for each in listed}
+    assert ask(client, OPEN)["source"] == "exact"
+    reinstate(library.data, "library", "fees", "right after all")
+    while ask(client, LOST)["source"] != "exact":
+        pass
+
+
+class AllAlike:
+    """An encoder that gives every text the same vector."""
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        return np.ones((len(texts), 4), dtype=np.float32) / 2
+
+
+class Nothing:
+    """An encoder that gives no direction at all."""
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        return np.zeros((len(texts), 4), dtype=np.float32)
+
+
+@pytest.mark.parametrize("encoder", [AllAlike(), Nothing()])
+def test_an_encoder_that_tells_nothing_apart_is_refused(encoder: object) -> None:
+    with pytest.raises(IndexUnusableError, match="build the release again"):
+        try_encoder(encoder)  # type: ignore[arg-type]
+
+
+def test_a_collection_that_the_release_lacks_is_a_clear_problem(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY)
+    client = serve({"library": CollectionSettings(documents=[]), "archive": CollectionSettings(documents=[])})
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    response = client.post("/v1/answers", json={"question": OPEN, "collection": "archive"})
+    assert response.status_code == 503
+    assert ask_in(client, "library")["source"] == "exact"
+
+
+def ask_in(client: httpx.Client, collection: str) -> dict[str, object]:
+    return client.post("/v1/answers", json={"question": OPEN, "collection": collection}).json()  # type: ignore[no-any-return]
+
+
+def test_a_release_without_anticipated_questions_answers_live(library: Library, serve: Serve) -> None:
+    library.publish(library=Corpus(LIBRARY.documents, {}))
+    assert ask(serve(), OPEN)["source"] == "live"
+
+
+def test_a_release_that_is_served_is_not_pruned(library: Library, serve: Serve) -> None:
+    old = library.publish(library=LIBRARY)
+    library.publish(" (newer)", library=LIBRARY)
+    rollback(library.data, old)
+    wait_for(serve(), old)
+    (library.data / "releases" / "CURRENT").unlink()  # now only the service keeps it from being pruned
+    assert prune(library.data, keep=1).held == (old,)

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.warehouse.conftest import key, request, sample_rows, write_history, write_parquet
+from warehouse.append_log import read as read_log
+from warehouse.audit.release_audit import audit
+from warehouse.editorial.review import export_near_misses, export_reviews, import_reviews
+from warehouse.editorial.review_files import read_rows, write_rows
+from warehouse.editorial.withdrawal import Tombstones, tombstone
+from warehouse.errors import ReviewError
+from warehouse.releases.load import load_release_database
+from warehouse.releases.release import abandon, begin_build
+from warehouse.settings import AuditSettings
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def published(publish_rows, rows):
+    rows["answers"][0] |= {"status": "withheld", "withheld_reason": "refusal", "answer": "I do not know."}
+    rows["doubts"] = [{"collection": "main", "query_key": key("q2"), "fingerprint": key("f-q2"), "reason": "little"}]
+    return publish_rows(rows)
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_withheld_and_doubtful_answers_are_exported_with_their_evidence(data, tmp_path, ending):
+    target = tmp_path / f"review{ending}"
+    assert export_reviews(data, target) == 2
+    first, second = read_rows(target, ["decision", "new_answer", "reviewer", "note"])
+    assert (first["question"], first["status"], first["reason"]) == ("What is q1?", "withheld", "refusal")
+    assert first["evidence"] == "[1] Document 1: Passage 1 about opening hours."
+    assert (second["question"], second["status"], second["reason"]) == ("What is q2?", "served", "little")
+
+
+def decide(target, decisions):
+    """Fill a CSV in as a person would."""
+    rows = [row | decisions.get(row["question"], {}) for row in read_rows(target, [])]
+    write_rows(target, list(rows[0]), rows)
+
+
+@pytest.fixture
+def rebuilt(data, tmp_path, read):
+    """Return a function that builds and audits the withheld answer again and tells what became of it."""
+    builds = []
+
+    def rebuild(rows):
+        build = begin_build(data, "r2")
+        builds.append(build)
+        load_release_database(build.database, write_parquet(tmp_path / build.release_id, rows))
+        audit(build, AuditSettings())
+        return read(
+            build.database,
+            "SELECT status, withheld_reason, answer, origin FROM answers WHERE query_key = ?", key("q1"),
+        )[0]  # fmt: skip
+
+    yield rebuild
+    for build in builds:
+        abandon(build)
+
+
+def refusing():
+    rows = sample_rows()
+    rows["answers"][0]["answer"] = "I do not know."
+    return rows
+
+
+OUTCOMES = [
+    ({"decision": "approve"}, ("served", None, "I do not know.", "generated")),
+    ({"decision": "Edit", "new_answer": "It is \u00e4 thing."}, ("served", None, "It is \u00e4 thing.", "edited")),
+    ({"decision": "reject"}, ("withheld", "rejected by a review", "I do not know.", "generated")),
+    ({}, ("withheld", "refusal", "I do not know.", "generated")),
+]
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(("decision", "outcome"), OUTCOMES)
+def test_a_decision_holds_in_later_builds(data, tmp_path, rebuilt, decision, outcome):
+    export_reviews(data, tmp_path / "r.csv")
+    decide(tmp_path / "r.csv", {"What is q1?": decision})
+    import_reviews(data, tmp_path / "r.csv", "Ada")
+    assert rebuilt(refusing()) == outcome
+
+
+@pytest.mark.usefixtures("published")
+def test_a_decision_lapses_when_the_answer_is_generated_from_something_else(data, tmp_path, rebuilt):
+    export_reviews(data, tmp_path / "r.csv")
+    decide(tmp_path / "r.csv", {"What is q1?": {"decision": "approve"}})
+    import_reviews(data, tmp_path / "r.csv", "Ada")
+    rows = refusing()
+    rows["answers"][0]["fingerprint"] = key("other passages")
+    assert rebuilt(rows)[0] == "withheld"
+
+
+@pytest.mark.usefixtures("published")
+def test_who_decided_and_when_is_kept_and_the_last_decision_counts(data, tmp_path, rebuilt, read):
+    for decision, who in (("approve", ""), ("reject", "Grace")):
+        export_reviews(data, tmp_path / "r.csv")
+        decide(tmp_path / "r.csv", {"What is q1?": {"decision": decision, "reviewer": who, "note": "because"}})
+        imported = import_reviews(data, tmp_path / "r.csv", "Ada")
+        assert imported.decisions == {"approve": decision == "approve", "edit": 0, "reject": decision == "reject"}
+        assert imported.undecided == 1
+    assert rebuilt(refusing())[1] == "rejected by a review"
+    database = next((data / "releases").glob(".building*")) / "warehouse.duckdb"
+    assert read(database, "SELECT reviewer, note, reviewed_at IS NOT NULL FROM reviews") == [("Grace", "because", True)]
+    assert [r["reviewer"] for r in read_log(data / "reviews.jsonl")] == ["Ada", "Grace"]
+
+
+def line(**change):
+    row = {"collection": "main", "query_key": "k", "fingerprint": "f", "decision": "approve"}
+    return json.dumps(row | change) + "\n"
+
+
+WRONG = [
+    (line() + line(decision="maybe"), "row 2: the decision 'maybe' is none of approve, edit, reject"),
+    (line(decision="edit"), "row 1: an edit needs the text"),
+    (line(fingerprint=""), "row 1: the column 'fingerprint' is empty"),
+    ('{"question": "x"}\n', "neither a column 'decision' nor 'same'"),
+    ("{", "can't be read"),
+    ('{"a": "x", "b": "y", "same": "perhaps"}\n', "row 1: 'perhaps' is neither yes nor no"),
+]
+
+
+@pytest.mark.parametrize(("content", "complaint"), WRONG)
+def test_a_wrong_row_is_named_and_nothing_is_imported(data, tmp_path, content, complaint):
+    (tmp_path / "r.jsonl").write_text(content)
+    with pytest.raises(ReviewError, match=complaint):
+        import_reviews(data, tmp_path / "r.jsonl", "Ada")
+    assert not data.exists()
+
+
+def test_an_unknown_ending_is_refused(tmp_path):
+    with pytest.raises(ReviewError, match=r"must be one of .csv, .jsonl, .parquet"):
+        write_rows(tmp_path / "r.xlsx", ["a"], [])
+
+
+@pytest.mark.usefixtures("published")
+def test_comparisons_with_live_answers_propose_a_label(data, tmp_path):
+    hit = {**request("asked", "semantic", matched_key=key("q2")), "kind": "comparison"}
+    write_history(data, [{**hit, "agrees": False}, {**hit, "agrees": False}, {**hit, "question": None, "agrees": True}])
+    assert export_near_misses(data, tmp_path / "pairs.jsonl") == 1
+    (pair,) = read_rows(tmp_path / "pairs.jsonl", [])
+    assert (pair["a"], pair["b"], pair["asked"], pair["same"]) == ("asked", "What is q2?", 3, "")
+
+
+@pytest.mark.usefixtures("published")
+def test_near_misses_can_be_labelled(data, tmp_path):
+    write_history(data, [request("=1+1 miss", "live", matched_key=key("q2"), similarity=0.9, refusal="numbers")])
+    assert export_near_misses(data, tmp_path / "pairs.csv") == 1
+    assert "'=1+1 miss" in (tmp_path / "pairs.csv").read_text(encoding="utf-8-sig")
+    rows = read_rows(tmp_path / "pairs.csv", ["a", "b", "same"])
+    write_rows(tmp_path / "pairs.csv", list(rows[0]), [{**rows[0], "same": "no"}])
+
+    assert import_reviews(data, tmp_path / "pairs.csv", "Ada").pairs == 1
+
+    assert read_log(data / "labelled_pairs.jsonl") == [{"a": "=1+1 miss", "b": "What is q2?", "same": False}]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_pair_that_was_reported_as_a_false_hit_is_decided_by_a_person(data, tmp_path):
+    tombstone(data, key("asked"), key("q2"), "reported")
+    report = {"kind": "feedback", "query_key": key("asked"), "matched_key": key("q2"), "question": "asked"}
+    write_history(data, [{**request("asked", "semantic"), **report}])
+    assert export_near_misses(data, tmp_path / "pairs.jsonl") == 1
+    (pair,) = read_rows(tmp_path / "pairs.jsonl", [])
+    assert (pair["a"], pair["b"], pair["reason"]) == ("asked", "What is q2?", "reported as a false hit")
+
+    for label, dead in (("no", 1), ("yes", 0), ("no", 1)):
+        write_rows(tmp_path / "pairs.jsonl", list(pair), [{**pair, "same": label}])
+        import_reviews(data, tmp_path / "pairs.jsonl", "Ada")
+        assert len(Tombstones(data).pairs()) == dead, label
+
+
+def test_what_a_spreadsheet_writes_is_understood(tmp_path):
+    path = tmp_path / "excel.csv"
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=";").writerows([["a", "b"], ["x; y", 'two\nlines "quoted"']])
+    assert read_rows(path, ["a"]) == [{"a": "x; y", "b": 'two\nlines "quoted"'}]
+
+
+def test_parquet_keeps_texts(tmp_path):
+    pq.write_table(pa.table({"a": ["x"], "n": [1]}), tmp_path / "r.parquet")
+    assert read_rows(tmp_path / "r.parquet", ["a"]) == [{"a": "x", "n": 1}]

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.warehouse.conftest import key, sample_rows, write_parquet
+from warehouse.releases.changes import documents_of, note_changes
+from warehouse.releases.load import load_release_database
+from warehouse.releases.release import abandon, begin_build
+
+
+@pytest.fixture
+def noted(tmp_path, read):
+    """Return a function that builds rows after a published release and tells what became of each answer."""
+    builds = []
+
+    def run(rows):
+        build = begin_build(tmp_path / "data", "r2")
+        builds.append(build)
+        load_release_database(build.database, write_parquet(tmp_path / build.release_id, rows))
+        counted = note_changes(build)
+        found = read(build.database, "SELECT query_key[:2], change, reason FROM changes ORDER BY 1")
+        return {name: (change, reason) for name, change, reason in found}, counted, build
+
+    yield run
+    for build in builds:
+        abandon(build)
+
+
+@pytest.fixture
+def after(rows):
+    rows["runs"][0]["run_id"] = rows["run_stages"][0]["run_id"] = "r2"
+    rows["changes"] = []
+    return rows
+
+
+def test_in_the_first_release_everything_is_new(noted, after):
+    changes, counted, _ = noted(after)
+    assert set(changes.values()) == {("new", "new question")}
+    assert counted == {"new": 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"passages_hash": key("other")}, "passages"),
+        ({"sampling": '{"temperature": 1}'}, "sampling"),
+        ({"model_id": None, "template_id": None}, "prompt, model"),
+        ({"origin": "curated"}, "curated"),
+    ],
+)
+def test_an_answer_with_another_fingerprint_says_why(noted, publish_rows, after, change, reason):
+    publish_rows(sample_rows())
+    after["answers"][0] |= {"fingerprint": key("new"), "run_id": "r2", **change}
+    changes, counted, _ = noted(after)
+    assert changes == {"q1": ("regenerated", reason), "q2": ("reused", None), "q3": ("reused", None)}
+    assert counted == {"reused": 2, f"regenerated ({reason})": 1}
+
+
+def test_an_answer_that_an_earlier_run_generated_is_restored(noted, publish_rows, after):
+    publish_rows(sample_rows())
+    after["answers"][0] |= {"fingerprint": key("new"), "run_id": "r1", "sampling": '{"temperature": 1}'}
+    changes, counted, _ = noted(after)
+    assert changes["q1"] == ("restored", "sampling")
+    assert counted == {"reused": 2, "restored (sampling)": 1}
+
+
+def test_dropped_answers_and_new_ones_are_told(noted, publish_rows, after, read):
+    publish_rows(sample_rows())
+    after["questions"] = [row for row in after["questions"] if row["query_key"] != key("q3")]
+    after["questions"].append({**after["questions"][0], "query_key": key("q4"), "question": "What is q4?"})
+    for table in ("answers", "citations", "retrievals"):
+        after[table] = [row for row in after[table] if row["query_key"] == key("q1")]
+    after["answers"].append({**after["answers"][0], "query_key": key("q4")})
+    changes, counted, build = noted(after)
+    assert counted == {"reused": 1, "dropped (not answered)": 1, "dropped (question removed)": 1, "new": 1}
+    assert changes == {
+        "q1": ("reused", None),
+        "q2": ("dropped", "not answered"),
+        "q3": ("dropped", "question removed"),
+        "q4": ("new", "new question"),
+    }
+    assert read(build.database, "SELECT dropped FROM runs WHERE run_id = 'r2'") == [(2,)]
+
+
+def test_each_release_knows_the_runs_before_it(noted, publish_rows, after, read):
+    publish_rows(sample_rows())
+    _, _, build = noted(after)
+    assert read(build.database, "SELECT run_id, stage FROM run_times ORDER BY 1") == [
+        ("r1", "prepare"), ("r2", "prepare"),
+    ]  # fmt: skip
+
+
+def test_the_documents_of_a_release_are_known_by_collection(database):
+    assert documents_of(database) == {"main": {"d1", "d2"}}

@@ -1,0 +1,1 @@
+"""What analysts see: the SQL session, its output, reports, differences of releases."""

@@ -1,0 +1,108 @@
+"""One DuckDB session for analysts: a release and the history, read-only, without access to anything else.
+
+The release is attached read-only, so any number of sessions, servers and builds go on beside each other.
+The history is registered as an Arrow dataset and not read by DuckDB itself: a folder that is in
+`allowed_directories` may also be written (COPY … TO worked there in DuckDB 2.0.0), and a session must not
+be able to change what it reads. After that, access to files is disabled and the configuration locked.
+
+A session sees the history as it was when it was opened; the next session sees what was compacted since.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.fs
+
+from warehouse.releases.load import attach
+from warehouse.releases.release import current, find
+from warehouse.settings import CostSettings
+from warehouse.sql import prepare, sql_text
+from warehouse.tables import JOURNAL
+
+_HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
+_LOCAL = pa.fs.LocalFileSystem()
+_NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
+_MAPPED_DAYS = 60  # at either end of the history; each costs a file descriptor
+
+
+def connect(
+    data: Path | str, release: str | None = None, cost: CostSettings | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a session on the current release (or a named one) and the history of a data folder.
+
+    The session is the caller's: close it. Use a cursor a thread (`connection.cursor()`).
+
+    Raises:
+        NoReleaseError: nothing has been published, or there is no such release.
+        TornReleaseError: the release can't be opened.
+    """
+    data = Path(data)
+    found = current(data) if release is None else find(data, release)
+    connection = duckdb.connect(":memory:")
+    try:
+        prepare(connection)
+        attach(connection, found.database, "release")
+        connection.register("journal_files", history_dataset(data))
+        _define(connection, cost or CostSettings())
+        _lock(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def history_dataset(data: Path) -> pa.dataset.Dataset:
+    """Return the Parquet history with the columns of the journal and the day; empty if there is none.
+
+    Compaction replaces the files of the last days and deletes those of the first. Both are mapped now, so that
+    the dataset stays as it is; by its path a replaced file would be read with the old one's offsets.
+    """
+    files = sorted((data / "history").glob("day=*/*.parquet"))
+    between = range(_MAPPED_DAYS, len(files) - _MAPPED_DAYS)
+    form = pa.dataset.ParquetFileFormat()
+    fragments = [_fragment(form, path, mapped=number not in between) for number, path in enumerate(files)]
+    return pa.dataset.FileSystemDataset(fragments, _HISTORY, form, _LOCAL)
+
+
+def _fragment(form: pa.dataset.ParquetFileFormat, path: Path, *, mapped: bool) -> pa.dataset.Fragment:
+    return form.make_fragment(
+        pa.memory_map(str(path)) if mapped else str(path),
+        filesystem=None if mapped else _LOCAL,
+        partition_expression=pa.dataset.field("day") == pa.scalar(_day(path), pa.date32()),
+    )
+
+
+def _day(path: Path) -> date:
+    return date.fromisoformat(path.parent.name.removeprefix("day="))
+
+
+def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
+    connection.execute("SET search_path = 'release.main,memory.main'")
+    connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
+    connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
+    connection.execute(f"BEGIN; {_session_views()} COMMIT")  # at once: two hundred statements alone take longer
+
+
+@cache
+def _session_views() -> str:
+    """Return the views with their comments, qualified, since the release is the default and can't be written."""
+    views = sql_text("session_views.sql")
+    alike = [line for line in views.splitlines() if line.startswith("COMMENT ON COLUMN history.")]
+    views += "".join(f"{line.replace(' history.', ' requests.', 1)}\n" for line in alike)
+    return _NAMING.sub(r"\g<0>memory.main.", views)
+
+
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    spill = str(Path(tempfile.gettempdir()) / "beforehand-sql").replace("'", "''")
+    connection.execute(f"SET temp_directory = '{spill}'")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")

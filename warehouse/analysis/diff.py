@@ -1,0 +1,56 @@
+"""What changed between two releases: questions added and dropped, answers that differ, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+
+from warehouse.releases.load import attach
+from warehouse.releases.release import Release
+from warehouse.sql import prepare, sql_text
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One question whose answer is not the same in both releases.
+
+    `change` is added, dropped, answered differently, served or withheld (the text is the same, the status
+    is not). `causes` are passages, prompt, model, sampling, curated, edited, or why an answer is withheld;
+    `documents` are those that the answer cites and that changed.
+    """
+
+    change: str
+    collection: str
+    question: str
+    query_key: str
+    answer_before: str | None
+    answer_after: str | None
+    status_before: str | None
+    status_after: str | None
+    causes: list[str]
+    documents: list[str]
+
+
+def diff(before: Release, after: Release) -> list[Difference]:
+    """Compare two releases, question by question.
+
+    Raises:
+        TornReleaseError: the tables of one can't be opened.
+    """
+    with duckdb.connect() as connection:
+        prepare(connection)
+        attach(connection, before.database, "before")
+        attach(connection, after.database, "after")
+        rows = connection.execute(sql_text("diff.sql")).fetchall()
+    return [Difference(*row) for row in rows]
+
+
+def counts(differences: Iterable[Difference]) -> dict[str, dict[str, int]]:
+    """Count differences by change, and within it by cause (all of them joined); "" where there is none."""
+    found: dict[str, Counter[str]] = {}
+    for each in differences:
+        found.setdefault(each.change, Counter())[", ".join(each.causes)] += 1
+    return {change: dict(counter.most_common()) for change, counter in found.items()}

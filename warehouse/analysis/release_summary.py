@@ -1,0 +1,59 @@
+"""A release, and the difference of two, as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import duckdb
+
+from warehouse.analysis.diff import Difference, counts
+from warehouse.releases.release import Release
+from warehouse.sql import sql_text
+
+_SHOWN = 20
+
+
+def describe_release(release: Release) -> str:
+    """Return what a release is made of, what became of its answers, and how its audit ended."""
+    manifest = release.manifest
+    size = sum(manifest.get("sizes", {}).values()) / 1e6
+    lines = [
+        f"release    {release.release_id}{' (failed, not published)' if manifest.get('failed') else ''}",
+        f"built      {manifest.get('created_at', '?')} by run {manifest.get('run_id', '?')}",
+        f"model      {manifest.get('model', '?')}",
+        f"encoder    {manifest.get('encoder', {}).get('id', '?')}",
+        f"size       {size:,.1f} MB in {len(manifest.get('sizes', {}))} files",
+    ]
+    with duckdb.connect(str(release.database), read_only=True) as connection:
+        for label, text in connection.execute(sql_text("release_summary.sql")).fetchall():
+            lines.append(f"{label:<10} {text}")
+    lines += ["", "audit", *_audit_lines(manifest.get("audit", []))]
+    return "\n".join(lines)
+
+
+def _audit_lines(checks: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for check in checks:
+        yield f"  {'passed' if check['passed'] else 'FAILED'}  {check['explanation']}"
+        if not check["passed"]:
+            yield from (f"            {example}" for example in check["examples"])
+    if not checks:
+        yield "  none"
+
+
+def describe_differences(differences: Sequence[Difference], *, full: bool) -> str:
+    """Return the differences counted, then one by one with their causes; `full` adds both answers."""
+    lines = [
+        f"{sum(causes.values())} {change}: "
+        + ", ".join(f"{n} {cause or 'no other cause'}" for cause, n in causes.items())
+        for change, causes in counts(differences).items()
+    ] or ["the two releases answer alike"]
+    shown = differences if full else differences[:_SHOWN]
+    for each in shown:
+        causes = f" ({', '.join((*each.causes, *each.documents))})" if each.causes or each.documents else ""
+        lines.append(f"\n{each.change}{causes}: {each.question}")
+        if full:
+            lines += [f"  - {each.answer_before or ''}", f"  + {each.answer_after or ''}"]
+    if len(differences) > len(shown):
+        lines.append(f"\n… and {len(differences) - len(shown)} more; --full shows all, with both answers")
+    return "\n".join(lines)

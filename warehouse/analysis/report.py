@@ -1,0 +1,258 @@
+"""One HTML page that a manager understands: how often the prepared answers hit, how fast, and what they save.
+
+The page holds everything it needs (styles, plots as inline SVG, no script), so it can be mailed and kept. What
+visitors typed is escaped like everything else, and control characters in it are replaced. This module queries and
+measures; the template draws.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jinja2
+
+from warehouse.analysis.connection import connect
+from warehouse.analysis.query_output import visible
+from warehouse.durable import replace_file, storage_errors
+from warehouse.history.compaction import naming_torn_days
+from warehouse.releases.release import current
+from warehouse.settings import CostSettings
+from warehouse.sql import sql_text
+
+_WIDE, _HALF = 1040.0, 480.0  # so that a unit is about a pixel, and texts of all plots have one size
+_HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 220.0, 48.0, 20.0, 26.0, 10.0
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A rectangle of a plot in its coordinates; `series` chooses the colour, `title` is shown on hover."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    series: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A label on an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A bar plot: bars, and the marks of both axes."""
+
+    width: float
+    height: float
+    left: float
+    bottom: float
+    bars: tuple[Bar, ...]
+    x_marks: tuple[Mark, ...]
+    y_marks: tuple[Mark, ...]
+
+
+def write_report(
+    data: Path, target: Path, cost: CostSettings | None = None, days: int = 30, now: datetime | None = None
+) -> None:
+    """Write the report on the current release and the last days of the history.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+        StorageError: the file can't be written, or one of the history can't be read.
+    """
+    page = render(data, cost or CostSettings(), days, now or datetime.now(UTC))
+    with storage_errors(target.parent, f"write {target.name}"):
+        replace_file(target, page.encode())
+
+
+def render(data: Path, cost: CostSettings, days: int, now: datetime) -> str:
+    """Return the page."""
+    since = now.date() - timedelta(days=days - 1)
+    with naming_torn_days(data), connect(data, cost=cost) as connection:
+        connection.execute("SET VARIABLE since = ?", [since])
+        connection.execute("SET VARIABLE now = ?", [now])
+        found = {name: _rows(connection, query) for name, query in _queries()}
+    shown = [since + timedelta(days=n) for n in range(days)]
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            **found,
+            release=current(data),
+            now=now,
+            days=days,
+            hit_plot=stacked(found["hit_rate"], ("exact", "semantic", "live", "refused"), shown),
+            token_plot=grouped(found["tokens"], ("saved", "generated"), shown),
+            latency_plot=logarithmic(found["latency"]),
+            fresh_plot=histogram(found["freshness"][0]),
+        )
+    )
+
+
+def _queries() -> Iterable[tuple[str, str]]:
+    return re.findall(r"^-- (\w+)\n([^;]+);", sql_text("report.sql"), re.MULTILINE)
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
+    found = connection.execute(query)
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, map(_figure, row), strict=True)) for row in found.fetchall()]
+
+
+def _figure(value: object) -> object:
+    """Return a value, nothing for NaN and infinity: histories of earlier versions hold some."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _environment() -> jinja2.Environment:
+    source = resources.files("warehouse").joinpath("templates", "report.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({"report.html": source}), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printed,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "duration": duration, "percent": percent}
+    return environment
+
+
+def _printed(value: object) -> object:
+    """Return what the template prints of a value; markup is what a macro has printed already."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def stacked(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) -> Plot:
+    """Plot a bar a day, the series on top of each other."""
+    values = {row["day"]: row for row in rows}
+    top = _round_up(max((sum(row[s] or 0 for s in series) for row in rows), default=0))
+    step = (_WIDE - _LEFT - _RIGHT) / len(days)
+    bars = []
+    for place, day in enumerate(days):
+        base = 0.0
+        for name in series:
+            value = float((values.get(day) or {}).get(name) or 0)
+            if value:
+                title = f"{day:%d %b}: {number(value)} {name}"
+                bars.append(_bar(_LEFT + place * step, step, base, value, top, name, title))
+            base += value
+    return Plot(_WIDE, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), _day_marks(days), _value_marks(top))
+
+
+def grouped(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) -> Plot:
+    """Plot bars side by side, a group a day."""
+    values = {row["day"]: row for row in rows}
+    top = _round_up(max((row[s] or 0 for row in rows for s in series), default=0))
+    step = (_WIDE - _LEFT - _RIGHT) / len(days)
+    bars = []
+    for place, day in enumerate(days):
+        for offset, name in enumerate(series):
+            value = float((values.get(day) or {}).get(name) or 0)
+            if value:
+                x = _LEFT + place * step + offset * step * 0.4
+                title = f"{day:%d %b}: {number(value)} tokens {name}"
+                bars.append(_bar(x, step * 0.5, 0, value, top, name, title))
+    return Plot(_WIDE, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), _day_marks(days), _value_marks(top))
+
+
+def _bar(x: float, step: float, base: float, value: float, top: float, series: str, title: str) -> Bar:
+    room = _HEIGHT - _TOP - _BOTTOM
+    return Bar(
+        round(x + step * 0.1, 1), round(_HEIGHT - _BOTTOM - (base + value) / top * room, 1), round(step * 0.8, 1),
+        round(value / top * room, 2), series, title,
+    )  # fmt: skip
+
+
+def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:
+    step = (_WIDE - _LEFT - _RIGHT) / len(days)
+    every = max(1, len(days) // 6)
+    last = len(days) - 1
+    return tuple(
+        Mark(round(_LEFT + (n + 0.5) * step, 1), f"{day:%d %b}")
+        for n, day in enumerate(days)
+        if (last - n) % every == 0
+    )
+
+
+def _value_marks(top: float) -> tuple[Mark, ...]:
+    room = _HEIGHT - _TOP - _BOTTOM
+    return tuple(
+        Mark(round(_HEIGHT - _BOTTOM - part * room, 1), number(part * top)) for part in (0, 0.25, 0.5, 0.75, 1)
+    )
+
+
+def logarithmic(rows: Sequence[Row]) -> Plot:
+    """Plot p50, p95 and p99 of each source as lying bars on a logarithmic scale: hits are a thousand times faster."""
+    left, line = 66.0, 19.0
+    seconds = [row[p] for row in rows for p in ("p50", "p95", "p99") if (row[p] or 0) > 0]
+    low = math.floor(math.log10(min(seconds))) if seconds else -3
+    high = max(math.ceil(math.log10(max(seconds))), low + 1) if seconds else 1
+    scale = (_HALF - left - 80) / (high - low)
+    bars, marks = [], []
+    for group, row in enumerate(rows):
+        y = group * (3 * line + 14) + 8
+        marks.append(Mark(y + 1.5 * line, f"{row['source']}"))
+        for place, name in enumerate(("p50", "p95", "p99")):
+            length = max(2.0, (math.log10(max(row[name] or 0, 10.0**low)) - low) * scale)
+            title = f"{name} {duration(row[name])}"
+            bars.append(Bar(left, y + place * line, round(length, 1), line - 4, str(row["source"]), title))
+    height = len(rows) * (3 * line + 14) + 24
+    x_marks = [Mark(round(left + (e - low) * scale, 1), duration(10.0**e)) for e in range(low, high + 1)]
+    return Plot(_HALF, height, left, height - 24, tuple(bars), tuple(x_marks), tuple(marks))
+
+
+def histogram(row: Row) -> Plot:
+    """Plot one bar a column of a row."""
+    top = _round_up(max((value or 0 for value in row.values()), default=0))
+    step = (_HALF - _LEFT - _RIGHT) / len(row)
+    bars = [
+        _bar(_LEFT + place * step, step, 0, float(value or 0), top, "served", f"{name}: {number(value or 0)} answers")
+        for place, (name, value) in enumerate(row.items())
+    ]
+    names = tuple(Mark(round(_LEFT + (place + 0.5) * step, 1), name) for place, name in enumerate(row))
+    return Plot(_HALF, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), names, _value_marks(top))
+
+
+def _round_up(value: float) -> float:
+    """Return a number that is not less and has round quarters."""
+    if value <= 4:
+        return 4.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)
+
+
+def number(value: float | None) -> str:
+    """Return a number with three figures and k or M."""
+    if value is None:
+        return "–"  # noqa: RUF001 - the sign for nothing
+    for limit, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scaled = value / (1e3 if sign == "k" else limit)
+            return f"{scaled:.1f}".rstrip("0").rstrip(".") + f" {sign}"
+    return f"{value:.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.2g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds is None:
+        return "–"  # noqa: RUF001 - the sign for nothing
+    for limit, divisor, unit in ((1e-3, 1e-6, "µs"), (1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / divisor:.3g} {unit}"
+    return f"{seconds / 3600:,.3g} h" if seconds < 3.6e6 else f"{seconds / 3600:,.0f} h"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as percent."""
+    return "–" if share is None else f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"  # noqa: RUF001

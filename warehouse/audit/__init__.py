@@ -1,0 +1,1 @@
+"""The audit of a build, golden questions among it."""

@@ -1,0 +1,209 @@
+"""Write, audit, publish: the audit of a build, answer by answer and as a whole.
+
+Each answer that fails is withheld: analysts see it, nobody is served it. People have the last word, so
+reviews are applied next. Then the release as a whole is checked against the settings and the release
+before it; the limits are shares, so that they hold for ten answers as for a million. A check that fails
+keeps the build from being published, with figures and examples.
+
+The rules stand in sql/withhold.sql, sql/checks.sql and sql/doubts.sql.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+
+from warehouse.audit.golden import Golden, compare
+from warehouse.editorial.review import apply_reviews
+from warehouse.releases.changes import previous_database
+from warehouse.releases.load import attach, constraints, writing
+from warehouse.releases.release import Build
+from warehouse.settings import AuditSettings
+from warehouse.sql import sql_text
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a release: what was measured, what is allowed, and rows that count against it."""
+
+    name: str
+    passed: bool
+    figure: float
+    allowed: float
+    explanation: str
+    examples: tuple[str, ...] = ()
+
+    def as_row(self) -> dict[str, Any]:
+        """Return what the manifest and the table `checks` hold."""
+        return {**asdict(self), "examples": list(self.examples)}
+
+
+def audit(
+    build: Build, settings: AuditSettings, golden: Sequence[Golden] = (), collections: Collection[str] | None = None
+) -> list[Check]:
+    """Audit the tables of a build: withhold answers, apply reviews, note doubts, check the whole.
+
+    `collections` are those that are still wanted, None for all: one that was taken out of the configuration does
+    not count as shrunk. The results are in the tables afterwards; the caller publishes only if every check passed.
+    """
+    previous = previous_database(build.data)
+    with writing(build.database) as connection:
+        _set_variables(connection, settings)
+        if previous is not None:
+            attach(connection, previous, "previous")
+        connection.execute(sql_text("withhold.sql"))
+        apply_reviews(connection, build.data)
+        connection.execute(sql_text("doubts.sql"))
+        if previous is not None:
+            connection.execute(sql_text("curated_doubts.sql"))
+        checks = list(_checks(connection, settings))
+        if previous is not None:
+            checks += _shrink_checks(connection, settings, collections)
+        if golden:
+            checks += _golden_checks(connection, settings, golden, has_previous=previous is not None)
+        connection.execute("DELETE FROM checks")
+        for check in checks:
+            row = check.as_row()
+            connection.execute(f"INSERT INTO checks ({', '.join(row)}) VALUES (?, ?, ?, ?, ?, ?)", list(row.values()))
+    return checks
+
+
+def note_status(build: Build, status: str) -> None:
+    """Write into a build's tables how its run ended; a release that is published can't be written to."""
+    with writing(build.database) as connection:
+        connection.execute("UPDATE runs SET status = ? WHERE run_id = ?", [status, build.run_id])
+
+
+def failures(checks: Sequence[Check]) -> str:
+    """Return what failed, a sentence a check; "" if all passed."""
+    failed = [check for check in checks if not check.passed]
+    return " ".join(
+        f"{check.explanation}" + (f" For example: {'; '.join(check.examples)}." if check.examples else "")
+        for check in failed
+    )
+
+
+def _set_variables(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> None:
+    phrases = "|".join(re.escape(phrase.casefold()) for phrase in settings.refusals)
+    variables = {
+        "withhold_truncated": settings.withhold_truncated,
+        "require_citation": settings.require_citation,
+        "least_support": settings.least_support,
+        "doubtful_support": settings.doubtful_support,
+        "refusals": rf"\b({phrases})\b" if phrases else r"\A\z.",  # the second matches nothing
+    }
+    for name, value in variables.items():
+        connection.execute(f"SET VARIABLE {name} = ?", [value])
+
+
+def _checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
+    yield from _share_checks(connection, settings)
+    yield _canary_check(connection, settings)
+    yield _constraint_check(connection)
+
+
+def _shrink_checks(
+    connection: duckdb.DuckDBPyConnection, settings: AuditSettings, collections: Collection[str] | None
+) -> Iterator[Check]:
+    for name, table in (
+        ("documents", "documents"), ("chunks", "chunks"), ("served answers", "answers WHERE status = 'served'"),
+    ):  # fmt: skip
+        yield _shrink_check(connection, settings, name, table, collections)
+
+
+def _share_checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Iterator[Check]:
+    pattern = r"^-- ([\w ]+) \| (\w+) \| (.+)\n([^;]+);"
+    for name, setting, sentence, population in re.findall(pattern, sql_text("checks.sql"), re.MULTILINE):
+        row = connection.execute(
+            f"SELECT count(*) FILTER (bad), count(*), list(item) FILTER (bad) FROM ({population})"
+        ).fetchone()
+        bad, total, examples = row or (0, 0, None)
+        limit = getattr(settings, setting)
+        allowed = 1 - limit if setting.startswith("least") else limit
+        share = bad / total if total else 0.0
+        words = f"{sentence.format(bad=bad, total=total)} ({share:.1%}, at most {allowed:.1%})."
+        yield Check(name, share <= allowed, share, allowed, words, _some(examples))
+
+
+def _canary_check(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Check:
+    rows = connection.execute(
+        "SELECT q.question FROM answers JOIN questions q USING (query_key) "
+        "WHERE withheld_reason = 'canary, confidently answered'"
+    ).fetchall()
+    if not connection.execute("FROM questions WHERE origin = 'canary' LIMIT 1").fetchone():
+        return Check("canaries", True, 0, settings.most_confident_canaries, "no canaries are configured.")
+    return _count_check(
+        "canaries", len(rows), settings.most_confident_canaries, "nonsense questions got a confident answer",
+        [row[0] for row in rows],
+    )  # fmt: skip
+
+
+def _constraint_check(connection: duckdb.DuckDBPyConnection) -> Check:
+    broken = [rule for rule, query in constraints() if connection.execute(f"FROM ({query}) LIMIT 1").fetchone()]
+    return _count_check("references", len(broken), 0, "rules about keys and references are broken", broken)
+
+
+def _shrink_check(
+    connection: duckdb.DuckDBPyConnection,
+    settings: AuditSettings,
+    name: str,
+    table: str,
+    collections: Collection[str] | None,
+) -> Check:
+    """Compare collection by collection: a small one that is gone does not show in the sum."""
+    count = "SELECT collection, count(*) AS {} FROM {} GROUP BY collection"
+    rows = connection.execute(
+        f"SELECT collection, coalesce(now, 0), before FROM ({count.format('before', _before(table))}) "
+        f"LEFT JOIN ({count.format('now', table)}) USING (collection)"
+    ).fetchall()
+    wanted = [row for row in rows if collections is None or row[0] in collections]
+    shares = [(max(0.0, 1 - now / before), collection, now, before) for collection, now, before in wanted]
+    share, collection, now, before = max(shares, default=(0.0, "", 0, 0))
+    allowed = settings.most_shrunk
+    words = f"{now} {name} after {before} in the release before, in the collection {collection}"
+    return Check(
+        f"fewer {name}", share <= allowed, share, allowed,
+        f"{words if shares else f'no {name} in the release before'} ({share:.1%} fewer, at most {allowed:.1%}).",
+    )  # fmt: skip
+
+
+def _before(table: str) -> str:
+    return f"previous.main.{table}"
+
+
+def _golden_checks(
+    connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
+) -> Iterator[Check]:
+    answers = _served(connection, "answers", golden)
+    before = _served(connection, _before("answers"), golden) if has_previous else None
+    wrong, worse = compare(golden, answers, before, settings.golden_overlap)
+    yield _count_check(
+        "golden questions", len(worse), settings.most_golden_worse,
+        "golden questions were right in the release before and are wrong now", [g.question for g in worse],
+    )  # fmt: skip
+    share = 1 - len(wrong) / len(golden)
+    yield Check(
+        "golden share", share >= settings.least_golden, share, settings.least_golden,
+        f"{len(golden) - len(wrong)} of {len(golden)} golden questions are right "
+        f"({share:.1%}, at least {settings.least_golden:.1%}).",
+        _some([g.question for g in wrong]),
+    )  # fmt: skip
+
+
+def _served(connection: duckdb.DuckDBPyConnection, table: str, golden: Sequence[Golden]) -> dict[str, str]:
+    query = f"SELECT query_key, answer FROM {table} WHERE status = 'served' AND list_contains(?, query_key)"
+    return dict(connection.execute(query, [[g.query_key for g in golden]]).fetchall())
+
+
+def _count_check(name: str, figure: int, allowed: int, what: str, examples: Sequence[str]) -> Check:
+    return Check(name, figure <= allowed, figure, allowed, f"{figure} {what} (at most {allowed}).", _some(examples))
+
+
+def _some(examples: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(examples or ())[:_EXAMPLES]

@@ -1,0 +1,1 @@
+"""What people decide: reviews, withdrawals, tombstones."""

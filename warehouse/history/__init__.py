@@ -1,0 +1,1 @@
+"""The history: compacted journals, and the log of runs."""

@@ -1,0 +1,275 @@
+"""From journal segments to the history: Parquet, one file a day, each record exactly once.
+
+`history/day=2026-11-20/history.parquet` is replaced atomically, and its metadata names the segments whose
+records it holds. So the records and the note that they are in come with one rename: a crash before it
+changes nothing, a crash after it (before the segment is deleted) is recognised by the name, and whoever
+reads the folder by a glob never sees a record twice. The price is that today's file is rewritten at each
+compaction; a day of a million requests is some 200 MB, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet
+
+from warehouse.append_log import parse
+from warehouse.durable import remove_tree, storage_errors, sync
+from warehouse.errors import QueryError, StorageError
+from warehouse.history.redaction import redactor
+from warehouse.lease import exclusive
+from warehouse.settings import HistorySettings
+from warehouse.tables import JOURNAL
+
+_FILE = "history.parquet"
+_SEGMENTS = b"beforehand.segments"
+_GROUP_BYTES = 64 * 2**20  # of segments in memory at once
+_BATCH = 50_000
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can name half of a character, UTF-8 can't hold it
+
+Record = dict[str, Any]
+ByDay = Mapping[date, list[tuple[str, Record]]]
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did: segments and records taken, lines that could not be read, days deleted."""
+
+    segments: int
+    records: int
+    torn: int
+    expired_days: int
+
+
+def compact(data: Path, settings: HistorySettings, today: date | None = None) -> Compacted:
+    """Move finished journal segments into the history, and delete days that are too old.
+
+    Where there is neither, nothing is written: whoever may only read can call it.
+
+    Raises:
+        StorageError: the disk is full, or the file of a day that gets new records is torn; nothing is lost, call it
+            again.
+    """
+    history, journal = data / "history", data / "journal"
+    oldest = _oldest_day(settings, today or datetime.now(UTC).date())
+    segments = records = torn = 0
+    if not any(journal.glob("*.jsonl")) and not _expired(history, oldest):
+        return Compacted(segments, records, torn, 0)
+    with storage_errors(history, "write the history"), exclusive(history / ".lock"):
+        for leftover in history.glob("day=*/.*.tmp"):
+            leftover.unlink()
+        for group in _groups(sorted(journal.glob("*.jsonl"))):
+            by_day, unreadable = _read_group(group, settings)
+            written = _write_days(history, journal, by_day, oldest)
+            for segment in group:
+                segment.unlink()
+            sync(journal)
+            segments, records, torn = segments + len(group), records + written, torn + unreadable
+        expired = _expire(history, oldest)
+    return Compacted(segments, records, torn, expired)
+
+
+def _groups(segments: Sequence[Path]) -> Iterator[list[Path]]:
+    group: list[Path] = []
+    size = 0
+    for segment in segments:
+        group.append(segment)
+        size += segment.stat().st_size
+        if size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _read_group(group: Sequence[Path], settings: HistorySettings) -> tuple[ByDay, int]:
+    by_day: dict[date, list[tuple[str, Record]]] = defaultdict(list)
+    torn = 0
+    treat = redactor(settings.redaction)
+    for segment in group:
+        with segment.open("rb") as lines:
+            for line in lines:
+                record = _record(line)
+                if record is None:
+                    torn += bool(line.strip())
+                    continue
+                treat(record)
+                by_day[record["at"].date()].append((segment.name, record))
+    return by_day, torn
+
+
+def _record(line: bytes) -> Record | None:
+    """Return a line's record with the columns of the journal, or None if it has no time or is torn."""
+    found = parse(line)
+    if found is None:
+        return None
+    record = {field.name: _value(field.type, found.get(field.name)) for field in JOURNAL}
+    return record if record["at"] is not None and record["kind"] is not None else None
+
+
+def _value(kind: pa.DataType, value: Any) -> Any:
+    """Return a value that fits its column; what does not fit is dropped rather than the whole record."""
+    if value is None or kind == pa.bool_():
+        return value if isinstance(value, bool) else None
+    if kind == pa.string():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return _SURROGATE.sub("\ufffd", text)
+    if pa.types.is_timestamp(kind):
+        return _time(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _real(value) if kind == pa.float64() else _whole(value)
+
+
+def _real(value: float) -> float | None:
+    """Return a number, unless it is too large or none at all: one NaN would be the mean of its day."""
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _whole(value: float) -> int | None:
+    return int(value) if -(2**63) <= value < 2**63 else None
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None) -> int:
+    """Add each day's records to its file; returns how many were not in it already."""
+    waiting = {path.name for path in journal.glob("*.jsonl")}
+    written = 0
+    for day, rows in sorted(by_day.items()):
+        if oldest is not None and day < oldest:
+            continue
+        folder = history / f"day={day}"
+        known = _segments_in(folder / _FILE)
+        fresh = [record for segment, record in rows if segment not in known]
+        if fresh:
+            names = (known & waiting) | {segment for segment, _ in rows}
+            _rewrite(folder, sorted(fresh, key=lambda record: record["at"]), sorted(names))
+        written += len(fresh)
+    return written
+
+
+def _segments_in(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
+    with _named(path):
+        metadata = pa.parquet.read_schema(path).metadata or {}
+        return set(json.loads(metadata.get(_SEGMENTS, b"[]")))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file of a day that can't be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = "".join(filter(str.isprintable, re.split(r"\.\s|\n", str(error))[0])).rstrip(".: ")
+        raise StorageError(
+            f"{path} can't be read as a day of the history ({reason}); put back a copy of it or move it away."
+        ) from error
+
+
+@contextmanager
+def naming_torn_days(data: Path) -> Iterator[None]:
+    """Name the file of the history that is to blame where a session fails on it: DuckDB knows no more than a buffer.
+
+    A torn day stops the queries that read it, and no others. All days are read to find it.
+
+    Raises:
+        StorageError: a file is torn, or does not lie in the folder of a day, which would stop each session.
+    """
+    for path in (data / "history").glob("day=*/*.parquet"):
+        if _day(path.parent) is None or not path.is_file():
+            raise StorageError(f"{path} is no file of a day (history/day=2026-11-20/{_FILE}); move it out of history.")
+    try:
+        yield
+    except (duckdb.Error, QueryError) as error:
+        if "journal_files" in str(error):  # as a session calls the history
+            _read_through(data / "history")
+        raise
+
+
+def _read_through(history: Path) -> None:
+    for path in sorted(history.glob("day=*/*.parquet")):
+        for _ in _batches_of(path, JOURNAL):
+            pass
+
+
+def _rewrite(folder: Path, fresh: Sequence[Record], segments: Sequence[str]) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        sync(folder.parent)
+    path, temporary = folder / _FILE, folder / f".{_FILE}.tmp"
+    schema = JOURNAL.with_metadata({_SEGMENTS: json.dumps(list(segments)).encode()})
+    with pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for table in _batches_of(path, schema):
+            writer.write_table(table)
+        for start in range(0, len(fresh), _BATCH):
+            writer.write_table(pa.Table.from_pylist(fresh[start : start + _BATCH], schema=schema))
+    sync(temporary)
+    temporary.replace(path)
+    sync(folder)
+
+
+def _batches_of(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    if path.exists():
+        with _named(path), pa.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH):
+                yield _conform(pa.Table.from_batches([batch]), schema)
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give rows that an older version wrote the columns of today."""
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _oldest_day(settings: HistorySettings, today: date) -> date | None:
+    return None if settings.retention_days is None else today - timedelta(days=settings.retention_days)
+
+
+def _expire(history: Path, oldest: date | None) -> int:
+    expired = _expired(history, oldest)
+    for folder in expired:
+        remove_tree(folder)
+    return len(expired)
+
+
+def _expired(history: Path, oldest: date | None) -> list[Path]:
+    return [
+        folder
+        for folder in history.glob("day=*")
+        if oldest is not None and (day := _day(folder)) is not None and day < oldest
+    ]
+
+
+def _day(folder: Path) -> date | None:
+    """Return the day of a folder; None for one that somebody else made, which is left alone."""
+    try:
+        return date.fromisoformat(folder.name.removeprefix("day="))
+    except ValueError:
+        return None

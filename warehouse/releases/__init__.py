@@ -1,0 +1,1 @@
+"""Releases: loading, publishing, the serving index, retention."""
