@@ -37,9 +37,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pull_in_a_process(name: str, models: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    script = (
-        f"from pathlib import Path; from batch.convert_models import pull; pull({name!r}, Path({str(models)!r}), print)"
-    )
+    imports = "from pathlib import Path; from batch.models.model_folder import pull"
+    script = f"{imports}; pull({name!r}, Path({str(models)!r}), print)"
     return subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,

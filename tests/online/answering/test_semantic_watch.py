@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.online.test_semantic_hits import PARAPHRASE, ask
+from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 
 from online.answering.semantic_watch import SemanticWatch, likelihood_ratio
 from online.telemetry.metrics import Metrics

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import duckdb
 import pytest
 
 import warehouse
@@ -130,7 +131,7 @@ def test_a_good_release_passes_every_check(audited):
     assert set(checks) == {
         "not served", "empty", "truncated", "uncited", "unsupported", "alike", "canaries", "references",
     }  # fmt: skip
-    with warehouse.connection.duckdb.connect(str(build.database), read_only=True) as connection:
+    with duckdb.connect(str(build.database), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM checks WHERE passed").fetchone() == (len(checks),)
 
 

@@ -83,7 +83,7 @@ LOOP = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from tests.warehouse.test_release_crash import build_release
+from tests.warehouse.releases.test_release_crash import build_release
 from warehouse.releases.retention import prune
 for n in range(10_000):
     print(build_release(Path(sys.argv[2]), str(n)), flush=True)
