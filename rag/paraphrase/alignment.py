@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Set
-from dataclasses import dataclass
 
-from rag.paraphrase.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem
-from rag.paraphrase.parsed_question import Token, Wording
+from rag.paraphrase.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem, word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token
 
 _INFLECTIONS = frozenset(
     ("", "s", "es", "e", "ed", "d", "ing", "ings", "y", "ies", "ied", "ly", "ion", "ions", "ation", "ations",
@@ -22,28 +20,7 @@ _INFLECTIONS = frozenset(
 _TYPO_LETTERS = 6  # shorter words differ by a letter too often to be one word misspelt
 
 
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """Which words of two questions correspond: pairs of positions, and what is left on each side.
-
-    `pairs` are (index in the first's content, index in the second's content). `loose` counts the pairs that
-    are synonyms or misspellings rather than the same word.
-    """
-
-    pairs: tuple[tuple[int, int], ...]
-    loose: int
-    left: tuple[Token, ...]
-    right: tuple[Token, ...]
-    left_words: frozenset[str]
-    right_words: frozenset[str]
-
-    def exchanges(self, some: Set[str], others: Set[str]) -> bool:
-        """Say whether one question has one of `some` where the other has one of `others`."""
-        ours, theirs = self.left_words, self.right_words
-        return bool((ours & some and theirs & others) or (ours & others and theirs & some))
-
-
-def align(first: Wording, second: Wording) -> Alignment:
+def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
     """Pair the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
     pairs: list[tuple[int, int]] = []
     left, right = list(range(len(first.content))), list(range(len(second.content)))
@@ -76,11 +53,13 @@ def align(first: Wording, second: Wording) -> Alignment:
 
 def _open_phrases(tokens: list[Token]) -> list[Token]:
     """Replace phrases that found no counterpart by their content words: "maternity leave" beside "paternity leave"."""
-    frame, found = lexicon().roles["function"], []
+    frame, found = word_class("function"), []
     for token in tokens:
         parts = [part for part in token.word.split("_") if part not in frame]
         single = len(parts) == 1 and "_" not in token.word
-        found += [token] if single or not parts else [Token(p, stem(p), True, token.name, token.marker) for p in parts]
+        found += (
+            [token] if single or not parts else [Token(p, stem(p), True, token.name, token.preposition) for p in parts]
+        )
     return found
 
 

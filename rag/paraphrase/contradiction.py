@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import re
 
-from rag.paraphrase.alignment import Alignment, align
+from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import contradiction
-from rag.paraphrase.parsed_question import Wording, read
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
+from rag.paraphrase.question_parser import parse
 from rag.text.sentences import sentences
 
 _REFERENCES = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
@@ -39,12 +40,12 @@ def contradict(one: str, other: str) -> str | None:
     return next((reason for reason in found if reason is not None), None)
 
 
-def _clauses(text: str) -> list[Wording]:
+def _clauses(text: str) -> list[ParsedQuestion]:
     without_verdict = _VERDICT.sub("", text, count=1)
-    return [read(clause) for each in sentences(without_verdict) for clause in _CLAUSE.split(each) if clause]
+    return [parse(clause) for each in sentences(without_verdict) for clause in _CLAUSE.split(each) if clause]
 
 
-def _contradicted(clause: Wording, candidates: list[Wording]) -> str | None:
+def _contradicted(clause: ParsedQuestion, candidates: list[ParsedQuestion]) -> str | None:
     """Ask of the clause that is nearest, or those; the others speak of something else."""
     aligned = [(each, align(clause, each)) for each in candidates]
     shares = [_shared(clause, each, alignment) for each, alignment in aligned]
@@ -55,5 +56,5 @@ def _contradicted(clause: Wording, candidates: list[Wording]) -> str | None:
     return next((reason for each in near if (reason := contradiction(clause, *each)) is not None), None)
 
 
-def _shared(one: Wording, other: Wording, alignment: Alignment) -> float:
+def _shared(one: ParsedQuestion, other: ParsedQuestion, alignment: Alignment) -> float:
     return len(alignment.pairs) / max(1, min(len(one.content), len(other.content)))

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.lexicon import lexicon
-from rag.paraphrase.parsed_question import Token, Wording
-from rag.paraphrase.roles import inversions
+from rag.paraphrase.lexicon import word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token, inversions
 
 _FEW = 2  # words; what is exchanged is worth a clue of its own only where little is
 
@@ -40,8 +38,8 @@ FEATURES = (
 
 
 def features(
-    first: Wording,
-    second: Wording,
+    first: ParsedQuestion,
+    second: ParsedQuestion,
     alignment: Alignment,
     similarity: float,
     guarded: bool,
@@ -75,11 +73,11 @@ def features(
     }
 
 
-def _overlap(first: Wording, second: Wording, alignment: Alignment) -> dict[str, float]:
+def _overlap(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> dict[str, float]:
     ours, theirs = set(first.words), set(second.words)
     fewer, more = sorted((len(alignment.left), len(alignment.right)))
     matched = len(alignment.pairs)
-    differing = (alignment.left_words | alignment.right_words) & lexicon().roles["function"]
+    differing = (alignment.left_words | alignment.right_words) & word_class("function")
     return {
         "words_jaccard": len(ours & theirs) / max(len(ours | theirs), 1),
         "matched": float(matched),
@@ -91,7 +89,7 @@ def _overlap(first: Wording, second: Wording, alignment: Alignment) -> dict[str,
     }
 
 
-def clues(first: Wording, second: Wording, alignment: Alignment) -> list[str]:
+def clues(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> list[str]:
     """Name what differs: "d:" an unmatched stem, "f:" another word, "o:" one-sided, "x:" exchanged, "w:" openings."""
     left, right = [token.stem for token in alignment.left], [token.stem for token in alignment.right]
     named = [f"d:{stem}" for stem in left + right]

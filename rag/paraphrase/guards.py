@@ -14,16 +14,15 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.lexicon import are_opposites, lexicon, shared_kind
-from rag.paraphrase.parsed_question import Wording
+from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 from rag.paraphrase.roles import roles_swapped
 from rag.paraphrase.tense import tense_differs
 
-Guard = Callable[[Wording, Wording, "Alignment"], bool]
+Guard = Callable[[ParsedQuestion, ParsedQuestion, Alignment], bool]
 
 
-def objection(first: Wording, second: Wording, alignment: Alignment, similarity: float) -> str | None:
+def objection(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment, similarity: float) -> str | None:
     """Return why the two questions can't have one answer, as a short label, or None if no guard speaks."""
     for label, guard in _GUARDS:
         if guard(first, second, alignment):
@@ -31,7 +30,7 @@ def objection(first: Wording, second: Wording, alignment: Alignment, similarity:
     return exchange_of_function_words(first, second, alignment) or exchange(alignment, similarity)
 
 
-def contradiction(first: Wording, second: Wording, alignment: Alignment) -> str | None:
+def contradiction(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:
     """Return why two statements about one thing can't both hold, as a short label, or None.
 
     Of two statements one may say more than the other, so a number counts only if another stands in its place, and
@@ -40,12 +39,12 @@ def contradiction(first: Wording, second: Wording, alignment: Alignment) -> str 
     return next((label for label, guard in _CONTRADICTIONS if guard(first, second, alignment)), None)
 
 
-def _numbers_exchanged(first: Wording, second: Wording, _: Alignment) -> bool:
+def _numbers_exchanged(first: ParsedQuestion, second: ParsedQuestion, _: Alignment) -> bool:
     ours, theirs = Counter(first.numbers), Counter(second.numbers)
     return bool(ours - theirs) and bool(theirs - ours)
 
 
-def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
+def _numbers_differ(first: ParsedQuestion, second: ParsedQuestion, _: Alignment) -> bool:
     ours, theirs = Counter(first.numbers), Counter(second.numbers)
     only_ours, only_theirs = ours - theirs, theirs - ours
     if set(only_ours) <= {"1"} and not only_theirs:
@@ -55,41 +54,41 @@ def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
     return True
 
 
-def _negation_differs(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def _negation_differs(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     left, right = ([token.word for token in side] for side in (alignment.left, alignment.right))
     if first.negations == second.negations:
         return _denies(left, right) or _denies(right, left)
     spare = left if first.negations < second.negations else right
-    covered = any(word in lexicon().roles["soft_negation"] for word in spare)
+    covered = any(word in word_class("soft_negation") for word in spare)
     return not (covered and abs(first.negations - second.negations) == 1)
 
 
 def _denies(added: list[str], others: list[str]) -> bool:
     """Say whether all that one question adds is a verb that denies the rest: "should I avoid tipping"."""
-    return bool(added) and not others and all(word in lexicon().roles["denial"] for word in added)
+    return bool(added) and not others and all(word in word_class("denial") for word in added)
 
 
 def _kind_differs(prefixes: tuple[str, ...], others: bool = False) -> Guard:
-    def guard(_: Wording, __: Wording, alignment: Alignment) -> bool:
+    def guard(_: ParsedQuestion, __: ParsedQuestion, alignment: Alignment) -> bool:
         kinds = [shared_kind(a.word, b.word) for a in alignment.left for b in alignment.right]
         return any(kind and (kind.startswith(prefixes) != others) for kind in kinds)
 
     return guard
 
 
-def _antonyms(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def _antonyms(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     ours = {t.word for t in alignment.left} | (alignment.left_words - {t.word for t in first.content})
     theirs = {t.word for t in alignment.right} | (alignment.right_words - {t.word for t in second.content})
     return any(are_opposites(a, b) for a in ours for b in theirs)
 
 
-def _names_differ(_: Wording, __: Wording, alignment: Alignment) -> bool:
+def _names_differ(_: ParsedQuestion, __: ParsedQuestion, alignment: Alignment) -> bool:
     ours = [token for token in alignment.left if token.name]
     theirs = [token for token in alignment.right if token.name]
     return bool(ours) and bool(theirs)
 
 
-def _asks_differ(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def _asks_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     asked = {first.asks, second.asks}
     definite = asked <= _DEFINITE or (asked & _MEASURES and asked & _UNMEASURED)
     if definite and len(asked) == 2 and asked != {"when", "how long"}:  # "when do I get it", "how long until I get it"
@@ -130,15 +129,14 @@ _REPHRASED = 3  # other words that differ, from which on a question counts as pu
 _CLOSE_WHERE_EXCHANGED, _CLOSE_WHERE_ADDED, _CLOSE_WHERE_REPHRASED = 0.95, 0.93, 0.82  # cosine
 
 
-def exchange_of_function_words(first: Wording, second: Wording, alignment: Alignment) -> str | None:
+def exchange_of_function_words(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:
     """Refuse what differs in quantifier, tense or modality alone."""
-    roles = lexicon().roles
     ours, theirs = alignment.left_words, alignment.right_words
 
     def exchanged(one: str, other: str) -> bool:
-        return alignment.exchanges(roles[one], roles[other])
+        return alignment.exchanges(word_class(one), word_class(other))
 
-    one_sided = bool(ours & roles["only"]) != bool(theirs & roles["only"])
+    one_sided = bool(ours & word_class("only")) != bool(theirs & word_class("only"))
     if one_sided or exchanged("all", "part") or exchanged("most", "some"):
         return "quantifiers_differ"
     if tense_differs(first, second, alignment):

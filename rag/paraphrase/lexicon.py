@@ -25,6 +25,23 @@ _PREFIX_PAIRS = (
     ("en", "de"), ("in", "de"), ("pro", "anti"), ("sub", "super"), ("hemi", "full"), ("front", "back"),
 )  # fmt: skip
 _SUFFIX_PAIRS = (("ful", "less"), ("er", "ee"), ("or", "ee"), ("ed", "less"), ("ee", "er"))
+IRREGULAR_FORMS = dict(
+    pair.split(":")
+    for pair in (
+        "bought:buy sold:sell went:go gone:go paid:pay sent:send wrote:write written:write made:make lost:lose "
+        "won:win built:build chose:choose chosen:choose found:find kept:keep got:get gotten:get ate:eat "
+        "eaten:eat drank:drink drunk:drink ran:run began:begin begun:begin broke:break broken:break forgot:forget "
+        "forgotten:forget hid:hide hidden:hide stole:steal stolen:steal took:take taken:take spoke:speak "
+        "spoken:speak taught:teach thought:think children:child men:man women:woman feet:foot teeth:tooth mice:mouse "
+        "people:person wives:wife lives:life grew:grow grown:grow knew:know known:know gave:give given:give came:come "
+        "saw:see seen:see said:say told:tell felt:feel met:meet led:lead fell:fall fallen:fall rose:rise risen:rise "
+        "drove:drive driven:drive flew:fly flown:fly became:become wore:wear worn:wear held:hold slept:sleep "
+        "spent:spend lent:lend heard:hear meant:mean understood:understand caught:catch fought:fight sought:seek "
+        "dying:die lying:lie died:die tried:try data:data media:media"
+    ).split()
+)
+BASE_FORMS = frozenset(IRREGULAR_FORMS.values())
+FORMS_OF_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
 _SHORTEST_STEM = 3  # letters that must remain for a prefix or suffix rule to speak
 
 
@@ -36,7 +53,7 @@ class Lexicon:
     opposite_stems: dict[str, frozenset[str]]
     kinds: dict[str, tuple[tuple[str, str], ...]]
     synonyms: dict[str, frozenset[int]]
-    roles: dict[str, frozenset[str]]
+    word_classes: dict[str, frozenset[str]]
     phrases: dict[str, tuple[tuple[str, ...], ...]]
 
 
@@ -56,8 +73,8 @@ def lexicon() -> Lexicon:
     kinds = _kinds()
     opposites = _opposites()
     phrases: dict[str, list[tuple[str, ...]]] = {}
-    roles = {name: frozenset(words.split()) for name, words in _entries("words.txt")}
-    for word in {*synonyms, *kinds, *opposites, *(word for words in roles.values() for word in words)}:
+    word_classes = {name: frozenset(words.split()) for name, words in _entries("word_classes.txt")}
+    for word in {*synonyms, *kinds, *opposites, *(word for words in word_classes.values() for word in words)}:
         if "_" in word:
             parts = tuple(word.split("_"))
             phrases.setdefault(parts[0], []).append(parts)
@@ -66,9 +83,14 @@ def lexicon() -> Lexicon:
         opposite_stems=_stems(opposites),
         kinds=_with_demonyms(kinds, synonyms),
         synonyms=synonyms,
-        roles=roles,
+        word_classes=word_classes,
         phrases={first: tuple(sorted(each, key=len, reverse=True)) for first, each in phrases.items()},
     )
+
+
+def word_class(name: str) -> frozenset[str]:
+    """Return the words of a class, such as "function" or "negation"; the classes are in `word_classes.txt`."""
+    return lexicon().word_classes[name]
 
 
 def _lines(name: str) -> Iterator[str]:

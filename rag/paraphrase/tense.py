@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.parsed_question import FORMS_OF_BE, Wording
+from rag.paraphrase.lexicon import FORMS_OF_BE
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 
 _AUXILIARIES = {
     "do": "present", "does": "present", "is": "present", "are": "present", "am": "present",
@@ -33,7 +33,7 @@ _INDIRECT = frozenset("wonder wondering know ask asking tell me sure".split())
 _NOT_BEFORE_USED_TO = FORMS_OF_BE | {"am", "get", "gets", "getting"}
 
 
-def tense_differs(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def tense_differs(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     """Say whether two questions ask about different times, or one about what is and one about what should be."""
     tenses = {tense(first), tense(second)}
     if tenses in _APART:
@@ -41,9 +41,9 @@ def tense_differs(first: Wording, second: Wording, alignment: Alignment) -> bool
     return tenses in _APART_IN_TIME and bool((alignment.left_words | alignment.right_words) & _TIMES)
 
 
-def tense(wording: Wording) -> str:
+def tense(question: ParsedQuestion) -> str:
     """Name the tense or mood of a question by its first auxiliary; "formerly" is "used to", "" is unknown."""
-    words = _direct(wording.words)
+    words = _direct(question.words)
     if _used_to(words):
         return "formerly"
     at = next((n for n, word in enumerate(words) if word in _AUXILIARIES), None)

@@ -28,7 +28,7 @@ from rag.paraphrase.boosted_trees import BoostedTrees
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.features import FEATURES, Vocabulary, features
 from rag.paraphrase.guards import objection
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 
 FORMAT = 2  # goes up with the features and the guards: a certificate holds for what it was calibrated with
 _DEFAULT_SIMILARITY = 0.85
@@ -116,7 +116,7 @@ class Verifier:
     def _judge(self, asked: str, candidate: Candidate, threshold: float) -> Decision:
         if not -1.001 <= candidate.similarity <= 1.001:  # NaN included
             return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
-        first, second = read(asked), read(candidate.question)
+        first, second = parse(asked), parse(candidate.question)
         alignment = align(first, second)
         reason = objection(first, second, alignment, candidate.similarity)
         found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)

@@ -19,8 +19,8 @@ import re
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-from rag.retrieval.lexical_index import words
-from rag.retrieval.retriever import Passage
+from rag.retrieval.lexical_index import stemmed_words
+from rag.retrieval.passages import Passage
 
 _NUMBER = r"(?:passages?\s*)?\d+"
 _REFERENCE = re.compile(
@@ -33,7 +33,7 @@ _VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Citation:
+class CitedPassage:
     """A source of an answer. `kind` is cited (the answer refers to it) or consulted (it was in the prompt)."""
 
     passage: Passage
@@ -45,7 +45,7 @@ class Linked:
     """An answer with its references resolved. `invalid` counts those that named no passage of the prompt."""
 
     text: str
-    citations: tuple[Citation, ...]
+    citations: tuple[CitedPassage, ...]
     invalid: int
 
 
@@ -71,9 +71,9 @@ def link(answer: str, passages: Sequence[Passage]) -> Linked:
     while text != previous:  # taking "[9]" out of "[[9]7]" leaves another reference
         previous, text = text, _outside_code(text, resolve)
     if cited:
-        found = tuple(Citation(by_number[number], "cited") for number in dict.fromkeys(cited))
+        found = tuple(CitedPassage(by_number[number], "cited") for number in dict.fromkeys(cited))
     else:
-        found = tuple(Citation(passage, "consulted") for passage in passages)
+        found = tuple(CitedPassage(passage, "consulted") for passage in passages)
     return Linked(text.strip(), found, invalid)
 
 
@@ -114,9 +114,9 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
     bare = _REFERENCE.sub(" ", answer)
     said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
     asked = _words_of(question)
-    if verdict and asked.issuperset(words(said)):
+    if verdict and asked.issuperset(stemmed_words(said)):
         asked = frozenset()
-    sentences = [words(sentence) for sentence in _SENTENCE.split(said)]
+    sentences = [stemmed_words(sentence) for sentence in _SENTENCE.split(said)]
     added = [[word for word in found if word not in asked] for found in sentences]
     everything = [word for found in added for word in found]
     if not everything:
@@ -132,7 +132,7 @@ def _share(found: Sequence[str], known: Container[str]) -> float:
 
 @functools.lru_cache(maxsize=4096)  # many answers rest on the same passages
 def _words_of(text: str) -> frozenset[str]:
-    return frozenset(words(text))
+    return frozenset(stemmed_words(text))
 
 
 def _shown(passage: Passage) -> str:

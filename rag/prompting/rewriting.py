@@ -9,7 +9,7 @@ rewritten: the team chose their words.
 from __future__ import annotations
 
 from rag.llm.protocol import Message, Sampling
-from rag.prompting.template import fenced, own_messages
+from rag.prompting.template import fenced, own_messages, own_template
 
 SAMPLING = Sampling(max_tokens=48)
 _LONGEST = 300  # characters; what is longer is no search but an answer
@@ -17,7 +17,7 @@ _LONGEST = 300  # characters; what is longer is no search but an answer
 
 def rewriting_messages(question: str) -> list[Message]:
     """Return the chat that asks for a rewriting."""
-    return own_messages("rewrite", "{question}", fenced(question))
+    return own_messages(own_template("rewrite"), "{question}", fenced(question))
 
 
 def rewritten(said: str, question: str) -> str | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from rag.errors import ConfigurationError
 from rag.identity import template_id
 from rag.llm.protocol import Message
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 _PARTS = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
 _FENCE = re.compile(r"<(\s*/?\s*passage)", re.IGNORECASE)
@@ -60,14 +60,14 @@ class PromptTemplate:
 
 
 @functools.cache
-def own_template(name: str) -> str:
-    """Read a template that comes with this package."""
-    return resources.files("rag.prompting").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
+def own_template(name: str, package: str = "rag.prompting") -> str:
+    """Read a template that ships in the `prompts` folder of a package."""
+    return resources.files(package).joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
 
 
-def own_messages(name: str, place: str, filling: str) -> list[Message]:
-    """Fill the one place of a template that comes with this package."""
-    parts = split_parts(own_template(name), f"the template {name!r}")
+def own_messages(template: str, place: str, filling: str) -> list[Message]:
+    """Fill a template of ours that has a single placeholder, `place`."""
+    parts = split_parts(template, "a template of the package")
     return [Message(role, text.replace(place, filling)) for role, text in parts.items()]
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from rag.errors import ModelError
 from rag.retrieval.onnx_session import feeds, open_session
+from rag.retrieval.vectors import Vectors
 
 ENCODER = "encoder.json"
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def _language(language: str, thread: int) -> tuple[Any, frozenset[str]]:  # noqa
     return Stemmer.Stemmer(language), frozenset(listed)
 
 
-def words(text: str, language: str = "english") -> list[str]:
+def stemmed_words(text: str, language: str = "english") -> list[str]:
     """Split a text into stemmed words without stop words; compound names also give their parts."""
     stemmer, stop = _language(language, threading.get_ident())
     found: list[str] = []
@@ -61,7 +61,7 @@ class LexicalIndex:
         import bm25s
 
         bm25 = bm25s.BM25()
-        texts_words = [words(text, language) or [""] for text in texts]
+        texts_words = [stemmed_words(text, language) or [""] for text in texts]
         vocabulary = sorted({word for each in texts_words for word in each})
         if texts:
             term = {word: number for number, word in enumerate(vocabulary)}
@@ -90,7 +90,7 @@ class LexicalIndex:
         try:
             ids, vocabulary = MappedLines.load(folder / "ids"), MappedLines.load(folder / "vocabulary")
             (language,) = MappedLines.load(folder / "language")
-            words("", language)  # an unknown language has no stemmer
+            stemmed_words("", language)  # an unknown language has no stemmer
             bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
@@ -102,7 +102,7 @@ class LexicalIndex:
 
     def search(self, question: str, k: int) -> list[tuple[str, float]]:
         """Return the at most k best chunks that share a word with the question, as (id, BM25 score)."""
-        terms = (self._term(word) for word in dict.fromkeys(words(question, self._language)))
+        terms = (self._term(word) for word in dict.fromkeys(stemmed_words(question, self._language)))
         asked = [term for term in terms if term is not None]
         if not asked:
             return []

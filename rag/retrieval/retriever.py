@@ -13,37 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.retrieval.embedding import Vectors
 from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.passages import Passage, StoredChunk
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import Vectors
 from rag.settings import RetrievalSettings
 
 _FUSION_CONSTANT = 60
 
-Lookup = Callable[[str], "StoredChunk | None"]
-
-
-@dataclass(frozen=True)
-class StoredChunk:
-    """A chunk with what a citation shows of its document."""
-
-    chunk_id: str
-    document_id: str
-    title: str
-    uri: str
-    heading: str
-    text: str
-    content_hash: str
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A chunk as retrieved: `number` is its place in the prompt, from 1; `score` the fused or the reranker's."""
-
-    number: int
-    chunk: StoredChunk
-    score: float
+Lookup = Callable[[str], StoredChunk | None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +70,7 @@ def _reciprocal(places: Mapping[str, tuple[int, float]], chunk_id: str, weight: 
     return weight / (_FUSION_CONSTANT + places[chunk_id][0]) if chunk_id in places else 0.0
 
 
-def merge(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+def fuse_searches(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
     """Fuse the rankings of several searches for one question by their ranks.
 
     A candidate keeps the ranks and scores of the first search that found it; its `score` is the fused one.
@@ -207,5 +186,5 @@ class Retriever:
             ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
         else:
             both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]))
-            ranked = self._read_again(question, merge(both), lookup)
+            ranked = self._read_again(question, fuse_searches(both), lookup)
         return choose_passages(ranked, lookup, self._settings.passages, withdrawn)

@@ -16,18 +16,12 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexUnusableError
-from rag.retrieval.embedding import Vectors
 from rag.retrieval.mapped_lines import MappedLines, save_lines
+from rag.retrieval.vectors import Vectors, degenerate_rows
 
 _EXACT_LIMIT = 100_000
 _PROBES = 32
 _HEADER_BYTES = 45  # an index without vectors; FAISS crashes the process on some files that are shorter
-
-
-def degenerate_rows(vectors: Vectors) -> list[int]:
-    """Return the rows that no index should hold: not finite, or of no length."""
-    norms = np.linalg.norm(vectors, axis=1)
-    return [int(i) for i in np.flatnonzero(~np.isfinite(norms) | (norms < 1e-6))]
 
 
 class VectorIndex:

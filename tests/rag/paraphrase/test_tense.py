@@ -3,7 +3,7 @@
 import pytest
 
 from rag.paraphrase.alignment import align
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 from rag.paraphrase.tense import tense, tense_differs
 
 
@@ -25,7 +25,7 @@ from rag.paraphrase.tense import tense, tense_differs
     ],
 )
 def test_the_first_auxiliary_tells_the_tense(question, found):
-    assert tense(read(question)) == found
+    assert tense(parse(question)) == found
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,6 @@ def test_the_first_auxiliary_tells_the_tense(question, found):
     ],
 )
 def test_only_what_hardly_ever_asks_the_same_is_kept_apart(first, second, differs):
-    a, b = read(first), read(second)
+    a, b = parse(first), parse(second)
     assert tense_differs(a, b, align(a, b)) is differs
     assert tense_differs(b, a, align(b, a)) is differs

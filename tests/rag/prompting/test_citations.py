@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.prompting.citations import link, support, without_references
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/citations.jsonl").read_text().splitlines()]
 SHOWN = re.compile(r"\[\s*\d+(?:\s*[,;&\u2013-]\s*\d+)*\s*\](?!\()")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rag.errors import ConfigurationError
 from rag.prompting.template import PromptTemplate
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 PLAIN = "[system]\nBe brief.\n[user]\n{passages}\n\nQ: {question}\n"
 MARK = re.compile(r"<\s*/?\s*passage", re.IGNORECASE)

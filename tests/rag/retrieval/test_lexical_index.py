@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
-from rag.retrieval.lexical_index import LexicalIndex, words
+from rag.retrieval.lexical_index import LexicalIndex, stemmed_words
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/words.jsonl").read_text().splitlines()]
 CHUNKS = {
@@ -27,7 +27,7 @@ def index():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
 def test_words(case):
-    found = words(case["text"], case.get("language", "english"))
+    found = stemmed_words(case["text"], case.get("language", "english"))
 
     assert set(case["has"]) <= set(found)
     assert not set(case.get("lacks", [])) & set(found)
@@ -35,21 +35,21 @@ def test_words(case):
 
 @given(st.text(max_size=200))
 def test_words_of_any_text_are_found_again_whatever_its_case(text):
-    assert all(words(text))
-    assert words(text.lower()) == words(text)
+    assert all(stemmed_words(text))
+    assert stemmed_words(text.lower()) == stemmed_words(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 50_000, "a." * 50_000, "_" * 50_000, "a" + "." * 50_000, "-'" * 50_000])
 def test_no_text_takes_for_ever(text):
-    assert len(words(text)) <= 50_001 + 1
+    assert len(stemmed_words(text)) <= 50_001 + 1
 
 
 def test_every_thread_stems_alike():
     text = " ".join(CHUNKS.values()) * 20
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: tuple(words(text)), range(40)))
+        found = list(pool.map(lambda _: tuple(stemmed_words(text)), range(40)))
 
-    assert set(found) == {tuple(words(text))}
+    assert set(found) == {tuple(stemmed_words(text))}
 
 
 def test_what_is_rare_and_literal_is_found(index):
@@ -88,7 +88,7 @@ def test_the_best_k_are_the_first_k_of_all_and_ties_keep_the_order_of_the_chunks
 
     assert index.search(question, k) == everything[:k]
     assert everything == sorted(everything, key=lambda found: (-found[1], found[0]))
-    sharing = {f"{i:02}" for i, text in enumerate(texts) if set(words(text)) & set(words(question))}
+    sharing = {f"{i:02}" for i, text in enumerate(texts) if set(stemmed_words(text)) & set(stemmed_words(question))}
     assert {each for each, _ in everything} == sharing
 
 

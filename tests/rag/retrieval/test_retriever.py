@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
 from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.retriever import Ranked, Retriever, StoredChunk, choose_passages, fuse, merge, rerank
+from rag.retrieval.passages import StoredChunk
+from rag.retrieval.retriever import Ranked, Retriever, choose_passages, fuse, fuse_searches, rerank
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import RetrievalSettings
 
@@ -139,7 +140,7 @@ def test_a_question_and_its_rewriting_are_searched_for_together():
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8), min_size=1, max_size=3))
 def test_merged_rankings_hold_each_candidate_once_and_keep_what_all_agree_on(orders):
-    found = merge([_ranked(order) for order in orders])
+    found = fuse_searches([_ranked(order) for order in orders])
 
     assert sorted(each.chunk_id for each in found) == sorted(set().union(*orders))
     assert [each.rank for each in found] == list(range(1, len(found) + 1))

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rag.retrieval.vector_index
 from rag.errors import IndexUnusableError
-from rag.retrieval import vector_index
-from rag.retrieval.vector_index import VectorIndex, degenerate_rows
+from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import degenerate_rows
 
 
 def _vectors(count, width=8, seed=0):
@@ -55,7 +56,7 @@ def test_a_loaded_index_is_mapped_not_copied(tmp_path):
 
 
 def test_a_large_index_finds_nearly_what_an_exact_one_finds(tmp_path, monkeypatch):
-    monkeypatch.setattr(vector_index, "_EXACT_LIMIT", 1000)
+    monkeypatch.setattr(rag.retrieval.vector_index, "_EXACT_LIMIT", 1000)
     vectors = _vectors(8000)
     VectorIndex.build(vectors, _ids(8000)).save(tmp_path / "passages")
     questions = vectors[:50]
