@@ -1,8 +1,7 @@
-"""Which words of two questions correspond, and which are left over.
+"""Aligns the words of two questions, and finds those left over.
 
-Everything that tells paraphrases from look-alikes starts here: guards and features look at what differs once
-the common words are taken away. Words are paired from the surest to the boldest: the same word, an
-inflection, a listed synonym, a misspelling.
+Guards and features look at what differs once the common words are taken away. Words are paired in order of
+confidence: the same word, an inflection, a listed synonym, a misspelling.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ _INFLECTIONS = frozenset(
     ("", "s", "es", "e", "ed", "d", "ing", "ings", "y", "ies", "ied", "ly", "ion", "ions", "ation", "ations",
      "ment", "ments", "al", "als", "er", "ers", "est", "i", "'s", "ning", "ting", "ling", "ping", "ted", "ped")
 )  # fmt: skip
-_TYPO_LETTERS = 6  # shorter words differ by a letter too often to be one word misspelt
+_TYPO_LETTERS = 6  # shorter words that differ by one letter are too often two different words
 
 
 def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
-    """Pair the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
+    """Align the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
     pairs: list[tuple[int, int]] = []
     left, right = list(range(len(first.content))), list(range(len(second.content)))
     for step, same in enumerate((_identical, same_word, _synonymous, _misspelt)):
@@ -52,7 +51,7 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
 
 
 def _open_phrases(tokens: list[Token]) -> list[Token]:
-    """Replace phrases that found no counterpart by their content words: "maternity leave" beside "paternity leave"."""
+    """Split unmatched phrases into content words, to compare "maternity leave" with "paternity leave"."""
     frame, found = word_class("function"), []
     for token in tokens:
         parts = [part for part in token.word.split("_") if part not in frame]
@@ -77,7 +76,7 @@ def _identical(one: Token, other: Token) -> bool:
 
 
 def same_word(one: Token, other: Token) -> bool:
-    """Say whether two words are forms of one; "important" and "import" share a stem and are not."""
+    """Whether two words are forms of one word; "important" and "import" share a stem but are not."""
     return (one.stem == other.stem and _inflected(one.word, other.word)) or _superlative(one.word, other.word)
 
 
@@ -110,7 +109,7 @@ def _misspelt(one: Token, other: Token) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def misspelt(one: str, other: str) -> bool:
-    """Say whether two long words differ by one letter more, less, exchanged or transposed, and mean nothing else."""
+    """Whether one long word is a misspelling of the other: one letter added, dropped, changed or transposed."""
     if min(len(one), len(other)) < _TYPO_LETTERS or one[0] != other[0] or abs(len(one) - len(other)) > 1:
         return False
     if one.startswith("#") or are_opposites(one, other) or shared_kind(one, other) or (_known(one) and _known(other)):

@@ -1,11 +1,10 @@
-"""Hard guards: what makes two questions different however close their vectors are.
+"""Guards refuse pairs that differ in meaning, however close their vectors are.
 
-Encoders and cross-encoders that learned from question pairs rank "enable" beside "disable" and "from A to
-B" beside "from B to A" above true paraphrases, and more pairs of that kind do not teach them otherwise. So
-polarity has rules of its own, which come before any score: a guard that speaks is final. Each looks at what
-*differs* once the words that both questions share are taken away, so a question about "pros and cons" is
-not refused for holding opposites. In doubt a guard refuses: a refusal costs one live answer, a false hit
-costs a wrong one. What they cost in hits is measured in docs/semantic-hits.md.
+Encoders and cross-encoders trained on question pairs rank "enable" beside "disable" and "from A to B" beside "from B
+to A" above true paraphrases, and more such pairs in training don't help. So guards run before any score and are final.
+Each looks only at what *differs* between the two questions: one about "pros and cons" is not refused for containing
+opposites. When in doubt a guard refuses: that costs one live answer, a false hit gives a wrong one. What guards cost in
+hits is in docs/semantic-hits.md.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Guard = Callable[[ParsedQuestion, ParsedQuestion, Alignment], bool]
 
 
 def objection(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment, similarity: float) -> str | None:
-    """Return why the two questions can't have one answer, as a short label, or None if no guard speaks."""
+    """Return why two questions can't share an answer, as a short label, or None if no guard refuses them."""
     for label, guard in _GUARDS:
         if guard(first, second, alignment):
             return label
@@ -31,10 +30,10 @@ def objection(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignmen
 
 
 def contradiction(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:
-    """Return why two statements about one thing can't both hold, as a short label, or None.
+    """Return why two statements about one thing can't both be true, as a short label, or None.
 
-    Of two statements one may say more than the other, so a number counts only if another stands in its place, and
-    what a question narrows or asks for doesn't matter.
+    One statement may say more than the other, so a number counts only if the other statement has a different one, and
+    guards about what a question asks for don't apply.
     """
     return next((label for label, guard in _CONTRADICTIONS if guard(first, second, alignment)), None)
 
@@ -64,7 +63,7 @@ def _negation_differs(first: ParsedQuestion, second: ParsedQuestion, alignment: 
 
 
 def _denies(added: list[str], others: list[str]) -> bool:
-    """Say whether all that one question adds is a verb that denies the rest: "should I avoid tipping"."""
+    """Whether the only words added are verbs that negate the rest: "should I avoid tipping"."""
     return bool(added) and not others and all(word in word_class("denial") for word in added)
 
 
@@ -103,15 +102,15 @@ _DEFINITE = frozenset(
 )  # fmt: skip
 _MEASURES = frozenset(each for each in _DEFINITE if each.startswith("how "))
 _ALONE = tuple(frozenset(pair.split("/")) for pair in "how/when how/why what/where what/when".split())
-_UNMEASURED = frozenset(("how", "polar"))  # "what" isn't here: it may ask for a measure ("what is the price")
+_UNMEASURED = frozenset(("how", "polar"))  # "what" isn't here: it may ask for a quantity ("what is the price")
 
 
 def exchange(alignment: Alignment, similarity: float) -> str | None:
-    """Refuse a question in which one or two words are added, or exchanged for others not known to mean the same.
+    """Refuse a question that adds one or two words, or replaces them by words that are not known synonyms.
 
-    An exchanged word outside the lexicon may be a synonym ("stain", "spot") or another thing ("mitosis",
-    "meiosis"), an added one may be idle or narrow the question ("for students"). Where the rest is word for
-    word the same, only a very close vector speaks for the former; one who asks in other words changes more.
+    A replacement outside the lexicon may be a synonym ("stain", "spot") or another thing ("mitosis", "meiosis"); an
+    added word may be redundant or narrow the question ("for students"). If all other words are the same, only a
+    very high cosine is evidence for the former; people who rephrase a question change more of it.
     """
     left, right = alignment.left, alignment.right
     if not (left or right) or len(left) > _MOST_EXCHANGED or len(right) > _MOST_EXCHANGED:
@@ -124,13 +123,13 @@ def exchange(alignment: Alignment, similarity: float) -> str | None:
     return "content_differs" if similarity < needed else None
 
 
-_MOST_EXCHANGED = 2  # content words on a side; where more differ, the model has enough to go by
-_REPHRASED = 3  # other words that differ, from which on a question counts as put otherwise
+_MOST_EXCHANGED = 2  # content words on one side; if more differ, the model has enough evidence
+_REPHRASED = 3  # other differing words; from this many on, the question counts as rephrased
 _CLOSE_WHERE_EXCHANGED, _CLOSE_WHERE_ADDED, _CLOSE_WHERE_REPHRASED = 0.95, 0.93, 0.82  # cosine
 
 
 def exchange_of_function_words(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:
-    """Refuse what differs in quantifier, tense or modality alone."""
+    """Refuse questions that differ only in quantifier, tense or modality."""
     ours, theirs = alignment.left_words, alignment.right_words
 
     def exchanged(one: str, other: str) -> bool:

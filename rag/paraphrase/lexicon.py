@@ -1,10 +1,9 @@
-"""What words mean to each other: opposites, members of one kind, synonyms, words with a part to play.
+"""What words mean to each other: opposites, members of one kind, synonyms, and classes of function words.
 
-Encoders put "enable" beside "disable" and "Python" beside "Ruby", because they occur in the same places. So this
-knowledge is written down, in `rag/paraphrase/word_lists/*.txt`, by hand and for many domains, rather than learned: no
-set of labelled pairs is large enough to hold each opposite. It is English; questions in other languages meet the
-general guards (numbers, any content word that is exchanged) only. What the files can't know, an exchanged word outside
-them, `rag.paraphrase.guards` refuses unless the whole question stays very close.
+Encoders place "enable" near "disable" and "Python" near "Ruby" because they occur in the same contexts. So this
+knowledge is written by hand, in `word_lists/*.txt`: no set of labelled pairs is large enough to cover every opposite.
+The lists are English; for other languages only the general guards apply (numbers, changed content words). A
+changed word that is not listed is refused by `rag.paraphrase.guards` unless the questions are very close.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ IRREGULAR_FORMS = dict(
 )
 BASE_FORMS = frozenset(IRREGULAR_FORMS.values())
 FORMS_OF_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
-_SHORTEST_STEM = 3  # letters that must remain for a prefix or suffix rule to speak
+_SHORTEST_STEM = 3  # letters that must remain for a prefix or suffix rule to apply
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The parsed files; all words are in lower case, phrases joined by "_"."""
+    """The parsed word lists; words are in lower case, phrases joined by "_"."""
 
     opposites: dict[str, frozenset[str]]
     opposite_stems: dict[str, frozenset[str]]
@@ -68,7 +67,7 @@ def stem(word: str) -> str:
 
 @functools.cache
 def lexicon() -> Lexicon:
-    """Read the files, once a process."""
+    """Return the word lists, read once per process."""
     synonyms = _synonyms()
     kinds = _kinds()
     opposites = _opposites()
@@ -124,7 +123,7 @@ def _stems(opposites: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
 
 
 def _kinds() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Map a word to its (kind, member) pairs; two words of one kind and other members are exchanged names."""
+    """Map a word to its (kind, member) pairs; different members of one kind are exchanged names."""
     found: dict[str, list[tuple[str, str]]] = {}
     for kind, members in _entries("kinds.txt"):
         for member in members.split():
@@ -146,7 +145,7 @@ def _synonyms() -> dict[str, frozenset[int]]:
 def _with_demonyms(
     kinds: dict[str, tuple[tuple[str, str], ...]], synonyms: dict[str, frozenset[int]]
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Let "Indian" count as a member of the kind "country", as "India" does."""
+    """Add demonyms to the kinds of their places: "Indian" counts as a country, as "India" does."""
     places = {w: k for w, pairs in kinds.items() for k in pairs if k[0] in ("country", "continent", "city")}
     by_group = {group: place for word, place in places.items() for group in synonyms.get(word, ())}
     extended = dict(kinds)
@@ -158,7 +157,7 @@ def _with_demonyms(
 
 @functools.lru_cache(maxsize=65536)
 def are_opposites(one: str, other: str) -> bool:
-    """Say whether exchanging one word for the other turns a question round."""
+    """Whether replacing one word by the other reverses a question."""
     if stem(other) in lexicon().opposite_stems.get(stem(one), ()):
         return True
     return _affix_opposites(one, other) or _affix_opposites(other, one)
@@ -182,7 +181,7 @@ def _affix_opposites(one: str, other: str) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def shared_kind(one: str, other: str) -> str | None:
-    """Return the kind of which the two words are different members, or None."""
+    """Return the kind that both words belong to as different members, or None."""
     kinds = lexicon().kinds
     first = {*kinds.get(one, ()), *kinds.get(stem(one), ())}
     second = {*kinds.get(other, ()), *kinds.get(stem(other), ())}
@@ -193,7 +192,7 @@ def shared_kind(one: str, other: str) -> str | None:
 
 @functools.lru_cache(maxsize=65536)
 def are_synonyms(one: str, other: str) -> bool:
-    """Say whether the two words are listed as asking the same thing, or as names of one thing."""
+    """Whether the word lists give two words as synonyms, or as names of one thing."""
     kinds = lexicon().kinds
     return bool(_groups(one) & _groups(other) or {*kinds.get(one, ())} & {*kinds.get(other, ())})
 

@@ -1,4 +1,8 @@
-"""TODO"""
+"""A parsed question, and the alignment of two: the data that guards and features work on.
+
+`question_parser` makes the first, `alignment` the second. They share this module so that reading their fields loads
+neither the parser nor its word lists.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word: as compared, its stem, the marker (preposition) that governs it ("" for none).
+    """One word in its canonical form, with its stem and the preposition that governs it ("" for none).
 
-    `opens` says whether it is the first of a sentence.
+    `content` is False for function words, `name` True for proper names, `opens` True for the first word of a sentence.
     """
 
     word: str
@@ -23,7 +27,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuestion:
-    """A question, read. `numbers` are canonical, sorted; `words` holds every word, function words included."""
+    """A question split into tokens.
+
+    `content` are its content words, `words` all its words, `numbers` its numbers in canonical form, sorted.
+    `asks` is what it asks for ("who", "how many", "polar" for yes or no, "" for none).
+    """
 
     tokens: tuple[Token, ...]
     content: tuple[Token, ...]
@@ -38,8 +46,9 @@ class ParsedQuestion:
 class Alignment:
     """Which words of two questions correspond: pairs of positions, and what is left on each side.
 
-    `pairs` are (index in the first's content, index in the second's content). `loose` counts the pairs that
-    are synonyms or misspellings rather than the same word.
+    `pairs` are (index in the first's content, index in the second's content); `loose` counts those that are
+    synonyms or misspellings rather than the same word. `left` and `right` are the content words without a
+    counterpart, `left_words` and `right_words` the differing words of every kind.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -50,11 +59,11 @@ class Alignment:
     right_words: frozenset[str]
 
     def exchanges(self, some: Set[str], others: Set[str]) -> bool:
-        """Say whether one question has one of `some` where the other has one of `others`."""
+        """Whether one question has a word of `some` where the other has a word of `others`."""
         ours, theirs = self.left_words, self.right_words
         return bool((ours & some and theirs & others) or (ours & others and theirs & some))
 
 
 def inversions(order: list[int]) -> int:
-    """Count the pairs that stand the other way round."""
+    """Count the pairs that are out of order."""
     return sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])

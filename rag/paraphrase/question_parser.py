@@ -1,7 +1,7 @@
-"""A question as words with parts: content, names, numbers, negations, and the preposition that governs each.
+"""Parses a question into tokens: content words, names, numbers, negations, and the preposition governing each word.
 
-Reading takes some 50 microseconds and is remembered, since anticipated questions come again and again.
-There is no parser behind it: a tagger would cost more than the whole hit, and questions are short.
+It is a hand-written tokenizer, not a grammar: a part-of-speech tagger would cost more than the whole semantic hit,
+and questions are short. Parsing takes about 50 µs and is cached, since anticipated questions recur.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BARE_CONTRACTIONS = re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|wo
 
 @functools.lru_cache(maxsize=65536)
 def parse(question: str) -> ParsedQuestion:
-    """Read a question."""
+    """Parse a question; results are cached."""
     text = re.sub(r"\b([a-z]{1,2})\u00b2", r"square \1", question)
     text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").strip()
     raw = _join_phrases(_split(_expand(text)))
@@ -79,7 +79,7 @@ def _expand(text: str) -> str:
 
 
 def _split(text: str) -> list[tuple[str, int]]:
-    """Return the tokens as written, with 1 at those that open a sentence (their capital says nothing)."""
+    """Return the tokens as written, each with 1 if it opens a sentence (its capital means nothing) or 0."""
     found: list[tuple[str, int]] = []
     opening, end = 1, 0
     for match in _TOKEN.finditer(text):
@@ -105,7 +105,7 @@ def _join_phrases(raw: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def _mostly_capitals(words: list[str]) -> bool:
-    """Say whether capitals tell nothing about names, as in a title."""
+    """Whether the words are capitalised as in a title, so that capitals don't mark names."""
     later = [word for word in words[1:] if word[0].isalpha()]
     lower = [word for word in later if word[0].islower() and word not in _LOWER_IN_TITLES]
     return len(later) > 2 and not lower and sum(word[0].isupper() for word in later) > len(later) / 2
@@ -167,7 +167,7 @@ def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str 
         text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", written)
         return _plain(float(text)) if re.fullmatch(r"\d{1,15}(\.\d+)?", text) else text
     if word == "once" and i + 1 < len(raw) and raw[i + 1][0].lower() not in _TIMES:
-        return None  # "once I have paid" is no number
+        return None  # "once I have paid" holds no number
     if word in _NUMBER_WORDS:
         return _NUMBER_WORDS[word]
     if word in _ORDINALS and not (word == "second" and before in ("a", "per", "each", "every", "one")):
@@ -178,7 +178,7 @@ def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str 
 
 
 def _is_numeral(written: str, before: str) -> bool:
-    """Tell a numeral from a letter or a pronoun: "Part I" and "type I", but "the version I have"."""
+    """Whether a Roman numeral is meant, not a letter or pronoun: "Part I", but not "the version I have"."""
     return written.isupper() and (written != "I" or before[0].isupper() or before in ("war", "type", "phase"))
 
 
@@ -208,12 +208,12 @@ _SPANS = frozenset("time seconds minutes hours days weeks months years".split())
 
 
 def _asks(tokens: tuple[Token, ...]) -> str:
-    """Name what is asked for: "who", "when", "how many", "what", "polar" (yes or no), or "" for none."""
+    """Return what is asked for: "who", "when", "how many", "what", "polar" (yes or no), or "" for none."""
     words = [token.word for token in tokens]
     for i, word in enumerate(words):
         if word in ("who", "whom", "whose", "when", "where", "why", "how", "what", "which"):
             if word in ("when", "where", "who") and i > 2 and not tokens[i].opens:
-                continue  # in the middle these mostly join clauses
+                continue  # in mid-sentence these mostly join clauses
             pair = _ASKS.get((word, words[i + 1])) if i + 1 < len(words) else None
             if pair in ("how many", "how much") and i + 2 < len(words) and words[i + 2] in _SPANS:
                 pair = "how long"

@@ -1,9 +1,9 @@
-"""Who does what to whom: do two questions give the words that they share the same roles?
+"""Who does what to whom: do two questions give their common words the same roles?
 
-"From Paris to London" and "from London to Paris" hold the same words, and so do "do dogs chase cats" and
-"do cats chase dogs". There is no parser here: a word's role is the preposition that governs it, else its
-place among the bare words, read with an eye on the passive. What only moves as a whole ("to London from
-Paris"), stands in a list ("A and B", "between B and A") or is a superlative or light verb may wander.
+"From Paris to London" and "from London to Paris" hold the same words, and so do "do dogs chase cats" and "do cats
+chase dogs". Without a grammar, a word's role is the preposition that governs it, otherwise its position among the
+words without one, allowing for the passive. Words may move freely as part of a phrase ("to London from Paris") or a
+list ("A and B", "between B and A"), and so may superlatives and light verbs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token, inv
 
 
 def roles_swapped(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
-    """Say whether two words of both questions have changed places: who does what, to whom, from where."""
+    """Whether two common words have swapped roles: who does what, to whom, from where."""
     pairs = alignment.pairs
     for n, (i, j) in enumerate(pairs):
         for k, m in pairs[n + 1 :]:
@@ -31,7 +31,7 @@ def roles_swapped(first: ParsedQuestion, second: ParsedQuestion, alignment: Alig
 
 
 def _stranded(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
-    """Say whether a preposition or "me" tells the roles apart: "taller than John", "is John taller than"."""
+    """Whether a preposition or "me" at another place swaps the roles: "taller than John", "is John taller than"."""
     if alignment.left or alignment.right:
         return False
     ends = {question.words[-1] for question in (first, second) if question.words} & _DIRECTED
@@ -44,7 +44,7 @@ _DIRECTED = frozenset(("than", "from", "to", "by", "for", "over", "against"))
 
 
 def _others_act(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
-    """Say whether the asker and another person change places: "can I add my wife", "can my wife add me"."""
+    """Whether the asker and another person swap roles: "can I add my wife", "can my wife add me"."""
     if alignment.exchanges({"me"}, {"myself"}):
         return True
     subjects = _subject(first), _subject(second)
@@ -59,7 +59,7 @@ _ASKERS = frozenset((_ASKER, "we"))
 
 
 def _subject(question: ParsedQuestion) -> str | None:
-    """Return the stem of the subject of a question, "i" for the asker, None where no auxiliary shows it."""
+    """Return the stem of a question's subject: "i" for the asker, None if no auxiliary precedes it."""
     tokens = question.tokens
     after = next((n + 1 for n, token in enumerate(tokens) if token.word in word_class("polar")), len(tokens))
     for token in tokens[after : after + 3]:
@@ -88,7 +88,7 @@ def _subject_i(question: ParsedQuestion) -> bool:
 
 
 def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
-    """Say whether two words govern each other's place: a from, b to; then a to, b from."""
+    """Whether two words have swapped prepositions: from A to B, then to A from B."""
     return (
         a.preposition != b.preposition
         and a.preposition == b2.preposition
@@ -98,7 +98,7 @@ def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
 
 
 def _alike_and_swapped(first: ParsedQuestion, second: ParsedQuestion, a: Token, b: Token, alignment: Alignment) -> bool:
-    """Say whether two words have changed places that one preposition marks twice: "in Rome when it is noon in Lima"."""
+    """Whether two words with the same preposition have swapped places: "in Rome when it is noon in Lima"."""
     if alignment.left or alignment.right or not a.preposition or a.preposition != b.preposition or a.stem == b.stem:
         return False
     symmetric = word_class("symmetric")
@@ -106,9 +106,9 @@ def _alike_and_swapped(first: ParsedQuestion, second: ParsedQuestion, a: Token, 
 
 
 def _reordered(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
-    """Say whether bare words (no preposition) changed places where nothing else differs.
+    """Whether words without a preposition swapped places and nothing else differs.
 
-    One unmatched word is forgiven if the order is turned round as a whole ("do dogs chase cats").
+    One unmatched word is tolerated if the whole order is reversed ("do dogs chase cats").
     """
     unmatched = len(alignment.left) + len(alignment.right)
     symmetric = word_class("symmetric")
@@ -130,7 +130,7 @@ def _voice_differs(
     bare: list[tuple[Token, Token]],
     voices: tuple[Token | None, Token | None],
 ) -> bool:
-    """Compare an active question with a passive one: who acts must be the same."""
+    """Whether an active and a passive question have different agents."""
     passive = first if voices[0] else second
     order = [second.content.index(b) for _, b in sorted(bare, key=lambda pair: first.content.index(pair[0]))]
     if any(token.preposition == "by" for token in passive.content):
@@ -140,13 +140,13 @@ def _voice_differs(
 
 
 def _movable(token: Token) -> bool:
-    """Say whether a word's place carries a role; superlatives, adverbs and light verbs wander without one."""
+    """Whether a word's position carries a role; that of superlatives, adverbs and light verbs does not."""
     return token.word not in word_class("light") and token.word != "not" and not token.word.endswith(("est", "ly"))
 
 
 def participle(question: ParsedQuestion) -> Token | None:
     """Return the participle of a passive ("is installed", "was Hamlet written by"), or None."""
-    left = 0  # content words that may still stand between the form of "be" and its participle
+    left = 0  # content words still allowed between the form of "be" and its participle
     for token in question.tokens:
         if token.word in FORMS_OF_BE:
             left = 4

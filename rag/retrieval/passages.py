@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk with what a citation shows of its document."""
+    """A chunk, with the fields of its document that a citation shows."""
 
     chunk_id: str
     document_id: str
@@ -20,7 +20,7 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk as retrieved: `number` is its place in the prompt, from 1; `score` the fused or the reranker's."""
+    """A retrieved chunk. `number` is its place in the prompt, from 1; `score` is the fused score or the reranker's."""
 
     number: int
     chunk: StoredChunk

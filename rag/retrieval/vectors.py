@@ -9,6 +9,6 @@ Vectors = NDArray[np.float32]
 
 
 def degenerate_rows(vectors: Vectors) -> list[int]:
-    """Return the rows that no index should hold: not finite, or of no length."""
+    """Return the rows that are not finite or have no length."""
     norms = np.linalg.norm(vectors, axis=1)
     return [int(i) for i in np.flatnonzero(~np.isfinite(norms) | (norms < 1e-6))]
