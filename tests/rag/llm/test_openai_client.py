@@ -31,7 +31,7 @@ ANSWER = {
 
 
 class Server:
-    """Says the given bytes to each request, in order (the last for ever), and keeps what it was asked."""
+    """Sends the given bytes to each request in order, the last one repeatedly, and keeps the requests."""
 
     def __init__(self, *says, close=True):
         self.says = list(says)
@@ -80,7 +80,7 @@ def http(body, status=200, **headers):
 
 
 def events(*chunks, done=True, escaped=False):
-    """A stream that ends with the connection."""
+    """A streamed response that ends when the connection closes."""
     body = "".join(f"data: {json.dumps(chunk, ensure_ascii=escaped)}\n\n" for chunk in chunks)
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     return head + (body + "data: [DONE]\n\n" * done).encode()
@@ -197,7 +197,7 @@ def test_a_stream_yields_the_pieces_and_then_the_whole_completion():
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8), max_size=6))
 @settings(deadline=None, max_examples=25)
 def test_a_streamed_text_arrives_unchanged(pieces):
-    """U+2028, U+0085 and their like stand in JSON as they are; they end no line of a stream."""
+    """U+2028, U+0085 and similar characters are not escaped in JSON, and don't end a line of a stream."""
     deltas, error = stream(events(*(delta(piece) for piece in [*pieces, "a\u2028b\x85c"]), delta(finish="stop")))
 
     assert error is None
@@ -216,7 +216,7 @@ def test_a_streamed_text_arrives_unchanged(pieces):
     ],
 )
 def test_half_a_character_is_joined_with_its_other_half_or_replaced(pieces, said):
-    """A server that cuts a character into tokens says its halves one by one, as JSON allows."""
+    """A server that splits a character into tokens may send its halves one by one, as JSON allows."""
     for name in ("content", "reasoning_content"):
         chunks = [{"choices": [{"delta": {name: piece}}]} for piece in pieces]
 
@@ -234,7 +234,7 @@ def test_half_a_character_is_joined_with_its_other_half_or_replaced(pieces, said
 
 
 def forward(says, **fields):
-    """Return what is passed on and the error that ended it, if any."""
+    """Return what is forwarded and the error that ended it, if any."""
 
     async def run():
         found = []
@@ -501,7 +501,7 @@ def test_a_stalled_stream_times_out():
 
 def test_a_request_that_reached_the_server_is_never_sent_twice():
     async def run():
-        server = Server(b"")  # takes the request and hangs up
+        server = Server(b"")  # accepts the request and closes the connection
         async with serving(server) as endpoint:
             with pytest.raises(LlmUnavailableError) as caught:
                 await endpoint.complete(CHAT, Sampling())

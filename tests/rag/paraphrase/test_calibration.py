@@ -57,7 +57,7 @@ def test_the_bound_is_above_the_rate_and_grows_with_errors(errors: int, more: in
 
 
 def drawn_scores(seed: int, siblings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same as arrays, of 2000 groups: scores, whether a hit is wrong, groups."""
+    """The same as arrays, in 2000 groups: scores, whether a hit is wrong, groups."""
     random = np.random.default_rng(seed)
     scores = random.random(2000)
     wrong = random.random(2000) < 0.3 * (1 - scores)

@@ -36,7 +36,7 @@ def certified(threshold: float | None, tolerated: float = 0.1) -> Certificate:
 
 
 def credulous() -> Verifier:
-    """A verifier whose model says yes to everything: only the guards stand between it and a false hit."""
+    """A verifier whose model accepts everything, so that only the guards prevent a false hit."""
     return Verifier(trees=constant_trees(20.0), certificates=(certified(0.5),))
 
 

@@ -21,7 +21,7 @@ def encoder(encoder_folder):
 
 @pytest.fixture
 def copied(encoder_folder, tmp_path):
-    """The encoder's folder with files of its own, all but the graph."""
+    """A copy of the encoder's folder; the model file is shared."""
     for name in ("tokenizer.json", "encoder.json"):
         shutil.copy(encoder_folder / name, tmp_path / name)
     (tmp_path / "model.onnx").symlink_to((encoder_folder / "onnx" / "model.onnx").resolve())
@@ -103,9 +103,9 @@ def test_an_unsupported_pooling_is_refused(copied):
 def test_tokens_are_counted_as_the_encoder_reads_them(encoder_folder):
     count = TokenCounter(encoder_folder)
 
-    assert count("") == 2  # the marks at the start and the end
+    assert count("") == 2  # the special tokens
     assert count("hello") == 3
-    assert count("hello " * 1000) == 1002  # neither cut nor padded
+    assert count("hello " * 1000) == 1002  # neither truncated nor padded
 
 
 def test_a_counter_without_a_tokenizer_is_refused(tmp_path):

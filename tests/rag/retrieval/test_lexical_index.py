@@ -143,5 +143,5 @@ def test_ids_of_another_index_are_refused(tmp_path, index):
     index.save(tmp_path)
     (tmp_path / "ids").write_text("one\ntwo\n")
 
-    with pytest.raises(IndexUnusableError, match="not those of the index"):
+    with pytest.raises(IndexUnusableError, match="not those of this index"):
         LexicalIndex.load(tmp_path)

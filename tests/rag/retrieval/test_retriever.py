@@ -177,7 +177,7 @@ def test_questions_ranked_together_are_ranked_as_if_alone():
 
 
 class LongestFirst:
-    """Stands for a cross-encoder: the longer a text, the better."""
+    """A fake cross-encoder that prefers longer texts."""
 
     def scores(self, _question, texts):
         return np.array([len(text) / 1000 for text in texts])
