@@ -154,7 +154,7 @@ def test_another_file_in_place_of_the_index_is_refused(tmp_path, content):
     VectorIndex.build(_vectors(2), _ids(2)).save(tmp_path / "passages")
     (tmp_path / "passages.faiss").write_bytes(content)
 
-    with pytest.raises(IndexUnusableError, match="torn or no FAISS index"):
+    with pytest.raises(IndexUnusableError, match="torn or not a FAISS index"):
         VectorIndex.load(tmp_path / "passages")
 
 
