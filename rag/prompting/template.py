@@ -67,7 +67,7 @@ def own_template(name: str, package: str = "rag.prompting") -> str:
 
 
 def own_messages(template: str, placeholder: str, filling: str) -> list[Message]:
-    """Fill a template of ours, in which `placeholder` is the only one."""
+    """Fill a packaged template, in which `placeholder` is the only placeholder."""
     parts = split_parts(template, "a template of the package")
     return [Message(role, text.replace(placeholder, filling)) for role, text in parts.items()]
 

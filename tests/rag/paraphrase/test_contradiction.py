@@ -1,4 +1,4 @@
-"""Contradicting answers are told from rephrased ones; the cases are data."""
+"""Contradicting answers are distinguished from rephrased ones; the cases are data."""
 
 from __future__ import annotations
 
