@@ -18,7 +18,7 @@ from rag.identity import normalise
 from rag.paraphrase.alignment import align
 from rag.paraphrase.calibration import connected_groups
 from rag.paraphrase.guards import objection
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 
 _FACTS = ("numbers_differ", "units_differ", "dates_differ", "negation_differs", "names_differ")
 
@@ -34,7 +34,7 @@ def cleaned(pairs: list[LabelledPair]) -> list[LabelledPair]:
 def _contradictory(pair: LabelledPair, group: dict[str, int]) -> bool:
     if normalise(pair.first) == normalise(pair.second):
         return True
-    first, second = read(pair.first), read(pair.second)
+    first, second = parse(pair.first), parse(pair.second)
     alignment = align(first, second)
     reason = objection(first, second, alignment, 1.0)
     if pair.same:

@@ -1,1 +1,1 @@
-"""The business logic that batch and online share: plain Python, no framework."""
+"""The domain that batch and online share: retrieval, paraphrase, prompting, the LLM protocol. Plain Python."""

@@ -1,8 +1,8 @@
-"""Who is who: hashes that stay the same across runs, machines and releases.
+"""Stable identities: hashes that are the same across runs, machines and releases.
 
-`query_key` names a question within its collection, `fingerprint` names everything that determines an
-answer. Both are 128 bits of SHA-256 in hexadecimal over a canonical JSON list, so that no two different
-inputs can be joined into the same bytes. At a thousand million keys the chance of a collision is 1e-21.
+`query_key` identifies a question within its collection, `fingerprint` everything that determines an answer. Both are
+128 bits of SHA-256 in hexadecimal, over a canonical JSON list, so different parts never serialise to the same bytes.
+With a billion keys the chance of a collision is 1e-21.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# What may close a question and says nothing about its meaning. "#", "+", "%" and brackets are not here:
-# "C#" and "C" are different questions. Marks that pause count only where they lean on a word: in
-# "what is ...?" and "what is :?" they are what is asked about, and the two must not share an answer.
+# Punctuation that may end a question without changing its meaning. "#", "+", "%" and brackets are not included:
+# "C#" and "C" are different questions. Pausing marks are dropped only directly after a word: "what is ...?" and
+# "what is :?" ask about the marks themselves and must not share an answer.
 _ENDING = "?!\u061f\u3002\u0964\u055e"
 _PAUSING = ".,;:\u061b"
 _OPENING = "\u00bf\u00a1"
@@ -23,23 +23,23 @@ _CLOSING = re.compile(rf"[{_ENDING} ]+$|(?<=[^{_PAUSING}{_ENDING} ])[{_PAUSING}]
 
 
 def stable_hash(*parts: object) -> str:
-    """Hash JSON-representable parts to 32 hexadecimal digits; order and boundaries matter."""
+    """Return a hash of JSON-representable parts, 32 hexadecimal digits; order and boundaries matter."""
     canonical = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def content_hash(text: str) -> str:
-    """Hash a text as it is."""
+    """Return the hash of a text."""
     return stable_hash(text)
 
 
 def normalise(question: str) -> str:
-    """Reduce a question to what two askings of it share: NFKC, case folding, white space, closing marks.
+    """Return the canonical form of a question: NFKC, case-folded, single spaces, no closing punctuation.
 
-    Idempotent. May return "" (a question of punctuation alone), which callers refuse.
+    Idempotent. Returns "" for a question of punctuation alone, which callers refuse.
     """
     text, previous = question, None
-    while text != previous:  # case folding can undo NFKC (and stripping can expose more to fold)
+    while text != previous:  # case folding can undo NFKC, and stripping can expose more to fold
         previous = text
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
         text = _CLOSING.sub("", " ".join(_visible(folded).split())).lstrip(_OPENING + " ")
@@ -47,19 +47,19 @@ def normalise(question: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Drop control and format characters; a printable text, the common case, has none (100 µs saved)."""
+    """Drop control and format characters; a printable text, the usual case, has none, which saves 100 µs."""
     if text.isprintable():
         return text
     return "".join(c for c in text if c in "\t\n\r\x0b\x0c" or unicodedata.category(c)[0] != "C")
 
 
 def query_key(collection: str, question: str) -> str:
-    """Name a question within its collection. Two collections never share a key."""
+    """Return the key of a question within its collection; two collections never share one."""
     return stable_hash("query", collection, normalise(question))
 
 
 def template_id(template: str) -> str:
-    """Name a prompt template by its text."""
+    """Return the id of a prompt template, the hash of its text."""
     return stable_hash("template", template)
 
 
@@ -71,9 +71,9 @@ def fingerprint(
     model: str,
     sampling: dict[str, object],
 ) -> str:
-    """Name all that determines an answer; the same fingerprint is never generated twice.
+    """Return the hash of everything that determines an answer; no fingerprint is generated twice.
 
-    `passages` are the content hashes in the order in which the prompt shows them, `template` is a
-    `template_id`, `model` names the weights and their revision, `sampling` holds the parameters.
+    `passages` are content hashes in prompt order, `template` is a `template_id`, `model` names the weights and their
+    revision, `sampling` holds the sampling parameters.
     """
     return stable_hash("fingerprint", query_key, list(passages), template, model, sampling)

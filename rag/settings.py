@@ -28,7 +28,6 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rag.errors import ConfigurationError
-from rag.llm.protocol import Sampling
 
 ENVIRONMENT_PREFIX = "BEFOREHAND_"
 
@@ -78,10 +77,6 @@ class SamplingSettings(RoomSettings):
         0.0, ge=-2, le=2, description="Above 0 discourages words that the answer already has; against loops."
     )
     seed: int | None = Field(0, description="Seed of the sampler.")
-
-    def parameters(self) -> Sampling:
-        """Return what the language model is told."""
-        return Sampling(**self.model_dump())
 
 
 class EncoderSettings(RoomSettings):

@@ -12,7 +12,7 @@ import re
 from rag.identity import normalise, template_id
 from rag.llm.protocol import Message, Sampling
 from rag.prompting.template import own_messages, own_template, quoted
-from rag.retrieval.retriever import StoredChunk
+from rag.retrieval.passages import StoredChunk
 
 SAMPLING = Sampling(max_tokens=96)
 _MOST = 3  # questions of one chunk
@@ -27,7 +27,7 @@ _OF_THE_TEXT = re.compile(
 
 def proposing_messages(chunk: StoredChunk) -> list[Message]:
     """Return the chat that asks for the questions of a chunk."""
-    return own_messages("propose", "{passage}", quoted(chunk))
+    return own_messages(_template(), "{passage}", quoted(chunk))
 
 
 def proposed(said: str) -> list[str]:
@@ -47,4 +47,8 @@ def _usable(line: str) -> bool:
 
 def proposing_template() -> str:
     """Name the template, for fingerprints."""
-    return template_id(own_template("propose"))
+    return template_id(_template())
+
+
+def _template() -> str:
+    return own_template("propose", "batch.generation")

@@ -29,7 +29,7 @@ from rag.errors import CalibrationError
 from rag.identity import stable_hash
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import FORMAT, Verifier
-from rag.retrieval.embedding import Vectors
+from rag.retrieval.vectors import Vectors
 from warehouse.tables import QUESTIONS, REJECTS
 
 STAGE = "calibrate"

@@ -24,7 +24,7 @@ from batch.stores.generation_store import find_generations
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_bytes, read_table
 from rag.identity import stable_hash, template_id
 from rag.prompting.citations import Linked, link, support
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 from warehouse.tables import ANSWERS, CITATIONS
 
 STAGE = "cite"

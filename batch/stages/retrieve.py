@@ -26,10 +26,11 @@ from batch.stores.embedding_store import embed_missing, find_vectors, known_hash
 from batch.stores.parquet import WriteRows, count_rows, list_files, local_copy, read_bytes, read_table
 from rag.identity import fingerprint, stable_hash
 from rag.prompting.template import PromptTemplate
-from rag.retrieval.embedding import Vectors
+from rag.retrieval.passages import Passage, StoredChunk
 from rag.retrieval.reranking import Reranker
-from rag.retrieval.retriever import Lookup, Passage, Ranked, Retriever, StoredChunk, choose_passages
+from rag.retrieval.retriever import Lookup, Ranked, Retriever, choose_passages
 from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import Vectors
 from warehouse.tables import CHUNKS, DOCUMENTS, QUESTIONS, RETRIEVALS
 
 STAGE = "retrieve"

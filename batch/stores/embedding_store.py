@@ -23,7 +23,8 @@ from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, read_tables, write_table
-from rag.retrieval.embedding import OnnxEncoder, Vectors
+from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.vectors import Vectors
 
 _FEW = 256  # texts; below, ONNX Runtime is done before sentence-transformers is imported
 _BATCH = 512  # texts a file of the store

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rag.paraphrase.lexicon import lexicon
+from rag.paraphrase.lexicon import lexicon, word_class
 
 _WORD = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -50,13 +50,13 @@ def opposites(question: str, seed: int = 0) -> list[Opposite]:
 
 def _antonym(question: str, chance: random.Random) -> str | None:
     """Exchange one word for an opposite; words of the sentence's frame ("do", "like") are left alone."""
-    frame = lexicon().roles["function"] - lexicon().roles["preposition"]
+    frame = word_class("function") - word_class("preposition")
     return _exchange(question, chance, lambda word: () if word in frame else lexicon().opposites.get(word, ()))
 
 
 def _name(question: str, chance: random.Random) -> str | None:
     """Exchange one word for another of its kind: another country, drug, unit, colour."""
-    frame = lexicon().roles["function"]
+    frame = word_class("function")
     return _exchange(question, chance, lambda word: () if word in frame else _same_kind(word))
 
 

@@ -25,7 +25,7 @@ from batch.verifier.labelled_pairs import LabelledPair
 from batch.verifier.lookalikes import opposites
 from rag.errors import CalibrationError
 from rag.identity import stable_hash
-from rag.paraphrase.alignment import Alignment, align
+from rag.paraphrase.alignment import align
 from rag.paraphrase.boosted_trees import BoostedTrees
 from rag.paraphrase.calibration import (
     CONFIDENCE,
@@ -38,7 +38,8 @@ from rag.paraphrase.calibration import (
 )
 from rag.paraphrase.features import FEATURES, Vocabulary, clues, features
 from rag.paraphrase.guards import objection
-from rag.paraphrase.parsed_question import Wording, read
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
+from rag.paraphrase.question_parser import parse
 from rag.paraphrase.verifier import Verifier
 
 TOLERATED_ERRORS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
@@ -57,8 +58,8 @@ Rows = NDArray[np.float64]
 class Compared:
     """A pair, read: what the features are made from."""
 
-    first: Wording
-    second: Wording
+    first: ParsedQuestion
+    second: ParsedQuestion
     alignment: Alignment
     similarity: float
     guarded: bool
@@ -148,7 +149,7 @@ def compare(pairs: Sequence[LabelledPair], embed: Embed) -> list[Compared]:
     compared = []
     for pair in pairs:
         similarity = float(vectors[row[pair.first]] @ vectors[row[pair.second]])
-        first, second = read(pair.first), read(pair.second)
+        first, second = parse(pair.first), parse(pair.second)
         alignment = align(first, second)
         guarded = objection(first, second, alignment, similarity) is not None
         compared.append(Compared(first, second, alignment, similarity, guarded, pair.same))
@@ -165,7 +166,7 @@ def feature_rows(compared: Sequence[Compared], vocabulary: Vocabulary) -> Rows:
 
 
 def _rarity(texts: Sequence[str]) -> dict[str, float]:
-    counts = Counter(stem for text in texts for stem in {token.stem for token in read(text).content})
+    counts = Counter(stem for text in texts for stem in {token.stem for token in parse(text).content})
     total = max(len(texts), 2)
     found = {stem: round(math.log(total / count), 2) for stem, count in counts.items() if count > 2}
     return {**found, "": round(math.log(total), 2)}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from rag.prompting.citations import Linked, link
-from rag.retrieval.retriever import Passage
+from rag.retrieval.passages import Passage
 
 _LONGEST_REFERENCE = 80
 # what may still become a reference, or be trimmed: "[1, 2", "[3]" (a link's "(" may follow), white space

@@ -20,8 +20,8 @@ from rag.identity import fingerprint
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 from rag.prompting.citations import Linked, support
 from rag.prompting.rewriting import SAMPLING, rewriting_messages, rewritten
-from rag.retrieval.embedding import Vectors
-from rag.retrieval.retriever import Passage
+from rag.retrieval.passages import Passage
+from rag.retrieval.vectors import Vectors
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from online.answering.live_answer import LiveAnswer
 from online.answering.lookup import Asked, Opened, Prepared
 from online.answering.semantic_hit import Sought
 from online.http.schemas import Answer, Citation, Timings
-from rag.prompting.citations import Citation as Linked
+from rag.prompting.citations import CitedPassage
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -101,7 +101,7 @@ def explanation(sought: Sought | None) -> dict[str, Any]:
     return explained
 
 
-def citations(linked: tuple[Linked, ...]) -> list[Citation]:
+def citations(linked: tuple[CitedPassage, ...]) -> list[Citation]:
     """Return the sources of a live answer."""
     return [
         Citation(

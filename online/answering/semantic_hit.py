@@ -18,7 +18,7 @@ from online.http.schemas import Suggestion
 from online.release.open_release import OpenRelease
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import Candidate, Decision
-from rag.retrieval.embedding import Vectors
+from rag.retrieval.vectors import Vectors
 
 _CANDIDATES = 8
 # Only these go to the verifier, which takes 0.3 ms of Python for each: a flood of misses must not slow hits.

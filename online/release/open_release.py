@@ -15,9 +15,11 @@ from rag.errors import IndexUnusableError
 from rag.paraphrase.verifier import Verifier
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.passages import StoredChunk
 from rag.retrieval.reranking import Reranker
-from rag.retrieval.retriever import Retriever, StoredChunk
-from rag.retrieval.vector_index import VectorIndex, degenerate_rows
+from rag.retrieval.retriever import Retriever
+from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import degenerate_rows
 from rag.settings import RetrievalSettings
 from warehouse.releases.serving_index import ServingIndex
 

@@ -1,1 +1,1 @@
-"""The language model: one protocol, and a client for OpenAI-compatible servers."""
+"""The language model: its protocol, and a client for OpenAI-compatible servers."""

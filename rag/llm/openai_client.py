@@ -1,9 +1,8 @@
-"""A language model behind any OpenAI-compatible server, over HTTP with pooled connections.
+"""Client for any OpenAI-compatible server, over HTTP with pooled connections.
 
-One attempt by default: a chat completion is not idempotent in cost, and the one who waits (a visitor, a
-batch) knows better whether to try again. Only what certainly never reached the model is retried here: a
-connection that could not be opened. Idle connections are closed after 2 seconds, before vLLM and uvicorn
-close them (after 5), so that no request is written into one that the server is just closing.
+It makes one attempt: a repeated chat completion costs tokens again, and the caller knows better whether to retry. Only
+a connection that could not be opened is retried, since no request reached the model. Idle connections are closed after
+2 seconds, before vLLM and uvicorn close them (after 5), so that no request is written to a closing one.
 """
 
 from __future__ import annotations
@@ -14,35 +13,38 @@ import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
-from rag.llm.openai_replies import Gathered, completion_of, refusal_of
+from rag.llm.openai_replies import StreamedReply, completion_of, refusal_of
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 _CONNECT_ATTEMPTS = 2
 _KEEPALIVE_SECONDS = 2.0
-_LONGEST_WAIT = 3600.0  # what a server may ask for with Retry-After; more is taken for this
-# The model is often on this machine, where no proxy of the environment leads.
+_LONGEST_WAIT = 3600.0  # upper limit for Retry-After
+# The model is often on this machine, which the environment's proxy can't reach.
 _NO_PROXY = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-# What to look at when the server turns us away, whatever is asked: its other 4xx are about one request.
+# The settings to check when the server refuses every request; its other 4xx are about a single request.
 _SETTINGS = {
     401: "check [llm] api_key",
     403: "check [llm] api_key",
     404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
 }
 _DONE = b"[DONE]"
-_PENALTIES = ("frequency_penalty", "presence_penalty", "repetition_penalty")  # the last is vLLM's; others refuse it
-# What reading a body of an unexpected shape may raise.
-_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+_PENALTIES = (
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+)  # the last is vLLM's; others refuse it
+# Raised when a body has an unexpected shape.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 class OpenAIEndpoint:
-    """Implements `rag.llm.protocol.Llm`. `base_url` ends in /v1; `timeout` bounds each wait for bytes, in seconds.
+    """Implements `rag.llm.protocol.Llm`. `base_url` ends in /v1; `timeout` limits each wait for bytes, in seconds.
 
-    `carried` is asked with each request for headers to send along, such as those of a trace.
+    `carried` returns extra headers for each request, such as those of a trace.
     """
 
     def __init__(
@@ -81,9 +83,9 @@ class OpenAIEndpoint:
         """Answer one chat.
 
         Raises:
-            LlmRefusedError: the server calls the request wrong (4xx).
-            LlmMisconfiguredError: it does not take the key, or does not know the model (401, 403, 404).
-            LlmUnavailableError: it can't be reached, is too slow, overloaded, broken or talks nonsense.
+            LlmRefusedError: the server rejects the request (4xx).
+            LlmMisconfiguredError: it rejects the key, or doesn't know the model (401, 403, 404).
+            LlmUnavailableError: it can't be reached, is too slow, overloaded, or sends an unreadable reply.
         """
         response = await self._send(self._body(messages, sampling, stream=False), headers)
         try:
@@ -91,7 +93,7 @@ class OpenAIEndpoint:
             return completion_of(response.json(), self._model)
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
-        except _NONSENSE as error:
+        except _UNREADABLE as error:
             raise LlmUnavailableError(f"{self._base_url}: the answer is not a chat completion ({error!r})") from error
         finally:
             await response.aclose()
@@ -99,13 +101,13 @@ class OpenAIEndpoint:
     async def stream(
         self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Delta, None]:
-        """Answer one chat piece by piece; the last delta carries the whole completion.
+        """Stream the answer to one chat; the last delta carries the whole completion.
 
         Raises:
-            LlmError: as `complete`; also in the middle of an answer.
+            LlmError: as for `complete`; also in the middle of an answer.
         """
         response = await self._send(self._body(messages, sampling, stream=True), headers)
-        gathered = Gathered(self._model)
+        reply = StreamedReply(self._model)
         try:
             async for payload in _events(response):
                 if payload == _DONE:
@@ -113,27 +115,27 @@ class OpenAIEndpoint:
                 chunk = json.loads(payload)
                 if chunk.get("error"):
                     raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk)}")
-                if (delta := gathered.take(chunk)).says_something:
+                if (delta := reply.take(chunk)).says_something:
                     yield delta
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
-        except _NONSENSE as error:
-            raise LlmUnavailableError(f"{self._base_url}: the stream is not one of chat chunks ({error!r})") from error
+        except _UNREADABLE as error:
+            raise LlmUnavailableError(f"{self._base_url}: a chunk of the stream can't be read ({error!r})") from error
         finally:
             await response.aclose()
-        if not gathered.finish_reason:
+        if not reply.finish_reason:
             raise LlmUnavailableError(f"{self._base_url}: the stream broke off before the answer was complete")
-        if (rest := gathered.end()).says_something:
+        if (rest := reply.end()).says_something:
             yield rest
-        yield Delta("", gathered.completion())
+        yield Delta("", reply.completion())
 
-    async def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Send a chat completion request as it is, under this model's name; yield the response as it comes.
+    async def forward(self, body: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
+        """Send a raw chat completion request with this model's name; yield the response as it arrives.
 
-        A stream comes in whole lines; all else at once, when the last byte is here.
+        A stream is yielded in whole lines, any other response at once.
 
         Raises:
-            LlmError: as `complete`; also in the middle of a stream.
+            LlmError: as for `complete`; also in the middle of a stream.
         """
         response = await self._send({**body, "model": self._model}, None)
         try:
@@ -146,13 +148,13 @@ class OpenAIEndpoint:
                 yield response.content
         except httpx.HTTPError as error:
             raise self._unavailable(error) from error
-        except _NONSENSE as error:
+        except _UNREADABLE as error:
             raise LlmUnavailableError(f"{self._base_url}: the answer is not JSON ({error!r})") from error
         finally:
             await response.aclose()
 
     async def _whole_lines(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
-        """Yield a stream as it comes, without a last line that is torn; raise if it had an error or no end."""
+        """Yield a stream in whole lines; raise at its end if it holds an error or lacks `[DONE]`."""
         done, failure, rest = False, "", b""
         async for piece in response.aiter_bytes():
             *lines, rest = (rest + piece).split(b"\n")
@@ -167,8 +169,8 @@ class OpenAIEndpoint:
         if failure or not done:
             raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {failure or 'it has no [DONE]'}")
 
-    def _body(self, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, Any]:
-        body: dict[str, Any] = {
+    def _body(self, messages: Sequence[Message], sampling: Sampling, *, stream: bool) -> dict[str, object]:
+        body: dict[str, object] = {
             "model": self._model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "max_tokens": sampling.max_tokens,
@@ -186,7 +188,7 @@ class OpenAIEndpoint:
             body["stream_options"] = {"include_usage": True}
         return body
 
-    async def _send(self, body: dict[str, Any], headers: Mapping[str, str] | None) -> httpx.Response:
+    async def _send(self, body: dict[str, object], headers: Mapping[str, str] | None) -> httpx.Response:
         sent = {**self._carried(), **(headers or {})}
         request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=sent)
         response = await self._open(request)
@@ -210,7 +212,7 @@ class OpenAIEndpoint:
             except httpx.ConnectError as error:
                 if attempt == _CONNECT_ATTEMPTS:
                     raise self._unavailable(error) from error
-                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter: many callers are refused at once
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter, since many callers are refused at once
             except httpx.HTTPError as error:
                 raise self._unavailable(error) from error
         raise AssertionError("unreachable")
@@ -224,7 +226,7 @@ class OpenAIEndpoint:
 
 
 async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Give the payloads of a stream of events. httpx's own lines end at U+2028 and its like, within an answer."""
+    """Yield the payloads of an event stream. httpx would also split lines at U+2028, inside an answer."""
     rest = b""
     async for piece in response.aiter_bytes():
         *lines, rest = (rest + piece).split(b"\n")
@@ -238,13 +240,13 @@ def _payload(line: bytes) -> bytes:
 
 
 def _failure(payload: bytes) -> str:
-    """Return the error that an event of a stream tells, or nothing."""
+    """Return the error message of a stream event, or ""."""
     if b'"error"' not in payload:  # within a text its quotes would be escaped
         return ""
     try:
         chunk = json.loads(payload)
         return _said(chunk) if chunk.get("error") else ""
-    except _NONSENSE:
+    except _UNREADABLE:
         return ""
 
 
@@ -269,7 +271,7 @@ def _said(body: object) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the wait that the server asks for, in seconds; a date becomes the time until then."""
+    """Return the wait that the server asks for in seconds, also if given as a date; None without one."""
     try:
         if "retry-after-ms" in headers:
             seconds = float(headers["retry-after-ms"]) / 1000

@@ -1,8 +1,8 @@
-"""What an OpenAI-compatible server answers, read: a whole completion, or the chunks of a stream.
+"""Reads the replies of an OpenAI-compatible server: whole completions, and the chunks of a stream.
 
-Its text is made valid here, on the way in. JSON can say half a character (a lone surrogate, as in "\\ud83d"), and
-a server that cuts characters into tokens may do so; no socket and no file takes such a text. Halves that belong
-together are joined, also out of two chunks; one that stays alone becomes U+FFFD.
+Every text is made encodable here. JSON can express half a character (a lone surrogate, as in "\\ud83d"), and a server
+that splits characters into tokens may send one; no socket or file accepts such a text. Halves that belong together
+are joined, even across chunks; a lone one becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from rag.errors import Refusal
 from rag.llm.protocol import Completion, Delta
 
 _CONTENT = "content"
-_NO_TEXT = {"role", _CONTENT}
-_WRONG = {400, 422}
+_OWN_FIELDS = {"role", _CONTENT}
+_BAD_REQUEST = {400, 422}
 _LONGEST_REFUSAL = 1000
 
 
 def valid_text(text: str) -> str:
-    """Return a text that can be encoded."""
+    """Replace lone surrogates, so that the text can be encoded."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def valid(said: Any) -> Any:
-    """Return decoded JSON in which every text can be encoded."""
+    """Apply `valid_text` to every text of decoded JSON."""
     if isinstance(said, str):
         return valid_text(said)
     if isinstance(said, dict):
@@ -37,13 +37,13 @@ def valid(said: Any) -> Any:
 
 
 def completion_of(body: Any, model: str) -> Completion:
-    """Read a whole completion; what is none raises whatever its shape leads to."""
+    """Read a whole completion; a reply of another shape raises an exception of any kind."""
     body = valid(body)
     choice = body["choices"][0]
     message = dict(choice["message"])
     text = message.get(_CONTENT) or ""
     if not isinstance(text, str):
-        raise TypeError(f"its content is no text but {type(text).__name__}")
+        raise TypeError(f"its content must be text, not {type(text).__name__}")
     return Completion(
         text=text,
         finish_reason=choice.get("finish_reason") or "stop",
@@ -54,12 +54,12 @@ def completion_of(body: Any, model: str) -> Completion:
 
 
 def refusal_of(status: int, body: bytes) -> Refusal | None:
-    """Read why a request was called wrong; None if that is not said in OpenAI's form, or no 400 or 422."""
-    if status not in _WRONG:
+    """Read the reason of a 400 or 422; None for another status or a body that is not in OpenAI's form."""
+    if status not in _BAD_REQUEST:
         return None
     try:
         said = valid(json.loads(body))
-        error = said.get("error", said)  # vLLM once had the fields at the top
+        error = said.get("error", said)  # older versions of vLLM put the fields at the top level
         message, param, code = (_text(error.get(name)) for name in ("message", "param", "code"))
     except (ValueError, AttributeError, RecursionError):
         return None
@@ -80,20 +80,20 @@ def _usage(usage: dict[str, Any]) -> dict[str, int]:
 
 
 class _Text:
-    """A text that comes in pieces, which may end in the middle of a character."""
+    """A text that arrives in pieces, which may end in the middle of a character."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._half = ""
 
     def take(self, piece: str) -> str:
-        """Take a piece and return what can be said by now."""
+        """Add a piece and return the text that is complete so far."""
         text = self._half + piece
         self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         return self._say(text.removesuffix(self._half))
 
     def end(self) -> str:
-        """Return what was held back: the half of a character that never came."""
+        """Return what was held back: half a character whose other half never came."""
         half, self._half = self._half, ""
         return self._say(half)
 
@@ -106,8 +106,8 @@ class _Text:
         return "".join(self._pieces)
 
 
-class Gathered:
-    """What has come of a stream so far."""
+class StreamedReply:
+    """A reply that arrives as a stream of chunks."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -116,7 +116,7 @@ class Gathered:
         self.finish_reason = ""
 
     def take(self, chunk: dict[str, Any]) -> Delta:
-        """Take one chunk and return what it adds to the message."""
+        """Add a chunk and return what it adds to the message."""
         self._model = valid_text(str(chunk.get("model") or self._model))
         if chunk.get("usage"):
             self._usage = _usage(chunk["usage"])
@@ -126,17 +126,17 @@ class Gathered:
         self.finish_reason = valid_text(str(choice.get("finish_reason") or self.finish_reason))
         delta = choice.get("delta") or {}
         others = {
-            valid_text(name): said for name, said in delta.items() if name not in _NO_TEXT and isinstance(said, str)
+            valid_text(name): said for name, said in delta.items() if name not in _OWN_FIELDS and isinstance(said, str)
         }
         said = {name: self._texts[name].take(piece) for name, piece in others.items()}
         return _delta({**said, _CONTENT: self._texts[_CONTENT].take(str(delta.get(_CONTENT) or ""))})
 
     def end(self) -> Delta:
-        """Return what was held back."""
+        """Return the text that was held back."""
         return _delta({name: text.end() for name, text in self._texts.items()})
 
     def completion(self) -> Completion:
-        """Return the whole."""
+        """Return the whole completion."""
         texts = {name: str(text) for name, text in self._texts.items()}
         text = texts.pop(_CONTENT, "")
         message: dict[str, object] = {"role": "assistant", **texts, _CONTENT: text}

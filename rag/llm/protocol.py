@@ -1,9 +1,9 @@
-"""Where the language model and the business logic meet: one small protocol.
+"""The protocol between the business logic and the language model.
 
-Two implementations: `rag.llm.openai_client.OpenAIEndpoint` (any OpenAI-compatible server over HTTP) and
-`batch.vllm.engine.VllmEngine` (vLLM in this process). The front door hands a room its LLM; the room
-does not know which. Both take many concurrent calls and batch them continuously, so a batch job is
-nothing but many calls at once (`complete_all`).
+It has two implementations: `rag.llm.openai_client.OpenAIEndpoint` (any OpenAI-compatible server over HTTP) and
+`batch.vllm.engine.VllmEngine` (vLLM in this process). The front door passes a room its LLM; the room doesn't know
+which. Both accept many concurrent calls and batch them continuously, so a batch job is just many calls at once
+(`complete_all`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from rag.errors import LlmError
 
@@ -26,7 +26,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the model draws its tokens. `stop` holds strings at which it ends."""
+    """Sampling parameters. Generation ends at any string of `stop`."""
 
     max_tokens: int = 192
     temperature: float = 0.0
@@ -38,24 +38,24 @@ class Sampling:
     stop: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, object]:
-        """Return what enters an answer's fingerprint."""
+        """Return the parameters that are part of an answer's fingerprint."""
         return {
             name: value
             for name, value in asdict(self).items()
-            if name not in _CAME_LATER or value != getattr(Sampling, name)
+            if name not in _ADDED_LATER or value != getattr(Sampling, name)
         }
 
 
-# Left out of the identity where they do nothing, so that what was generated before keeps its fingerprint.
-_CAME_LATER = frozenset(("presence_penalty", "repetition_penalty"))
+# Left out of the identity at their defaults, so that older answers keep their fingerprints.
+_ADDED_LATER = frozenset(("presence_penalty", "repetition_penalty"))
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said. `finish_reason` is stop, length or whatever the server gave.
+    """A finished answer of the model. `finish_reason` is stop, length or another reason of the server.
 
-    `message` is the server's whole message object (a `reasoning_content`, tool calls), not its text
-    alone. Tokens are counted by the server; `cached_tokens` came from its prefix cache.
+    `message` is the server's whole message object, with a `reasoning_content` or tool calls if it has any. Token
+    counts are the server's; `cached_tokens` came from its prefix cache.
     """
 
     text: str
@@ -68,7 +68,7 @@ class Completion:
 
     @property
     def others(self) -> dict[str, str]:
-        """The texts of the message beside the answer, by name: a `reasoning_content` and its like."""
+        """The other texts of the message by name, such as a `reasoning_content`."""
         texts = {name: said for name, said in self.message.items() if isinstance(said, str) and said}
         return {name: said for name, said in texts.items() if name not in {"role", "content"}}
 
@@ -77,7 +77,7 @@ class Completion:
 class Delta:
     """A piece of a streamed completion; the last one carries the whole `completion`.
 
-    `others` are pieces of the other texts of the message, by name (a `reasoning_content`).
+    `others` are pieces of the message's other texts by name, such as a `reasoning_content`.
     """
 
     text: str
@@ -86,16 +86,16 @@ class Delta:
 
     @property
     def says_something(self) -> bool:
-        """Whether it adds to the message."""
+        """Whether the delta adds to the message."""
         return bool(self.text or self.others)
 
 
 class Llm(Protocol):
-    """A language model that can be asked. Implementations raise `rag.errors.LlmError` and its children."""
+    """A language model. Implementations raise `rag.errors.LlmError` and its subclasses."""
 
     @property
     def model(self) -> str:
-        """The name of the model, with its revision where known."""
+        """The model's name, with its revision if known."""
         ...
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
@@ -103,18 +103,18 @@ class Llm(Protocol):
         ...
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta, None]:
-        """Answer one chat piece by piece. Closing the iterator cancels the request at the model."""
+        """Stream the answer to one chat. Closing the iterator cancels the request at the model."""
         ...
 
 
 @runtime_checkable
 class Forwarder(Protocol):
-    """A language model that takes a whole OpenAI request as it is: tools, formats and whatever comes next."""
+    """A language model that accepts a raw OpenAI request, with tools, formats and any other field."""
 
-    def forward(self, body: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        """Send a chat completion request and yield the bytes of the response, streamed if it asks so.
+    def forward(self, body: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
+        """Send a chat completion request and yield the bytes of the response, streamed if the request says so.
 
-        A stream that ends without `[DONE]` raises after what came of it.
+        A stream that ends without `[DONE]` raises after its last line.
         """
         ...
 
@@ -126,9 +126,9 @@ async def complete_all(
     concurrency: int,
     on_done: Callable[[Completion | LlmError], None] = lambda _: None,
 ) -> list[Completion | LlmError]:
-    """Answer many chats at once, at most `concurrency` in flight; one failure is one row, not the batch.
+    """Answer many chats, at most `concurrency` at a time; a failure takes its place in the list.
 
-    `on_done` is called for each as it ends, for a progress display.
+    `on_done` is called with each outcome as it arrives, for a progress display.
     """
     gate = asyncio.Semaphore(concurrency)
 

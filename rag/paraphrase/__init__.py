@@ -1,1 +1,1 @@
-"""Do two questions ask the same? Guards, features, the certified verifier."""
+"""Do two questions ask the same thing? Guards, features and a certified verifier."""

@@ -1,50 +1,26 @@
-"""Which words of two questions correspond, and which are left over.
+"""Aligns the words of two questions, and finds those left over.
 
-Everything that tells paraphrases from look-alikes starts here: guards and features look at what differs once
-the common words are taken away. Words are paired from the surest to the boldest: the same word, an
-inflection, a listed synonym, a misspelling.
+Guards and features look at what differs once the common words are taken away. Words are paired in order of
+confidence: the same word, an inflection, a listed synonym, a misspelling.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Set
-from dataclasses import dataclass
 
-from rag.paraphrase.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem
-from rag.paraphrase.parsed_question import Token, Wording
+from rag.paraphrase.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem, word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token
 
 _INFLECTIONS = frozenset(
     ("", "s", "es", "e", "ed", "d", "ing", "ings", "y", "ies", "ied", "ly", "ion", "ions", "ation", "ations",
      "ment", "ments", "al", "als", "er", "ers", "est", "i", "'s", "ning", "ting", "ling", "ping", "ted", "ped")
 )  # fmt: skip
-_TYPO_LETTERS = 6  # shorter words differ by a letter too often to be one word misspelt
+_TYPO_LETTERS = 6  # shorter words that differ by one letter are too often two different words
 
 
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """Which words of two questions correspond: pairs of positions, and what is left on each side.
-
-    `pairs` are (index in the first's content, index in the second's content). `loose` counts the pairs that
-    are synonyms or misspellings rather than the same word.
-    """
-
-    pairs: tuple[tuple[int, int], ...]
-    loose: int
-    left: tuple[Token, ...]
-    right: tuple[Token, ...]
-    left_words: frozenset[str]
-    right_words: frozenset[str]
-
-    def exchanges(self, some: Set[str], others: Set[str]) -> bool:
-        """Say whether one question has one of `some` where the other has one of `others`."""
-        ours, theirs = self.left_words, self.right_words
-        return bool((ours & some and theirs & others) or (ours & others and theirs & some))
-
-
-def align(first: Wording, second: Wording) -> Alignment:
-    """Pair the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
+def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
+    """Align the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
     pairs: list[tuple[int, int]] = []
     left, right = list(range(len(first.content))), list(range(len(second.content)))
     for step, same in enumerate((_identical, same_word, _synonymous, _misspelt)):
@@ -75,12 +51,14 @@ def align(first: Wording, second: Wording) -> Alignment:
 
 
 def _open_phrases(tokens: list[Token]) -> list[Token]:
-    """Replace phrases that found no counterpart by their content words: "maternity leave" beside "paternity leave"."""
-    frame, found = lexicon().roles["function"], []
+    """Split unmatched phrases into content words, to compare "maternity leave" with "paternity leave"."""
+    frame, found = word_class("function"), []
     for token in tokens:
         parts = [part for part in token.word.split("_") if part not in frame]
         single = len(parts) == 1 and "_" not in token.word
-        found += [token] if single or not parts else [Token(p, stem(p), True, token.name, token.marker) for p in parts]
+        found += (
+            [token] if single or not parts else [Token(p, stem(p), True, token.name, token.preposition) for p in parts]
+        )
     return found
 
 
@@ -98,7 +76,7 @@ def _identical(one: Token, other: Token) -> bool:
 
 
 def same_word(one: Token, other: Token) -> bool:
-    """Say whether two words are forms of one; "important" and "import" share a stem and are not."""
+    """Whether two words are forms of one word; "important" and "import" share a stem but are not."""
     return (one.stem == other.stem and _inflected(one.word, other.word)) or _superlative(one.word, other.word)
 
 
@@ -131,7 +109,7 @@ def _misspelt(one: Token, other: Token) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def misspelt(one: str, other: str) -> bool:
-    """Say whether two long words differ by one letter more, less, exchanged or transposed, and mean nothing else."""
+    """Whether one long word is a misspelling of the other: one letter added, dropped, changed or transposed."""
     if min(len(one), len(other)) < _TYPO_LETTERS or one[0] != other[0] or abs(len(one) - len(other)) > 1:
         return False
     if one.startswith("#") or are_opposites(one, other) or shared_kind(one, other) or (_known(one) and _known(other)):

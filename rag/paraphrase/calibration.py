@@ -1,20 +1,14 @@
-"""Thresholds that keep a promise: from a tolerated error rate to a score, with a bound and a certificate.
+"""Derives a threshold from a tolerated error rate, with a statistical bound recorded in a certificate.
 
-The promise: with the stated confidence, at most the tolerated share of the accepted hits is wrong, for
-questions like those of the calibration pairs. Three things stand between a good figure and that promise.
+The promise: with the stated confidence, at most the tolerated share of accepted hits is wrong, for questions like the
+calibration pairs. It costs hits: the threshold is stricter than the loosest one that looks good on those pairs.
 
-Scanning. The loosest of many thresholds that looks good on the calibration pairs is an optimistic choice.
-We use fixed-sequence learn-then-test (arXiv 2110.01052): the thresholds are put in an order that no label
-can influence (by the share of pairs accepted), each is tested with an exact binomial upper bound
-(Clopper-Pearson), and a walk from strict to loose ends at its first failure, so it needs no correction for
-its length. At the strict end there are too few pairs to pass any test, so we walk from five fixed starting
-points and give each a fifth of the allowed risk (Bonferroni).
-
-Siblings. Pairs that share a question are not independent, so they are never split (`connected_groups`), and
-the counts are divided by the design effect (the variance of the errors by group over the binomial one).
-
-Noise. People mislabel: on the pairs we developed on, 7 % of those above cosine 0.99 are judged different. No
-threshold can be certified below that floor, and then `threshold` is None: nothing is accepted.
+Thresholds are tested by fixed-sequence learn-then-test (arXiv 2110.01052): in an order that no label can influence (by
+the share of pairs accepted), each with an exact binomial upper bound (Clopper-Pearson), from strict to loose up to the
+first failure, which needs no correction for the number of tests. The strictest thresholds accept too few pairs to
+pass, so there are five fixed starting points, each with a fifth of the allowed risk (Bonferroni). Pairs that share
+a question are dependent: they are never split (`connected_groups`), and counts are divided by the design effect.
+docs/semantic-hits.md says more, with figures.
 """
 
 from __future__ import annotations
@@ -23,7 +17,6 @@ import functools
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +25,14 @@ from rag.errors import CalibrationError
 from rag.identity import stable_hash
 
 CONFIDENCE = 0.95
-STARTS = (0.01, 0.03, 0.08, 0.2, 0.4)  # shares of the pairs accepted at which the walks begin
-_STEP = 0.005  # share of the pairs by which a walk goes on
-_FEWEST = 50  # pairs; below, a certificate would rest on nothing
+STARTS = (0.01, 0.03, 0.08, 0.2, 0.4)  # shares of the pairs accepted at the starting points
+_STEP = 0.005  # share of the pairs added at each step
+_FEWEST = 50  # pairs; fewer would support no certificate
 
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """A labelled pair of questions and its score; minus infinity where a guard refuses it."""
+    """A labelled pair of questions and its score, minus infinity if a guard refuses it."""
 
     first: str
     second: str
@@ -49,10 +42,10 @@ class ScoredPair:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a threshold rests on. `threshold` None: nothing is certified, so nothing may be accepted.
+    """A threshold and the evidence for it. `threshold` None: nothing is certified, so nothing may be accepted.
 
-    `bound` is the upper confidence bound on the error among the accepted, `accepted` and `errors` are the
-    counts on the calibration pairs, and `calibration_hash` names those pairs with their labels.
+    `bound` is the upper confidence bound on the error rate of accepted pairs; `accepted` and `errors` are the counts
+    on the calibration pairs, and `calibration_hash` identifies those pairs and their labels.
     """
 
     tolerated_error: float
@@ -64,13 +57,13 @@ class Certificate:
     confidence: float
     calibration_hash: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the fields for a JSON file."""
         return asdict(self)
 
 
 def connected_groups(pairs: Iterable[tuple[Hashable, Hashable]]) -> list[int]:
-    """Number the connected component of each pair (union-find over all pairs, labelled same or not)."""
+    """Return the number of each pair's connected component; pairs that share a question are connected."""
     parent: dict[Hashable, Hashable] = {}
 
     def root(item: Hashable) -> Hashable:
@@ -88,7 +81,7 @@ def connected_groups(pairs: Iterable[tuple[Hashable, Hashable]]) -> list[int]:
 
 
 def split(groups: Sequence[int], shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Deal whole groups into parts: for each row the part (0, 1, ...); `shares` add up to 1."""
+    """Assign whole groups to parts at random: the part (0, 1, ...) of each row. `shares` add up to 1."""
     drawn = np.random.default_rng(seed).random(max(groups, default=-1) + 1)
     part: NDArray[np.int64] = np.searchsorted(np.cumsum(shares[:-1]), drawn, side="right")
     return part[np.asarray(groups, dtype=np.int64)]
@@ -98,7 +91,7 @@ def split(groups: Sequence[int], shares: Sequence[float], seed: int) -> NDArray[
 def upper_bound(errors: float, accepted: float, confidence: float) -> float:
     """Return the exact (Clopper-Pearson) one-sided upper bound on an error rate.
 
-    The counts may be fractions where a design effect shrank them. No acceptance, no knowledge: 1.
+    The counts may be fractions, after division by a design effect. The bound is 1 if nothing was accepted.
     """
     if accepted <= 0 or errors >= accepted:
         return 1.0
@@ -113,7 +106,7 @@ def upper_bound(errors: float, accepted: float, confidence: float) -> float:
 
 
 def _at_most(errors: float, accepted: float, rate: float) -> float:
-    """Return P(X <= errors) for X binomial; whole errors are rounded up, acceptances down."""
+    """Return P(X <= errors) for a binomial X; fractional errors are rounded up, acceptances down."""
     n, k = math.floor(accepted), math.ceil(errors)
     if k >= n or rate <= 0:
         return 1.0
@@ -142,13 +135,13 @@ def design_effect(errors: NDArray[np.bool_], groups: NDArray[np.int64]) -> float
 
 
 def calibrate(pairs: Sequence[ScoredPair], tolerated_error: float, confidence: float = CONFIDENCE) -> Certificate:
-    """Find the loosest threshold whose error is certified to be at most `tolerated_error`.
+    """Return a certificate for the loosest threshold whose error is certified to be at most `tolerated_error`.
 
     Raises:
         CalibrationError: fewer than 50 pairs, or a tolerated error outside 0 to 1.
     """
     if not 0 <= tolerated_error <= 1:
-        raise CalibrationError(f"a tolerated error of {tolerated_error} is not a share between 0 and 1")
+        raise CalibrationError(f"the tolerated error must be a share from 0 to 1, not {tolerated_error}")
     if len(pairs) < _FEWEST:
         raise CalibrationError(f"{len(pairs)} labelled pairs for calibration; at least {_FEWEST} are needed")
     groups = np.asarray(connected_groups((each.first, each.second) for each in pairs))
@@ -170,7 +163,7 @@ def calibrate(pairs: Sequence[ScoredPair], tolerated_error: float, confidence: f
 
 @dataclass(frozen=True)
 class Tested:
-    """A threshold that passed its test, and the bound that it passed with."""
+    """A threshold that passed its test, with its bound."""
 
     threshold: float
     bound: float
@@ -183,7 +176,7 @@ def loosest(
     tolerated_error: float,
     confidence: float = CONFIDENCE,
 ) -> Tested | None:
-    """Walk the thresholds as the design note says; None where no walk passes its first test."""
+    """Return the loosest threshold that passes, as described above, or None if none does."""
     order = np.argsort(-scores, kind="stable")
     scores, wrong, groups = scores[order], wrong[order], groups[order]
     usable = int(np.isfinite(scores).sum())
@@ -207,32 +200,32 @@ def loosest(
 
 
 def _with_ties(scores: NDArray[np.float64], count: int) -> int:
-    """Return how many pairs score at least what the `count`-th of the descending scores does."""
+    """Return how many pairs score at least as high as the `count`-th of the descending scores."""
     return int(np.searchsorted(-scores, -scores[count - 1], side="right")) if count else 0
 
 
 def _passes(wrong: NDArray[np.bool_], groups: NDArray[np.int64], tolerated_error: float, confidence: float) -> bool:
-    """Test one threshold: so few errors would be unlikely if the true rate exceeded the tolerated one."""
+    """Whether so few errors would be unlikely if the true error rate exceeded the tolerated one."""
     effect = design_effect(wrong, groups) if len(wrong) else 1.0
     errors, accepted = float(wrong.sum()) / effect, len(wrong) / effect
     return accepted >= 1 and _at_most(errors, accepted, tolerated_error) <= 1 - confidence
 
 
 def calibration_hash(pairs: Iterable[ScoredPair]) -> str:
-    """Name a calibration set by its questions and labels, in any order."""
+    """Return the hash of a calibration set: its questions and labels, in any order."""
     return stable_hash("calibration", sorted([each.first, each.second, each.same] for each in pairs))
 
 
 def recompute(certificate: Certificate, pairs: Sequence[ScoredPair]) -> Certificate:
-    """Derive a certificate again from its pairs, offline; the caller compares the two.
+    """Derive a certificate again from its pairs, for the caller to compare with the first.
 
     Raises:
-        CalibrationError: these are not the pairs that the certificate names.
+        CalibrationError: the pairs are not those of the certificate.
     """
     found = calibration_hash(pairs)
     if found != certificate.calibration_hash:
         raise CalibrationError(
             f"the certificate names the calibration pairs {certificate.calibration_hash}, these are {found}; "
-            "recompute with the pairs that the verifier was calibrated on"
+            "use the pairs that the verifier was calibrated on"
         )
     return calibrate(pairs, certificate.tolerated_error, certificate.confidence)

@@ -1,8 +1,8 @@
-"""How alike two questions are: the features that the verifier's model weighs.
+"""The features of a pair of questions, for the verifier's model.
 
-Beside the cosine they say what differs: how many words, how rare they are, which ones. The last is `clues`,
-a learned sum over the words in which the two questions differ: on 20 thousand pairs the model learns that a
-lone "India" matters and a lone "really" does not, which no count tells. Symmetric in the two questions.
+Besides the cosine they describe what differs: how many words, how rare they are, and which. The last, `clues`, is a
+learned sum over the differing words: from 20,000 pairs the model learns that a lone "India" matters and a lone
+"really" does not, which no count shows. All features are symmetric in the two questions.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.lexicon import lexicon
-from rag.paraphrase.parsed_question import Token, Wording
-from rag.paraphrase.roles import inversions
+from rag.paraphrase.lexicon import word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token, inversions
 
-_FEW = 2  # words; what is exchanged is worth a clue of its own only where little is
+_FEW = 2  # words; an exchange gets a clue of its own only if few words are exchanged
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Vocabulary:
     clues: Mapping[str, float] = field(default_factory=dict)
 
     def weight(self, tokens: Sequence[Token]) -> float:
-        """Return the rarity of the tokens together; an unknown word is as rare as any."""
+        """Return the summed rarity of the tokens; an unknown word counts as the rarest."""
         unknown = self.rarity.get("", 1.0)
         return sum(self.rarity.get(token.stem, unknown) for token in tokens)
 
@@ -40,14 +38,14 @@ FEATURES = (
 
 
 def features(
-    first: Wording,
-    second: Wording,
+    first: ParsedQuestion,
+    second: ParsedQuestion,
     alignment: Alignment,
     similarity: float,
     guarded: bool,
     vocabulary: Vocabulary,
 ) -> dict[str, float]:
-    """Measure a pair, keys as in `FEATURES`; `guarded` says whether a guard refuses it."""
+    """Return the features of a pair, with the keys of `FEATURES`; `guarded` is True if a guard refuses it."""
     grams, others = _grams(first.characters), _grams(second.characters)
     lengths = sorted((len(first.words), len(second.words)))
     low, high = sorted((vocabulary.weight(alignment.left), vocabulary.weight(alignment.right)))
@@ -75,11 +73,11 @@ def features(
     }
 
 
-def _overlap(first: Wording, second: Wording, alignment: Alignment) -> dict[str, float]:
+def _overlap(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> dict[str, float]:
     ours, theirs = set(first.words), set(second.words)
     fewer, more = sorted((len(alignment.left), len(alignment.right)))
     matched = len(alignment.pairs)
-    differing = (alignment.left_words | alignment.right_words) & lexicon().roles["function"]
+    differing = (alignment.left_words | alignment.right_words) & word_class("function")
     return {
         "words_jaccard": len(ours & theirs) / max(len(ours | theirs), 1),
         "matched": float(matched),
@@ -91,8 +89,8 @@ def _overlap(first: Wording, second: Wording, alignment: Alignment) -> dict[str,
     }
 
 
-def clues(first: Wording, second: Wording, alignment: Alignment) -> list[str]:
-    """Name what differs: "d:" an unmatched stem, "f:" another word, "o:" one-sided, "x:" exchanged, "w:" openings."""
+def clues(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> list[str]:
+    """Name what differs: "d:" unmatched stem, "f:" differing word, "o:" one-sided, "x:" exchanged, "w:" openings."""
     left, right = [token.stem for token in alignment.left], [token.stem for token in alignment.right]
     named = [f"d:{stem}" for stem in left + right]
     named += [f"f:{word}" for word in sorted(alignment.left_words) + sorted(alignment.right_words)]

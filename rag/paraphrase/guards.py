@@ -1,11 +1,10 @@
-"""Hard guards: what makes two questions different however close their vectors are.
+"""Guards refuse pairs that differ in meaning, however close their vectors are.
 
-Encoders and cross-encoders that learned from question pairs rank "enable" beside "disable" and "from A to
-B" beside "from B to A" above true paraphrases, and more pairs of that kind do not teach them otherwise. So
-polarity has rules of its own, which come before any score: a guard that speaks is final. Each looks at what
-*differs* once the words that both questions share are taken away, so a question about "pros and cons" is
-not refused for holding opposites. In doubt a guard refuses: a refusal costs one live answer, a false hit
-costs a wrong one. What they cost in hits is measured in docs/semantic-hits.md.
+Encoders and cross-encoders trained on question pairs rank "enable" beside "disable" and "from A to B" beside "from B
+to A" above true paraphrases, and more such pairs in training don't help. So guards run before any score and are final.
+Each looks only at what *differs* between the two questions: one about "pros and cons" is not refused for containing
+opposites. When in doubt a guard refuses: that costs one live answer, a false hit gives a wrong one. What guards cost in
+hits is in docs/semantic-hits.md.
 """
 
 from __future__ import annotations
@@ -14,38 +13,37 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.lexicon import are_opposites, lexicon, shared_kind
-from rag.paraphrase.parsed_question import Wording
+from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 from rag.paraphrase.roles import roles_swapped
 from rag.paraphrase.tense import tense_differs
 
-Guard = Callable[[Wording, Wording, "Alignment"], bool]
+Guard = Callable[[ParsedQuestion, ParsedQuestion, Alignment], bool]
 
 
-def objection(first: Wording, second: Wording, alignment: Alignment, similarity: float) -> str | None:
-    """Return why the two questions can't have one answer, as a short label, or None if no guard speaks."""
+def objection(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment, similarity: float) -> str | None:
+    """Return why two questions can't share an answer, as a short label, or None if no guard refuses them."""
     for label, guard in _GUARDS:
         if guard(first, second, alignment):
             return label
     return exchange_of_function_words(first, second, alignment) or exchange(alignment, similarity)
 
 
-def contradiction(first: Wording, second: Wording, alignment: Alignment) -> str | None:
-    """Return why two statements about one thing can't both hold, as a short label, or None.
+def contradiction(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:
+    """Return why two statements about one thing can't both be true, as a short label, or None.
 
-    Of two statements one may say more than the other, so a number counts only if another stands in its place, and
-    what a question narrows or asks for doesn't matter.
+    One statement may say more than the other, so a number counts only if the other statement has a different one, and
+    guards about what a question asks for don't apply.
     """
     return next((label for label, guard in _CONTRADICTIONS if guard(first, second, alignment)), None)
 
 
-def _numbers_exchanged(first: Wording, second: Wording, _: Alignment) -> bool:
+def _numbers_exchanged(first: ParsedQuestion, second: ParsedQuestion, _: Alignment) -> bool:
     ours, theirs = Counter(first.numbers), Counter(second.numbers)
     return bool(ours - theirs) and bool(theirs - ours)
 
 
-def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
+def _numbers_differ(first: ParsedQuestion, second: ParsedQuestion, _: Alignment) -> bool:
     ours, theirs = Counter(first.numbers), Counter(second.numbers)
     only_ours, only_theirs = ours - theirs, theirs - ours
     if set(only_ours) <= {"1"} and not only_theirs:
@@ -55,41 +53,41 @@ def _numbers_differ(first: Wording, second: Wording, _: Alignment) -> bool:
     return True
 
 
-def _negation_differs(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def _negation_differs(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     left, right = ([token.word for token in side] for side in (alignment.left, alignment.right))
     if first.negations == second.negations:
         return _denies(left, right) or _denies(right, left)
     spare = left if first.negations < second.negations else right
-    covered = any(word in lexicon().roles["soft_negation"] for word in spare)
+    covered = any(word in word_class("soft_negation") for word in spare)
     return not (covered and abs(first.negations - second.negations) == 1)
 
 
 def _denies(added: list[str], others: list[str]) -> bool:
-    """Say whether all that one question adds is a verb that denies the rest: "should I avoid tipping"."""
-    return bool(added) and not others and all(word in lexicon().roles["denial"] for word in added)
+    """Whether the only words added are verbs that negate the rest: "should I avoid tipping"."""
+    return bool(added) and not others and all(word in word_class("denial") for word in added)
 
 
 def _kind_differs(prefixes: tuple[str, ...], others: bool = False) -> Guard:
-    def guard(_: Wording, __: Wording, alignment: Alignment) -> bool:
+    def guard(_: ParsedQuestion, __: ParsedQuestion, alignment: Alignment) -> bool:
         kinds = [shared_kind(a.word, b.word) for a in alignment.left for b in alignment.right]
         return any(kind and (kind.startswith(prefixes) != others) for kind in kinds)
 
     return guard
 
 
-def _antonyms(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def _antonyms(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     ours = {t.word for t in alignment.left} | (alignment.left_words - {t.word for t in first.content})
     theirs = {t.word for t in alignment.right} | (alignment.right_words - {t.word for t in second.content})
     return any(are_opposites(a, b) for a in ours for b in theirs)
 
 
-def _names_differ(_: Wording, __: Wording, alignment: Alignment) -> bool:
+def _names_differ(_: ParsedQuestion, __: ParsedQuestion, alignment: Alignment) -> bool:
     ours = [token for token in alignment.left if token.name]
     theirs = [token for token in alignment.right if token.name]
     return bool(ours) and bool(theirs)
 
 
-def _asks_differ(first: Wording, second: Wording, alignment: Alignment) -> bool:
+def _asks_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     asked = {first.asks, second.asks}
     definite = asked <= _DEFINITE or (asked & _MEASURES and asked & _UNMEASURED)
     if definite and len(asked) == 2 and asked != {"when", "how long"}:  # "when do I get it", "how long until I get it"
@@ -104,15 +102,15 @@ _DEFINITE = frozenset(
 )  # fmt: skip
 _MEASURES = frozenset(each for each in _DEFINITE if each.startswith("how "))
 _ALONE = tuple(frozenset(pair.split("/")) for pair in "how/when how/why what/where what/when".split())
-_UNMEASURED = frozenset(("how", "polar"))  # "what" isn't here: it may ask for a measure ("what is the price")
+_UNMEASURED = frozenset(("how", "polar"))  # "what" isn't here: it may ask for a quantity ("what is the price")
 
 
 def exchange(alignment: Alignment, similarity: float) -> str | None:
-    """Refuse a question in which one or two words are added, or exchanged for others not known to mean the same.
+    """Refuse a question that adds one or two words, or replaces them by words that are not known synonyms.
 
-    An exchanged word outside the lexicon may be a synonym ("stain", "spot") or another thing ("mitosis",
-    "meiosis"), an added one may be idle or narrow the question ("for students"). Where the rest is word for
-    word the same, only a very close vector speaks for the former; one who asks in other words changes more.
+    A replacement outside the lexicon may be a synonym ("stain", "spot") or another thing ("mitosis", "meiosis"); an
+    added word may be redundant or narrow the question ("for students"). If all other words are the same, only a
+    very high cosine is evidence for the former; people who rephrase a question change more of it.
     """
     left, right = alignment.left, alignment.right
     if not (left or right) or len(left) > _MOST_EXCHANGED or len(right) > _MOST_EXCHANGED:
@@ -125,20 +123,19 @@ def exchange(alignment: Alignment, similarity: float) -> str | None:
     return "content_differs" if similarity < needed else None
 
 
-_MOST_EXCHANGED = 2  # content words on a side; where more differ, the model has enough to go by
-_REPHRASED = 3  # other words that differ, from which on a question counts as put otherwise
+_MOST_EXCHANGED = 2  # content words on one side; if more differ, the model has enough evidence
+_REPHRASED = 3  # other differing words; from this many on, the question counts as rephrased
 _CLOSE_WHERE_EXCHANGED, _CLOSE_WHERE_ADDED, _CLOSE_WHERE_REPHRASED = 0.95, 0.93, 0.82  # cosine
 
 
-def exchange_of_function_words(first: Wording, second: Wording, alignment: Alignment) -> str | None:
-    """Refuse what differs in quantifier, tense or modality alone."""
-    roles = lexicon().roles
+def exchange_of_function_words(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:
+    """Refuse questions that differ only in quantifier, tense or modality."""
     ours, theirs = alignment.left_words, alignment.right_words
 
     def exchanged(one: str, other: str) -> bool:
-        return alignment.exchanges(roles[one], roles[other])
+        return alignment.exchanges(word_class(one), word_class(other))
 
-    one_sided = bool(ours & roles["only"]) != bool(theirs & roles["only"])
+    one_sided = bool(ours & word_class("only")) != bool(theirs & word_class("only"))
     if one_sided or exchanged("all", "part") or exchanged("most", "some"):
         return "quantifiers_differ"
     if tense_differs(first, second, alignment):

@@ -1,10 +1,9 @@
-"""What words mean to each other: opposites, members of one kind, synonyms, words with a part to play.
+"""What words mean to each other: opposites, members of one kind, synonyms, and classes of function words.
 
-Encoders put "enable" beside "disable" and "Python" beside "Ruby", because they occur in the same places. So this
-knowledge is written down, in `rag/paraphrase/word_lists/*.txt`, by hand and for many domains, rather than learned: no
-set of labelled pairs is large enough to hold each opposite. It is English; questions in other languages meet the
-general guards (numbers, any content word that is exchanged) only. What the files can't know, an exchanged word outside
-them, `rag.paraphrase.guards` refuses unless the whole question stays very close.
+Encoders place "enable" near "disable" and "Python" near "Ruby" because they occur in the same contexts. So this
+knowledge is written by hand, in `word_lists/*.txt`: no set of labelled pairs is large enough to cover every opposite.
+The lists are English; for other languages only the general guards apply (numbers, changed content words). A
+changed word that is not listed is refused by `rag.paraphrase.guards` unless the questions are very close.
 """
 
 from __future__ import annotations
@@ -25,18 +24,35 @@ _PREFIX_PAIRS = (
     ("en", "de"), ("in", "de"), ("pro", "anti"), ("sub", "super"), ("hemi", "full"), ("front", "back"),
 )  # fmt: skip
 _SUFFIX_PAIRS = (("ful", "less"), ("er", "ee"), ("or", "ee"), ("ed", "less"), ("ee", "er"))
-_SHORTEST_STEM = 3  # letters that must remain for a prefix or suffix rule to speak
+IRREGULAR_FORMS = dict(
+    pair.split(":")
+    for pair in (
+        "bought:buy sold:sell went:go gone:go paid:pay sent:send wrote:write written:write made:make lost:lose "
+        "won:win built:build chose:choose chosen:choose found:find kept:keep got:get gotten:get ate:eat "
+        "eaten:eat drank:drink drunk:drink ran:run began:begin begun:begin broke:break broken:break forgot:forget "
+        "forgotten:forget hid:hide hidden:hide stole:steal stolen:steal took:take taken:take spoke:speak "
+        "spoken:speak taught:teach thought:think children:child men:man women:woman feet:foot teeth:tooth mice:mouse "
+        "people:person wives:wife lives:life grew:grow grown:grow knew:know known:know gave:give given:give came:come "
+        "saw:see seen:see said:say told:tell felt:feel met:meet led:lead fell:fall fallen:fall rose:rise risen:rise "
+        "drove:drive driven:drive flew:fly flown:fly became:become wore:wear worn:wear held:hold slept:sleep "
+        "spent:spend lent:lend heard:hear meant:mean understood:understand caught:catch fought:fight sought:seek "
+        "dying:die lying:lie died:die tried:try data:data media:media"
+    ).split()
+)
+BASE_FORMS = frozenset(IRREGULAR_FORMS.values())
+FORMS_OF_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
+_SHORTEST_STEM = 3  # letters that must remain for a prefix or suffix rule to apply
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The parsed files; all words are in lower case, phrases joined by "_"."""
+    """The parsed word lists; words are in lower case, phrases joined by "_"."""
 
     opposites: dict[str, frozenset[str]]
     opposite_stems: dict[str, frozenset[str]]
     kinds: dict[str, tuple[tuple[str, str], ...]]
     synonyms: dict[str, frozenset[int]]
-    roles: dict[str, frozenset[str]]
+    word_classes: dict[str, frozenset[str]]
     phrases: dict[str, tuple[tuple[str, ...], ...]]
 
 
@@ -51,13 +67,13 @@ def stem(word: str) -> str:
 
 @functools.cache
 def lexicon() -> Lexicon:
-    """Read the files, once a process."""
+    """Return the word lists, read once per process."""
     synonyms = _synonyms()
     kinds = _kinds()
     opposites = _opposites()
     phrases: dict[str, list[tuple[str, ...]]] = {}
-    roles = {name: frozenset(words.split()) for name, words in _entries("words.txt")}
-    for word in {*synonyms, *kinds, *opposites, *(word for words in roles.values() for word in words)}:
+    word_classes = {name: frozenset(words.split()) for name, words in _entries("word_classes.txt")}
+    for word in {*synonyms, *kinds, *opposites, *(word for words in word_classes.values() for word in words)}:
         if "_" in word:
             parts = tuple(word.split("_"))
             phrases.setdefault(parts[0], []).append(parts)
@@ -66,9 +82,14 @@ def lexicon() -> Lexicon:
         opposite_stems=_stems(opposites),
         kinds=_with_demonyms(kinds, synonyms),
         synonyms=synonyms,
-        roles=roles,
+        word_classes=word_classes,
         phrases={first: tuple(sorted(each, key=len, reverse=True)) for first, each in phrases.items()},
     )
+
+
+def word_class(name: str) -> frozenset[str]:
+    """Return the words of a class, such as "function" or "negation"; the classes are in `word_classes.txt`."""
+    return lexicon().word_classes[name]
 
 
 def _lines(name: str) -> Iterator[str]:
@@ -102,7 +123,7 @@ def _stems(opposites: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
 
 
 def _kinds() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Map a word to its (kind, member) pairs; two words of one kind and other members are exchanged names."""
+    """Map a word to its (kind, member) pairs; different members of one kind are exchanged names."""
     found: dict[str, list[tuple[str, str]]] = {}
     for kind, members in _entries("kinds.txt"):
         for member in members.split():
@@ -124,7 +145,7 @@ def _synonyms() -> dict[str, frozenset[int]]:
 def _with_demonyms(
     kinds: dict[str, tuple[tuple[str, str], ...]], synonyms: dict[str, frozenset[int]]
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Let "Indian" count as a member of the kind "country", as "India" does."""
+    """Add demonyms to the kinds of their places: "Indian" counts as a country, as "India" does."""
     places = {w: k for w, pairs in kinds.items() for k in pairs if k[0] in ("country", "continent", "city")}
     by_group = {group: place for word, place in places.items() for group in synonyms.get(word, ())}
     extended = dict(kinds)
@@ -136,7 +157,7 @@ def _with_demonyms(
 
 @functools.lru_cache(maxsize=65536)
 def are_opposites(one: str, other: str) -> bool:
-    """Say whether exchanging one word for the other turns a question round."""
+    """Whether replacing one word by the other reverses a question."""
     if stem(other) in lexicon().opposite_stems.get(stem(one), ()):
         return True
     return _affix_opposites(one, other) or _affix_opposites(other, one)
@@ -160,7 +181,7 @@ def _affix_opposites(one: str, other: str) -> bool:
 
 @functools.lru_cache(maxsize=65536)
 def shared_kind(one: str, other: str) -> str | None:
-    """Return the kind of which the two words are different members, or None."""
+    """Return the kind that both words belong to as different members, or None."""
     kinds = lexicon().kinds
     first = {*kinds.get(one, ()), *kinds.get(stem(one), ())}
     second = {*kinds.get(other, ()), *kinds.get(stem(other), ())}
@@ -171,7 +192,7 @@ def shared_kind(one: str, other: str) -> str | None:
 
 @functools.lru_cache(maxsize=65536)
 def are_synonyms(one: str, other: str) -> bool:
-    """Say whether the two words are listed as asking the same thing, or as names of one thing."""
+    """Whether the word lists give two words as synonyms, or as names of one thing."""
     kinds = lexicon().kinds
     return bool(_groups(one) & _groups(other) or {*kinds.get(one, ())} & {*kinds.get(other, ())})
 

@@ -1,84 +1,37 @@
-"""A question as words with parts: content, names, numbers, negations, and the preposition that governs each.
+"""A parsed question, and the alignment of two: the data that guards and features work on.
 
-Reading takes some 50 microseconds and is remembered, since anticipated questions come again and again.
-There is no parser behind it: a tagger would cost more than the whole hit, and questions are short.
+`question_parser` makes the first, `alignment` the second. They share this module so that reading their fields loads
+neither the parser nor its word lists.
 """
 
 from __future__ import annotations
 
-import functools
-import re
-import unicodedata
+from collections.abc import Set
 from dataclasses import dataclass
-
-from rag.paraphrase.lexicon import lexicon, stem
-
-_TOKEN = re.compile(
-    r"[a-z]\.(?:[a-z]\.)+(?:[a-z]\b)?|\.net\b|[a-z]+\.js\b|[cf]#|[a-z]\+\+"
-    r"|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?|[$\u20ac\u00a3\u00a5\u20b9%\u00b0]|[+*=<>^,;]|(?<=\s)-(?=[\s\d])",
-    re.IGNORECASE,
-)
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty"
-).split()
-_NUMBER_WORDS = {word: str(n) for n, word in enumerate(_WORDS) if word != "one"} | {
-    "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80",
-    "ninety": "90", "twice": "2", "thrice": "3", "double": "2", "triple": "3", "half": "0.5", "once": "1",
-}  # fmt: skip
-_ORDINALS = {w: str(n) if n > 1 else w for n, w in enumerate(
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), 1)}  # fmt: skip
-_SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "lakh": 1e5, "lakhs": 1e5, "million": 1e6, "millions": 1e6,
-           "mn": 1e6, "crore": 1e7, "crores": 1e7, "billion": 1e9, "bn": 1e9, "trillion": 1e12}  # fmt: skip
-_ROMANS = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8, "ix": 9, "xi": 11, "xii": 12, "xiii": 13,
-           "xiv": 14, "xv": 15, "xvi": 16, "xx": 20, "i": 1, "v": 5, "x": 10}  # fmt: skip
-_CLEAR_ROMANS = frozenset(("ii", "iii", "vii", "viii", "xii", "xiii", "xiv", "xvi"))
-_TIMES = frozenset("a an per each every daily weekly monthly or and".split())
-_NUMBERED = frozenset(
-    ("war", "type", "part", "phase", "act", "class", "chapter", "volume", "book", "stage", "level", "grade",
-     "schedule", "title", "article", "section", "tier", "round", "season", "episode", "step", "version")
-)  # fmt: skip
-_IRREGULAR = dict(
-    pair.split(":")
-    for pair in (
-        "bought:buy sold:sell went:go gone:go paid:pay sent:send wrote:write written:write made:make lost:lose "
-        "won:win built:build chose:choose chosen:choose found:find kept:keep got:get gotten:get ate:eat "
-        "eaten:eat drank:drink drunk:drink ran:run began:begin begun:begin broke:break broken:break forgot:forget "
-        "forgotten:forget hid:hide hidden:hide stole:steal stolen:steal took:take taken:take spoke:speak "
-        "spoken:speak taught:teach thought:think children:child men:man women:woman feet:foot teeth:tooth mice:mouse "
-        "people:person wives:wife lives:life grew:grow grown:grow knew:know known:know gave:give given:give came:come "
-        "saw:see seen:see said:say told:tell felt:feel met:meet led:lead fell:fall fallen:fall rose:rise risen:rise "
-        "drove:drive driven:drive flew:fly flown:fly became:become wore:wear worn:wear held:hold slept:sleep "
-        "spent:spend lent:lend heard:hear meant:mean understood:understand caught:catch fought:fight sought:seek "
-        "dying:die lying:lie died:die tried:try data:data media:media"
-    ).split()
-)
-_LOWER_IN_TITLES = frozenset("a an the of in on to for and or with by at from".split())
-_BARE_CONTRACTIONS = re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|would|could|should|ca|wo)nt\b", re.I)
-
-
-BASE_FORMS = frozenset(_IRREGULAR.values())
-FORMS_OF_BE = frozenset(("is", "are", "was", "were", "be", "been", "being"))
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word: as compared, its stem, the marker (preposition) that governs it ("" for none).
+    """One word in its canonical form, with its stem and the preposition that governs it ("" for none).
 
-    `opens` says whether it is the first of a sentence.
+    `content` is False for function words, `name` True for proper names, `opens` True for the first word of a sentence.
     """
 
     word: str
     stem: str
     content: bool
     name: bool
-    marker: str
+    preposition: str
     opens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """A question, read. `numbers` are canonical, sorted; `words` holds every word, function words included."""
+class ParsedQuestion:
+    """A question split into tokens.
+
+    `content` are its content words, `words` all its words, `numbers` its numbers in canonical form, sorted.
+    `asks` is what it asks for ("who", "how many", "polar" for yes or no, "" for none).
+    """
 
     tokens: tuple[Token, ...]
     content: tuple[Token, ...]
@@ -89,182 +42,28 @@ class Wording:
     characters: str
 
 
-@functools.lru_cache(maxsize=65536)
-def read(question: str) -> Wording:
-    """Read a question."""
-    text = re.sub(r"\b([a-z]{1,2})\u00b2", r"square \1", question)
-    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").strip()
-    raw = _join_phrases(_split(_expand(text)))
-    shouted = _mostly_capitals([word for word, _ in raw])
-    tokens, numbers = _tokens(raw, shouted)
-    words = tuple(token.word for token in tokens)
-    return Wording(
-        tokens=tokens,
-        content=tuple(token for token in tokens if token.content),
-        words=words,
-        numbers=tuple(sorted(numbers)),
-        negations=_negations(words),
-        asks=_asks(tokens),
-        characters=" " + " ".join(words) + " ",
-    )
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which words of two questions correspond: pairs of positions, and what is left on each side.
+
+    `pairs` are (index in the first's content, index in the second's content); `loose` counts those that are
+    synonyms or misspellings rather than the same word. `left` and `right` are the content words without a
+    counterpart, `left_words` and `right_words` the differing words of every kind.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    loose: int
+    left: tuple[Token, ...]
+    right: tuple[Token, ...]
+    left_words: frozenset[str]
+    right_words: frozenset[str]
+
+    def exchanges(self, some: Set[str], others: Set[str]) -> bool:
+        """Whether one question has a word of `some` where the other has a word of `others`."""
+        ours, theirs = self.left_words, self.right_words
+        return bool((ours & some and theirs & others) or (ours & others and theirs & some))
 
 
-def _expand(text: str) -> str:
-    text = re.sub(r"\bcan['\s]?(?:no)?t\b|\bcannot\b", "can not", text, flags=re.I)
-    text = re.sub(r"\bwon't\b", "will not", text, flags=re.I)
-    text = re.sub(r"\bain't\b", "is not", text, flags=re.I)
-    text = re.sub(r"n't\b", " not", text, flags=re.I)
-    text = _BARE_CONTRACTIONS.sub(r"\1 not", text)
-    text = re.sub(r"\bor not\b", "", text, flags=re.I)
-    text = re.sub(r"'(?:s|re|ve|ll|d|m)\b|(?<=s)'(?=\s|$)", "", text, flags=re.I)
-    text = re.sub(r"\bWW ?(I{1,2}\b|[12]\b)", r"World War \1", text)
-    text = re.sub(r"\bfirst world war\b", "World War 1", text, flags=re.I)
-    text = re.sub(r"\bsecond world war\b", "World War 2", text, flags=re.I)
-    text = re.sub(r"\b1st\b", "first", text)
-    text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text)
-    return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " ", text)
-
-
-def _split(text: str) -> list[tuple[str, int]]:
-    """Return the tokens as written, with 1 at those that open a sentence (their capital says nothing)."""
-    found: list[tuple[str, int]] = []
-    opening, end = 1, 0
-    for match in _TOKEN.finditer(text):
-        if any(mark in text[end : match.start()] for mark in ".?!:\"'(") and found:
-            opening = 1
-        found.append((match.group(), opening))
-        opening, end = 0, match.end()
-    return found
-
-
-def _join_phrases(raw: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    phrases, joined, i = lexicon().phrases, [], 0
-    lower = [word.lower() for word, _ in raw]
-    while i < len(raw):
-        parts = next((p for p in phrases.get(lower[i], ()) if tuple(lower[i : i + len(p)]) == p), None)
-        if parts is None:
-            joined.append(raw[i])
-            i += 1
-        else:
-            joined.append(("_".join(word for word, _ in raw[i : i + len(parts)]), raw[i][1]))
-            i += len(parts)
-    return joined
-
-
-def _mostly_capitals(words: list[str]) -> bool:
-    """Say whether capitals tell nothing about names, as in a title."""
-    later = [word for word in words[1:] if word[0].isalpha()]
-    lower = [word for word in later if word[0].islower() and word not in _LOWER_IN_TITLES]
-    return len(later) > 2 and not lower and sum(word[0].isupper() for word in later) > len(later) / 2
-
-
-def _tokens(raw: list[tuple[str, int]], shouted: bool) -> tuple[tuple[Token, ...], list[str]]:
-    roles = lexicon().roles
-    tokens: list[Token] = []
-    numbers: list[str] = []
-    marker = ""
-    for i, (written, opening) in enumerate(raw):
-        word = _canonical(written, raw[i - 1][0] if i else "", shouted)
-        if word in (",", ";"):
-            marker = ""
-            continue
-        number = _number(written, word, raw, i)
-        if number:
-            numbers.append(number)
-            word = "#" + number
-        elif word in _SCALES and tokens and numbers and tokens[-1].word == "#" + numbers[-1]:
-            before = numbers.pop()
-            scaled = _plain(float(before) * _SCALES[word]) if before.replace(".", "", 1).isdigit() else before
-            numbers.append(scaled)
-            word = "#" + scaled
-            tokens.pop()
-        if word in roles["preposition"]:
-            marker = "to" if word in ("into", "onto", "toward", "towards") else word
-        letter = len(word) == 1 and written.isupper() and written != "I" and not opening
-        noun = word in roles["homograph"] and i > 0 and raw[i - 1][0].lower() in ("a", "an", "the")
-        content = word.startswith("#") or word not in roles["function"] or letter or noun
-        capital = written[0].isupper() and not opening and not shouted and content and not number
-        tokens.append(Token(word, _stem(word), content, capital, marker if content else "", bool(opening)))
-        if word in roles["polar"] or word in ("if", "when", "while", "because", "that", "which", "who"):
-            marker = ""
-    return tuple(tokens), numbers
-
-
-def _canonical(written: str, before: str, shouted: bool) -> str:
-    if written == "US" and not shouted:
-        return "usa"
-    if written == "IT" and not shouted:
-        return "information_technology"
-    if written == "May" and before and not shouted:
-        return "may_month"
-    if len(written) == 1 and written.isupper() and written != "I" and before and not shouted:
-        return "letter_a" if written == "A" else written.lower()
-    lower = written.lower()
-    if lower.endswith(".") and "." in lower[:-1]:
-        lower = lower.replace(".", "")
-    if lower in ("us", "usa") and "." in written:
-        return "usa"
-    lower = "%" if lower in ("percent", "percentage") else lower
-    return _IRREGULAR.get(lower, lower)
-
-
-def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str | None:
-    before = raw[i - 1][0].lower() if i else ""
-    if written[0].isdigit():
-        text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", written)
-        return _plain(float(text)) if re.fullmatch(r"\d{1,15}(\.\d+)?", text) else text
-    if word == "once" and i + 1 < len(raw) and raw[i + 1][0].lower() not in _TIMES:
-        return None  # "once I have paid" is no number
-    if word in _NUMBER_WORDS:
-        return _NUMBER_WORDS[word]
-    if word in _ORDINALS and not (word == "second" and before in ("a", "per", "each", "every", "one")):
-        return _ORDINALS[word]
-    if word in _CLEAR_ROMANS or (word in _ROMANS and before in _NUMBERED and _is_numeral(written, raw[i - 1][0])):
-        return str(_ROMANS[word])
-    return None
-
-
-def _is_numeral(written: str, before: str) -> bool:
-    """Tell a numeral from a letter or a pronoun: "Part I" and "type I", but "the version I have"."""
-    return written.isupper() and (written != "I" or before[0].isupper() or before in ("war", "type", "phase"))
-
-
-def _plain(number: float) -> str:
-    return f"{number:.9f}".rstrip("0").rstrip(".")
-
-
-def _stem(word: str) -> str:
-    return word if word.startswith("#") or "_" in word else stem(word)
-
-
-def _negations(words: tuple[str, ...]) -> int:
-    return sum(word in lexicon().roles["negation"] for word in words)
-
-
-_ASKS = {
-    ("how", "much"): "how much", ("how", "many"): "how many", ("how", "long"): "how long", ("how", "old"): "how old",
-    ("how", "often"): "how often", ("how", "far"): "how far", ("how", "come"): "why", ("what", "time"): "when",
-    ("how", "tall"): "how tall", ("how", "big"): "how big", ("how", "fast"): "how fast", ("how", "deep"): "how deep",
-    ("what", "date"): "when", ("what", "day"): "when", ("what", "year"): "when", ("what", "reason"): "why",
-    ("how", "frequently"): "how often", ("how", "soon"): "when", ("how", "early"): "when",
-    ("what", "place"): "where", ("what", "person"): "who", ("what", "way"): "how",
-}  # fmt: skip
-
-
-_SPANS = frozenset("time seconds minutes hours days weeks months years".split())
-
-
-def _asks(tokens: tuple[Token, ...]) -> str:
-    """Name what is asked for: "who", "when", "how many", "what", "polar" (yes or no), or "" for none."""
-    words = [token.word for token in tokens]
-    for i, word in enumerate(words):
-        if word in ("who", "whom", "whose", "when", "where", "why", "how", "what", "which"):
-            if word in ("when", "where", "who") and i > 2 and not tokens[i].opens:
-                continue  # in the middle these mostly join clauses
-            pair = _ASKS.get((word, words[i + 1])) if i + 1 < len(words) else None
-            if pair in ("how many", "how much") and i + 2 < len(words) and words[i + 2] in _SPANS:
-                pair = "how long"
-            return pair or {"whom": "who", "which": "what"}.get(word, word)
-    if words and words[0] in lexicon().roles["polar"]:
-        return "polar"
-    return ""
+def inversions(order: list[int]) -> int:
+    """Count the pairs that are out of order."""
+    return sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])

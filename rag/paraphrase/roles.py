@@ -1,22 +1,21 @@
-"""Who does what to whom: do two questions give the words that they share the same roles?
+"""Who does what to whom: do two questions give their common words the same roles?
 
-"From Paris to London" and "from London to Paris" hold the same words, and so do "do dogs chase cats" and
-"do cats chase dogs". There is no parser here: a word's role is the preposition that governs it, else its
-place among the bare words, read with an eye on the passive. What only moves as a whole ("to London from
-Paris"), stands in a list ("A and B", "between B and A") or is a superlative or light verb may wander.
+"From Paris to London" and "from London to Paris" hold the same words, and so do "do dogs chase cats" and "do cats
+chase dogs". Without a grammar, a word's role is the preposition that governs it, otherwise its position among the
+words without one, allowing for the passive. Words may move freely as part of a phrase ("to London from Paris") or a
+list ("A and B", "between B and A"), and so may superlatives and light verbs.
 """
 
 from __future__ import annotations
 
 import functools
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.lexicon import lexicon, stem
-from rag.paraphrase.parsed_question import BASE_FORMS, FORMS_OF_BE, Token, Wording
+from rag.paraphrase.lexicon import BASE_FORMS, FORMS_OF_BE, stem, word_class
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token, inversions
 
 
-def roles_swapped(first: Wording, second: Wording, alignment: Alignment) -> bool:
-    """Say whether two words of both questions have changed places: who does what, to whom, from where."""
+def roles_swapped(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether two common words have swapped roles: who does what, to whom, from where."""
     pairs = alignment.pairs
     for n, (i, j) in enumerate(pairs):
         for k, m in pairs[n + 1 :]:
@@ -31,11 +30,11 @@ def roles_swapped(first: Wording, second: Wording, alignment: Alignment) -> bool
     )
 
 
-def _stranded(first: Wording, second: Wording, alignment: Alignment) -> bool:
-    """Say whether a preposition or "me" tells the roles apart: "taller than John", "is John taller than"."""
+def _stranded(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether a preposition or "me" at another place swaps the roles: "taller than John", "is John taller than"."""
     if alignment.left or alignment.right:
         return False
-    ends = {wording.words[-1] for wording in (first, second) if wording.words} & _DIRECTED
+    ends = {question.words[-1] for question in (first, second) if question.words} & _DIRECTED
     if any(end in first.words and end in second.words and first.words[-1] != second.words[-1] for end in ends):
         return True
     return _object_me(first) != _object_me(second) and _subject_i(first) != _subject_i(second)
@@ -44,8 +43,8 @@ def _stranded(first: Wording, second: Wording, alignment: Alignment) -> bool:
 _DIRECTED = frozenset(("than", "from", "to", "by", "for", "over", "against"))
 
 
-def _others_act(first: Wording, second: Wording, alignment: Alignment) -> bool:
-    """Say whether the asker and another person change places: "can I add my wife", "can my wife add me"."""
+def _others_act(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether the asker and another person swap roles: "can I add my wife", "can my wife add me"."""
     if alignment.exchanges({"me"}, {"myself"}):
         return True
     subjects = _subject(first), _subject(second)
@@ -59,10 +58,10 @@ _ASKER = "i"
 _ASKERS = frozenset((_ASKER, "we"))
 
 
-def _subject(wording: Wording) -> str | None:
-    """Return the stem of the subject of a question, "i" for the asker, None where no auxiliary shows it."""
-    tokens = wording.tokens
-    after = next((n + 1 for n, token in enumerate(tokens) if token.word in lexicon().roles["polar"]), len(tokens))
+def _subject(question: ParsedQuestion) -> str | None:
+    """Return the stem of a question's subject: "i" for the asker, None if no auxiliary precedes it."""
+    tokens = question.tokens
+    after = next((n + 1 for n, token in enumerate(tokens) if token.word in word_class("polar")), len(tokens))
     for token in tokens[after : after + 3]:
         if token.word in _ASKERS:
             return _ASKER
@@ -76,44 +75,49 @@ _DETERMINERS = frozenset(("my", "our", "his", "her", "their", "the", "a", "an"))
 
 @functools.cache
 def _persons() -> frozenset[str]:
-    return frozenset(map(stem, lexicon().roles["person"]))
+    return frozenset(map(stem, word_class("person")))
 
 
-def _object_me(wording: Wording) -> bool:
-    before = ("", *wording.words)
-    return any(word in ("me", "us") and before[n] in _DIRECTED | {"with"} for n, word in enumerate(wording.words))
+def _object_me(question: ParsedQuestion) -> bool:
+    before = ("", *question.words)
+    return any(word in ("me", "us") and before[n] in _DIRECTED | {"with"} for n, word in enumerate(question.words))
 
 
-def _subject_i(wording: Wording) -> bool:
-    return bool(_ASKERS & set(wording.words))
+def _subject_i(question: ParsedQuestion) -> bool:
+    return bool(_ASKERS & set(question.words))
 
 
 def _exchanged(a: Token, b: Token, a2: Token, b2: Token) -> bool:
-    """Say whether two words govern each other's place: a from, b to; then a to, b from."""
-    return a.marker != b.marker and a.marker == b2.marker and b.marker == a2.marker and a.stem != b.stem
+    """Whether two words have swapped prepositions: from A to B, then to A from B."""
+    return (
+        a.preposition != b.preposition
+        and a.preposition == b2.preposition
+        and b.preposition == a2.preposition
+        and a.stem != b.stem
+    )
 
 
-def _alike_and_swapped(first: Wording, second: Wording, a: Token, b: Token, alignment: Alignment) -> bool:
-    """Say whether two words have changed places that one preposition marks twice: "in Rome when it is noon in Lima"."""
-    if alignment.left or alignment.right or not a.marker or a.marker != b.marker or a.stem == b.stem:
+def _alike_and_swapped(first: ParsedQuestion, second: ParsedQuestion, a: Token, b: Token, alignment: Alignment) -> bool:
+    """Whether two words with the same preposition have swapped places: "in Rome when it is noon in Lima"."""
+    if alignment.left or alignment.right or not a.preposition or a.preposition != b.preposition or a.stem == b.stem:
         return False
-    symmetric = lexicon().roles["symmetric"]
-    return all(each.words.count(a.marker) > 1 and not symmetric & set(each.words) for each in (first, second))
+    symmetric = word_class("symmetric")
+    return all(each.words.count(a.preposition) > 1 and not symmetric & set(each.words) for each in (first, second))
 
 
-def _reordered(first: Wording, second: Wording, alignment: Alignment) -> bool:
-    """Say whether bare words (no preposition) changed places where nothing else differs.
+def _reordered(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether words without a preposition swapped places and nothing else differs.
 
-    One unmatched word is forgiven if the order is turned round as a whole ("do dogs chase cats").
+    One unmatched word is tolerated if the whole order is reversed ("do dogs chase cats").
     """
     unmatched = len(alignment.left) + len(alignment.right)
-    symmetric = lexicon().roles["symmetric"]
+    symmetric = word_class("symmetric")
     if unmatched > 1 or (symmetric & set(first.words) and symmetric & set(second.words)):
         return False
     pairs = [(first.content[i], second.content[j]) for i, j in alignment.pairs if _movable(first.content[i])]
     voices = participle(first), participle(second)
     agents = ("", "by") if any(voices) else ("",)
-    bare = [(a, b) for a, b in pairs if a.marker in agents and b.marker in agents]
+    bare = [(a, b) for a, b in pairs if a.preposition in agents and b.preposition in agents]
     if (voices[0] is None) != (voices[1] is None):
         return _voice_differs(first, second, bare, voices)
     order = [second.content.index(b) for _, b in sorted(bare, key=lambda pair: first.content.index(pair[0]))]
@@ -121,26 +125,29 @@ def _reordered(first: Wording, second: Wording, alignment: Alignment) -> bool:
 
 
 def _voice_differs(
-    first: Wording, second: Wording, bare: list[tuple[Token, Token]], voices: tuple[Token | None, Token | None]
+    first: ParsedQuestion,
+    second: ParsedQuestion,
+    bare: list[tuple[Token, Token]],
+    voices: tuple[Token | None, Token | None],
 ) -> bool:
-    """Compare an active question with a passive one: who acts must be the same."""
+    """Whether an active and a passive question have different agents."""
     passive = first if voices[0] else second
     order = [second.content.index(b) for _, b in sorted(bare, key=lambda pair: first.content.index(pair[0]))]
-    if any(token.marker == "by" for token in passive.content):
+    if any(token.preposition == "by" for token in passive.content):
         return inversions(order[::-1]) > 0
     without = [second.content.index(b) for a, b in bare if a not in voices and b not in voices]
     return inversions(without) > 0
 
 
 def _movable(token: Token) -> bool:
-    """Say whether a word's place carries a role; superlatives, adverbs and light verbs wander without one."""
-    return token.word not in lexicon().roles["light"] and token.word != "not" and not token.word.endswith(("est", "ly"))
+    """Whether a word's position carries a role; that of superlatives, adverbs and light verbs does not."""
+    return token.word not in word_class("light") and token.word != "not" and not token.word.endswith(("est", "ly"))
 
 
-def participle(wording: Wording) -> Token | None:
+def participle(question: ParsedQuestion) -> Token | None:
     """Return the participle of a passive ("is installed", "was Hamlet written by"), or None."""
-    left = 0  # content words that may still stand between the form of "be" and its participle
-    for token in wording.tokens:
+    left = 0  # content words still allowed between the form of "be" and its participle
+    for token in question.tokens:
         if token.word in FORMS_OF_BE:
             left = 4
         elif token.content and left:
@@ -150,8 +157,3 @@ def participle(wording: Wording) -> Token | None:
         elif token.word in ("do", "does", "did"):
             left = 0
     return None
-
-
-def inversions(order: list[int]) -> int:
-    """Count the pairs that stand the other way round."""
-    return sum(a > b for n, a in enumerate(order) for b in order[n + 1 :])

@@ -1,17 +1,17 @@
-"""When: do two questions speak of the past, the present, the future, or of what should or could be?
+"""Tense and mood: do two questions ask about the past, the present, the future, or what should or could be?
 
-"Did they move", "will they move" and "should they move" share every content word. The first auxiliary of a question
-tells its tense, well enough for questions. Most changes of tense mean nothing ("what was", "what is yellow
-journalism": of 600 such pairs that people judged, 40 % were judged the same), so only those speak here that hardly ever
-do, and past beside present where a word says that the time is what matters ("now", "used to", "before").
+"Did they move", "will they move" and "should they move" share every content word. The first auxiliary gives a
+question's tense, well enough for questions. Most changes of tense mean nothing ("what was", "what is"), so only those
+that nearly always matter count, and past against present only beside a word that makes time the point ("now", "used
+to", "before"). Figures are in docs/semantic-hits.md.
 """
 
 from __future__ import annotations
 
 import itertools
 
-from rag.paraphrase.alignment import Alignment
-from rag.paraphrase.parsed_question import FORMS_OF_BE, Wording
+from rag.paraphrase.lexicon import FORMS_OF_BE
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 
 _AUXILIARIES = {
     "do": "present", "does": "present", "is": "present", "are": "present", "am": "present",
@@ -33,17 +33,17 @@ _INDIRECT = frozenset("wonder wondering know ask asking tell me sure".split())
 _NOT_BEFORE_USED_TO = FORMS_OF_BE | {"am", "get", "gets", "getting"}
 
 
-def tense_differs(first: Wording, second: Wording, alignment: Alignment) -> bool:
-    """Say whether two questions ask about different times, or one about what is and one about what should be."""
+def tense_differs(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether two questions ask about different times, or one about facts and the other about what should be."""
     tenses = {tense(first), tense(second)}
     if tenses in _APART:
         return True
     return tenses in _APART_IN_TIME and bool((alignment.left_words | alignment.right_words) & _TIMES)
 
 
-def tense(wording: Wording) -> str:
-    """Name the tense or mood of a question by its first auxiliary; "formerly" is "used to", "" is unknown."""
-    words = _direct(wording.words)
+def tense(question: ParsedQuestion) -> str:
+    """Return a question's tense or mood, from its first auxiliary; "formerly" is "used to", "" is unknown."""
+    words = _direct(question.words)
     if _used_to(words):
         return "formerly"
     at = next((n for n, word in enumerate(words) if word in _AUXILIARIES), None)
@@ -56,7 +56,7 @@ def tense(wording: Wording) -> str:
 
 
 def _direct(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out what only leads to a question: "I was wondering if"."""
+    """Drop the introduction of an indirect question: "I was wondering if"."""
     for n, (word, after) in enumerate(itertools.pairwise(words)):
         if word in _INDIRECT and after in ("if", "whether"):
             return words[n + 2 :]

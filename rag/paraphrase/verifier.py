@@ -1,14 +1,13 @@
-"""Does a question that was asked say the same as one that was anticipated? The verified semantic hit.
+"""Does a question ask the same thing as an anticipated one? Decides semantic hits.
 
-A bare cosine can't tell: at 10 % error it accepts 15 % of the pairs that people judged the same, and puts
-opposites above paraphrases. Here three things decide, in this order. Guards refuse what differs in number,
-name, negation, opposite or role, whatever its score (`rag.paraphrase.guards`). A small model, gradient-boosted trees
-over the features below, scores the rest; it is trained in the batch run (`batch/verifier/training.py`) and
-evaluated here in numpy, so the service needs neither torch nor scikit-learn. A certified threshold turns the
-score into a decision (`rag.paraphrase.calibration`): the operator names the error that is tolerated, and where no
-threshold is certified for it, nothing is accepted. A decision takes 0.1 to 0.4 ms (docs/semantic-hits.md).
+Cosine alone can't tell: it ranks opposites above paraphrases. Three steps decide instead. Guards refuse pairs that
+differ in number, name, negation, opposite or role, whatever the score (`rag.paraphrase.guards`). A small model,
+gradient-boosted trees over `rag.paraphrase.features`, scores the rest; it is trained in the batch run
+(`batch/verifier/training.py`) and evaluated in numpy, so the service needs neither torch nor scikit-learn. A certified
+threshold turns the score into a decision (`rag.paraphrase.calibration`); where none is certified for the operator's
+tolerated error, nothing is accepted. Figures are in docs/semantic-hits.md.
 
-Without labelled pairs there is nothing to certify: `Verifier.default` accepts near-identical wording alone.
+Without labelled pairs nothing can be certified: `Verifier.default` accepts only nearly identical wording.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from rag.paraphrase.boosted_trees import BoostedTrees
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.features import FEATURES, Vocabulary, features
 from rag.paraphrase.guards import objection
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 
-FORMAT = 2  # goes up with the features and the guards: a certificate holds for what it was calibrated with
+FORMAT = 2  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
 _DEFAULT_SIMILARITY = 0.85
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An anticipated question near the asked one; `similarity` is the cosine of their vectors."""
+    """An anticipated question near the one asked; `similarity` is the cosine of their vectors."""
 
     question: str
     query_key: str
@@ -45,13 +44,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of the candidates, and why.
+    """Whether a candidate was accepted, and why or why not.
 
     `reason` is "accepted", "no_candidates", "below_threshold", "not_certified", "degenerate_similarity" or the
-    guard that spoke: "numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms",
+    label of a guard: "numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms",
     "names_differ", "roles_swapped", "asks_differ", "content_differs", "quantifiers_differ", "tense_differs",
-    "modality_differs". `threshold` is infinite where nothing is certified. `features` and `query_key` belong
-    to the candidate that came closest.
+    "modality_differs". `threshold` is infinite if nothing is certified. `features` and `query_key` are those
+    of the accepted candidate, otherwise of the closest one.
     """
 
     accepted: bool
@@ -64,7 +63,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Verifier:
-    """A trained verifier, or the default one where `trees` is None."""
+    """A trained verifier, or the default one if `trees` is None."""
 
     trees: BoostedTrees | None = None
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
@@ -73,16 +72,16 @@ class Verifier:
 
     @classmethod
     def default(cls) -> Verifier:
-        """Return the one that needs no labelled pairs.
+        """Return the verifier that needs no labelled pairs.
 
-        It accepts a candidate only where no guard speaks, each content word has its counterpart (an
-        inflection or a listed synonym at most) and the cosine is at least 0.85. Nothing is certified: any
-        tolerated error above 0 gives this same behaviour, and 0 switches it off.
+        It accepts a candidate only if no guard refuses it, each content word has a counterpart (the same word, an
+        inflection or a listed synonym) and the cosine is at least 0.85. Nothing is certified: every tolerated
+        error above 0 gives the same behaviour, and 0 switches semantic hits off.
         """
         return cls()
 
     def threshold(self, tolerated_error: float) -> float:
-        """Return the score to reach: of the largest certified error that is tolerated, or infinity."""
+        """Return the threshold of the largest certified error that is tolerated, or infinity if there is none."""
         if self.trees is None:
             return 1.0 if tolerated_error > 0 else math.inf
         certified = [
@@ -92,7 +91,7 @@ class Verifier:
         return math.inf if best is None or best.threshold is None else best.threshold
 
     def stricter(self, tolerated_error: float) -> float | None:
-        """Return the next smaller tolerated error with a certified threshold that is higher, or None."""
+        """Return the next smaller tolerated error that has a higher certified threshold, or None."""
         now = self.threshold(tolerated_error)
         higher = [
             each.tolerated_error
@@ -104,8 +103,8 @@ class Verifier:
     def decide(self, asked: str, candidates: Sequence[Candidate], tolerated_error: float) -> Decision:
         """Decide whether one of the candidates (best first) asks the same as `asked`.
 
-        `tolerated_error` is a share from 0 to 1. The candidate with the highest score that no guard refuses
-        is taken if its score reaches the threshold; otherwise the reason is that of the closest candidate.
+        `tolerated_error` is a share from 0 to 1. The best-scoring candidate that no guard refuses is accepted if
+        its score reaches the threshold; otherwise the reason is that of the closest candidate.
         """
         threshold = self.threshold(tolerated_error)
         if not candidates:
@@ -116,7 +115,7 @@ class Verifier:
     def _judge(self, asked: str, candidate: Candidate, threshold: float) -> Decision:
         if not -1.001 <= candidate.similarity <= 1.001:  # NaN included
             return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
-        first, second = read(asked), read(candidate.question)
+        first, second = parse(asked), parse(candidate.question)
         alignment = align(first, second)
         reason = objection(first, second, alignment, candidate.similarity)
         found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)
@@ -128,7 +127,7 @@ class Verifier:
         return Decision(reason is None, score, threshold, reason or "accepted", found, candidate.query_key)
 
     def score(self, found: Mapping[str, float]) -> float:
-        """Score one candidate's features: from 0 to 1, higher for more alike."""
+        """Return the score for a candidate's features, from 0 to 1; higher is more alike."""
         if self.trees is None:
             same = found["unmatched_more"] == 0
             return 1.0 if same and found["cosine"] >= _DEFAULT_SIMILARITY else 0.0
@@ -154,15 +153,15 @@ class Verifier:
 
     @classmethod
     def load(cls, path: Path) -> Verifier:
-        """Read a verifier.
+        """Load a verifier.
 
         Raises:
-            ModelError: the file is missing, torn, or of another version of the features.
+            ModelError: the file is missing, corrupt, or from another version of the verifier.
         """
         try:
-            found = msgspec.json.decode(path.read_bytes())  # a large one stops the process 3 ms, with `json` 17
+            found = msgspec.json.decode(path.read_bytes())  # 3 ms for a large file; `json` takes 17
             if found["format"] != FORMAT or found["features"] != list(FEATURES):
-                raise ModelError(f"{path}: made by another version of the verifier; build a release anew")
+                raise ModelError(f"{path}: was made by another version of the verifier; build the release again")
             return cls(
                 trees=BoostedTrees.from_json(found["trees"]) if found["trees"] else None,
                 vocabulary=Vocabulary(found["rarity"], found["clues"]),
@@ -170,4 +169,4 @@ class Verifier:
                 details=found["details"],
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{path}: the verifier can't be read ({error}); build a release anew") from error
+            raise ModelError(f"{path}: can't be read as a verifier ({error}); build the release again") from error

@@ -1,1 +1,1 @@
-"""From passages to a prompt, and from an answer to its citations."""
+"""Prompts: templates, query rewriting, and the citations in an answer."""

@@ -1,15 +1,13 @@
-"""From an answer's references to chunks that were in its prompt, and how much of it they bear out.
+"""Resolves the references in an answer to passages, and measures how far those passages support it.
 
-A reference is a number in square brackets: [1], [1, 3], [2-4], also [passage 2]. One that names no passage
-of the prompt is counted and removed from the text, never shown. Passages are numbered from 1, so `argv[0]` and
-[0, 1, 2] are code that a model forgot to mark, and stay. An answer that refers to nothing has all passages of
-its prompt as sources, marked as consulted.
+A reference is a number in square brackets: [1], [1, 3], [2-4], also [passage 2]. One that names no passage of the
+prompt is counted and removed, never shown. Passages are numbered from 1, so `argv[0]` and [0, 1, 2] are unmarked code
+and stay. An answer without references lists all passages of its prompt as sources, marked as consulted.
 
-Support is the share of the content words that an answer adds to its question and that stand in its passages, the
-least supported sentence weighing as much as the whole: a lexical measure, cheap enough for every answer and
-deliberately blind to fluency. The question's own words don't count, or "The assert statement does not do anything."
-would be borne out by two thirds. It does not see a negation; what it is for is to find answers that come from
-elsewhere and those that say nothing.
+Support is lexical: the share of the content words added to the question that occur in the passages, averaged with
+that of the worst sentence. It is cheap enough for every answer, finds answers that come from elsewhere or say
+nothing, and is blind to negation. Words of the question don't count, or "The assert statement does not do anything."
+would be two thirds supported.
 """
 
 from __future__ import annotations
@@ -19,22 +17,22 @@ import re
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-from rag.retrieval.lexical_index import words
-from rag.retrieval.retriever import Passage
+from rag.retrieval.lexical_index import stemmed_words
+from rag.retrieval.passages import Passage
 
 _NUMBER = r"(?:passages?\s*)?\d+"
 _REFERENCE = re.compile(
     rf"[^\S\n]?\[\s*({_NUMBER}(?:\s*(?:,|;|&|and|-|\u2013)\s*{_NUMBER})*)\s*\](?!\()", re.IGNORECASE
 )
 _RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # a fence that was cut off runs to the end
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # an unclosed fence runs to the end
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Citation:
-    """A source of an answer. `kind` is cited (the answer refers to it) or consulted (it was in the prompt)."""
+class CitedPassage:
+    """A source of an answer. `kind` is cited (the answer refers to it) or consulted (it was only in the prompt)."""
 
     passage: Passage
     kind: str
@@ -42,15 +40,15 @@ class Citation:
 
 @dataclass(frozen=True)
 class Linked:
-    """An answer with its references resolved. `invalid` counts those that named no passage of the prompt."""
+    """An answer with its references resolved. `invalid` counts those that name no passage of the prompt."""
 
     text: str
-    citations: tuple[Citation, ...]
+    citations: tuple[CitedPassage, ...]
     invalid: int
 
 
 def link(answer: str, passages: Sequence[Passage]) -> Linked:
-    """Resolve an answer's references against the passages of its prompt. Code in backticks is left alone."""
+    """Resolve an answer's references to the passages of its prompt. Code in backticks is left alone."""
     by_number = {passage.number: passage for passage in passages}
     cited: list[int] = []
     invalid = 0
@@ -68,12 +66,12 @@ def link(answer: str, passages: Sequence[Passage]) -> Linked:
         return f"{space}[{', '.join(map(str, known))}]" if known else ""
 
     text, previous = answer.strip(), None
-    while text != previous:  # taking "[9]" out of "[[9]7]" leaves another reference
+    while text != previous:  # removing "[9]" from "[[9]7]" leaves another reference
         previous, text = text, _outside_code(text, resolve)
     if cited:
-        found = tuple(Citation(by_number[number], "cited") for number in dict.fromkeys(cited))
+        found = tuple(CitedPassage(by_number[number], "cited") for number in dict.fromkeys(cited))
     else:
-        found = tuple(Citation(passage, "consulted") for passage in passages)
+        found = tuple(CitedPassage(passage, "consulted") for passage in passages)
     return Linked(text.strip(), found, invalid)
 
 
@@ -96,27 +94,27 @@ def _numbers(reference: str) -> list[int]:
 
 
 def _number(digits: str) -> int:
-    return int(digits) if len(digits) < 10 else 10**9  # no passage has that number, and int() refuses 5,000 digits
+    return int(digits) if len(digits) < 10 else 10**9  # no passage has that number, and int() rejects 5,000 digits
 
 
 def without_references(answer: str) -> str:
-    """Return an answer without its references, as a reader would say it."""
+    """Return an answer without its references."""
     return _REFERENCE.sub("", answer).strip()
 
 
 def support(answer: str, passages: Sequence[Passage], question: str = "") -> float:
-    """Return the share of what an answer adds to its question that its passages bear out, from 0 to 1.
+    """Return how far the passages support what an answer adds to its question, from 0 to 1.
 
-    It is 0 for an answer that is empty or only says the question again. One that adds no more than yes or no is
-    judged by all its words.
+    An empty answer, or one that only repeats the question, has 0. One that adds only yes or no is judged by all its
+    words.
     """
     known = {word for passage in passages for word in _words_of(_shown(passage))}
     bare = _REFERENCE.sub(" ", answer)
     said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
     asked = _words_of(question)
-    if verdict and asked.issuperset(words(said)):
+    if verdict and asked.issuperset(stemmed_words(said)):
         asked = frozenset()
-    sentences = [words(sentence) for sentence in _SENTENCE.split(said)]
+    sentences = [stemmed_words(sentence) for sentence in _SENTENCE.split(said)]
     added = [[word for word in found if word not in asked] for found in sentences]
     everything = [word for found in added for word in found]
     if not everything:
@@ -130,9 +128,9 @@ def _share(found: Sequence[str], known: Container[str]) -> float:
     return sum(word in known for word in found) / len(found)
 
 
-@functools.lru_cache(maxsize=4096)  # many answers rest on the same passages
+@functools.lru_cache(maxsize=4096)  # many answers use the same passages
 def _words_of(text: str) -> frozenset[str]:
-    return frozenset(words(text))
+    return frozenset(stemmed_words(text))
 
 
 def _shown(passage: Passage) -> str:

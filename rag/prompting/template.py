@@ -1,9 +1,8 @@
-"""From a question and its passages to the messages for the language model.
+"""Builds the messages for the language model from a question and its passages.
 
-The template is a text file with a `[system]` and a `[user]` part and two places, `{passages}` and
-`{question}`. The passages come before the question, so that questions about the same passages share a
-prefix, which the model's server computes once. Retrieved text is fenced between marks that it can't close:
-a mark inside it, or inside the question, is broken up.
+A template is a text file with a `[system]` and a `[user]` part and the placeholders `{passages}` and `{question}`.
+Passages come before the question, so that questions about the same passages share a prefix, which the server computes
+once. Retrieved text is fenced in tags that it can't close: a tag inside it, or inside the question, is broken up.
 """
 
 from __future__ import annotations
@@ -17,29 +16,31 @@ from pathlib import Path
 from rag.errors import ConfigurationError
 from rag.identity import template_id
 from rag.llm.protocol import Message
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 _PARTS = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
 _FENCE = re.compile(r"<(\s*/?\s*passage)", re.IGNORECASE)
 
 
 class PromptTemplate:
-    """A checked template. `id` names its text and is part of every fingerprint."""
+    """A validated template. `id` is the hash of its text, and part of every fingerprint."""
 
     def __init__(self, text: str, source: str = "the default template") -> None:
         self.text = text
         self.id = template_id(text)
         self._parts = split_parts(text, source)
-        for place in ("{passages}", "{question}"):
-            if text.count(place) != 1:
-                raise ConfigurationError(f"{source}: {place} must stand in it exactly once, found {text.count(place)}")
+        for placeholder in ("{passages}", "{question}"):
+            if text.count(placeholder) != 1:
+                raise ConfigurationError(
+                    f"{source}: must contain {placeholder} exactly once, found {text.count(placeholder)}"
+                )
 
     @classmethod
     def load(cls, path: Path | None) -> PromptTemplate:
-        """Read a template, or the default for None.
+        """Load a template, or the default one for None.
 
         Raises:
-            ConfigurationError: it is missing, not UTF-8, or lacks a part or a place.
+            ConfigurationError: it is missing, not UTF-8, or lacks a part or a placeholder.
         """
         if path is None:
             return cls(own_template("answer"))
@@ -49,33 +50,33 @@ class PromptTemplate:
             raise ConfigurationError(f"[prompt] template = {str(path)!r}: can't be read ({error})") from error
 
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
-        """Fill the template."""
+        """Fill the template with a question and its passages."""
         shown = "\n\n".join(_show(passage) for passage in passages) or "(no passage was found)"
         filling = {"passages": shown, "question": fenced(question)}
         return [
-            Message(role, re.sub(r"\{(passages|question)\}", lambda place: filling[place[1]], self._parts[role]))
+            Message(role, re.sub(r"\{(passages|question)\}", lambda match: filling[match[1]], self._parts[role]))
             for role in ("system", "user")
             if role in self._parts
         ]
 
 
 @functools.cache
-def own_template(name: str) -> str:
-    """Read a template that comes with this package."""
-    return resources.files("rag.prompting").joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
+def own_template(name: str, package: str = "rag.prompting") -> str:
+    """Read a template that ships in the `prompts` folder of a package."""
+    return resources.files(package).joinpath(f"prompts/{name}.txt").read_text(encoding="utf-8")
 
 
-def own_messages(name: str, place: str, filling: str) -> list[Message]:
-    """Fill the one place of a template that comes with this package."""
-    parts = split_parts(own_template(name), f"the template {name!r}")
-    return [Message(role, text.replace(place, filling)) for role, text in parts.items()]
+def own_messages(template: str, placeholder: str, filling: str) -> list[Message]:
+    """Fill a packaged template, in which `placeholder` is the only placeholder."""
+    parts = split_parts(template, "a template of the package")
+    return [Message(role, text.replace(placeholder, filling)) for role, text in parts.items()]
 
 
 def split_parts(text: str, source: str) -> dict[str, str]:
-    """Return the parts of a template, `system` (if it has one) before `user`.
+    """Return the parts of a template: `system`, if it has one, then `user`.
 
     Raises:
-        ConfigurationError: there are others, or text above them.
+        ConfigurationError: it has other parts, or text above the first.
     """
     before, *pieces = _PARTS.split(text)
     names = pieces[0::2]
@@ -92,11 +93,11 @@ def _show(passage: Passage) -> str:
 
 
 def quoted(chunk: StoredChunk) -> str:
-    """Return a chunk under its titles, with nothing in it that could close a fence."""
+    """Return a chunk below its titles, fenced."""
     title = f"{chunk.title} — {chunk.heading}" if chunk.heading else chunk.title
     return fenced(f"{title}\n{chunk.text}")
 
 
 def fenced(text: str) -> str:
-    """Break up what looks like a mark of the fence around passages."""
+    """Break up anything that looks like a passage tag."""
     return _FENCE.sub("\u2039\\1", text)

@@ -1,1 +1,1 @@
-"""From a question to its passages: dense and lexical indexes, fusion, reranking."""
+"""Finds passages for a question: dense and lexical indexes, fusion, reranking."""

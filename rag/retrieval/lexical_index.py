@@ -1,7 +1,7 @@
-"""BM25 over chunks, with bm25s: sparse scores computed when the index is built, memory-mapped when read.
+"""BM25 over chunks, with bm25s: scores are computed when the index is built, and memory-mapped when it is read.
 
-What dense retrieval misses is what is rare and literal: names, error codes, flags. Words are stemmed
-(Snowball) and stop words dropped, in the language of the collection's documents.
+It finds what dense retrieval misses, the rare and literal: names, error codes, flags. Words are stemmed (Snowball)
+and stop words dropped, in the language of the collection's documents.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 
-# A word, with what names in code and products hold together: __init__, C++, C#, 3.11, up-to-date.
+# A word, including names from code and products: __init__, C++, C#, 3.11, up-to-date.
 _WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
 _PARTS = re.compile(r"[^\W_]+")
 
@@ -34,8 +34,8 @@ def _language(language: str, thread: int) -> tuple[Any, frozenset[str]]:  # noqa
     return Stemmer.Stemmer(language), frozenset(listed)
 
 
-def words(text: str, language: str = "english") -> list[str]:
-    """Split a text into stemmed words without stop words; compound names also give their parts."""
+def stemmed_words(text: str, language: str = "english") -> list[str]:
+    """Return the stemmed words of a text without stop words; compound names also give their parts."""
     stemmer, stop = _language(language, threading.get_ident())
     found: list[str] = []
     for word in _WORD.findall(text.lower()):
@@ -47,7 +47,7 @@ def words(text: str, language: str = "english") -> list[str]:
 
 
 class LexicalIndex:
-    """Chunks by their words. Word n of the sorted `vocabulary` is term n of the BM25 index."""
+    """A BM25 index of chunks. Word n of the sorted `vocabulary` is term n of the index."""
 
     def __init__(self, bm25: Any, ids: Sequence[str], vocabulary: Sequence[str], language: str) -> None:
         self._bm25 = bm25
@@ -61,12 +61,12 @@ class LexicalIndex:
         import bm25s
 
         bm25 = bm25s.BM25()
-        texts_words = [words(text, language) or [""] for text in texts]
+        texts_words = [stemmed_words(text, language) or [""] for text in texts]
         vocabulary = sorted({word for each in texts_words for word in each})
         if texts:
             term = {word: number for number, word in enumerate(vocabulary)}
             bm25.index(([[term[word] for word in each] for each in texts_words], term), show_progress=False)
-            bm25.vocab_dict = {}  # it would be saved as JSON, and parsed whole before the first search
+            bm25.vocab_dict = {}  # else saved as JSON and parsed whole before the first search
         return cls(bm25, list(ids), vocabulary, language)
 
     def save(self, folder: Path) -> None:
@@ -80,7 +80,7 @@ class LexicalIndex:
 
     @classmethod
     def load(cls, folder: Path) -> LexicalIndex:
-        """Map an index that `save` wrote.
+        """Memory-map an index written by `save`.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
@@ -90,25 +90,25 @@ class LexicalIndex:
         try:
             ids, vocabulary = MappedLines.load(folder / "ids"), MappedLines.load(folder / "vocabulary")
             (language,) = MappedLines.load(folder / "language")
-            words("", language)  # an unknown language has no stemmer
+            stemmed_words("", language)  # raises for an unknown language
             bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
         indexed = bm25.scores["num_docs"] if ids else int((folder / "params.index.json").exists())
         terms = len(bm25.scores["indptr"]) - 1 if ids else 0
         if indexed != len(ids) or terms != len(vocabulary):
-            raise IndexUnusableError(f"{folder}: the ids are not those of the index; build the release again")
+            raise IndexUnusableError(f"{folder}: the ids are not those of this index; build the release again")
         return cls(bm25, ids, vocabulary, language)
 
     def search(self, question: str, k: int) -> list[tuple[str, float]]:
         """Return the at most k best chunks that share a word with the question, as (id, BM25 score)."""
-        terms = (self._term(word) for word in dict.fromkeys(words(question, self._language)))
+        terms = (self._term(word) for word in dict.fromkeys(stemmed_words(question, self._language)))
         asked = [term for term in terms if term is not None]
         if not asked:
             return []
         scores = self._bm25.get_scores(asked)
         found = np.flatnonzero(scores)  # all scores are positive or 0: the Lucene form of BM25
-        if len(found) > k:  # sort no more than the best k and what ties with the last of them
+        if len(found) > k:  # sort only the best k and those tied with the last of them
             found = found[scores[found] >= np.partition(scores[found], -k)[-k]]
         best = found[np.argsort(-scores[found], kind="stable")][:k]
         return [(self.ids[row], float(scores[row])) for row in best]

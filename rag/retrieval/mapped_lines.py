@@ -1,7 +1,7 @@
-"""A text file as a sequence of its lines, memory-mapped: the ids beside an index, the words of a vocabulary.
+"""A text file as a memory-mapped sequence of lines: the ids of an index, the words of a vocabulary.
 
-Splitting a million ids into strings takes a tenth of a second in which no other thread of the process runs, and
-100 MB in each process. Mapped, a line is decoded when it is asked for, and all processes share the pages.
+Splitting a million ids into strings blocks every thread for a tenth of a second and takes 100 MB per process. Mapped,
+a line is decoded when it is read, and all processes share the pages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LINE_FEED = 10
 
 
 class MappedLines(Sequence[str]):
-    """The lines of a UTF-8 text, without their ends."""
+    """The lines of a UTF-8 text, without line ends."""
 
     def __init__(self, text: bytes | mmap.mmap) -> None:
         codes = np.frombuffer(text, np.uint8)
@@ -26,15 +26,15 @@ class MappedLines(Sequence[str]):
 
     @classmethod
     def load(cls, path: Path) -> MappedLines:
-        """Map a file that `save_lines` wrote.
+        """Memory-map a file written by `save_lines`.
 
         Raises:
-            OSError: it can't be read.
-            ValueError: it is torn: no UTF-8, or its last line has no end.
+            OSError: the file can't be read.
+            ValueError: the file is torn: not UTF-8, or without a final line end.
         """
         with path.open("rb") as file:
             text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
-        if np.frombuffer(text, np.int8).min(initial=0) < 0:  # plain ASCII, as nearly always, needs no decoder
+        if np.frombuffer(text, np.int8).min(initial=0) < 0:  # ASCII, the usual case, needs no check
             bytes(text).decode("utf-8")
         if text and text[-1:] != b"\n":
             raise ValueError("the last line has no end")
@@ -58,5 +58,5 @@ class MappedLines(Sequence[str]):
 
 
 def save_lines(lines: Iterable[str], path: Path) -> None:
-    """Write lines, none of which has a line feed in it."""
+    """Write lines to a file; no line may contain a line feed."""
     path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8", newline="\n")

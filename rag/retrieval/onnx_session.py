@@ -1,4 +1,4 @@
-"""An ONNX graph with its tokenizer, as the encoder and the reranker are stored."""
+"""Runs an ONNX model with its tokenizer; the encoder and the reranker are both stored this way."""
 
 from __future__ import annotations
 
@@ -10,38 +10,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelError
+from rag.retrieval.vectors import Vectors
 
 
-def open_session(folder: Path, what: str, threads: int = 0) -> tuple[Any, Any]:
-    """Load `model.onnx` (or `onnx/model.onnx`) and `tokenizer.json`; `threads` 0 means one a core.
+class OnnxSession:
+    """A loaded model: texts, or pairs of texts, in, and its first output out."""
 
-    Raises:
-        ModelError: a file is missing or torn; `what` names the model in the message.
-    """
-    import onnxruntime
-    from tokenizers import Tokenizer
+    def __init__(self, session: Any, tokenizer: Any) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._inputs = {each.name for each in session.get_inputs()}
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    model = folder / "model.onnx"
-    model = model if model.exists() else folder / "onnx" / "model.onnx"
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime and tokenizers raise bare exceptions of their own
-        raise ModelError(
-            f"{folder}: the {what} can't be loaded ({error}); pull it again with `beforehand models pull`"
-        ) from error
-    return session, tokenizer
+    @classmethod
+    def load(cls, folder: Path, kind: str, max_tokens: int, threads: int = 0) -> OnnxSession:
+        """Load `model.onnx` (or `onnx/model.onnx`) and `tokenizer.json`; `threads` 0 means one per core.
 
+        Raises:
+            ModelError: a file is missing or torn; the message calls the model by its `kind`.
+        """
+        import onnxruntime
+        from tokenizers import Tokenizer
 
-def feeds(session: Any, encodings: Sequence[Any]) -> dict[str, NDArray[np.int64]]:
-    """Return the graph's inputs of shape (batch, tokens) for a batch of the tokenizer's encodings."""
-    known = {
-        "input_ids": [each.ids for each in encodings],
-        "attention_mask": [each.attention_mask for each in encodings],
-        "token_type_ids": [each.type_ids for each in encodings],
-    }
-    wanted = {each.name for each in session.get_inputs()}
-    return {name: np.array(rows, dtype=np.int64) for name, rows in known.items() if name in wanted}
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        model = folder / "model.onnx"
+        model = model if model.exists() else folder / "onnx" / "model.onnx"
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime and tokenizers raise bare exceptions of their own
+            raise ModelError(
+                f"{folder}: the {kind} can't be loaded ({error}); pull it again with `beforehand models pull`"
+            ) from error
+        tokenizer.enable_truncation(max_tokens)
+        tokenizer.enable_padding()
+        return cls(session, tokenizer)
+
+    def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[Vectors, NDArray[np.int64]]:
+        """Return the model's first output for a batch, and the attention mask of shape (batch, tokens)."""
+        encodings = self._tokenizer.encode_batch(texts)
+        mask = np.array([each.attention_mask for each in encodings], dtype=np.int64)
+        known = {
+            "input_ids": [each.ids for each in encodings],
+            "attention_mask": mask,
+            "token_type_ids": [each.type_ids for each in encodings],
+        }
+        inputs = {name: np.array(rows, dtype=np.int64) for name, rows in known.items() if name in self._inputs}
+        return self._session.run(None, inputs)[0], mask

@@ -1,7 +1,7 @@
-"""Reranking: a cross-encoder reads a question and a passage together and says how well they fit.
+"""Reranking: a cross-encoder reads a question together with each passage and scores how well they fit.
 
-Fusion only counts places; a cross-encoder reads. It costs a run of the model for each candidate, so only the
-best few of the fusion are read again. Without torch, as the encoder (`rag.retrieval.embedding`).
+Fusion looks at ranks alone; a cross-encoder reads the text, at the cost of one model run per candidate. So only the
+best few candidates are reranked. Runs without torch, like the encoder (`rag.retrieval.embedding`).
 """
 
 from __future__ import annotations
@@ -9,45 +9,39 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelError
-from rag.retrieval.onnx_session import feeds, open_session
+from rag.retrieval.onnx_session import OnnxSession
 
 RERANKER = "reranker.json"
 
 
 class Reranker:
-    """A cross-encoder: a question and n passages in, n scores between 0 and 1 out."""
+    """A cross-encoder: takes a question and n passages, returns n scores between 0 and 1."""
 
-    def __init__(self, session: Any, tokenizer: Any) -> None:
+    def __init__(self, session: OnnxSession) -> None:
         self._session = session
-        self._tokenizer = tokenizer
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> Reranker:
-        """Load `model.onnx`, `tokenizer.json` and `reranker.json`; `threads` 0 means one a core.
+        """Load `model.onnx`, `tokenizer.json` and `reranker.json`; `threads` 0 means one per core.
 
         Raises:
             ModelError: a file is missing or torn.
         """
         try:
-            most = int(json.loads((folder / RERANKER).read_text(encoding="utf-8"))["max_tokens"])
+            max_tokens = int(json.loads((folder / RERANKER).read_text(encoding="utf-8"))["max_tokens"])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ModelError(
-                f"{folder}: is no reranker ({error}); pull one with `beforehand models pull`, a cross-encoder"
+                f"{folder}: not a reranker ({error}); name a cross-encoder and pull it with `beforehand models pull`"
             ) from error
-        session, tokenizer = open_session(folder, "reranker", threads)
-        tokenizer.enable_truncation(most)
-        tokenizer.enable_padding()
-        return cls(session, tokenizer)
+        return cls(OnnxSession.load(folder, "reranker", max_tokens, threads))
 
     def scores(self, question: str, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Score n passages for a question: shape (n,)."""
-        encodings = self._tokenizer.encode_batch([(question, text) for text in texts])
-        logits: NDArray[np.float32] = self._session.run(None, feeds(self._session, encodings))[0][:, 0]
-        halved = logits.astype(np.float64) / 2
+        """Return the scores of n texts for a question, shape (n,)."""
+        logits, _ = self._session.run([(question, text) for text in texts])
+        halved = logits[:, 0].astype(np.float64) / 2
         return np.asarray(0.5 + 0.5 * np.tanh(halved))  # the logistic function, written so that it can't overflow

@@ -1,8 +1,8 @@
-"""From a question to the passages that answer it: dense and lexical retrieval, fused, optionally reranked.
+"""Retrieves the passages for a question: dense and lexical search, fused, optionally reranked.
 
-Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) adds 1 / (60 + rank) over the rankings: it needs
-no calibration of scores that live on different scales. Batch and online call the same functions, so an
-anticipated question and a live one see the same passages.
+Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) adds 1 / (60 + rank) over the rankings. It ignores the
+scores, so it needs no calibration between them. Batch and online call the same functions, so an anticipated question
+and a live one get the same passages.
 """
 
 from __future__ import annotations
@@ -13,42 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.retrieval.embedding import Vectors
 from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.passages import Passage, StoredChunk
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import Vectors
 from rag.settings import RetrievalSettings
 
 _FUSION_CONSTANT = 60
 
-Lookup = Callable[[str], "StoredChunk | None"]
-
-
-@dataclass(frozen=True)
-class StoredChunk:
-    """A chunk with what a citation shows of its document."""
-
-    chunk_id: str
-    document_id: str
-    title: str
-    uri: str
-    heading: str
-    text: str
-    content_hash: str
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A chunk as retrieved: `number` is its place in the prompt, from 1; `score` the fused or the reranker's."""
-
-    number: int
-    chunk: StoredChunk
-    score: float
+Lookup = Callable[[str], StoredChunk | None]
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate before the cut: ranks start at 1, None where an index did not find it."""
+    """A ranked candidate. Ranks start at 1; those of an index that did not find it are None."""
 
     chunk_id: str
     rank: int
@@ -65,7 +44,7 @@ def fuse(
     dense_weight: float = 1.0,
     lexical_weight: float = 1.0,
 ) -> list[Ranked]:
-    """Fuse two rankings (id, score), best first. Ties go to the better dense rank, then to the id."""
+    """Fuse two rankings of (id, score), best first. Ties are broken by dense rank, then by id."""
     dense_places = {chunk_id: (rank, score) for rank, (chunk_id, score) in enumerate(dense, start=1)}
     lexical_places = {chunk_id: (rank, score) for rank, (chunk_id, score) in enumerate(lexical, start=1)}
     fused = {
@@ -91,10 +70,10 @@ def _reciprocal(places: Mapping[str, tuple[int, float]], chunk_id: str, weight: 
     return weight / (_FUSION_CONSTANT + places[chunk_id][0]) if chunk_id in places else 0.0
 
 
-def merge(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
-    """Fuse the rankings of several searches for one question by their ranks.
+def fuse_searches(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
+    """Fuse the rankings of several searches for one question.
 
-    A candidate keeps the ranks and scores of the first search that found it; its `score` is the fused one.
+    A candidate keeps the ranks and scores of the first search that found it, except `score`, which is the fused one.
     """
     fused: dict[str, float] = {}
     found: dict[str, Ranked] = {}
@@ -107,9 +86,9 @@ def merge(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
 
 
 def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Reranker, depth: int) -> list[Ranked]:
-    """Put the best `depth` candidates in the order of the reranker's scores, which replace the fused ones.
+    """Reorder the best `depth` candidates by the reranker's scores, which replace their fused scores.
 
-    The others follow as they were, with their fused scores; so does a candidate whose chunk is gone.
+    The others follow unchanged, and so does a candidate whose chunk is gone.
     """
     found = [(each, lookup(each.chunk_id)) for each in ranked[:depth]]
     read = [(each, chunk) for each, chunk in found if chunk is not None]
@@ -119,8 +98,8 @@ def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Re
     scores = reranker.scores(question, texts)
     best = [replace(each, score=float(score)) for (each, _), score in zip(read, scores, strict=True)]
     best.sort(key=lambda each: (-each.score, each.rank))
-    read_again = {each.chunk_id for each in best}
-    rest = [each for each in ranked if each.chunk_id not in read_again]
+    reranked = {each.chunk_id for each in best}
+    rest = [each for each in ranked if each.chunk_id not in reranked]
     return [replace(each, rank=rank) for rank, each in enumerate([*best, *rest], start=1)]
 
 
@@ -130,7 +109,7 @@ def choose_passages(
     count: int,
     withdrawn: Collection[str] = (),
 ) -> list[Passage]:
-    """Take the best `count` candidates whose chunk exists, is of no withdrawn document and repeats no text."""
+    """Return the best `count` candidates, without missing chunks, withdrawn documents and repeated texts."""
     chosen: list[Passage] = []
     seen: set[str] = set()
     for candidate in ranked:
@@ -145,7 +124,7 @@ def choose_passages(
 
 
 class Retriever:
-    """The two indexes of one collection. Nothing of another collection can be reached through it."""
+    """The two indexes of one collection; it can't reach any other collection."""
 
     def __init__(
         self, dense: VectorIndex, lexical: LexicalIndex, settings: RetrievalSettings, reranker: Reranker | None = None
@@ -165,9 +144,9 @@ class Retriever:
         return cls(VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical"), settings, reranker)
 
     def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
-        """Rank the candidates for m questions and their vectors of shape (m, dimensions)."""
+        """Return the ranked candidates for m questions and their vectors of shape (m, dimensions)."""
         return [
-            self._read_again(question, ranked, lookup)
+            self._reranked(question, ranked, lookup)
             for question, ranked in zip(questions, self._fused(questions, vectors), strict=True)
         ]
 
@@ -177,15 +156,15 @@ class Retriever:
             self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
         )
         return [
-            fuse(found, self._words(question), settings.dense_weight, settings.lexical_weight)
+            fuse(found, self._lexical_hits(question), settings.dense_weight, settings.lexical_weight)
             for question, found in zip(questions, dense, strict=True)
         ]
 
-    def _words(self, question: str) -> list[tuple[str, float]]:
+    def _lexical_hits(self, question: str) -> list[tuple[str, float]]:
         settings = self._settings
         return self._lexical.search(question, settings.candidates) if settings.lexical_weight > 0 else []
 
-    def _read_again(self, question: str, ranked: list[Ranked], lookup: Lookup) -> list[Ranked]:
+    def _reranked(self, question: str, ranked: list[Ranked], lookup: Lookup) -> list[Ranked]:
         if self._reranker is None:
             return ranked
         return rerank(question, ranked, lookup, self._reranker, self._settings.rerank_candidates)
@@ -200,12 +179,12 @@ class Retriever:
     ) -> list[Passage]:
         """Return the passages for one question and its vector of shape (dimensions,).
 
-        With `rewritten`, the question in other words and their vector, both are searched for and the rankings
-        fused; a reranker reads the question as it was asked.
+        With `rewritten`, a rewritten question and its vector, both are searched for and the rankings fused; a
+        reranker reads the original question.
         """
         if rewritten is None:
             ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
         else:
             both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]))
-            ranked = self._read_again(question, merge(both), lookup)
+            ranked = self._reranked(question, fuse_searches(both), lookup)
         return choose_passages(ranked, lookup, self._settings.passages, withdrawn)

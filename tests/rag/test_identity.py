@@ -1,4 +1,4 @@
-"""Keys and fingerprints: what must be equal, what must not, and what an answer is determined by."""
+"""Keys and fingerprints: what makes them equal, and what makes them differ."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_two_collections_never_share_a_key(one, other, question, another):
         assert query_key(one, question) != query_key(other, another)
 
 
-def test_a_collection_and_a_question_can_not_trade_characters():
+def test_characters_cannot_move_between_collection_and_question():
     assert query_key("docs", "a b") != query_key("docs a", "b")
     assert query_key("docs", 'a","b') != query_key('docs","a', "b")
 
@@ -161,7 +161,7 @@ def test_hashes_are_the_same_in_every_process_and_release():
         {"sampling": {"temperature": 0.0, "max_tokens": 9, "seed": 0}},
     ],
 )
-def test_each_ingredient_changes_the_fingerprint(changed):
+def test_each_part_changes_the_fingerprint(changed):
     assert fingerprint(**{**INGREDIENTS, **changed}) != fingerprint(**INGREDIENTS)
 
 
@@ -180,5 +180,5 @@ def test_the_order_of_the_passages_is_part_of_the_fingerprint(passages):
     assert (fingerprint(**{**INGREDIENTS, "passages": passages}) == ordered) is (passages == ["a", "b", "c"])
 
 
-def test_the_kinds_of_hashes_never_meet():
+def test_different_kinds_of_hashes_never_collide():
     assert len({content_hash("x"), template_id("x"), query_key("x", "x"), stable_hash("x", "x")}) == 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batch.generation.proposing import proposed, proposing_messages
-from rag.retrieval.retriever import StoredChunk
+from rag.retrieval.passages import StoredChunk
 
 
 def chunk(text: str) -> StoredChunk:

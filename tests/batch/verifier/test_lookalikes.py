@@ -14,7 +14,7 @@ from batch.verifier.lookalikes import opposites
 from rag.identity import normalise
 from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import objection
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 
 HERE = Path(__file__).parents[2] / "rag/paraphrase"
 
@@ -52,7 +52,7 @@ def test_every_guard_stops_every_opposite_of_real_questions() -> None:
     for question in anticipated():
         for seed in range(3):
             for each in opposites(question, seed):
-                first, second = read(each.question), read(each.opposite)
+                first, second = parse(each.question), parse(each.opposite)
                 if objection(first, second, align(first, second), 0.99) is None:
                     passed.append(each)
     assert passed == []

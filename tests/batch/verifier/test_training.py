@@ -17,7 +17,7 @@ from batch.verifier.labelled_pairs import LabelledPair, read_pairs
 from batch.verifier.training import compare, divide, feature_rows, fit, pairs_hash, recomputed, score_pairs, train
 from rag.errors import CalibrationError
 from rag.paraphrase.features import FEATURES
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 from rag.paraphrase.verifier import Candidate, Verifier
 
 THINGS = (
@@ -31,7 +31,7 @@ def embed(texts: list[str]) -> NDArray[np.float32]:
     """Stand in for an encoder: words hashed into 64 dimensions, rows of length 1."""
     rows = np.full((len(texts), 64), 1e-3, np.float32)
     for row, text in zip(rows, texts, strict=True):
-        for word in read(text).words:
+        for word in parse(text).words:
             row[zlib.crc32(word.encode()) % 64] += 1
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from online.answering.linked_text import LinkedText
 from rag.prompting.citations import link
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 PASSAGES = [
     Passage(number, StoredChunk(f"c{number}", "d", "Title", "file:x", "", "text", f"h{number}"), 1.0)

@@ -1,6 +1,6 @@
-"""A language model behind HTTP: what comes back when it answers, refuses, breaks off or is not there.
+"""The client of an OpenAI-compatible server: replies, refusals, broken streams, missing servers.
 
-The server is a real one on a port of its own that says exactly the bytes of a test.
+The server is real, on its own port, and sends exactly the bytes of the test.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ ANSWER = {
 
 
 class Server:
-    """Says the given bytes to each request, in order (the last for ever), and keeps what it was asked."""
+    """Sends the given bytes to each request in order, the last one repeatedly, and keeps the requests."""
 
     def __init__(self, *says, close=True):
         self.says = list(says)
@@ -80,7 +80,7 @@ def http(body, status=200, **headers):
 
 
 def events(*chunks, done=True, escaped=False):
-    """A stream that ends with the connection."""
+    """A streamed response that ends when the connection closes."""
     body = "".join(f"data: {json.dumps(chunk, ensure_ascii=escaped)}\n\n" for chunk in chunks)
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     return head + (body + "data: [DONE]\n\n" * done).encode()
@@ -116,7 +116,7 @@ def stream(*says, sampling=Sampling(), **options):  # noqa: B008 - it is frozen
     return asyncio.run(run())
 
 
-def test_an_answer_comes_with_its_reason_to_end_its_tokens_and_its_whole_message():
+def test_a_completion_has_its_finish_reason_tokens_and_whole_message():
     completion, _ = ask(http(ANSWER))
 
     assert (completion.text, completion.finish_reason, completion.model) == ("Because.", "stop", "served-model")
@@ -124,7 +124,7 @@ def test_an_answer_comes_with_its_reason_to_end_its_tokens_and_its_whole_message
     assert completion.message == ANSWER["choices"][0]["message"]
 
 
-def test_a_server_that_says_little_is_understood():
+def test_a_minimal_reply_is_understood():
     completion, _ = ask(http({"choices": [{"message": {"content": None}}]}))
 
     assert (completion.text, completion.model, completion.completion_tokens) == ("", "asked-model", 0)
@@ -154,7 +154,7 @@ def test_every_sampling_parameter_reaches_the_model():
     assert server.headers[0].startswith("post /v1/chat/completions ")
 
 
-def test_zero_is_sent_and_what_is_unset_is_not():
+def test_zero_is_sent_and_unset_parameters_are_not():
     _, server = ask(http(ANSWER), sampling=Sampling(temperature=0.0, seed=0))
 
     assert (server.asked[0]["temperature"], server.asked[0]["seed"]) == (0.0, 0)
@@ -165,7 +165,7 @@ def test_zero_is_sent_and_what_is_unset_is_not():
     assert "seed" not in server.asked[0]
 
 
-def test_a_stream_gives_the_pieces_and_then_the_whole():
+def test_a_stream_yields_the_pieces_and_then_the_whole_completion():
     usage = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
 
     deltas, error = stream(
@@ -196,8 +196,8 @@ def test_a_stream_gives_the_pieces_and_then_the_whole():
 
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8), max_size=6))
 @settings(deadline=None, max_examples=25)
-def test_a_streamed_text_arrives_as_it_was_said(pieces):
-    """U+2028, U+0085 and their like stand in JSON as they are; they end no line of a stream."""
+def test_a_streamed_text_arrives_unchanged(pieces):
+    """U+2028, U+0085 and similar characters are not escaped in JSON, and don't end a line of a stream."""
     deltas, error = stream(events(*(delta(piece) for piece in [*pieces, "a\u2028b\x85c"]), delta(finish="stop")))
 
     assert error is None
@@ -215,8 +215,8 @@ def test_a_streamed_text_arrives_as_it_was_said(pieces):
         (["A", "\ud83d"], ["A", "\ufffd"]),
     ],
 )
-def test_half_a_character_is_joined_with_the_other_or_replaced(pieces, said):
-    """A server that cuts a character into tokens says its halves one by one, as JSON allows."""
+def test_half_a_character_is_joined_with_its_other_half_or_replaced(pieces, said):
+    """A server that splits a character into tokens may send its halves one by one, as JSON allows."""
     for name in ("content", "reasoning_content"):
         chunks = [{"choices": [{"delta": {name: piece}}]} for piece in pieces]
 
@@ -234,7 +234,7 @@ def test_half_a_character_is_joined_with_the_other_or_replaced(pieces, said):
 
 
 def forward(says, **fields):
-    """Return what is passed on and the error that ended it, if any."""
+    """Return what is forwarded and the error that ended it, if any."""
 
     async def run():
         found = []
@@ -249,14 +249,14 @@ def forward(says, **fields):
     return asyncio.run(run())
 
 
-def test_a_whole_response_is_passed_on_as_it_came():
+def test_a_whole_response_is_forwarded_unchanged():
     said = b'{"choices": [], "x" : "\\ud83d"}'
 
     assert forward(http(said)) == (said, None)
 
 
 @pytest.mark.parametrize("said", [b'{"id": "x", "crea', b'data: {"error": {}}\n\n', b"", b"\xff"])
-def test_a_whole_response_that_is_none_is_not_passed_on(said):
+def test_a_response_that_is_not_json_is_not_forwarded(said):
     passed_on, error = forward(http(said))
 
     assert passed_on == b""
@@ -264,7 +264,7 @@ def test_a_whole_response_that_is_none_is_not_passed_on(said):
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b""])
-def test_a_stream_is_passed_on_as_it_came(end):
+def test_a_stream_is_forwarded_unchanged(end):
     body = b': ping\n\ndata: {"choices": [{"delta": {"content": "\\"error\\""}}]}\n\ndata: [DONE]' + end
 
     passed_on, error = forward(b"HTTP/1.1 200 OK\r\n\r\n" + body, stream=True)
@@ -273,7 +273,7 @@ def test_a_stream_is_passed_on_as_it_came(end):
     assert passed_on.rstrip() == body.rstrip()
 
 
-def test_a_stream_without_its_end_is_an_error_after_its_whole_lines():
+def test_a_forwarded_stream_without_an_end_raises_after_its_whole_lines():
     body = events(delta("Be"), delta("cause."), delta(finish="stop"), done=False)
     first = body.index(b"data")
 
@@ -283,7 +283,7 @@ def test_a_stream_without_its_end_is_an_error_after_its_whole_lines():
         assert passed_on == body[first : body.rfind(b"\n", first, length) + 1]
 
 
-def test_an_error_within_a_stream_that_is_passed_on_counts_as_one():
+def test_an_error_inside_a_forwarded_stream_raises():
     said = events(delta("Be"), {"error": {"message": "the engine died"}})
 
     passed_on, error = forward(said, stream=True)
@@ -301,7 +301,7 @@ def test_comments_and_other_fields_of_a_stream_are_skipped():
     assert deltas[-1].completion.text == "A"
 
 
-def test_a_stream_that_breaks_off_is_an_error_after_its_pieces():
+def test_a_stream_that_breaks_off_raises_after_its_pieces():
     deltas, error = stream(events(delta("Be"), delta("cau"), done=False))
 
     assert [each.text for each in deltas] == ["Be", "cau"]
@@ -309,7 +309,7 @@ def test_a_stream_that_breaks_off_is_an_error_after_its_pieces():
     assert "broke off" in str(error)
 
 
-def test_a_stream_that_breaks_off_within_a_chunk_is_an_error():
+def test_a_stream_that_breaks_off_inside_a_chunk_raises():
     whole = events(delta("Be"), delta("cause."), delta(finish="stop"), done=False)
 
     for length in range(whole.index(b"data"), len(whole) - 1, 7):
@@ -317,7 +317,7 @@ def test_a_stream_that_breaks_off_within_a_chunk_is_an_error():
         assert isinstance(error, LlmUnavailableError), whole[:length]
 
 
-def test_a_connection_that_is_lost_in_the_middle_is_an_error():
+def test_a_connection_lost_in_mid_stream_raises():
     said = events(delta("Be")).replace(b"\r\n\r\n", b"\r\ncontent-length: 5000\r\n\r\n")
 
     _, error = stream(said.replace(b"data: [DONE]\n\n", b""))
@@ -325,7 +325,7 @@ def test_a_connection_that_is_lost_in_the_middle_is_an_error():
     assert isinstance(error, LlmUnavailableError)
 
 
-def test_an_error_in_the_middle_of_a_stream_is_told():
+def test_an_error_in_mid_stream_is_reported():
     deltas, error = stream(events(delta("Be"), {"error": {"message": "the engine died", "code": 500}}))
 
     assert [each.text for each in deltas] == ["Be"]
@@ -333,7 +333,7 @@ def test_an_error_in_the_middle_of_a_stream_is_told():
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 301])
-def test_a_wrong_request_is_refused_in_the_words_of_the_server(status):
+def test_a_bad_request_is_refused_with_the_message_of_the_server(status):
     says = http({"error": {"message": "too many\n tokens", "type": "x"}}, status)
 
     with pytest.raises(LlmRefusedError, match=f"answered {status}: too many tokens$"):
@@ -342,7 +342,7 @@ def test_a_wrong_request_is_refused_in_the_words_of_the_server(status):
 
 
 @pytest.mark.parametrize(("status", "setting"), [(401, "api_key"), (403, "api_key"), (404, "model")])
-def test_a_server_that_takes_no_request_of_ours_names_the_setting_to_look_at(status, setting):
+def test_a_server_that_refuses_every_request_names_the_setting_to_check(status, setting):
     says = http({"error": {"message": "no"}}, status)
 
     with pytest.raises(LlmMisconfiguredError, match=rf"answered {status}: no; check \[llm\] {setting}"):
@@ -366,14 +366,14 @@ def test_a_server_that_takes_no_request_of_ours_names_the_setting_to_look_at(sta
         (413, {"error": {"message": "Too large."}}, None),
     ],
 )  # fmt: skip
-def test_a_refusal_keeps_the_words_that_are_for_the_caller(status, body, expected):
+def test_a_refusal_keeps_the_fields_meant_for_the_caller(status, body, expected):
     with pytest.raises(LlmRefusedError) as caught:
         ask(http(body, status))
 
     assert caught.value.refusal == expected
 
 
-def test_a_failure_that_breaks_off_is_an_error_of_the_server():
+def test_an_error_body_that_breaks_off_makes_the_server_unavailable():
     said = http(b"x" * 50, 500).replace(b"content-length: 50", b"content-length: 5000")
 
     with pytest.raises(LlmUnavailableError):
@@ -405,14 +405,14 @@ def test_an_overloaded_or_broken_server_is_unavailable(status):
         ({}, None),
     ],
 )
-def test_the_wait_that_the_server_asks_for_is_handed_on(headers, wait):
+def test_retry_after_is_passed_on(headers, wait):
     with pytest.raises(LlmUnavailableError) as caught:
         ask(http({}, 429, **headers))
 
     assert caught.value.retry_after == wait
 
 
-def test_a_date_to_retry_after_becomes_seconds():
+def test_a_retry_after_date_becomes_seconds():
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
 
     with pytest.raises(LlmUnavailableError) as caught:
@@ -442,13 +442,13 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("body", NONSENSE)
-def test_nonsense_in_place_of_an_answer_is_an_error_of_the_server(body):
+def test_an_unreadable_reply_makes_the_server_unavailable(body):
     with pytest.raises(LlmUnavailableError, match="is not a chat completion"):
         ask(http(body))
 
 
 @pytest.mark.parametrize("payload", [each for each in NONSENSE if each] + [b'{"choices": [{"delta": "x"}]}'])
-def test_nonsense_in_a_stream_is_an_error_of_the_server(payload):
+def test_an_unreadable_chunk_makes_the_server_unavailable(payload):
     deltas, error = stream(events(delta("A"), done=False) + b"data: " + payload + b"\n\n")
 
     assert [each.text for each in deltas if each.text] in (["A"], ["A", "[1]"])
@@ -457,12 +457,12 @@ def test_nonsense_in_a_stream_is_an_error_of_the_server(payload):
 
 @given(st.binary(max_size=80))
 @settings(deadline=None, max_examples=25)
-def test_any_bytes_in_place_of_http_are_an_error_of_the_server(garbage):
+def test_arbitrary_bytes_instead_of_http_make_the_server_unavailable(garbage):
     with pytest.raises(LlmUnavailableError):
         ask(garbage)
 
 
-def test_a_server_that_is_not_there_is_named_with_what_to_do():
+def test_a_missing_server_is_named_with_what_to_do():
     async def run():
         async with serving(Server(b"")) as endpoint:
             base_url = endpoint._base_url
@@ -477,7 +477,7 @@ def test_a_server_that_is_not_there_is_named_with_what_to_do():
     assert not caught.value.reached
 
 
-def test_a_server_that_says_nothing_in_time_is_too_slow():
+def test_a_silent_server_times_out():
     async def run():
         async with serving(Server(b"", close=False), timeout=0.05) as endpoint:
             await endpoint.complete(CHAT, Sampling())
@@ -486,7 +486,7 @@ def test_a_server_that_says_nothing_in_time_is_too_slow():
         asyncio.run(run())
 
 
-def test_a_stream_that_stalls_is_too_slow():
+def test_a_stalled_stream_times_out():
     async def run():
         deltas = []
         server = Server(events(delta("A"), done=False), close=False)
@@ -501,7 +501,7 @@ def test_a_stream_that_stalls_is_too_slow():
 
 def test_a_request_that_reached_the_server_is_never_sent_twice():
     async def run():
-        server = Server(b"")  # takes the request and hangs up
+        server = Server(b"")  # accepts the request and closes the connection
         async with serving(server) as endpoint:
             with pytest.raises(LlmUnavailableError) as caught:
                 await endpoint.complete(CHAT, Sampling())
@@ -537,7 +537,7 @@ def test_cancelling_a_call_closes_its_connection():
     asyncio.run(run())
 
 
-def test_leaving_a_stream_closes_its_connection():
+def test_closing_a_stream_closes_its_connection():
     async def run():
         server = Server(events(delta("A"), delta("B"), done=False), close=False)
         async with serving(server) as endpoint:
@@ -550,7 +550,7 @@ def test_leaving_a_stream_closes_its_connection():
     asyncio.run(run())
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch):
+def test_the_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY", raising=False)

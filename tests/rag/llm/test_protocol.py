@@ -1,4 +1,4 @@
-"""Asking a model many things at once: order, limits, and failures that stay where they are."""
+"""Many calls to a model at once: order, limits, failures; and the identity of sampling parameters."""
 
 import asyncio
 from dataclasses import replace
@@ -48,7 +48,7 @@ def test_outcomes_come_in_the_order_of_the_chats_and_one_failure_is_one_row(text
     assert echo.most == min(concurrency, len(texts))
 
 
-def test_a_mistake_of_ours_is_not_taken_for_a_refusal():
+def test_a_bug_is_not_mistaken_for_an_llm_error():
     class Broken(Echo):
         async def complete(self, *_):
             raise RuntimeError("a bug")
@@ -75,7 +75,7 @@ def test_every_sampling_parameter_is_part_of_an_answers_identity(changed):
     assert replace(Sampling(), **changed).identity() != Sampling().identity()
 
 
-def test_an_answer_of_before_a_parameter_was_known_keeps_its_identity():
+def test_older_answers_keep_their_identity_when_a_parameter_is_added():
     every = replace(Sampling(), presence_penalty=0.5, repetition_penalty=1.5)
     assert set(every.identity()) == set(Sampling.__dataclass_fields__)
     known = {"max_tokens", "temperature", "top_p", "frequency_penalty", "seed", "stop"}

@@ -1,4 +1,4 @@
-"""The promise of a certificate, by simulation: the true error stays below the tolerated one."""
+"""The promise of a certificate, by simulation: the true error stays below the tolerated error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_bound_is_the_exact_binomial_one(errors: int, accepted: int, confide
     assert upper_bound(errors, accepted, confidence) == pytest.approx(expected, abs=1e-4)
 
 
-def test_no_acceptance_bounds_nothing() -> None:
+def test_the_bound_is_one_without_acceptances() -> None:
     assert upper_bound(0, 0, 0.95) == 1.0
     assert upper_bound(3, 3, 0.95) == 1.0
 
@@ -57,7 +57,7 @@ def test_the_bound_is_above_the_rate_and_grows_with_errors(errors: int, more: in
 
 
 def drawn_scores(seed: int, siblings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same as arrays, of 2000 groups: scores, whether a hit is wrong, groups."""
+    """The same as arrays, in 2000 groups: scores, whether a hit is wrong, groups."""
     random = np.random.default_rng(seed)
     scores = random.random(2000)
     wrong = random.random(2000) < 0.3 * (1 - scores)
@@ -84,7 +84,7 @@ def test_scanning_without_the_correction_would_break_the_promise() -> None:
     assert broken > 20
 
 
-def test_everything_may_be_tolerated() -> None:
+def test_a_tolerated_error_of_one_accepts_everything() -> None:
     assert calibrate(drawn_pairs(1), 1.0).accepted == 2000
 
 
@@ -96,13 +96,13 @@ def test_noise_above_the_tolerated_error_certifies_nothing() -> None:
     assert calibrate(pairs, 0.15).threshold is not None
 
 
-def test_zero_is_a_tolerated_error_and_certifies_nothing() -> None:
+def test_a_tolerated_error_of_zero_certifies_nothing() -> None:
     assert calibrate(drawn_pairs(1), 0.0).threshold is None
 
 
 @pytest.mark.parametrize("tolerated", [-0.1, 1.1, math.nan])
 def test_a_tolerated_error_outside_0_to_1_is_refused(tolerated: float) -> None:
-    with pytest.raises(CalibrationError, match="between 0 and 1"):
+    with pytest.raises(CalibrationError, match="from 0 to 1"):
         calibrate(drawn_pairs(1), tolerated)
 
 
@@ -111,12 +111,12 @@ def test_too_few_pairs_are_refused() -> None:
         calibrate(drawn_pairs(1)[:49], 0.1)
 
 
-def test_what_a_guard_refuses_is_never_accepted() -> None:
+def test_a_pair_refused_by_a_guard_is_never_accepted() -> None:
     pairs = [replace(each, score=-math.inf) for each in drawn_pairs(1, 400)]
     assert calibrate(pairs, 1.0).threshold is None
 
 
-def test_a_looser_tolerance_never_accepts_less() -> None:
+def test_a_larger_tolerated_error_never_accepts_less() -> None:
     accepted = [calibrate(drawn_pairs(3), tolerated).accepted for tolerated in (0.02, 0.05, 0.1, 0.2)]
     assert accepted == sorted(accepted)
 
@@ -144,7 +144,7 @@ def test_a_certificate_can_be_recomputed_in_any_order_of_pairs() -> None:
     assert recompute(certificate, pairs[::-1]) == certificate
 
 
-def test_other_pairs_or_another_label_are_noticed() -> None:
+def test_recomputing_from_other_pairs_or_labels_is_refused() -> None:
     pairs = drawn_pairs(5)
     certificate = calibrate(pairs, 0.1)
     with pytest.raises(CalibrationError, match="the certificate names"):
@@ -177,7 +177,7 @@ def test_no_question_is_on_two_sides_of_a_split(edges: list[tuple[int, int]], se
     assert list(parts) == list(split(connected_groups(edges), (0.5, 0.25, 0.25), seed))
 
 
-def test_siblings_that_fail_together_count_less() -> None:
+def test_errors_in_one_group_count_less_than_independent_ones() -> None:
     errors = np.repeat(np.array([True, False, False, False]), 10)
     assert design_effect(errors, np.repeat(np.arange(4), 10)) == pytest.approx(10)
     assert design_effect(errors, np.arange(40)) == 1

@@ -1,4 +1,4 @@
-"""Answers that contradict each other are told from answers in other words; the cases are data."""
+"""Contradicting answers are distinguished from rephrased ones; the cases are data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_reason_is_named_whichever_answer_comes_first(case: dict[str, str]) 
         ("", "The fee is 10 euros.", None),
     ],
 )
-def test_what_one_answer_leaves_out_contradicts_nothing(one: str, other: str, reason: str | None) -> None:
+def test_an_omission_is_no_contradiction(one: str, other: str, reason: str | None) -> None:
     assert contradict(one, other) == reason
 
 

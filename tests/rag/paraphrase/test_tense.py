@@ -1,9 +1,9 @@
-"""Tense and mood of a question, and which changes of them make another question of it."""
+"""The tense and mood of a question, and which changes of them change its meaning."""
 
 import pytest
 
 from rag.paraphrase.alignment import align
-from rag.paraphrase.parsed_question import read
+from rag.paraphrase.question_parser import parse
 from rag.paraphrase.tense import tense, tense_differs
 
 
@@ -24,8 +24,8 @@ from rag.paraphrase.tense import tense, tense_differs
         ("office address", ""),
     ],
 )
-def test_the_first_auxiliary_tells_the_tense(question, found):
-    assert tense(read(question)) == found
+def test_the_first_auxiliary_gives_the_tense(question, found):
+    assert tense(parse(question)) == found
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_first_auxiliary_tells_the_tense(question, found):
         ("How do I reset it?", "How can I reset it?", False),
     ],
 )
-def test_only_what_hardly_ever_asks_the_same_is_kept_apart(first, second, differs):
-    a, b = read(first), read(second)
+def test_only_changes_of_tense_that_matter_differ(first, second, differs):
+    a, b = parse(first), parse(second)
     assert tense_differs(a, b, align(a, b)) is differs
     assert tense_differs(b, a, align(b, a)) is differs

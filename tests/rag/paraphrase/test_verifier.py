@@ -1,4 +1,4 @@
-"""Look-alikes never hit, paraphrases mostly do; the cases are data, in the two files beside this one."""
+"""Look-alikes never hit, most paraphrases do; the cases are in the two files beside this one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def certified(threshold: float | None, tolerated: float = 0.1) -> Certificate:
 
 
 def credulous() -> Verifier:
-    """A verifier whose model says yes to everything: only the guards stand between it and a false hit."""
+    """A verifier whose model accepts everything, so that only the guards prevent a false hit."""
     return Verifier(trees=constant_trees(20.0), certificates=(certified(0.5),))
 
 
@@ -58,7 +58,7 @@ def test_no_lookalike_hits_without_labelled_pairs(turned: bool) -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_guards_stop_lookalikes_even_when_the_model_says_yes(turned: bool) -> None:
+def test_guards_stop_lookalikes_even_if_the_model_accepts_them(turned: bool) -> None:
     hits = [case for case in cases("lookalikes.jsonl") if decide(case, credulous(), turned).accepted]
     assert [case["asked"] for case in hits] == []
 
@@ -106,11 +106,11 @@ def test_a_refusal_says_why(asked: str, anticipated: str, reason: str) -> None:
         ("Was Rome conquered by Carthage?", "Did Carthage conquer Rome?"),
     ],
 )
-def test_what_is_put_otherwise_but_means_the_same_passes_the_guards(asked: str, anticipated: str) -> None:
+def test_rephrased_questions_pass_the_guards(asked: str, anticipated: str) -> None:
     assert credulous().decide(asked, [Candidate(anticipated, "key", 0.95)], 0.1).reason == "accepted"
 
 
-def test_us_the_country_is_not_us_the_people() -> None:
+def test_us_the_country_is_not_us_the_pronoun() -> None:
     decision = credulous().decide("Why do they hate the US?", [Candidate("Why do they hate us?", "key", 0.9)], 0.1)
     assert not decision.accepted or decision.features["unmatched_more"] == 1
 
@@ -166,10 +166,10 @@ def test_a_saved_verifier_decides_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99, "features": []}', '{"format": 1, "features": ["x"]}'])
-def test_a_torn_or_foreign_verifier_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+def test_a_torn_or_outdated_verifier_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "verifier.json"
     path.write_text(text)
-    with pytest.raises(ModelError, match="build a release anew"):
+    with pytest.raises(ModelError, match="build the release again"):
         Verifier.load(path)
 
 
@@ -192,13 +192,13 @@ def test_a_question_is_never_refused_against_itself(question: str) -> None:
 
 
 @given(QUESTIONS, QUESTIONS, st.floats(0, 1))
-def test_who_asked_first_makes_no_difference(one: str, other: str, similarity: float) -> None:
+def test_decisions_are_symmetric(one: str, other: str, similarity: float) -> None:
     there = credulous().decide(one, [Candidate(other, "key", similarity)], 0.1)
     back = credulous().decide(other, [Candidate(one, "key", similarity)], 0.1)
     assert there.accepted == back.accepted
 
 
-def test_a_verifier_is_made_stricter_by_the_next_smaller_error_that_has_a_higher_threshold() -> None:
+def test_the_next_stricter_tolerated_error_has_a_higher_threshold() -> None:
     thresholds = {0.0: None, 0.01: 0.9, 0.02: 0.9, 0.05: 0.8, 0.1: 0.8, 0.2: 0.5}
     certificates = tuple(certified(threshold, error) for error, threshold in thresholds.items())
     verifier = Verifier(trees=constant_trees(20.0), certificates=certificates)

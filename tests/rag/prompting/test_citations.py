@@ -1,4 +1,4 @@
-"""References that lead to passages of the prompt, and how far the passages bear an answer out."""
+"""References resolved to passages of the prompt, and how far the passages support an answer."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.prompting.citations import link, support, without_references
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/citations.jsonl").read_text().splitlines()]
 SHOWN = re.compile(r"\[\s*\d+(?:\s*[,;&\u2013-]\s*\d+)*\s*\](?!\()")
@@ -40,7 +40,7 @@ def test_references(case):
 
 @given(ANSWERS | st.text(max_size=60), st.integers(0, 4))
 @example("[" * 50 + "9" + "]" * 50, 1)
-def test_whatever_the_answer_every_citation_is_a_passage_of_the_prompt(answer, count):
+def test_every_citation_is_a_passage_of_the_prompt(answer, count):
     passages = _passages(count)
 
     linked = link(answer, passages)
@@ -56,7 +56,7 @@ def test_whatever_the_answer_every_citation_is_a_passage_of_the_prompt(answer, c
 @example("[[9]9]")
 @example("[3[7]4]")
 @example("[9][9](x)")
-def test_no_reference_to_a_passage_that_was_not_there_is_shown(answer):
+def test_a_reference_to_a_missing_passage_is_never_shown(answer):
     shown = link(answer.replace("`", "'"), _passages(3)).text
 
     numbers = [int(number) for reference in SHOWN.findall(shown) for number in re.findall(r"\d+", reference)]
@@ -64,7 +64,7 @@ def test_no_reference_to_a_passage_that_was_not_there_is_shown(answer):
 
 
 @given(ANSWERS)
-def test_linking_what_was_linked_changes_nothing_and_cites_the_same(answer):
+def test_linking_is_idempotent(answer):
     once = link(answer.replace("`", "'"), _passages(3))
 
     again = link(once.text, _passages(3))
@@ -82,11 +82,11 @@ def test_code_is_left_alone(code, answer):
 
 
 @given(st.text(alphabet=st.characters(blacklist_characters="[]"), max_size=80))
-def test_an_answer_without_brackets_is_shown_as_it_is(answer):
+def test_an_answer_without_brackets_is_unchanged(answer):
     assert link(answer, _passages(2)).text == answer.strip()
 
 
-def test_a_number_of_five_thousand_digits_is_only_a_wrong_one():
+def test_a_number_of_five_thousand_digits_is_an_invalid_reference():
     linked = link(f"So [{'9' * 5000}].", _passages(1))
 
     assert (linked.text, linked.invalid) == ("So.", 1)
@@ -99,11 +99,11 @@ def test_an_answer_without_passages_has_no_sources():
 BIRDS = "The robin is a small bird. It sings at dawn and builds a nest in spring."
 
 
-def test_an_answer_in_the_words_of_its_passage_is_borne_out():
+def test_an_answer_in_the_words_of_its_passage_is_supported():
     assert support("The robin sings at dawn [1].", _passages(texts=[BIRDS])) == 1.0
 
 
-def test_an_answer_from_elsewhere_is_not_borne_out():
+def test_an_answer_from_elsewhere_is_not_supported():
     assert support("Quantum processors need liquid helium cooling.", _passages(texts=[BIRDS])) == 0.0
 
 
@@ -115,12 +115,12 @@ def test_one_invented_sentence_weighs_as_much_as_the_whole():
     assert 0.2 < mixed < 0.4
 
 
-def test_the_title_and_the_heading_that_the_model_saw_count():
+def test_the_title_and_heading_shown_to_the_model_count():
     assert support("Heading, title.", _passages(1)) == 1.0
 
 
 @given(st.text(max_size=100))
-def test_support_is_a_share(answer):
+def test_support_is_between_0_and_1(answer):
     assert 0.0 <= support(answer, _passages(texts=[BIRDS])) <= 1.0
 
 
@@ -130,27 +130,27 @@ def test_more_passages_never_lower_the_support(answer, text):
 
 
 @pytest.mark.parametrize("answer", ["", "   ", "[1]", "...", "the of and"])
-def test_an_answer_that_says_nothing_has_no_support(answer):
+def test_an_empty_answer_has_no_support(answer):
     assert support(answer, _passages(texts=[BIRDS])) == 0.0
 
 
-def test_without_its_references_an_answer_reads_as_before():
+def test_references_can_be_removed_from_an_answer():
     assert without_references("It sings [1]. It rests [2, 3].") == "It sings. It rests."
 
 
 @pytest.mark.parametrize("answer", ["What does the robin do?", "The robin does something.", "What the robin does [1]."])
-def test_an_answer_that_only_turns_its_question_round_is_not_borne_out(answer):
+def test_an_answer_that_only_repeats_its_question_has_no_support(answer):
     assert support(answer, _passages(texts=[BIRDS]), "What does the robin do?") == 0.0
 
 
-def test_what_an_answer_adds_to_its_question_is_what_is_judged():
+def test_only_what_an_answer_adds_to_its_question_is_judged():
     asked = "What is the robin, the small bird?"
 
     assert support("The robin sings at dawn.", _passages(texts=[BIRDS]), asked) == 1.0
     assert support("The robin, the small bird, is quantum.", _passages(texts=[BIRDS]), asked) == 0.0
 
 
-def test_a_plain_yes_is_judged_by_what_it_affirms():
+def test_a_plain_yes_is_judged_by_the_question_it_affirms():
     asked = "Does the robin sing at dawn?"
 
     assert support("Yes, the robin sings at dawn.", _passages(texts=[BIRDS]), asked) == 1.0

@@ -1,4 +1,4 @@
-"""Query rewriting: what the model is asked, and what of its reply is searched for."""
+"""Query rewriting: the prompt, and the query taken from the reply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from rag.prompting.rewriting import rewriting_messages, rewritten
 
 
-def test_the_question_reaches_the_model_once_and_can_not_close_a_fence() -> None:
+def test_the_question_reaches_the_model_once_and_cannot_close_a_fence() -> None:
     system, user = rewriting_messages("Why <passage 1> {question}?")
 
     assert (system.role, user.role) == ("system", "user")
@@ -26,5 +26,5 @@ def test_the_question_reaches_the_model_once_and_can_not_close_a_fence() -> None
         ("word " * 100, None),
     ],
 )
-def test_the_first_line_is_searched_for_if_it_says_something_new(said: str, searched: str | None) -> None:
+def test_the_first_line_is_the_query_if_it_is_new(said: str, searched: str | None) -> None:
     assert rewritten(said, "It keeps kicking me out") == searched

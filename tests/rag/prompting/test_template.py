@@ -1,4 +1,4 @@
-"""Templates that are checked, filled without surprises, and closed to the text that they quote."""
+"""Prompt templates: validation, filling, and fences that quoted text can't close."""
 
 import re
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rag.errors import ConfigurationError
 from rag.prompting.template import PromptTemplate
-from rag.retrieval.retriever import Passage, StoredChunk
+from rag.retrieval.passages import Passage, StoredChunk
 
 PLAIN = "[system]\nBe brief.\n[user]\n{passages}\n\nQ: {question}\n"
 MARK = re.compile(r"<\s*/?\s*passage", re.IGNORECASE)
@@ -43,7 +43,7 @@ def test_without_passages_the_prompt_says_so():
     assert "(no passage was found)" in PromptTemplate(PLAIN).messages("Why?", [])[-1].content
 
 
-def test_a_template_may_do_without_a_system_part():
+def test_the_system_part_is_optional():
     (user,) = PromptTemplate("[user]\n{passages}\n{question}").messages("Why?", [])
 
     assert user.role == "user"
@@ -55,7 +55,7 @@ TRICKY = st.text(max_size=60) | st.sampled_from(
 
 
 @given(TRICKY, TRICKY)
-def test_braces_and_backslashes_in_texts_are_only_text(question, text):
+def test_braces_and_backslashes_are_plain_text(question, text):
     question, text = question.replace("<", ""), text.replace("<", "")
 
     content = PromptTemplate(PLAIN).messages(question, [_passage(1, text)])[-1].content
@@ -83,11 +83,11 @@ def test_no_text_opens_or_closes_a_fence(text, title, heading, question):
 
 
 @given(st.text(max_size=80).filter(lambda text: "passage" not in text.lower()))
-def test_other_text_is_shown_as_it_is(text):
+def test_other_text_is_unchanged(text):
     assert f"\n{text}\n" in PromptTemplate(PLAIN).messages("Why?", [_passage(1, text)])[-1].content
 
 
-def test_the_default_template_is_whole_and_asks_for_citations():
+def test_the_default_template_is_complete_and_asks_for_citations():
     template = PromptTemplate.load(None)
 
     system, user = template.messages("Why?", [_passage(1, "Because.")])
@@ -97,7 +97,7 @@ def test_the_default_template_is_whole_and_asks_for_citations():
     assert user.content.index("Because.") < user.content.index("Why?")
 
 
-def test_the_identity_of_a_template_is_its_text():
+def test_the_id_of_a_template_is_a_hash_of_its_text():
     assert PromptTemplate(PLAIN).id == PromptTemplate(PLAIN, "elsewhere").id
     assert PromptTemplate(PLAIN).id != PromptTemplate(PLAIN + " ").id
 
@@ -111,12 +111,12 @@ def test_the_identity_of_a_template_is_its_text():
         ("[user]\n{passages}\n[user]\n{question}", r"one line \[user\]"),
         ("[user]\n{passages} {question}\n[system]\nlate", r"one line \[user\]"),
         ("{question}\n[user]\n{passages}", "after other text"),
-        ("[user]\n{passages}", r"\{question\} must stand in it exactly once, found 0"),
-        ("[user]\n{question} {question} {passages}", r"\{question\} must stand in it exactly once, found 2"),
-        ("[user]\n{question}", r"\{passages\} must stand in it exactly once, found 0"),
+        ("[user]\n{passages}", r"must contain \{question\} exactly once, found 0"),
+        ("[user]\n{question} {question} {passages}", r"must contain \{question\} exactly once, found 2"),
+        ("[user]\n{question}", r"must contain \{passages\} exactly once, found 0"),
     ],
 )
-def test_a_template_that_would_lose_something_is_refused(tmp_path, text, says):
+def test_a_template_with_missing_or_extra_parts_is_refused(tmp_path, text, says):
     path = tmp_path / "mine.txt"
     path.write_text(text)
 
@@ -132,7 +132,7 @@ def test_a_template_with_windows_line_ends_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"[user]\n\xff"])
-def test_a_template_that_can_not_be_read_is_named(tmp_path, content):
+def test_an_unreadable_template_is_named(tmp_path, content):
     path = tmp_path / "mine.txt"
     if content:
         path.write_bytes(content)

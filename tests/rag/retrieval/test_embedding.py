@@ -1,4 +1,4 @@
-"""The encoder that the service uses: the same vector for a text however it is batched, and clear refusals."""
+"""The service's encoder: vectors that don't depend on the batch, and clear errors."""
 
 import json
 import shutil
@@ -21,27 +21,27 @@ def encoder(encoder_folder):
 
 @pytest.fixture
 def copied(encoder_folder, tmp_path):
-    """The encoder's folder with files of its own, all but the graph."""
+    """A copy of the encoder's folder; the model file is shared."""
     for name in ("tokenizer.json", "encoder.json"):
         shutil.copy(encoder_folder / name, tmp_path / name)
     (tmp_path / "model.onnx").symlink_to((encoder_folder / "onnx" / "model.onnx").resolve())
     return tmp_path
 
 
-def test_each_text_becomes_a_row_of_length_one(encoder):
+def test_each_text_becomes_a_vector_of_length_one(encoder):
     vectors = encoder.embed(TEXTS)
 
     assert (vectors.dtype, vectors.shape) == (np.float32, (len(TEXTS), encoder.spec.dimensions))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_no_text_gives_no_rows(encoder):
+def test_no_texts_give_no_vectors(encoder):
     assert encoder.embed([]).shape == (0, encoder.spec.dimensions)
 
 
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=6), st.integers(1, 4))
 @settings(deadline=None, max_examples=10)
-def test_a_text_has_one_vector_in_whatever_batch_and_order(encoder, texts, batch_size):
+def test_the_vector_of_a_text_does_not_depend_on_its_batch(encoder, texts, batch_size):
     alone = {text: encoder.embed([text])[0] for text in set(texts)}
 
     together = encoder.embed(texts, batch_size)
@@ -50,7 +50,7 @@ def test_a_text_has_one_vector_in_whatever_batch_and_order(encoder, texts, batch
         assert vector == pytest.approx(alone[text], abs=1e-5)
 
 
-def test_texts_that_mean_the_same_are_nearer_than_others(encoder):
+def test_texts_of_the_same_meaning_are_closer_than_others(encoder):
     asked, same, other = encoder.embed(
         ["How do I reset my password?", "I forgot my password, how can I change it?", "When does the museum open?"]
     )
@@ -59,7 +59,7 @@ def test_texts_that_mean_the_same_are_nearer_than_others(encoder):
     assert asked @ other < 0.3
 
 
-def test_what_is_too_long_is_cut_where_the_encoder_stops_reading(encoder):
+def test_long_texts_are_truncated(encoder):
     start = "word " * 600
 
     one, other = encoder.embed([start, start + "something else entirely"])
@@ -67,11 +67,11 @@ def test_what_is_too_long_is_cut_where_the_encoder_stops_reading(encoder):
     assert one == pytest.approx(other, abs=1e-6)
 
 
-def test_a_folder_that_has_been_copied_flat_serves_as_well(copied, encoder):
+def test_an_encoder_loads_from_a_flat_folder(copied, encoder):
     assert OnnxEncoder.load(copied).embed(["a text"]) == pytest.approx(encoder.embed(["a text"]), abs=1e-5)
 
 
-def test_pooling_is_what_the_folder_says(copied, encoder):
+def test_pooling_follows_the_specification_of_the_folder(copied, encoder):
     described = json.loads((copied / "encoder.json").read_text())
     (copied / "encoder.json").write_text(json.dumps({**described, "pooling": "cls", "normalise": False}))
 
@@ -88,11 +88,11 @@ def test_a_file_that_is_missing_or_torn_is_refused_with_what_to_do(copied, name,
     if content is not None:
         (copied / name).write_bytes(content)
 
-    with pytest.raises(ModelError, match=r"(can't be loaded|is no encoder) .* pull it again"):
+    with pytest.raises(ModelError, match=r"(can't be loaded|not an encoder) .* pull it again"):
         OnnxEncoder.load(copied)
 
 
-def test_a_pooling_that_is_not_served_is_refused(copied):
+def test_an_unsupported_pooling_is_refused(copied):
     described = json.loads((copied / "encoder.json").read_text())
     (copied / "encoder.json").write_text(json.dumps({**described, "pooling": "max"}))
 
@@ -103,9 +103,9 @@ def test_a_pooling_that_is_not_served_is_refused(copied):
 def test_tokens_are_counted_as_the_encoder_reads_them(encoder_folder):
     count = TokenCounter(encoder_folder)
 
-    assert count("") == 2  # the marks at the start and the end
+    assert count("") == 2  # the special tokens
     assert count("hello") == 3
-    assert count("hello " * 1000) == 1002  # neither cut nor padded
+    assert count("hello " * 1000) == 1002  # neither truncated nor padded
 
 
 def test_a_counter_without_a_tokenizer_is_refused(tmp_path):

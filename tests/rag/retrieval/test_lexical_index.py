@@ -1,4 +1,4 @@
-"""Words as people and programs write them, and the chunks that share them with a question."""
+"""Words as people and programs write them, and the chunks that share words with a question."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
-from rag.retrieval.lexical_index import LexicalIndex, words
+from rag.retrieval.lexical_index import LexicalIndex, stemmed_words
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/words.jsonl").read_text().splitlines()]
 CHUNKS = {
@@ -27,39 +27,39 @@ def index():
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["why"])
 def test_words(case):
-    found = words(case["text"], case.get("language", "english"))
+    found = stemmed_words(case["text"], case.get("language", "english"))
 
     assert set(case["has"]) <= set(found)
     assert not set(case.get("lacks", [])) & set(found)
 
 
 @given(st.text(max_size=200))
-def test_words_of_any_text_are_found_again_whatever_its_case(text):
-    assert all(words(text))
-    assert words(text.lower()) == words(text)
+def test_words_do_not_depend_on_case(text):
+    assert all(stemmed_words(text))
+    assert stemmed_words(text.lower()) == stemmed_words(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 50_000, "a." * 50_000, "_" * 50_000, "a" + "." * 50_000, "-'" * 50_000])
-def test_no_text_takes_for_ever(text):
-    assert len(words(text)) <= 50_001 + 1
+def test_long_texts_are_split_in_linear_time(text):
+    assert len(stemmed_words(text)) <= 50_001 + 1
 
 
-def test_every_thread_stems_alike():
+def test_stemming_is_thread_safe():
     text = " ".join(CHUNKS.values()) * 20
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: tuple(words(text)), range(40)))
+        found = list(pool.map(lambda _: tuple(stemmed_words(text)), range(40)))
 
-    assert set(found) == {tuple(words(text))}
+    assert set(found) == {tuple(stemmed_words(text))}
 
 
-def test_what_is_rare_and_literal_is_found(index):
+def test_rare_literals_are_found(index):
     assert index.search("what does E1234 mean?", 3)[0][0] == "error"
     assert index.search("C++ templates", 3)[0][0] == "cpp"
     assert index.search("what does init do", 3)[0][0] == "error"
     assert index.search("the number of tokens", 3)[0][0] == "error"
 
 
-def test_other_forms_of_a_word_are_found_and_the_best_comes_first(index):
+def test_inflections_are_found_and_the_best_chunk_comes_first(index):
     found = index.search("Which cat?", 5)
 
     assert [each for each, _ in found] == ["cats", "pets"]
@@ -88,7 +88,7 @@ def test_the_best_k_are_the_first_k_of_all_and_ties_keep_the_order_of_the_chunks
 
     assert index.search(question, k) == everything[:k]
     assert everything == sorted(everything, key=lambda found: (-found[1], found[0]))
-    sharing = {f"{i:02}" for i, text in enumerate(texts) if set(words(text)) & set(words(question))}
+    sharing = {f"{i:02}" for i, text in enumerate(texts) if set(stemmed_words(text)) & set(stemmed_words(question))}
     assert {each for each, _ in everything} == sharing
 
 
@@ -102,7 +102,7 @@ def test_small_indexes_are_saved_and_loaded_and_searched(tmp_path, texts):
     assert [each for each, _ in found] == [each for each, text in zip(ids, texts, strict=True) if text == "cat"]
 
 
-def test_a_saved_index_answers_as_the_one_in_memory(tmp_path, index):
+def test_a_saved_index_gives_the_same_results(tmp_path, index):
     index.save(tmp_path / "lexical")
 
     loaded = LexicalIndex.load(tmp_path / "lexical")
@@ -143,5 +143,5 @@ def test_ids_of_another_index_are_refused(tmp_path, index):
     index.save(tmp_path)
     (tmp_path / "ids").write_text("one\ntwo\n")
 
-    with pytest.raises(IndexUnusableError, match="not those of the index"):
+    with pytest.raises(IndexUnusableError, match="not those of this index"):
         LexicalIndex.load(tmp_path)

@@ -1,4 +1,4 @@
-"""A text file read as a sequence of lines, without making strings of all of them."""
+"""A text file as a sequence of lines that are decoded on demand."""
 
 import bisect
 
@@ -34,7 +34,7 @@ def test_sorted_lines_can_be_searched(file, lines, wanted):
     assert bisect.bisect_left(MappedLines.load(file), wanted) == bisect.bisect_left(sorted(lines), wanted)
 
 
-def test_there_is_no_line_beyond_the_last(file):
+def test_an_index_beyond_the_last_line_raises(file):
     save_lines(["one", "two"], file)
 
     with pytest.raises(IndexError):

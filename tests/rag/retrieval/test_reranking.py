@@ -1,4 +1,4 @@
-"""A cross-encoder without torch: the same scores as with it, and refusals that say what to do."""
+"""A cross-encoder without torch: the same scores, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ def test_a_torn_file_is_refused_with_what_to_do(folder: Path, tmp_path: Path, na
     shutil.copytree(folder, copied)
     (copied / name).write_bytes(b"{")
 
-    with pytest.raises(ModelError, match=r"(can't be loaded|is no reranker).*pull"):
+    with pytest.raises(ModelError, match=r"(can't be loaded|not a reranker).*pull"):
         Reranker.load(copied)

@@ -1,4 +1,4 @@
-"""Fusion, the choice of passages, and the way from a question to them."""
+"""Fusion, reranking, the choice of passages, and retrieval as a whole."""
 
 from itertools import pairwise
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
 from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.retriever import Ranked, Retriever, StoredChunk, choose_passages, fuse, merge, rerank
+from rag.retrieval.passages import StoredChunk
+from rag.retrieval.retriever import Ranked, Retriever, choose_passages, fuse, fuse_searches, rerank
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import RetrievalSettings
 
@@ -28,7 +29,7 @@ def _ranked(ids):
 
 
 @given(RANKING, RANKING, WEIGHT, WEIGHT)
-def test_fusion_keeps_every_candidate_once_with_its_places(dense, lexical, dense_weight, lexical_weight):
+def test_fusion_keeps_every_candidate_once_with_its_ranks(dense, lexical, dense_weight, lexical_weight):
     fused = fuse(dense, lexical, dense_weight, lexical_weight)
 
     assert {each.chunk_id for each in fused} == {each for each, _ in dense} | {each for each, _ in lexical}
@@ -52,7 +53,7 @@ def test_one_ranking_alone_keeps_its_order(ranking):
 
 
 @given(RANKING, RANKING)
-def test_what_both_rank_higher_stays_higher(dense, lexical):
+def test_a_candidate_ranked_higher_by_both_stays_higher(dense, lexical):
     fused = {each.chunk_id: each for each in fuse(dense, lexical)}
 
     for one in fused.values():
@@ -64,7 +65,7 @@ def test_what_both_rank_higher_stays_higher(dense, lexical):
 
 
 @given(RANKING, RANKING)
-def test_scores_of_the_rankings_do_not_matter_only_places_do(dense, lexical):
+def test_only_ranks_matter_and_scores_do_not(dense, lexical):
     scaled = [(each, score * 1000 - 7) for each, score in lexical]
 
     assert [each.chunk_id for each in fuse(dense, scaled)] == [each.chunk_id for each in fuse(dense, lexical)]
@@ -97,7 +98,7 @@ def test_passages_are_the_best_that_exist_and_are_not_withdrawn(order, missing, 
     assert [passage.number for passage in passages] == list(range(1, len(wanted) + 1))
 
 
-def test_the_same_text_is_shown_once():
+def test_repeated_texts_are_chosen_once():
     chunks = {"a": _chunk("a", "same"), "b": _chunk("b", "same"), "c": _chunk("c", "other")}
 
     passages = choose_passages(_ranked("abc"), chunks.get, 2)
@@ -138,8 +139,8 @@ def test_a_question_and_its_rewriting_are_searched_for_together():
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8), min_size=1, max_size=3))
-def test_merged_rankings_hold_each_candidate_once_and_keep_what_all_agree_on(orders):
-    found = merge([_ranked(order) for order in orders])
+def test_fused_searches_hold_each_candidate_once_and_keep_what_all_agree_on(orders):
+    found = fuse_searches([_ranked(order) for order in orders])
 
     assert sorted(each.chunk_id for each in found) == sorted(set().union(*orders))
     assert [each.rank for each in found] == list(range(1, len(found) + 1))
@@ -165,7 +166,7 @@ def test_a_withdrawn_document_makes_room_for_the_next():
     assert [passage.chunk.chunk_id for passage in found] == ["dog", "bird"]
 
 
-def test_many_questions_are_ranked_as_each_would_be_alone():
+def test_questions_ranked_together_are_ranked_as_if_alone():
     questions = ["cat", "bark", "nothing"]
     vectors = np.eye(3, dtype=np.float32)
     retriever = _retriever()
@@ -176,7 +177,7 @@ def test_many_questions_are_ranked_as_each_would_be_alone():
 
 
 class LongestFirst:
-    """Stands for a cross-encoder: the longer a text, the better."""
+    """A fake cross-encoder that prefers longer texts."""
 
     def scores(self, _question, texts):
         return np.array([len(text) / 1000 for text in texts])
@@ -197,7 +198,7 @@ def test_a_reranker_orders_the_first_few_and_leaves_the_rest(order, depth):
     }
 
 
-def test_a_retriever_with_a_reranker_shows_what_it_prefers():
+def test_a_retriever_returns_what_its_reranker_prefers():
     ids = list(TEXTS)
     dense = VectorIndex.build(np.eye(3, dtype=np.float32), ids)
     retriever = Retriever(

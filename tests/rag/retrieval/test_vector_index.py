@@ -1,4 +1,4 @@
-"""Searching the index gives what comparing with every vector gives; what can't be trusted is refused."""
+"""Search gives the same as comparing with every vector; torn or degenerate data is refused."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rag.retrieval.vector_index
 from rag.errors import IndexUnusableError
-from rag.retrieval import vector_index
-from rag.retrieval.vector_index import VectorIndex, degenerate_rows
+from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import degenerate_rows
 
 
 def _vectors(count, width=8, seed=0):
@@ -35,7 +36,7 @@ def test_search_equals_comparing_with_every_vector(count, asked, k, seed):
         assert [score for _, score in line] == pytest.approx(expected[order], abs=1e-5)
 
 
-def test_a_saved_index_answers_as_the_one_in_memory(tmp_path):
+def test_a_saved_index_gives_the_same_results(tmp_path):
     built = VectorIndex.build(_vectors(50), _ids(50))
     built.save(tmp_path / "deep" / "passages")
 
@@ -54,8 +55,8 @@ def test_a_loaded_index_is_mapped_not_copied(tmp_path):
     assert len(loaded.search(_vectors(1, width=64), 1)[0]) == 1
 
 
-def test_a_large_index_finds_nearly_what_an_exact_one_finds(tmp_path, monkeypatch):
-    monkeypatch.setattr(vector_index, "_EXACT_LIMIT", 1000)
+def test_a_large_index_finds_nearly_the_same_as_an_exact_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(rag.retrieval.vector_index, "_EXACT_LIMIT", 1000)
     vectors = _vectors(8000)
     VectorIndex.build(vectors, _ids(8000)).save(tmp_path / "passages")
     questions = vectors[:50]
@@ -70,7 +71,7 @@ def test_a_large_index_finds_nearly_what_an_exact_one_finds(tmp_path, monkeypatc
     assert hits > 450
 
 
-def test_an_index_of_nothing_finds_nothing(tmp_path):
+def test_an_empty_index_finds_nothing(tmp_path):
     VectorIndex.build(np.zeros((0, 8), dtype=np.float32), []).save(tmp_path / "passages")
 
     loaded = VectorIndex.load(tmp_path / "passages")
@@ -79,7 +80,7 @@ def test_an_index_of_nothing_finds_nothing(tmp_path):
     assert loaded.search(np.zeros((0, 8), dtype=np.float32), 3) == []
 
 
-def test_rows_of_double_precision_are_taken():
+def test_vectors_of_double_precision_are_accepted():
     index = VectorIndex.build(np.eye(3), ["a", "b", "c"])
 
     assert index.search(np.eye(3)[:1], 1) == [[("a", 1.0)]]
@@ -95,20 +96,20 @@ def test_a_degenerate_vector_is_refused_and_named(bad):
 
 
 @given(st.sets(st.integers(0, 19)), st.sampled_from([0.0, np.nan, np.inf]))
-def test_degenerate_rows_are_found_wherever_they_are(rows, value):
+def test_degenerate_rows_are_found_at_any_position(rows, value):
     vectors = _vectors(20)
     vectors[sorted(rows)] = value
 
     assert degenerate_rows(vectors) == sorted(rows)
 
 
-def test_a_degenerate_question_finds_nothing_rather_than_anything():
+def test_a_degenerate_query_finds_nothing():
     index = VectorIndex.build(_vectors(4), _ids(4))
 
     assert index.search(np.full((1, 8), np.nan, dtype=np.float32), 3) == [[]]
 
 
-def test_rows_and_ids_of_different_number_are_refused():
+def test_a_mismatch_of_vectors_and_ids_is_refused():
     with pytest.raises(IndexUnusableError, match="3 vectors for 2 ids"):
         VectorIndex.build(_vectors(3), ["a", "b"])
 
@@ -125,7 +126,7 @@ def test_a_missing_index_is_refused(tmp_path):
         VectorIndex.load(tmp_path / "passages")
 
 
-def test_an_index_that_was_cut_off_anywhere_is_refused(tmp_path):
+def test_an_index_truncated_anywhere_is_refused(tmp_path):
     """At some of these lengths FAISS itself would crash the process."""
     VectorIndex.build(_vectors(6), _ids(6)).save(tmp_path / "passages")
     path = tmp_path / "passages.faiss"
@@ -137,7 +138,7 @@ def test_an_index_that_was_cut_off_anywhere_is_refused(tmp_path):
             VectorIndex.load(tmp_path / "passages")
 
 
-def test_ids_that_were_cut_off_anywhere_are_refused(tmp_path):
+def test_ids_truncated_anywhere_are_refused(tmp_path):
     VectorIndex.build(_vectors(6), _ids(6)).save(tmp_path / "passages")
     path = tmp_path / "passages.ids"
     whole = path.read_bytes()
@@ -153,7 +154,7 @@ def test_another_file_in_place_of_the_index_is_refused(tmp_path, content):
     VectorIndex.build(_vectors(2), _ids(2)).save(tmp_path / "passages")
     (tmp_path / "passages.faiss").write_bytes(content)
 
-    with pytest.raises(IndexUnusableError, match="torn or no FAISS index"):
+    with pytest.raises(IndexUnusableError, match="torn or not a FAISS index"):
         VectorIndex.load(tmp_path / "passages")
 
 
