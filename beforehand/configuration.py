@@ -18,6 +18,7 @@ from pydantic import Field
 
 from batch.settings import BatchSettings
 from batch.vllm.platform import VllmSettings
+from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
 from rag.errors import BeforehandError, ConfigurationError
@@ -30,12 +31,7 @@ from rag.settings import (
     RetrievalSettings,
     RoomSettings,
     SamplingSettings,
-    from_environment,
-    load,
-    merge,
-    read_toml,
 )
-from warehouse.errors import WarehouseError
 from warehouse.settings import AuditSettings, CostSettings, HistorySettings, ReleaseSettings
 
 
@@ -157,7 +153,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     def guarded(*args: Any, **options: Any) -> None:
         try:
             return command(*args, **options)
-        except (BeforehandError, WarehouseError) as error:
+        except BeforehandError as error:
             message, code = str(error), 2
         except KeyboardInterrupt:
             message, code = "interrupted", 130

@@ -1,10 +1,12 @@
-"""What can go wrong in the warehouse; each message is one sentence for a person."""
+"""Errors of the warehouse; each message is one sentence for a person."""
 
 from __future__ import annotations
 
+from rag.errors import BeforehandError
 
-class WarehouseError(Exception):
-    """Root of the warehouse's errors; the front door maps it to exit code 2."""
+
+class WarehouseError(BeforehandError):
+    """Base of the warehouse's errors."""
 
 
 class NoReleaseError(WarehouseError):

@@ -5,16 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from rag.settings import RoomSettings
 
 
-class WarehouseSettings(BaseModel):
-    """What every section has in common: it is frozen and refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AuditSettings(WarehouseSettings):
+class AuditSettings(RoomSettings):
     """What an answer must fulfil to be served, and a release to be published."""
 
     withhold_truncated: bool = Field(True, description="Withhold answers that the model did not end by itself.")
@@ -90,7 +86,7 @@ class AuditSettings(WarehouseSettings):
     most_confident_canaries: int = Field(0, ge=0, description="Most canaries that may get a confident answer.")
 
 
-class HistorySettings(WarehouseSettings):
+class HistorySettings(RoomSettings):
     """What is kept of the requests, and for how long."""
 
     retention_days: int | None = Field(
@@ -103,7 +99,7 @@ class HistorySettings(WarehouseSettings):
     )
 
 
-class CostSettings(WarehouseSettings):
+class CostSettings(RoomSettings):
     """What computing costs, for the views and the report."""
 
     gpu_hour: float = Field(
@@ -112,7 +108,7 @@ class CostSettings(WarehouseSettings):
     currency: str = Field(default="EUR", description="Currency of `gpu_hour`.")
 
 
-class ReleaseSettings(WarehouseSettings):
+class ReleaseSettings(RoomSettings):
     """Which releases are kept."""
 
     keep: int = Field(5, ge=1, description="Releases that pruning keeps, and as many failed builds.")

@@ -1,4 +1,4 @@
-"""What a person reads who made a mistake in the configuration, and which value wins."""
+"""The message for each mistake in the configuration, and which value wins."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from beforehand.settings_loader import from_environment, load, merge, read_toml
 from rag.errors import ConfigurationError
-from rag.settings import (
-    CollectionSettings,
-    LlmSettings,
-    RetrievalSettings,
-    RoomSettings,
-    SamplingSettings,
-    from_environment,
-    load,
-    merge,
-    read_toml,
-)
+from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, RoomSettings, SamplingSettings
 
 MISTAKES = [json.loads(line) for line in (Path(__file__).parent / "cases/configuration.jsonl").read_text().splitlines()]
 
