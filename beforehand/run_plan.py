@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from beforehand.configuration import Settings
 from rag.errors import ConfigurationError
-from rag.identity import query_key
 
 if TYPE_CHECKING:
     from batch.models.model_folder import ModelFolder
@@ -117,14 +116,7 @@ def golden_questions(settings: Settings) -> tuple[Golden, ...]:
     """Read the golden questions now, so that a mistake in them costs no generation."""
     from warehouse.audit.golden import read_golden
 
-    found = read_golden(settings.audit.golden, query_key, min(settings.collections))
-    for each in found:
-        if each.collection not in settings.collections:
-            known = ", ".join(settings.collections)
-            raise ConfigurationError(
-                f"golden questions: {each.detail}: unknown collection {each.collection!r}; {known}"
-            )
-    return tuple(found)
+    return tuple(read_golden(settings.audit.golden, settings.collections))
 
 
 def language_model(settings: Settings) -> ModelFolder:

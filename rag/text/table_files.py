@@ -41,24 +41,31 @@ def ending(name: str) -> str:
 
 
 def read_rows(
-    name: str, data: bytes, required: Collection[str], optional: Collection[str] = ()
+    name: str, data: bytes, required: Collection[str], optional: Collection[str] = (), *, keep_empty: bool = False
 ) -> Iterator[Row | Reject]:
     """Yield the rows of a JSONL, CSV or Parquet file; a bad row is a `Reject` and the rest is read.
 
-    At least one of the `required` columns must be there; only these and the `optional` ones are kept, without
-    empty cells. Column names match in any case; of several that differ only in case, the lower-case one counts.
-    A JSONL line that is a bare string counts as the first required column.
+    At least one of the `required` columns, if any, must be there; only these and the `optional` ones are kept, and
+    empty cells only with `keep_empty`. Column names match in any case; of several that differ only in case, the
+    lower-case one counts. A JSONL line that is a bare string counts as the first required column.
 
     Raises:
         DocumentError: the file as a whole can't be read.
     """
     kind = ending(name)
     if kind == ".parquet":
-        return _parquet_rows(name, data, required, optional)
-    text = decode(data)
-    if kind in {".csv", ".tsv"}:
-        return _csv_rows(name, text, required, optional)
-    return _json_rows(name, text, required, optional)
+        rows = _parquet_rows(name, data, required, optional)
+    elif kind in {".csv", ".tsv"}:
+        rows = _csv_rows(name, decode(data), required, optional)
+    else:
+        rows = _json_rows(name, decode(data), required, optional)
+    return rows if keep_empty else map(_without_empty, rows)
+
+
+def _without_empty(row: Row | Reject) -> Row | Reject:
+    if isinstance(row, Reject):
+        return row
+    return Row(row.place, {column: value for column, value in row.values.items() if value not in (None, "")})
 
 
 def _json_rows(name: str, text: str, required: Collection[str], optional: Collection[str]) -> Iterator[Row | Reject]:
@@ -72,7 +79,7 @@ def _json_rows(name: str, text: str, required: Collection[str], optional: Collec
             reason = str(error).partition(":")[0].lower()
             yield Reject(f"{name}, {place}", f"not a JSON value ({reason}): the line is torn or not JSONL")
             continue
-        if isinstance(value, str):
+        if isinstance(value, str) and required:
             value = {next(iter(required)): value}
         if not isinstance(value, dict):
             yield Reject(f"{name}, {place}", "not a JSON object with named fields")
@@ -82,7 +89,7 @@ def _json_rows(name: str, text: str, required: Collection[str], optional: Collec
         except DocumentError as error:
             yield Reject(f"{name}, {place}", str(error))
             continue
-        if not columns.keys() & set(required):
+        if required and not columns.keys() & set(required):
             yield Reject(f"{name}, {place}", f"no field named {' or '.join(required)}")
             continue
         yield Row(place, _keep(value, columns))
@@ -162,7 +169,7 @@ def _header(names: Collection[str], required: Collection[str], optional: Collect
         DocumentError: none of the required columns is there.
     """
     columns = _columns(names, (*required, *optional))
-    if not columns.keys() & set(required):
+    if required and not columns.keys() & set(required):
         raise DocumentError(f"no column named {' or '.join(required)}: its columns are {', '.join(names) or 'none'}")
     return columns
 
@@ -183,6 +190,5 @@ def _exact(column: str, alike: list[str]) -> str:
 
 
 def _keep(values: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
-    """Return the wanted columns under their lower-case names, without empty cells and nulls."""
-    found = {column: values[name] for column, name in columns.items()}
-    return {column: value for column, value in found.items() if value not in (None, "")}
+    """Return the wanted columns under their lower-case names."""
+    return {column: values[name] for column, name in columns.items()}
