@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from rag.retrieval.lexical_index import words
 from rag.retrieval.retriever import Passage
+from rag.text.sentences import sentences
 
 _NUMBER = r"(?:passages?\s*)?\d+"
 _REFERENCE = re.compile(
@@ -28,7 +29,6 @@ _REFERENCE = re.compile(
 )
 _RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # a fence that was cut off runs to the end
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
@@ -116,12 +116,13 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
     asked = _words_of(question)
     if verdict and asked.issuperset(words(said)):
         asked = frozenset()
-    sentences = [words(sentence) for sentence in _SENTENCE.split(said)]
-    added = [[word for word in found if word not in asked] for found in sentences]
+    # line ends don't count: a block of code would be a sentence that no passage supports
+    spoken = [words(sentence) for sentence in sentences(" ".join(said.split()))]
+    added = [[word for word in found if word not in asked] for found in spoken]
     everything = [word for found in added for word in found]
     if not everything:
         return 0.0
-    judged = [new for found, new in zip(sentences, added, strict=True) if len(found) >= 3 and new]
+    judged = [new for found, new in zip(spoken, added, strict=True) if len(found) >= 3 and new]
     whole = _share(everything, known)
     return round((whole + min((_share(new, known) for new in judged), default=whole)) / 2, 4)
 
