@@ -5,12 +5,9 @@ They read what was published and write decisions; none needs a model, Beam or Pr
 
 from __future__ import annotations
 
-import difflib
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -18,7 +15,6 @@ from beforehand.configuration import Config, Settings, read_settings, reported
 from rag.errors import ConfigurationError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_DEVICES = (Path("/dev"), Path("/dev/fd"))  # /dev/stdout leads to a file where a shell redirects it
 
 
 @click.command()
@@ -37,7 +33,7 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
     """Query the current release and the history; without QUERY list the tables and views."""
     settings = read_settings(config)
     from warehouse.analysis.connection import connect
-    from warehouse.analysis.query_output import LONGEST_CELL, format_of, write_result
+    from warehouse.analysis.query_output import LONGEST_CELL, format_of, result_file, write_result
     from warehouse.history.compaction import naming_torn_days
     from warehouse.sql import sql_text
 
@@ -65,19 +61,6 @@ def take_in_what_was_asked(settings: Settings) -> None:
         click.echo(f"beforehand: the newest requests may be missing: {error}", err=True)
 
 
-@contextmanager
-def result_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for a result: a failing query leaves an old one as it was; a device or a pipe is just written."""
-    from warehouse.durable import replacing, storage_errors
-
-    special = path.parent in _DEVICES or (path.exists() and not path.is_file())
-    with (
-        storage_errors(path.parent, f"write {path.name}"),
-        path.open("wb") if special else replacing(path.resolve()) as file,
-    ):
-        yield file
-
-
 @click.group()
 def releases() -> None:
     """List, show, compare, roll back and prune releases."""
@@ -88,18 +71,10 @@ def releases() -> None:
 @reported
 def list_releases(config: Config) -> None:
     """List the releases, the current one marked, and the builds that failed their audit."""
-    from warehouse.releases.release import current_id, failed_builds, unreadable
-    from warehouse.releases.release import releases as published
+    from warehouse.analysis.release_summary import describe_releases
 
-    data = read_settings(config).project.data
-    for release in published(data):
-        mark = "*" if release.release_id == current_id(data) else " "
-        manifest = release.manifest
-        click.echo(f"{mark} {release.release_id}  {manifest['created_at']}  {manifest.get('model', '')}")
-    for build in failed_builds(data):
-        click.echo(f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published")
-    for name in unreadable(data):
-        click.echo(f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone")
+    for line in describe_releases(read_settings(config).project.data):
+        click.echo(line)
 
 
 @releases.command("show")
@@ -164,7 +139,7 @@ def prune_releases(config: Config, keep: int | None) -> None:
 @reported
 def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
     """Stop serving every answer that rests on DOCUMENT, at once, in running servers too."""
-    from warehouse.editorial.withdrawal import reinstate
+    from warehouse.editorial.withdrawal import refuse_unknown_document, reinstate
     from warehouse.editorial.withdrawal import withdraw as withdraw_document
 
     settings = read_settings(config)
@@ -172,21 +147,9 @@ def withdraw(config: Config, document: str, collection: str | None, reason: str,
     if name not in settings.collections:
         raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
     if not undo:
-        refuse_unknown_document(settings, name, document)
+        refuse_unknown_document(settings.project.data, name, document)
     (reinstate if undo else withdraw_document)(settings.project.data, name, document, reason)
     click.echo(f"{document} of {name} is {'back' if undo else 'withdrawn'}")
-
-
-def refuse_unknown_document(settings: Settings, collection: str, document: str) -> None:
-    """Refuse a document that the current release does not know: a withdrawal with a typing error protects nobody."""
-    from warehouse.releases.changes import documents_of, previous_database
-
-    database = previous_database(settings.project.data)
-    known = documents_of(database).get(collection, set()) if database else {document}
-    if document not in known:
-        close = difflib.get_close_matches(document, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`SELECT document_id FROM documents` lists them"
-        raise ConfigurationError(f"{document}: the current release has no such document in {collection}; {hint}")
 
 
 def only_collection(settings: Settings) -> str:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from warehouse.analysis.diff import Difference, counts
-from warehouse.releases.release import Release
+from warehouse.releases.release import Release, current_id, failed_builds, releases, unreadable
 from warehouse.sql import sql_text
 
 _SHOWN = 20
+
+
+def describe_releases(data: Path) -> Iterator[str]:
+    """Yield a line for each release, the current one marked, then for failed builds and unreadable folders."""
+    present = current_id(data)
+    for release in releases(data):
+        mark = "*" if release.release_id == present else " "
+        yield f"{mark} {release.release_id}  {release.manifest['created_at']}  {release.manifest.get('model', '')}"
+    for build in failed_builds(data):
+        yield f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published"
+    for name in unreadable(data):
+        yield f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone"
 
 
 def describe_release(release: Release) -> str:

@@ -19,8 +19,8 @@ from typing import Any
 import duckdb
 import jinja2
 
+from warehouse.analysis.cells import visible
 from warehouse.analysis.connection import connect
-from warehouse.analysis.query_output import visible
 from warehouse.durable import replace_file, storage_errors
 from warehouse.history.compaction import naming_torn_days
 from warehouse.releases.release import current

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from rag.errors import DocumentError
 from rag.text import table_files
 from rag.text.table_files import Reject, Row
-from warehouse.analysis.query_output import as_json
+from warehouse.analysis.cells import as_json
 from warehouse.durable import replace_file, storage_errors
 from warehouse.errors import ReviewError
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from warehouse.append_log import Record, Tail, append, now
+from warehouse.releases.release import comparisons_file
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,6 @@ class Comparison:
     collection: str
     score: float
     agrees: bool
-
-
-def comparisons_file(data: Path, release_id: str) -> Path:
-    """Where the comparisons of a release are kept."""
-    return data / "comparisons" / f"{release_id}.jsonl"
 
 
 def record_comparison(data: Path, release_id: str, comparison: Comparison) -> None:

@@ -322,6 +322,11 @@ def _point(data: Path, release_id: str) -> None:
     replace_file(data / "releases" / "CURRENT", f"{release_id}\n".encode())
 
 
+def comparisons_file(data: Path, release_id: str) -> Path:
+    """Return where the comparisons of a release are kept: beside the releases, since those never change."""
+    return data / "comparisons" / f"{release_id}.jsonl"
+
+
 def pointer_lock(data: Path) -> Path:
     """Return the lock of whoever moves the pointer or removes releases."""
     return data / "releases" / ".pointer.lock"

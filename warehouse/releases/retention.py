@@ -15,8 +15,16 @@ from types import TracebackType
 from warehouse.durable import remove_tree, rename, storage_errors
 from warehouse.errors import NoReleaseError
 from warehouse.lease import exclusive, try_lock
-from warehouse.releases.comparisons import comparisons_file
-from warehouse.releases.release import MANIFEST, Release, current, current_id, failed_builds, pointer_lock, releases
+from warehouse.releases.release import (
+    MANIFEST,
+    Release,
+    comparisons_file,
+    current,
+    current_id,
+    failed_builds,
+    pointer_lock,
+    releases,
+)
 
 _ATTEMPTS = 100
 

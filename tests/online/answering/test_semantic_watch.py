@@ -18,7 +18,8 @@ from rag.paraphrase.verifier import Verifier
 from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
-from warehouse.releases.comparisons import Comparison, comparisons_file
+from warehouse.releases.comparisons import Comparison
+from warehouse.releases.release import comparisons_file
 
 PLAIN = Verifier.default()
 
