@@ -1,6 +1,6 @@
-"""The front door's commands over the warehouse: sql, releases, withdraw, review, report.
+"""The commands for the warehouse: sql, releases, withdraw, review, report.
 
-They read what was published and write decisions; none needs a model, Beam or Prefect.
+They read releases and write decisions; none needs a model, Beam or Prefect.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--release", help="A release other than the current one.")
+@click.option("--release", help="The release to query; by default the current one.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["table", "csv", "json", "jsonl", "parquet"]),
-    help="By default what the ending of --output says, and a table on the terminal.",
+    help="By default that of --output's ending; on the terminal a table.",
 )
 @click.option("--output", type=_FILE, help="Write to a file: .csv, .json, .jsonl, .parquet, or .txt for a table.")
 @click.pass_obj
 @reported
 def sql(config: Config, query: str | None, release: str | None, form: str | None, output: Path | None) -> None:
-    """Query the current release and the history; without QUERY list the tables and views."""
+    """Query the current release and the history in SQL; without QUERY, list the tables and views."""
     settings = read_settings(config)
     from warehouse.analysis.connection import connect
     from warehouse.analysis.query_output import LONGEST_CELL, format_of, result_file, write_result
@@ -39,7 +39,7 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
 
     form = form or ("table" if output is None else format_of(output))
     text, longest = (query, LONGEST_CELL) if query else (sql_text("list_tables.sql"), None)
-    take_in_what_was_asked(settings)
+    compact_journal(settings)
     data = settings.project.data
     with naming_torn_days(data), closing(connect(data, release, settings.cost)) as connection:
         if output is None:
@@ -50,8 +50,8 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
             click.echo(f"{rows:,} rows written to {output}", err=True)
 
 
-def take_in_what_was_asked(settings: Settings) -> None:
-    """Compact the journal, so that what was just asked is there; reading goes on where nothing can be written."""
+def compact_journal(settings: Settings) -> None:
+    """Compact the journal, so that the newest requests are included; warn if the data folder can't be written."""
     from warehouse.errors import StorageError
     from warehouse.history.compaction import compact
 
@@ -82,7 +82,7 @@ def list_releases(config: Config) -> None:
 @click.pass_obj
 @reported
 def show_release(config: Config, release: str | None) -> None:
-    """Tell what RELEASE (or a failed build) is made of and how its audit ended; by default the current one."""
+    """Show the contents of RELEASE (or of a failed build) and its audit; by default the current one."""
     from warehouse.analysis.release_summary import describe_release
     from warehouse.releases.release import current, find
 
@@ -97,7 +97,7 @@ def show_release(config: Config, release: str | None) -> None:
 @click.pass_obj
 @reported
 def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
-    """Say which questions were added, dropped or answered differently between two releases, and why."""
+    """Show which questions were added, dropped or answered differently between two releases, and why."""
     from warehouse.analysis.diff import diff
     from warehouse.analysis.release_summary import describe_differences
     from warehouse.releases.release import find
@@ -111,7 +111,7 @@ def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
 @click.pass_obj
 @reported
 def rollback_release(config: Config, release: str | None) -> None:
-    """Make RELEASE the current one again; without RELEASE the one before the current."""
+    """Make RELEASE the current one again; by default the one before the current."""
     from warehouse.releases.release import rollback
 
     click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
@@ -122,7 +122,7 @@ def rollback_release(config: Config, release: str | None) -> None:
 @click.pass_obj
 @reported
 def prune_releases(config: Config, keep: int | None) -> None:
-    """Remove old releases, never the current one nor one that a server holds."""
+    """Remove old releases, except the current one and those held by a server."""
     from warehouse.releases.retention import prune
 
     settings = read_settings(config)
@@ -132,13 +132,13 @@ def prune_releases(config: Config, keep: int | None) -> None:
 
 @click.command()
 @click.argument("document")
-@click.option("--collection", help="The document's collection; needed where there are several.")
-@click.option("--reason", default="withdrawn by hand", show_default=True, help="Kept with the withdrawal.")
-@click.option("--undo", is_flag=True, help="Take the withdrawal back.")
+@click.option("--collection", help="The document's collection, if there are several.")
+@click.option("--reason", default="withdrawn by hand", show_default=True, help="Recorded with the withdrawal.")
+@click.option("--undo", is_flag=True, help="Undo the withdrawal.")
 @click.pass_obj
 @reported
 def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
-    """Stop serving every answer that rests on DOCUMENT, at once, in running servers too."""
+    """Stop serving every answer that rests on DOCUMENT, at once, also in running servers."""
     from warehouse.editorial.withdrawal import refuse_unknown_document, reinstate
     from warehouse.editorial.withdrawal import withdraw as withdraw_document
 
@@ -153,7 +153,11 @@ def withdraw(config: Config, document: str, collection: str | None, reason: str,
 
 
 def only_collection(settings: Settings) -> str:
-    """Return the collection where there is no choice."""
+    """Return the only collection.
+
+    Raises:
+        ConfigurationError: there are several, or none.
+    """
     if len(settings.collections) != 1:
         raise ConfigurationError(f"name one of the collections with --collection: {', '.join(settings.collections)}")
     return next(iter(settings.collections))
@@ -161,16 +165,16 @@ def only_collection(settings: Settings) -> str:
 
 @click.group()
 def review() -> None:
-    """Let people decide about withheld and doubtful answers."""
+    """Export withheld and doubtful answers for review, and import decisions."""
 
 
 @review.command("export")
 @click.argument("target", type=_FILE)
-@click.option("--near-misses", is_flag=True, help="Pairs of questions that nearly hit, to be labelled, instead.")
+@click.option("--near-misses", is_flag=True, help="Export pairs of questions that nearly hit, for labelling, instead.")
 @click.pass_obj
 @reported
 def export_review(config: Config, target: Path, near_misses: bool) -> None:
-    """Write what is to be decided, with the evidence, to TARGET (.csv, .jsonl or .parquet)."""
+    """Write the answers to review, with their evidence, to TARGET (.csv, .jsonl or .parquet)."""
     from warehouse.editorial.review import export_near_misses, export_reviews
 
     data = read_settings(config).project.data
@@ -180,11 +184,11 @@ def export_review(config: Config, target: Path, near_misses: bool) -> None:
 
 @review.command("import")
 @click.argument("source", type=_FILE)
-@click.option("--reviewer", required=True, help="Who decided, where a row does not say so.")
+@click.option("--reviewer", required=True, help="The reviewer of rows that name none.")
 @click.pass_obj
 @reported
 def import_review(config: Config, source: Path, reviewer: str) -> None:
-    """Take the decisions of SOURCE; they hold at once and in each later release, while the fingerprint is the same."""
+    """Import the decisions in SOURCE; they apply at once and in later releases with the same fingerprint."""
     from warehouse.editorial.review import import_reviews
 
     imported = import_reviews(read_settings(config).project.data, source, reviewer)
@@ -198,11 +202,11 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
 @click.pass_obj
 @reported
 def report(config: Config, output: Path, days: int) -> None:
-    """Write one HTML page that shows what the release and the service do."""
+    """Write an HTML report on the release and the service."""
     from warehouse.analysis.report import write_report
 
     settings = read_settings(config)
-    take_in_what_was_asked(settings)
+    compact_journal(settings)
     write_report(settings.project.data, output.absolute(), settings.cost, days)
     click.echo(f"written to {output}")
 

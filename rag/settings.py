@@ -42,11 +42,11 @@ class LlmSettings(RoomSettings):
     mode: Literal["endpoint", "in_process"] = Field(
         "endpoint",
         description="How `serve` reaches the model: `endpoint` speaks HTTP to the LLM microservice, "
-        "`in_process` loads vLLM into the service (a modular monolith for one machine).",
+        "`in_process` loads vLLM into the service (for one machine).",
     )
     endpoint: HttpAddress = Field("http://127.0.0.1:8001/v1", description="Base URL of the OpenAI-compatible server.")
-    api_key: SecretStr | None = Field(None, description="Sent as a bearer token to the endpoint, where it wants one.")
-    context_tokens: int = Field(4096, ge=256, description="Longest prompt and answer together, in the model's tokens.")
+    api_key: SecretStr | None = Field(None, description="Sent to the endpoint as a bearer token, if it needs one.")
+    context_tokens: int = Field(4096, ge=256, description="Limit of prompt and answer together, in the model's tokens.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for a live answer.")
 
 
@@ -57,12 +57,12 @@ class SamplingSettings(RoomSettings):
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy.")
     top_p: float = Field(1.0, gt=0, le=1, description="Nucleus sampling.")
     frequency_penalty: float = Field(
-        0.0, ge=-2, le=2, description="Above 0 discourages words that the answer already has; against loops."
+        0.0, ge=-2, le=2, description="Above 0 it discourages repeating words of the answer, against loops."
     )
     seed: int | None = Field(0, description="Seed of the sampler.")
 
     def parameters(self) -> Sampling:
-        """Return what the language model is told."""
+        """Return the parameters for the language model."""
         return Sampling(**self.model_dump())
 
 
@@ -75,30 +75,32 @@ class EncoderSettings(RoomSettings):
 
 
 class ChunkingSettings(RoomSettings):
-    """How documents are cut."""
+    """How documents are cut into chunks."""
 
     max_tokens: int = Field(
         200,
         ge=16,
-        description="Longest chunk, in the embedding model's tokens; at most what that model reads.",
+        description="Longest chunk, in tokens of the embedding model; at most that model's limit.",
     )
-    overlap_sentences: int = Field(0, ge=0, description="Sentences repeated at the start of the next chunk.")
+    overlap_sentences: int = Field(
+        0, ge=0, description="How many sentences are repeated at the start of the next chunk."
+    )
 
 
 class RetrievalSettings(RoomSettings):
     """How passages are found."""
 
-    passages: int = Field(3, ge=1, description="Passages in the prompt.")
-    candidates: int = Field(40, ge=1, description="Candidates that each index contributes before fusion.")
+    passages: int = Field(3, ge=1, description="How many passages the prompt contains.")
+    candidates: int = Field(40, ge=1, description="How many candidates each index contributes before fusion.")
     lexical_weight: float = Field(
         1.0, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
     )
     reranker: str | None = Field(
         None,
-        description="A cross-encoder that reads the best candidates again: a Hugging Face id or a local folder. "
-        "Every live answer then waits for it.",
+        description="A cross-encoder that reranks the best candidates: a Hugging Face id or a local folder. "
+        "It delays every live answer.",
     )
-    rerank_candidates: int = Field(20, ge=1, description="How many candidates it reads.")
+    rerank_candidates: int = Field(20, ge=1, description="How many candidates it reranks.")
     language: str = Field("english", description="Language of the documents, for stemming and stop words.")
     dense_weight: float = Field(1.0, ge=0, description="Weight of the dense ranking in the fusion; 0 switches it off.")
 
@@ -125,17 +127,17 @@ class PromptSettings(RoomSettings):
     """The prompt."""
 
     template: Path | None = Field(
-        None, description="A template file of your own; the default is `rag/prompting/prompts/answer.txt`."
+        None, description="Your own template file; the default is `rag/prompting/prompts/answer.txt`."
     )
 
 
 class CollectionSettings(RoomSettings):
-    """A collection: its own documents and questions; nothing crosses from one to another."""
+    """A collection: documents and questions, isolated from other collections."""
 
     documents: list[str] = Field(description="Files, folders, globs or URLs.")
     questions: list[str] = Field(default_factory=list, description="Files with the anticipated questions.")
-    curated: list[str] = Field(default_factory=list, description="Files with question and answer pairs of the team.")
+    curated: list[str] = Field(default_factory=list, description="Files with the team's pairs of question and answer.")
     proposals: int = Field(
-        0, ge=0, description="Questions that the language model may propose about the documents, at most; 0 is none."
+        0, ge=0, description="How many questions the language model may propose about the documents."
     )
-    tolerated_error: float = Field(0.01, ge=0, lt=1, description="Share of semantic hits that may be wrong.")
+    tolerated_error: float = Field(0.01, ge=0, lt=1, description="Largest share of semantic hits that may be wrong.")

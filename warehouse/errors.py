@@ -10,7 +10,7 @@ class WarehouseError(BeforehandError):
 
 
 class NoReleaseError(WarehouseError):
-    """Nothing has been published yet, or the named release does not exist."""
+    """Nothing has been published yet, or no release has this name."""
 
 
 class TornReleaseError(WarehouseError):
@@ -18,7 +18,7 @@ class TornReleaseError(WarehouseError):
 
 
 class LoadError(WarehouseError):
-    """The tables of a run can't become a release: a file, a column or a constraint is wrong."""
+    """A run's tables can't be loaded: a file, a column or a constraint is wrong."""
 
 
 class AuditFailedError(WarehouseError):

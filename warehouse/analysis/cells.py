@@ -46,7 +46,7 @@ def _beyond(scalar: pa.TimestampScalar) -> str:
 
 
 def as_json(value: object) -> str:
-    """Return a value as JSON; times in ISO 8601, decimals as numbers, bytes in hexadecimal, NaN and infinity as null."""
+    """Return a value as JSON: times in ISO 8601, decimals as numbers, bytes in hexadecimal, NaN and infinity null."""
     try:
         return json.dumps(value, ensure_ascii=False, default=_plain, allow_nan=False)
     except ValueError:

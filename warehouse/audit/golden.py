@@ -1,4 +1,4 @@
-"""Golden questions: what a release must answer rightly, and whether it got worse.
+"""Golden questions: which of them a release answers rightly, and which got worse.
 
 A golden question is right if its answer is served and contains every expected text, ignoring case, or shares enough
 words with a reference answer (`rag.evaluation.token_f1`).
@@ -90,7 +90,7 @@ def compare(
     previous: Mapping[str, str] | None,
     overlap: float,
 ) -> tuple[list[Golden], list[Golden]]:
-    """Return the golden questions that are wrong, and those of them that were right before.
+    """Return the golden questions that are wrong now, and those of them that were right before.
 
     `answers` and `previous` map query keys to served answers.
     """

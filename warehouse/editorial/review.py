@@ -1,10 +1,10 @@
-"""People have the last word: export what they should look at, import what they decide, apply it to builds.
+"""Reviews: exports answers for people to decide about, imports the decisions, applies them to builds.
 
-A decision names a fingerprint, so it holds in each release in which the answer would be generated the same way, and
-lapses when a passage, the prompt or the model changes. Decisions are kept in `<data>/reviews.jsonl`, with who and
-when; the last one for a fingerprint counts. Running servers follow that file (`warehouse.editorial.decisions`). Labels
-of near-misses go to `<data>/labelled_pairs.jsonl`, from which the verifier of semantic hits learns; they hold at once
-for the pair itself.
+A decision names a fingerprint, so it applies to every release in which the answer would be generated the same way, and
+lapses when a passage, the prompt or the model changes. Decisions are appended to `<data>/reviews.jsonl` with reviewer
+and time; the last one for a fingerprint counts, and running servers follow the file (`warehouse.editorial.decisions`).
+Labels of near-misses are appended to `<data>/labelled_pairs.jsonl`, the training data of the verifier; for the pair
+itself they take effect at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _YES, _NO = ("yes", "y", "true", "1", "same"), ("no", "n", "false", "0", "differ
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import took: decisions by kind, labelled pairs, and rows that were left undecided."""
+    """The counts of an import: decisions by kind, labelled pairs, and undecided rows."""
 
     decisions: Mapping[str, int]
     pairs: int
@@ -42,7 +42,7 @@ class Imported:
 
 
 def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
-    """Write the withheld and doubtful answers of a release with their evidence; return how many.
+    """Write a release's withheld and doubtful answers with their evidence; return how many.
 
     Raises:
         ReviewError: the ending of `target` is unknown.
@@ -51,7 +51,7 @@ def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
 
 
 def export_near_misses(data: Path, target: Path) -> int:
-    """Write the pairs of questions that nearly hit, to be labelled; return how many."""
+    """Write pairs of questions that nearly hit, for labelling; return how many."""
     return _export(data, target, "near_miss_export.sql", None)
 
 
@@ -65,9 +65,9 @@ def _export(data: Path, target: Path, statement: str, release: str | None) -> in
 
 
 def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
-    """Take decisions, or labels of near-misses, from a file; all of it or nothing.
+    """Import decisions, or labels of near-misses, from a file: all of them or none.
 
-    `reviewer` is who decided where a row does not say so.
+    `reviewer` is the default for rows that name no reviewer.
 
     Raises:
         ReviewError: a row is wrong; the message names it.
@@ -110,7 +110,7 @@ def _decision(source: Path, number: int, row: ReviewRow, reviewer: str) -> Recor
 
 
 def _settle_tombstones(data: Path, labelled: list[tuple[str, str, bool]], reviewer: str) -> None:
-    """Let a pair hit no more that a person finds different, and again one that was reported in error."""
+    """Stop a pair from hitting if a person labelled it different, and allow it again if labelled same."""
     dead = Tombstones(data).pairs()
     for first, second, same in labelled:
         if same == (frozenset({first, second}) in dead):
@@ -134,12 +134,12 @@ def _import_pairs(data: Path, source: Path, rows: list[ReviewRow], reviewer: str
 
 
 def decisions(data: Path) -> list[Record]:
-    """Return the last decision for each answer and fingerprint."""
+    """Return the last decision for each question and fingerprint."""
     return [record for last in Decisions(data).by_question().values() for record in last.values()]
 
 
 def apply_reviews(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
-    """Apply the decisions to the answers of a build with the same fingerprint; return how many."""
+    """Apply the decisions to a build's answers with the same fingerprint; return how many."""
     rows = [{name: _time_or_value(name, row.get(name)) for name in REVIEWS.names} for row in decisions(data)]
     connection.register("decided", pa.Table.from_pylist(rows, schema=REVIEWS))
     connection.execute("DELETE FROM reviews")

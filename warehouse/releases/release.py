@@ -6,9 +6,9 @@
     releases/.failed-<id>/         failed its audit, kept for inspection
     releases/.pruned-<id>/         being removed
 
-The order is: all files to the disk, the folder renamed and synced, then the pointer. A crash before the
-pointer leaves the old release, a crash after it the new one. A symbolic link could be swapped as well,
-but not synced as a file's content, and object stores and backups lose it.
+First all files are synced, then the folder is renamed and synced, then the pointer is replaced. A crash before the
+last step leaves the old release, a crash after it the new one. The pointer is a file and not a symbolic link because a
+link can't be synced, and object stores and backups lose it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,41 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from warehouse.durable import files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
 from warehouse.errors import AuditFailedError, NoReleaseError, TornReleaseError
 from warehouse.lease import Lease, exclusive
 
 MANIFEST = "manifest.json"
+
+
+class CheckRow(TypedDict):
+    """A check of the audit, as the manifest and the table `checks` hold it."""
+
+    name: str
+    passed: bool
+    figure: float
+    allowed: float
+    explanation: str
+    examples: list[str]
+
+
+class Manifest(TypedDict, total=False):
+    """What this code reads of a manifest; builds write more facts into it."""
+
+    release_id: str
+    run_id: str
+    created_at: str
+    previous: str | None
+    failed: str
+    model: str
+    encoder: dict[str, object]
+    audit: list[CheckRow]
+    sizes: dict[str, int]
+    checksums: dict[str, str]
+
+
 _BUILDING, _FAILED, _PRUNED = ".building-", ".failed-", ".pruned-"
 
 
@@ -36,7 +64,7 @@ class Release:
 
     release_id: str
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
     @property
     def database(self) -> Path:
@@ -51,7 +79,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Build:
-    """A release under construction: whoever holds it writes files below `path`, then seals it."""
+    """A release under construction: its holder writes files below `path`, then seals it."""
 
     release_id: str
     run_id: str
@@ -71,9 +99,9 @@ class Build:
 
 
 def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
-    """Take the lease, sweep what crashed builds left, and open a folder for a new release.
+    """Take the lease, remove leftovers of crashed builds, and make a folder for a new release.
 
-    Call it before the first stage of a run, so that a second run does not work for nothing.
+    Call it before the first stage of a run, so that a second run fails before it does any work.
 
     Raises:
         BuildInProgressError: another build holds the lease after `wait_seconds`.
@@ -95,7 +123,7 @@ def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
 
 
 def refuse_second_build(data: Path) -> None:
-    """Say early that a build is in progress, before a run prepares anything; `begin_build` decides.
+    """Fail early if a build is in progress, before a run prepares anything; `begin_build` checks again.
 
     Raises:
         BuildInProgressError: another build holds the lease.
@@ -106,7 +134,7 @@ def refuse_second_build(data: Path) -> None:
 
 
 def _new_id() -> str:
-    # the end counts steps of 16 µs: two builds of one second sort in their order
+    # the suffix counts steps of 16 µs, so that builds of the same second sort in order
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 16:04x}"
 
@@ -120,11 +148,10 @@ def _sweep(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def seal(build: Build, facts: Mapping[str, Any]) -> Release:
-    """Write the manifest (`facts`, sizes and checksums), bring all to the disk and make it read-only.
+def seal(build: Build, facts: Mapping[str, object]) -> Release:
+    """Write the manifest (`facts`, sizes, checksums), sync everything to the disk and make it read-only.
 
-    `facts` holds what the tables can't: counts, model, template, encoder, collections, calibration, and
-    under `audit` the checks as a list of mappings with `name` and `passed`.
+    `facts` describes the build (model, template, encoder, collections), with its audit's checks under `audit`.
     """
     with storage_errors(build.data, "seal the release"):
         files = files_below(build.path)
@@ -139,7 +166,7 @@ def seal(build: Build, facts: Mapping[str, Any]) -> Release:
         }
         replace_file(build.path / MANIFEST, _as_json(manifest))
         seal_tree(build.path)
-    return Release(build.release_id, build.path, manifest)
+    return Release(build.release_id, build.path, cast(Manifest, manifest))
 
 
 def checksum(path: Path) -> str:
@@ -149,7 +176,7 @@ def checksum(path: Path) -> str:
 
 
 def publish(build: Build) -> Release:
-    """Make a sealed build the current release and give up the lease.
+    """Make a sealed build the current release and release the lease.
 
     Raises:
         AuditFailedError: its manifest lists a check that did not pass.
@@ -168,8 +195,8 @@ def publish(build: Build) -> Release:
     return Release(build.release_id, target, manifest)
 
 
-def fail(build: Build, reason: str, facts: Mapping[str, Any] | None = None) -> Release:
-    """Keep a build that must not be published as `.failed-<id>`, with the reason, and give up the lease."""
+def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -> Release:
+    """Keep a build that must not be published as `.failed-<id>`, with the reason, and release the lease."""
     manifest = {
         "release_id": build.release_id,
         "run_id": build.run_id,
@@ -180,16 +207,16 @@ def fail(build: Build, reason: str, facts: Mapping[str, Any] | None = None) -> R
     target = build.path.with_name(f"{_FAILED}{build.release_id}")
     try:
         build.path.chmod(0o755)
-        with suppress(OSError):  # a full disk may be why it failed; what is there is kept all the same
+        with suppress(OSError):  # it may have failed because the disk is full; keep what there is
             replace_file(build.path / MANIFEST, _as_json(manifest))
         rename(build.path, target)
     finally:
         build.lease.release()
-    return Release(build.release_id, target, manifest)
+    return Release(build.release_id, target, cast(Manifest, manifest))
 
 
 def abandon(build: Build) -> None:
-    """Remove a build that came to nothing and give up the lease."""
+    """Remove an unfinished build and release the lease."""
     try:
         if build.path.exists():
             remove_tree(build.path)
@@ -198,7 +225,7 @@ def abandon(build: Build) -> None:
 
 
 def current_id(data: Path) -> str | None:
-    """Return the id of the current release, or None if nothing was published."""
+    """Return the id of the current release, or None if nothing has been published."""
     try:
         return (data / "releases" / "CURRENT").read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
@@ -220,7 +247,7 @@ def current(data: Path) -> Release:
 
 
 def find(data: Path, release_id: str) -> Release:
-    """Return a release by its id, or by the beginning of one; failed builds count too.
+    """Return a release or failed build by its id, or by a prefix of it.
 
     Raises:
         NoReleaseError: there is none, or more than one.
@@ -237,7 +264,7 @@ def find(data: Path, release_id: str) -> Release:
 
 
 def releases(data: Path) -> list[Release]:
-    """Return the published releases, oldest first; what can't be read is left out (`unreadable` names it)."""
+    """Return the published releases, oldest first, without unreadable ones (see `unreadable`)."""
     found = []
     for path in _published(data):
         with suppress(TornReleaseError):
@@ -246,7 +273,7 @@ def releases(data: Path) -> list[Release]:
 
 
 def unreadable(data: Path) -> list[str]:
-    """Return the folders among the releases that are none: torn ones, and what somebody else put there."""
+    """Return the names of folders that aren't releases: torn ones, and foreign ones."""
     known = {release.release_id for release in releases(data)}
     return [path.name for path in _published(data) if path.name not in known]
 
@@ -256,10 +283,10 @@ def _published(data: Path) -> list[Path]:
 
 
 def failed_builds(data: Path) -> list[Release]:
-    """Return the builds that failed and were kept, oldest first."""
+    """Return the failed builds that were kept, oldest first."""
     found = []
     for path in sorted((data / "releases").glob(f"{_FAILED}*")):
-        manifest: Mapping[str, Any] = {}
+        manifest = Manifest()
         with suppress(TornReleaseError):
             manifest = _manifest(path)
         found.append(Release(path.name.removeprefix(_FAILED), path, manifest))
@@ -285,7 +312,7 @@ def rollback(data: Path, release_id: str | None = None) -> Release:
 
 
 def _before_current(data: Path) -> Release:
-    """Return the release that the current one replaced; the current one may be torn, which is why one rolls back."""
+    """Return the release before the current one, which itself may be torn: that is a reason to roll back."""
     present = current_id(data)
     if present is None:
         raise NoReleaseError(f"{data} holds no release yet; `beforehand run` builds one.")
@@ -302,9 +329,9 @@ def verify(release: Release) -> None:
     """Read every file of a release and compare it with the manifest.
 
     Raises:
-        TornReleaseError: a file is missing, too much, or differs.
+        TornReleaseError: a file is missing, unexpected, or different.
     """
-    expected: Mapping[str, str] | None = _manifest(release.path).get("checksums")
+    expected = _manifest(release.path).get("checksums")
     if expected is None:
         raise TornReleaseError(f"Release {release.release_id} was never sealed.")
     found = {str(path.relative_to(release.path)): path for path in files_below(release.path)}
@@ -328,17 +355,17 @@ def comparisons_file(data: Path, release_id: str) -> Path:
 
 
 def pointer_lock(data: Path) -> Path:
-    """Return the lock of whoever moves the pointer or removes releases."""
+    """Return the lock file for moving the pointer and removing releases."""
     return data / "releases" / ".pointer.lock"
 
 
-def _manifest(path: Path) -> Mapping[str, Any]:
+def _manifest(path: Path) -> Manifest:
     try:
-        manifest: Mapping[str, Any] = json.loads((path / MANIFEST).read_bytes())
+        manifest: Manifest = json.loads((path / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise TornReleaseError(f"{path}: its manifest can't be read ({error}).") from error
     return manifest
 
 
-def _as_json(manifest: Mapping[str, Any]) -> bytes:
+def _as_json(manifest: Mapping[str, object]) -> bytes:
     return (json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n").encode()

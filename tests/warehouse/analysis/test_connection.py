@@ -66,7 +66,7 @@ def test_the_columns_of_requests_are_explained_as_those_of_the_history(session):
     query = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY 1"
     history, requests = (session.execute(query, [view]).fetchall() for view in ("history", "requests"))
     assert history == requests
-    assert ("recorded_at", "When (UTC).") in history
+    assert ("recorded_at", "When it was recorded (UTC).") in history
 
 
 FORBIDDEN = [
