@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -167,13 +167,22 @@ def llm(config: Config, host: str, port: int) -> None:
 @click.option("--explain", is_flag=True, help="Include how the answer was found.")
 @click.pass_obj
 @reported
-def ask(config: Config, question: str, url: str | None, as_json: bool, **options: Any) -> None:
+def ask(
+    config: Config,
+    question: str,
+    url: str | None,
+    collection: str | None,
+    key: str | None,
+    as_json: bool,
+    explain: bool,
+) -> None:
     """Ask the running service and print the answer with its sources."""
     settings = read_settings(config)
     from beforehand.ask import ask_service, render_answer
 
     base = url or f"http://{settings.service.host}:{settings.service.port}"
-    response = ask_service(base, question, timeout=settings.llm.timeout_seconds + 5, **options)
+    seconds = settings.llm.timeout_seconds + 5
+    response = ask_service(base, question, collection=collection, key=key, explain=explain, timeout=seconds)
     click.echo(json.dumps(response, indent=2, ensure_ascii=False) if as_json else render_answer(response))
 
 
@@ -184,7 +193,7 @@ def ask(config: Config, question: str, url: str | None, as_json: bool, **options
 )
 @click.option("--collection", "collections", multiple=True, help="A collection that the key may use; repeatable.")
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Rate limit of the key.")
-def make_key(name: str, **limits: Any) -> None:
+def make_key(name: str, scopes: tuple[str, ...], collections: tuple[str, ...], requests_per_minute: int | None) -> None:
     """Make an API key; it is shown once, and its hash is printed as lines for the configuration.
 
     `beforehand key helpdesk >> beforehand.toml` adds it; restart the service afterwards.
@@ -192,10 +201,12 @@ def make_key(name: str, **limits: Any) -> None:
     from online.http.authentication import mint
 
     key, hashed = mint()
-    given = {setting: list(value) if isinstance(value, tuple) else value for setting, value in limits.items() if value}
+    limits = {"scopes": list(scopes), "collections": list(collections), "requests_per_minute": requests_per_minute}
     click.echo(f"\n[service.keys.{json.dumps(name)}]")
-    for setting, value in {"hash": hashed, **given}.items():
-        click.echo(f"{setting} = {json.dumps(value)}")
+    click.echo(f"hash = {json.dumps(hashed)}")
+    for setting, value in limits.items():
+        if value:
+            click.echo(f"{setting} = {json.dumps(value)}")
     click.echo(f"the key, which nobody can show again: {key}", err=True)
 
 

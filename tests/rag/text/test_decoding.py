@@ -10,12 +10,12 @@ def test_marked_encodings_are_decoded_with_normal_line_ends_and_letters(encoding
 
 
 @pytest.mark.parametrize("data", ["Größe".encode("cp1252"), "ab".encode("utf-16")[:-1], b"%PDF-1.4", b"a\0b"])
-def test_what_is_not_text_is_refused(data):
+def test_binary_and_misencoded_data_are_refused(data):
     with pytest.raises(DocumentError):
         decode(data)
 
 
-def test_tidy_text_holds_nothing_invisible():
+def test_tidy_removes_invisible_characters():
     assert tidy("a\x00b\x1bc\ufeffd\ud800\te") == "abcd\ufffd\te"
     assert has_controls("a\x07") and has_controls("\udfff") and not has_controls("a\tb\nc")
 

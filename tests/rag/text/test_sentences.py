@@ -41,7 +41,7 @@ def test_list_items_are_sentences_of_their_own():
     ]
 
 
-def test_nothing_comes_of_nothing():
+def test_an_empty_text_has_no_sentence():
     assert sentences("") == sentences(" \n\t ") == []
 
 

@@ -13,7 +13,7 @@ def test_an_ending_is_in_lower_case(name, expected):
     assert ending(name) == expected
 
 
-def test_only_the_columns_that_are_asked_for_are_kept_and_empty_cells_are_not():
+def test_only_the_requested_columns_are_kept_and_empty_cells_are_not():
     rows = list(read_rows("a.csv", b"Text ,ID,other\nx,1,y\n,2,z\n", ["text"], ["id"]))
     assert rows == [Row("line 2", {"text": "x", "id": "1"}), Row("line 3", {"id": "2"})]
 
@@ -32,7 +32,7 @@ def test_a_csv_row_with_more_cells_than_columns_is_rejected_and_not_cut_off():
     ]
 
 
-def test_of_columns_that_differ_in_capitals_the_one_in_lower_case_counts():
+def test_of_columns_that_differ_only_in_case_the_lower_case_one_counts():
     assert list(read_rows("a.csv", b"Text,text\nno,yes\n", ["text"])) == [Row("line 2", {"text": "yes"})]
     assert list(read_rows("a.jsonl", b'{"text": "yes", "TEXT": "no"}', ["text"])) == [Row("line 1", {"text": "yes"})]
 
@@ -78,18 +78,18 @@ def parquet(**columns):
         (pa.date32(), 10_000_000, "29349-01-26"),
     ],
 )
-def test_a_date_or_time_that_python_has_no_word_for_is_read_as_text(kind, value, expected):
+def test_a_date_or_time_that_python_cannot_represent_is_read_as_text(kind, value, expected):
     [row] = read_rows("a.parquet", parquet(text=["x"], id=pa.array([value], kind)), ["text"], ["id"])
     assert row.values == {"text": "x", "id": expected}
 
 
-def test_one_strange_date_leaves_the_others_as_they_are():
+def test_one_strange_date_leaves_the_others_unchanged():
     ids = pa.array([19_000, 10_000_000], pa.date32())
     rows = read_rows("a.parquet", parquet(text=["x", "y"], id=ids), ["text"], ["id"])
     assert [str(row.values["id"]) for row in rows] == ["2022-01-08", "29349-01-26"]
 
 
-def test_a_cell_that_is_no_text_at_all_is_rejected_and_the_other_rows_are_read():
+def test_an_undecodable_cell_is_rejected_and_the_other_rows_are_read():
     buffers = [None, pa.py_buffer(bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])), pa.py_buffer(b"\xffx")]
     reject, row = read_rows("a.parquet", parquet(text=pa.Array.from_buffers(pa.string(), 2, buffers)), ["text"])
     assert reject.item == "a.parquet, row 1"

@@ -100,7 +100,7 @@ def test_truncated_answers_can_be_let_through(audited, rows, read):
     assert statuses(read, build)["q1"] == "served"
 
 
-def test_without_refusal_phrases_nothing_is_a_refusal(audited, rows, read):
+def test_without_refusal_phrases_no_answer_is_a_refusal(audited, rows, read):
     rows["answers"][0]["answer"] = "I do not know."
     _, build = audited(rows, **LENIENT, refusals=[])
     assert statuses(read, build)["q1"] == "served"
@@ -159,9 +159,7 @@ def test_too_many_bad_answers_fail_the_audit_with_figures_and_examples(audited, 
 
 
 @pytest.mark.parametrize(("name", "change", "count"), SPOILT)
-def test_bad_answers_to_what_the_corpus_proposed_stop_no_release_unless_the_model_is_broken(
-    audited, read, name, change, count
-):
+def test_bad_answers_to_proposed_questions_fail_no_audit_unless_the_model_is_broken(audited, read, name, change, count):
     rows = many(20)
     rows["answers"][:count] = [row | change for row in rows["answers"][:count]]
     for row in rows["questions"][:count]:
@@ -172,7 +170,7 @@ def test_bad_answers_to_what_the_corpus_proposed_stop_no_release_unless_the_mode
     assert withheld == [(0 if name == "alike" else count,)]
 
 
-def test_answers_that_only_consulted_fail_the_audit_where_citations_are_required(audited):
+def test_answers_that_only_consulted_fail_the_audit_if_citations_are_required(audited):
     rows = many(10)
     for each in rows["citations"]:
         each["kind"] = "consulted"
@@ -201,7 +199,7 @@ def test_a_release_that_shrank_fails_the_audit(audited, publish_rows):
     assert checks["fewer documents"].passed
 
 
-def test_a_small_collection_that_is_gone_fails_the_audit_unless_it_is_no_longer_wanted(audited, publish_rows):
+def test_a_lost_small_collection_fails_the_audit_unless_it_was_removed_from_the_configuration(audited, publish_rows):
     rows = many(20)
     small = {"collection": "small", "document_id": "d0"}
     rows["documents"].append(rows["documents"][0] | small)
@@ -276,7 +274,7 @@ def curated(rows, passages):
     return rows
 
 
-def test_a_curated_answer_is_flagged_when_its_document_changes_until_somebody_looked(
+def test_a_curated_answer_is_flagged_when_its_document_changes_until_it_is_reviewed(
     audited, publish_rows, read, data, tmp_path
 ):
     publish_rows(curated(sample_rows(), "old"))
@@ -301,7 +299,7 @@ def test_the_flag_stays_in_later_releases(audited, publish_rows, read):
     assert doubts(read, build) == [("q1", "a document that it names has changed")]
 
 
-def test_an_audit_goes_on_beside_a_session_on_the_current_release(audited, publish_rows, rows, data):
+def test_an_audit_runs_beside_a_session_on_the_current_release(audited, publish_rows, rows, data):
     publish_rows(sample_rows())
     with warehouse.connect(data) as session:
         assert audited(rows, **LENIENT)[0]["fewer documents"].passed

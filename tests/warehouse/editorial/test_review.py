@@ -113,7 +113,7 @@ def test_a_decision_lapses_when_the_answer_is_generated_from_something_else(data
 
 
 @pytest.mark.usefixtures("published")
-def test_who_decided_and_when_is_kept_and_the_last_decision_counts(data, tmp_path, rebuilt, read):
+def test_reviewer_and_time_are_recorded_and_the_last_decision_counts(data, tmp_path, rebuilt, read):
     for decision, who in (("approve", ""), ("reject", "Grace")):
         export_reviews(data, tmp_path / "r.csv")
         decide(tmp_path / "r.csv", {"What is q1?": {"decision": decision, "reviewer": who, "note": "because"}})
@@ -177,7 +177,7 @@ def test_near_misses_can_be_labelled(data, tmp_path):
 
 
 @pytest.mark.usefixtures("published")
-def test_a_pair_that_was_reported_as_a_false_hit_is_decided_by_a_person(data, tmp_path):
+def test_a_person_decides_about_a_reported_false_hit(data, tmp_path):
     tombstone(data, key("asked"), key("q2"), "reported")
     report = {"kind": "feedback", "query_key": key("asked"), "matched_key": key("q2"), "question": "asked"}
     write_history(data, [{**request("asked", "semantic"), **report}])
