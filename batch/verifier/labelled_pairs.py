@@ -14,12 +14,11 @@ from pathlib import Path
 
 from rag.errors import CalibrationError, DocumentError
 from rag.identity import normalise
-from rag.text.table_files import ROW_ENDINGS, Reject, ending, read_rows
+from rag.text.table_files import ROW_ENDINGS, Reject, as_flag, ending, read_rows
 
 _LONGEST = 2000  # characters of a question
 _COLUMNS = ("a", "b", "same")
 PairRow = Mapping[str, object]
-_TRUE, _FALSE = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def _pair(row: PairRow) -> LabelledPair | str:
     """Return the pair of a row, or why it can't be used."""
     if not row.keys() >= set(_COLUMNS):
         return 'not a row with "a", "b" and "same"'
-    first, second, same = row["a"], row["b"], _label(row["same"])
+    first, second, same = row["a"], row["b"], as_flag(row["same"])
     if not isinstance(first, str) or not isinstance(second, str):
         return "a question is no text"
     if not normalise(first) or not normalise(second):
@@ -98,10 +97,3 @@ def _pair(row: PairRow) -> LabelledPair | str:
     if same is None:
         return f'"same" is {row["same"]!r}; it must be true or false'
     return LabelledPair(first, second, same)
-
-
-def _label(value: object) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None

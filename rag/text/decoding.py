@@ -57,7 +57,12 @@ def _why_binary(data: bytes) -> str:
 
 def tidy(text: str) -> str:
     """Normalise line ends and Unicode (NFC), drop control characters and replace lone surrogates."""
-    return _normal(_LONE_SURROGATES.sub("\ufffd", _CONTROLS.sub("", text)))
+    return _normal(replace_surrogates(_CONTROLS.sub("", text)))
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which JSON can escape but UTF-8 can't encode, with U+FFFD."""
+    return _LONE_SURROGATES.sub("\ufffd", text)
 
 
 def has_controls(text: str) -> bool:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from rag.errors import DocumentError
 from rag.text.decoding import decode
 
+_YES, _NO = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
 ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
 
 
@@ -38,6 +39,12 @@ class Row:
 def ending(name: str) -> str:
     """Return the ending of a file name in lower case, with its dot."""
     return PurePosixPath(name).suffix.lower()
+
+
+def as_flag(value: object) -> bool | None:
+    """Return what a cell says in the words and digits that people use for yes and no, or None."""
+    text = str(value).strip().lower()
+    return True if text in _YES else False if text in _NO else None
 
 
 def read_rows(

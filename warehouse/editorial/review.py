@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from rag.text.table_files import as_flag
 from warehouse.analysis.connection import connect
 from warehouse.append_log import Record, append, now
 from warehouse.editorial.decisions import Decisions, decisions_file
@@ -29,7 +30,6 @@ from warehouse.tables import REVIEWS
 DECISIONS = ("approve", "edit", "reject")
 _DECISION_COLUMNS = ("collection", "query_key", "fingerprint", "decision", "new_answer", "reviewer", "note")
 _PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
-_YES, _NO = ("yes", "y", "true", "1", "same"), ("no", "n", "false", "0", "different")
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,11 @@ def _import_pairs(data: Path, source: Path, rows: list[ReviewRow], reviewer: str
         label = row.get("same", "").lower()
         if not label:
             continue
-        if label not in _YES + _NO:
+        same = as_flag(label)
+        if same is None:
             raise ReviewError(f"{source}, row {number}: {label!r} is neither yes nor no.")
-        pairs.append({"a": row.get("a", ""), "b": row.get("b", ""), "same": label in _YES})
-        keys.append((row.get("a_key", ""), row.get("b_key", ""), label in _YES))
+        pairs.append({"a": row.get("a", ""), "b": row.get("b", ""), "same": same})
+        keys.append((row.get("a_key", ""), row.get("b_key", ""), same))
     if pairs:
         append(data / "labelled_pairs.jsonl", pairs)
         _settle_tombstones(data, [each for each in keys if each[0] and each[1]], reviewer)

@@ -14,7 +14,7 @@ from typing import TypeGuard
 from rag.errors import ConfigurationError
 from warehouse.append_log import Follower, Record, append, now
 
-Document = tuple[str, str]
+DocumentKey = tuple[str, str]  # collection and document_id
 
 _GONE = "no longer in the corpus"
 
@@ -78,17 +78,17 @@ class Withdrawals:
         """Whether there are new withdrawals; costs one `stat`."""
         return self._log.changed()
 
-    def documents(self) -> frozenset[Document]:
+    def documents(self) -> frozenset[DocumentKey]:
         """Return the withdrawn documents as (collection, document_id)."""
         return frozenset(self.reasons())
 
-    def by_people(self) -> frozenset[Document]:
+    def by_people(self) -> frozenset[DocumentKey]:
         """Return the documents that a person withdrew; builds leave them out although they are in the corpus."""
         return frozenset(document for document, reason in self.reasons().items() if reason != _GONE)
 
-    def reasons(self) -> dict[Document, str]:
+    def reasons(self) -> dict[DocumentKey, str]:
         """Return the withdrawn documents, each with its reason."""
-        found: dict[Document, str] = {}
+        found: dict[DocumentKey, str] = {}
         for record in self._log.records():
             document = (str(record.get("collection")), str(record.get("document_id")))
             if record.get("action") == "withdraw":

@@ -23,6 +23,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 
+from rag.text.decoding import replace_surrogates
 from warehouse.append_log import parse
 from warehouse.durable import remove_tree, storage_errors, sync
 from warehouse.errors import QueryError, StorageError
@@ -35,7 +36,6 @@ _FILE = "history.parquet"
 _SEGMENTS = b"beforehand.segments"
 _GROUP_BYTES = 64 * 2**20  # size of the segments held in memory at once
 _BATCH = 50_000
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can escape a lone surrogate, UTF-8 can't encode it
 
 JournalRow = dict[str, Any]  # by the columns of `warehouse.tables.JOURNAL`
 ByDay = Mapping[date, list[tuple[str, JournalRow]]]
@@ -122,7 +122,7 @@ def _value(kind: pa.DataType, value: object) -> object:
         return value if isinstance(value, bool) else None
     if kind == pa.string():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return _SURROGATE.sub("\ufffd", text)
+        return replace_surrogates(text)
     if pa.types.is_timestamp(kind):
         return _time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

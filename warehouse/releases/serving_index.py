@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import duckdb
 
 FORMAT = 1
-Batch = list[tuple[bytes, bytes]]
+Entries = list[tuple[bytes, bytes]]
 _BATCH = 10_000
 _LONGEST_KEY = 511  # LMDB refuses longer ones
 _FIRST_MAP = 16 * 2**20
@@ -72,7 +72,7 @@ def served_keys(database: Path) -> set[str]:
         return {key for (key,) in rows}
 
 
-def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Batch]:
+def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
     passages, questions, sources, answers = _statements()
     yield from _rows(connection, passages)
@@ -85,13 +85,13 @@ def _statements() -> list[str]:
     return re.findall(r"^SELECT[^;]+(?=;)", sql_text("serving_index.sql"), re.MULTILINE)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[Batch]:
+def _rows(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[Entries]:
     cursor = connection.execute(statement)
     while rows := cursor.fetchmany(_BATCH):
         yield [(key.encode(), value.encode()) for key, value in rows]
 
 
-def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) -> Iterator[Batch]:
+def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) -> Iterator[Entries]:
     """Insert passages into answers here: SQL takes five times as long, mostly copying texts."""
     shared = {source: value[1:] for source, value in connection.execute(sources).fetchall()}
     cursor = connection.execute(answers)
@@ -105,7 +105,7 @@ def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) 
         yield batch
 
 
-def _append(environment: lmdb.Environment, batch: Batch) -> None:
+def _append(environment: lmdb.Environment, batch: Entries) -> None:
     """Append a batch in one transaction, doubling the map until it fits."""
     while True:
         try:

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rag.errors import DocumentError
-from rag.text.table_files import Reject, Row, ending, read_rows
+from rag.text.table_files import Reject, Row, as_flag, ending, read_rows
 
 
 @pytest.mark.parametrize(("name", "expected"), [("a/b.TXT", ".txt"), ("a.b/c", ""), ("x.tar.gz", ".gz"), (".env", "")])
@@ -61,6 +61,19 @@ def test_a_parquet_file_that_is_cut_off_is_refused():
     pq.write_table(pa.table({"text": ["x" * 1000] * 1000}), sink)
     with pytest.raises(DocumentError, match="not a Parquet file"):
         list(read_rows("a.parquet", sink.getvalue()[:-100], ["text"]))
+
+
+@pytest.mark.parametrize(
+    ("cell", "flag"), [(True, True), ("Yes", True), (" 1 ", True), ("different", False), (0, False), ("maybe", None)]
+)
+def test_a_cell_says_yes_or_no_in_the_words_that_people_use(cell, flag):
+    assert as_flag(cell) is flag
+
+
+def test_empty_cells_can_be_kept():
+    rows = list(read_rows("a.csv", b"text,id\nx,\n", (), ["text", "id", "other"], keep_empty=True))
+
+    assert rows == [Row("line 2", {"text": "x", "id": ""})]
 
 
 def parquet(**columns):
