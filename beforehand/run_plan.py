@@ -37,6 +37,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
     from batch.plan import RunPlan
     from batch.sources.local_files import is_glob
     from batch.stores.embedding_store import encoder_id
+    from rag.llm.protocol import Sampling
     from rag.prompting.template import PromptTemplate
     from rag.retrieval.embedding import read_spec
 
@@ -64,7 +65,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         encoder_spec=spec,
         llm=llm_source(settings),
         template=PromptTemplate.load(settings.prompt.template).text,
-        sampling=settings.sampling.parameters(),
+        sampling=Sampling(**settings.sampling.model_dump()),
         chunking=settings.chunking,
         retrieval=settings.retrieval,
         settings=settings.batch,

@@ -32,7 +32,7 @@ from batch.reading.documents import Document, parse  # noqa: E402
 from batch.vllm.engine import VllmEngine  # noqa: E402
 from batch.vllm.platform import VllmSettings  # noqa: E402
 from rag.evaluation import Summary, exact_match, judge_retrieval, normalise_answer, summarise, token_f1  # noqa: E402
-from rag.llm.protocol import Completion, Llm, complete_all  # noqa: E402
+from rag.llm.protocol import Completion, Llm, Sampling, complete_all  # noqa: E402
 from rag.prompting.citations import link, support, without_references  # noqa: E402
 from rag.prompting.template import PromptTemplate  # noqa: E402
 from rag.retrieval.embedding import OnnxEncoder, TokenCounter  # noqa: E402
@@ -126,7 +126,7 @@ def judge_answer(completion: Completion, passages: Sequence[Passage], asked: Ask
 
 async def answer(llm: Llm, asked: Sequence[Asked], passages: Sequence[Sequence[Passage]]) -> Summary:
     """Answer the questions together and judge the answers; one that failed counts as wrong."""
-    template, sampling = PromptTemplate.load(None), SamplingSettings().parameters()
+    template, sampling = PromptTemplate.load(None), Sampling(**SamplingSettings().model_dump())
     chats = [template.messages(each.question, found) for each, found in zip(asked, passages, strict=True)]
     completions = await complete_all(llm, chats, sampling, concurrency=64)
     nothing = Completion("", "error", 0, 0, llm.model)

@@ -12,8 +12,6 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from rag.llm.protocol import Sampling
-
 
 class RoomSettings(BaseModel):
     """Base of every section of the configuration: frozen, and unknown keys are refused."""
@@ -60,10 +58,6 @@ class SamplingSettings(RoomSettings):
         0.0, ge=-2, le=2, description="Above 0 it discourages repeating words of the answer, against loops."
     )
     seed: int | None = Field(0, description="Seed of the sampler.")
-
-    def parameters(self) -> Sampling:
-        """Return the parameters for the language model."""
-        return Sampling(**self.model_dump())
 
 
 class EncoderSettings(RoomSettings):
