@@ -17,9 +17,10 @@ import duckdb
 
 from warehouse.audit.golden import Golden, compare
 from warehouse.editorial.review import apply_reviews
+from warehouse.releases.build import Build
 from warehouse.releases.changes import previous_database
 from warehouse.releases.load import attach, constraints, writing
-from warehouse.releases.release import Build, CheckRow
+from warehouse.releases.release import CheckRow
 from warehouse.settings import AuditSettings
 from warehouse.sql import sql_text
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import NoReleaseError
+from warehouse.releases.build import Build
 from warehouse.releases.load import attach, writing
-from warehouse.releases.release import Build, current
+from warehouse.releases.release import current
 from warehouse.sql import sql_text
 
 

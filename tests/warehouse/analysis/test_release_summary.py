@@ -6,8 +6,8 @@ from tests.warehouse.conftest import key, sample_rows, write_parquet
 from warehouse.analysis.diff import diff
 from warehouse.analysis.release_summary import describe_differences, describe_release
 from warehouse.audit.release_audit import Check
+from warehouse.releases.build import begin_build, fail
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import begin_build, fail
 
 
 def test_a_release_is_described(publish_rows, rows):

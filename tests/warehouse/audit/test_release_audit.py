@@ -12,8 +12,8 @@ from warehouse.audit.golden import read_golden
 from warehouse.audit.release_audit import audit, failures
 from warehouse.editorial.review import import_reviews
 from warehouse.errors import WarehouseError
+from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import abandon, begin_build
 from warehouse.settings import AuditSettings
 
 # three answers are too few for shares; the tests of answers let every release pass

@@ -14,8 +14,8 @@ from warehouse.editorial.review import export_near_misses, export_reviews, impor
 from warehouse.editorial.review_files import write_rows
 from warehouse.editorial.withdrawal import Tombstones, tombstone
 from warehouse.errors import ReviewError
+from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import abandon, begin_build
 from warehouse.settings import AuditSettings
 
 

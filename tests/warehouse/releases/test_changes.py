@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.warehouse.conftest import key, sample_rows, write_parquet
+from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.changes import documents_of, note_changes
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import abandon, begin_build
 
 
 @pytest.fixture

@@ -6,21 +6,8 @@ import stat
 import pytest
 
 from warehouse.errors import AuditFailedError, BuildInProgressError, NoReleaseError, TornReleaseError
-from warehouse.releases.release import (
-    abandon,
-    begin_build,
-    current,
-    current_id,
-    fail,
-    failed_builds,
-    find,
-    publish,
-    releases,
-    rollback,
-    seal,
-    unreadable,
-    verify,
-)
+from warehouse.releases.build import abandon, begin_build, fail, publish, seal
+from warehouse.releases.release import current, current_id, failed_builds, find, releases, rollback, unreadable, verify
 
 
 def build_release(data, content="one", facts=None):

@@ -16,8 +16,9 @@ import pytest
 
 from tests.warehouse.conftest import Rows, sample_rows, write_parquet
 from warehouse.errors import BuildInProgressError, NoReleaseError, StorageError
+from warehouse.releases.build import abandon, begin_build, fail, publish, seal
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import abandon, begin_build, current, current_id, fail, publish, releases, seal, verify
+from warehouse.releases.release import current, current_id, releases, verify
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import write_serving_index
 
@@ -109,7 +110,7 @@ def test_a_process_killed_at_random_leaves_a_whole_release(tmp_path):
 HOLD_LEASE = """
 import sys
 from pathlib import Path
-from warehouse.releases.release import begin_build
+from warehouse.releases.build import begin_build
 build = begin_build(Path(sys.argv[1]), "first")
 print("building", flush=True)
 sys.stdin.read()

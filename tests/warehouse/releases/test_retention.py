@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from warehouse.errors import NoReleaseError
+from warehouse.releases.build import begin_build, fail, publish, seal
 from warehouse.releases.comparisons import Comparison, record_comparison
-from warehouse.releases.release import begin_build, current_id, fail, failed_builds, publish, releases, rollback, seal
+from warehouse.releases.release import current_id, failed_builds, releases, rollback
 from warehouse.releases.retention import Hold, hold_current, prune
 
 
