@@ -49,7 +49,7 @@ def run(*arguments, code=0):
 
 def test_the_listing_explains_everything_and_cuts_nothing():
     listed = run("sql").stdout
-    comment = "What the hits of each day would have cost the model, at the speed of the batch runs (a lower bound)."
+    comment = "Model time and cost that each day's hits saved, at the speed of the batch runs (a lower bound)."
     assert comment in listed
     assert "…" not in listed
     assert [line for line in listed.splitlines()[2:-1] if not re.match(r"\w+ +(table|view) +[A-Z]", line)] == []

@@ -1,4 +1,4 @@
--- The figures of the report; the line above each query names it. $days is how far back the history is read.
+-- The figures of the report, each query named by the line above it. $days is how far back the history is read.
 
 -- totals
 SELECT
