@@ -44,7 +44,7 @@ def running_pipeline(plan: RunPlan) -> Iterator[Any]:
         raise known from error
 
 
-def _recognised(text: str, data: str) -> Exception | None:
+def _recognised(text: str, data: str) -> errors.BeforehandError | None:
     """Return the user's error that a text tells of, None where there is none."""
     if _FULL.search(text):
         return StorageError(f"The disk of {data} is full; free some space and start again.")

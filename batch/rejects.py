@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batch.reading.documents import Reject
-from rag.text.file_formats import tidy
+from rag.text.decoding import tidy
 
 REJECTED = "rejected"
 

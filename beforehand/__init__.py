@@ -1,1 +1,1 @@
-"""The front door: the command line and the configuration; it composes the rooms and holds no logic of its own."""
+"""The front door: the command line and the configuration. It composes the rooms and contains no logic."""

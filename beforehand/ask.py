@@ -1,10 +1,10 @@
-"""Asking a running service from the terminal: one request, and the answer with its sources as text."""
+"""Client of a running service: sends one question and renders the answer with its sources as text."""
 
 from __future__ import annotations
 
 import textwrap
 from ipaddress import ip_address
-from typing import Any
+from typing import TypedDict, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,6 +12,35 @@ import httpx
 from rag.errors import LlmUnavailableError, QuestionError
 
 _WIDTH = 88
+
+
+class CitationBody(TypedDict, total=False):
+    """A citation in a response."""
+
+    number: int
+    kind: str
+    title: str
+    heading: str | None
+    passage: str
+
+
+class AnswerBody(TypedDict, total=False):
+    """The fields of a response that are printed; `--json` prints all."""
+
+    answer: str
+    source: str
+    model: str | None
+    release: str | None
+    citations: list[CitationBody]
+    timings: dict[str, float]
+
+
+class ProblemBody(TypedDict, total=False):
+    """A refusal (RFC 9457), with suggestions."""
+
+    title: str
+    detail: str
+    suggestions: list[dict[str, str]]
 
 
 def ask_service(
@@ -22,20 +51,20 @@ def ask_service(
     key: str | None = None,
     explain: bool = False,
     timeout: float = 60.0,
-) -> dict[str, Any]:
-    """Ask `POST /v1/answers` and return the response; `key` is an API key, `timeout` in seconds.
+) -> AnswerBody:
+    """Return the response of `POST /v1/answers`; `key` is an API key, `timeout` is in seconds.
 
     Raises:
-        QuestionError: there is no question, or the service refuses it; the message is then the service's.
+        QuestionError: the question is empty, or the service refuses it, with its message.
         LlmUnavailableError: the service can't be reached, or has no answer now.
     """
     _require_text(question=question, collection=collection or "", key=key or "")
-    body = {"question": question, "explain": explain} | ({"collection": collection} if collection else {})
+    request = {"question": question, "explain": explain} | ({"collection": collection} if collection else {})
     headers = {b"authorization": f"Bearer {key}".encode()} if key else {}
     try:
         with httpx.Client(timeout=timeout, trust_env=not _is_loopback(base_url)) as client:
-            response = client.post(f"{base_url}/v1/answers", json=body, headers=headers)
-        answered: dict[str, Any] = response.json()
+            response = client.post(f"{base_url}/v1/answers", json=request, headers=headers)
+        body: object = response.json()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise LlmUnavailableError(
             f"no service answers at {base_url} ({error}); start one with `beforehand serve`"
@@ -45,12 +74,15 @@ def ask_service(
             f"what answers at {base_url} is not Beforehand; name the service with --url"
         ) from error
     if response.status_code < 400:
-        return answered
-    problem = f"{answered.get('title', 'refused')}: {answered.get('detail', response.status_code)}"
-    nearest = [each.get("question", "") for each in answered.get("suggestions", [])]
-    if nearest:
-        problem += "\nAnticipated are:\n" + "\n".join(f"  {each}" for each in nearest)
-    raise (LlmUnavailableError if response.status_code >= 500 else QuestionError)(problem)
+        return cast(AnswerBody, body)
+    message = _message(cast(ProblemBody, body), response.status_code)
+    raise (LlmUnavailableError if response.status_code >= 500 else QuestionError)(message)
+
+
+def _message(problem: ProblemBody, status: int) -> str:
+    message = f"{problem.get('title', 'refused')}: {problem.get('detail', status)}"
+    nearest = [each.get("question", "") for each in problem.get("suggestions", [])]
+    return "\n".join([message, *(["Anticipated are:"] if nearest else []), *(f"  {each}" for each in nearest)])
 
 
 def _require_text(**given: str) -> None:
@@ -59,21 +91,21 @@ def _require_text(**given: str) -> None:
     for name, text in given.items():
         try:
             text.encode("utf-8")
-        except UnicodeEncodeError:  # Python shows bytes that are no UTF-8 as halves of characters
+        except UnicodeEncodeError:  # arguments that aren't UTF-8 contain lone surrogates
             raise QuestionError(f"the {name} is not UTF-8; set the terminal to UTF-8 and type it again") from None
 
 
 def _is_loopback(url: str) -> bool:
-    """Tell whether a service runs on this machine, which no proxy lies before."""
+    """Whether a service runs on this machine, so that no proxy is needed."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback or ip_address(host).is_unspecified
-    except ValueError:  # a name, or no address at all
+    except ValueError:  # a host name, or not a URL
         return False
 
 
-def render_answer(response: dict[str, Any]) -> str:
-    """Return an answer as lines for a terminal: the text, its sources, where it came from."""
+def render_answer(response: AnswerBody) -> str:
+    """Return an answer as text for a terminal, with its sources and where it came from."""
     paragraphs = str(response["answer"]).split("\n")
     lines = [textwrap.fill(each, _WIDTH, replace_whitespace=False) for each in paragraphs]
     citations = response.get("citations", [])

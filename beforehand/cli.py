@@ -1,8 +1,8 @@
-"""The front door: the command line; it composes the rooms and holds no logic of its own.
+"""The command line.
 
-Each command reads the configuration, makes the objects that a room needs and hands them over. Packages that
-take seconds to import are imported by the command that needs them. A user's error is one sentence on
-standard error and exit code 2.
+Each command reads the configuration, makes the objects that a room needs, and calls the room. Packages that take
+seconds to import are imported by the command that needs them. A user's error is one sentence on standard error and
+exit code 2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -30,11 +30,11 @@ console = Console(stderr=True, highlight=False)
 def main() -> None:
     """Run the command line."""
     die_with_named_parent()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a command started is stopped
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is how nohup leaves it
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # whoever handles that one now
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that child processes are stopped
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # through the current handler
     logging.basicConfig(level=logging.ERROR)
-    logging.getLogger().handlers[0].setLevel(logging.ERROR)  # some packages lower the level of their own loggers
+    logging.getLogger().handlers[0].setLevel(logging.ERROR)  # packages lower the level of their loggers
     reach_loopback_directly()
     cli(prog_name="beforehand")
 
@@ -59,8 +59,8 @@ def cli(context: click.Context, config: Path, flags: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.option("--stage", help="Run one stage alone, over the folders of the last run (or of --run).")
-@click.option("--run", "run_id", help="The run to continue or to look into.")
+@click.option("--stage", help="Run only this stage, on the files of the last run (or of --run).")
+@click.option("--run", "run_id", help="The run to continue, or for --stage.")
 @click.pass_obj
 @reported
 def run(config: Config, stage: str | None, run_id: str | None) -> None:
@@ -69,7 +69,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
     prepare_environment(settings)
     from batch import progress
     from flows.prefect_server import prefect_server
-    from warehouse.releases.release import refuse_second_build
+    from warehouse.releases.build import refuse_second_build
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
@@ -103,7 +103,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
 @click.pass_obj
 @reported
 def serve(config: Config, host: str | None, port: int | None) -> None:
-    """Serve answers over HTTP: from the release, and on a miss from the language model."""
+    """Serve answers over HTTP: prepared ones from the release, others live from the language model."""
     settings = read_settings(config, {"service": _given(host=host, port=port)})
     from online.server import ServeConfig, refuse_before_loading
     from online.server import serve as serve_until_stopped
@@ -132,7 +132,7 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
             engine.close()
 
 
-def _given(**options: Any) -> dict[str, Any]:
+def _given(**options: object) -> dict[str, object]:
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -142,7 +142,7 @@ def _given(**options: Any) -> dict[str, Any]:
 @click.pass_obj
 @reported
 def llm(config: Config, host: str, port: int) -> None:
-    """Run the LLM microservice: vLLM behind the OpenAI REST API, with settings for this machine."""
+    """Run the LLM microservice: vLLM behind the OpenAI REST API, configured for this machine."""
     settings = read_settings(config)
     from batch.vllm.server import serve_llm
 
@@ -160,42 +160,53 @@ def llm(config: Config, host: str, port: int) -> None:
 
 @cli.command()
 @click.argument("question")
-@click.option("--url", help="The service to ask; by default the configured one.")
-@click.option("--collection", help="The collection to ask, where there are several.")
-@click.option("--key", envvar="BEFOREHAND_API_KEY", help="An API key of the service, or BEFOREHAND_API_KEY.")
+@click.option("--url", help="Base URL of the service; by default the configured one.")
+@click.option("--collection", help="The collection, if there are several.")
+@click.option("--key", envvar="BEFOREHAND_API_KEY", help="An API key; by default BEFOREHAND_API_KEY.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole response.")
-@click.option("--explain", is_flag=True, help="Say how the answer was found.")
+@click.option("--explain", is_flag=True, help="Include how the answer was found.")
 @click.pass_obj
 @reported
-def ask(config: Config, question: str, url: str | None, as_json: bool, **options: Any) -> None:
+def ask(
+    config: Config,
+    question: str,
+    url: str | None,
+    collection: str | None,
+    key: str | None,
+    as_json: bool,
+    explain: bool,
+) -> None:
     """Ask the running service and print the answer with its sources."""
     settings = read_settings(config)
     from beforehand.ask import ask_service, render_answer
 
     base = url or f"http://{settings.service.host}:{settings.service.port}"
-    response = ask_service(base, question, timeout=settings.llm.timeout_seconds + 5, **options)
+    seconds = settings.llm.timeout_seconds + 5
+    response = ask_service(base, question, collection=collection, key=key, explain=explain, timeout=seconds)
     click.echo(json.dumps(response, indent=2, ensure_ascii=False) if as_json else render_answer(response))
 
 
 @cli.command("key")
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", multiple=True, type=click.Choice(get_args(Scope)), help="What it may do; repeatable."
+    "--scope", "scopes", multiple=True, type=click.Choice(get_args(Scope)), help="What the key may do; repeatable."
 )
-@click.option("--collection", "collections", multiple=True, help="A collection that it belongs to; repeatable.")
-@click.option("--requests-per-minute", type=click.IntRange(1), help="Its rate limit.")
-def make_key(name: str, **limits: Any) -> None:
-    """Make an API key: it is shown once, and its hash printed as lines for the configuration.
+@click.option("--collection", "collections", multiple=True, help="A collection that the key may use; repeatable.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="Rate limit of the key.")
+def make_key(name: str, scopes: tuple[str, ...], collections: tuple[str, ...], requests_per_minute: int | None) -> None:
+    """Make an API key; it is shown once, and its hash is printed as lines for the configuration.
 
-    `beforehand key helpdesk >> beforehand.toml` adds it; start the service again after that.
+    `beforehand key helpdesk >> beforehand.toml` adds it; restart the service afterwards.
     """
     from online.http.authentication import mint
 
     key, hashed = mint()
-    given = {setting: list(value) if isinstance(value, tuple) else value for setting, value in limits.items() if value}
+    limits = {"scopes": list(scopes), "collections": list(collections), "requests_per_minute": requests_per_minute}
     click.echo(f"\n[service.keys.{json.dumps(name)}]")
-    for setting, value in {"hash": hashed, **given}.items():
-        click.echo(f"{setting} = {json.dumps(value)}")
+    click.echo(f"hash = {json.dumps(hashed)}")
+    for setting, value in limits.items():
+        if value:
+            click.echo(f"{setting} = {json.dumps(value)}")
     click.echo(f"the key, which nobody can show again: {key}", err=True)
 
 
@@ -231,7 +242,7 @@ def models() -> None:
 @click.pass_obj
 @reported
 def list_models(config: Config) -> None:
-    """List the models of the models folder."""
+    """List the models in the models folder."""
     from batch.models.model_folder import list_models as found
 
     for model in found(read_settings(config).project.models):
@@ -240,11 +251,11 @@ def list_models(config: Config) -> None:
 
 @models.command("pull")
 @click.argument("names", nargs=-1)
-@click.option("--revision", help="The revision to pin, of a model from the hub.")
+@click.option("--revision", help="The revision to pin, for a model from the hub.")
 @click.pass_obj
 @reported
 def pull_models(config: Config, names: tuple[str, ...], revision: str | None) -> None:
-    """Pull models into the models folder; without NAMES those that the configuration names."""
+    """Pull models into the models folder; without NAMES, those of the configuration."""
     from batch.models.model_folder import pull
 
     settings = read_settings(config)
@@ -259,7 +270,7 @@ def pull_models(config: Config, names: tuple[str, ...], revision: str | None) ->
 @click.pass_obj
 @reported
 def certify_release(config: Config, release: str | None) -> None:
-    """Recompute the certificates of semantic hits from the labelled pairs, and compare them with RELEASE's."""
+    """Recompute the certificates of semantic hits from the labelled pairs and compare them with those in RELEASE."""
     from batch.stages.calibrate import recompute_certificates
     from warehouse.releases.release import current, find
 

@@ -1,7 +1,6 @@
-"""What every command shares: the rooms' settings composed, read from `beforehand.toml`, and how errors are told.
+"""The configuration: composes the rooms' settings, reads them, and prepares the environment.
 
-Part of the front door: with `beforehand.py` the only module that sees every room. It imports nothing but their
-settings and errors, so it loads in a moment.
+It imports only the rooms' settings and errors, so it loads quickly.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pydantic import Field
 
 from batch.settings import BatchSettings
 from batch.vllm.platform import VllmSettings
+from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
 from rag.errors import BeforehandError, ConfigurationError
@@ -30,20 +30,15 @@ from rag.settings import (
     RetrievalSettings,
     RoomSettings,
     SamplingSettings,
-    from_environment,
-    load,
-    merge,
-    read_toml,
 )
-from warehouse.errors import WarehouseError
 from warehouse.settings import AuditSettings, CostSettings, HistorySettings, ReleaseSettings
 
 
 class ProjectSettings(RoomSettings):
-    """Where things lie."""
+    """Where the project's files are."""
 
-    data: Path = Field(Path("data"), description="Folder of runs, releases, journal and history.")
-    models: Path = Field(Path("models"), description="Folder of the models.")
+    data: Path = Field(Path("data"), description="Folder for runs, releases, journal and history.")
+    models: Path = Field(Path("models"), description="Folder for models.")
 
 
 class Settings(RoomSettings):
@@ -72,8 +67,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _COLLECTION_PATHS = ("documents", "questions", "curated")
 
 
-def read_settings(config: Config, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Read the configuration, then the environment, then the flags; its paths are relative to the file.
+def read_settings(config: Config, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read the configuration file, then the environment, then the flags; paths are relative to the file.
 
     Raises:
         ConfigurationError: one sentence for the first mistake.
@@ -93,7 +88,7 @@ def _split(flag: str) -> tuple[str, str]:
 
 
 def with_paths_from(settings: Settings, base: Path) -> Settings:
-    """Make the configuration's paths absolute; URLs, and names of models, stay as they are."""
+    """Make the configuration's paths absolute; URLs and names of models stay as they are."""
 
     def absolute(path: str) -> str:
         return path if "://" in path else os.path.normpath(base / path)
@@ -124,20 +119,20 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
 
 
 def reach_loopback_directly() -> None:
-    """Keep what is asked of this machine from a proxy that the environment names, in what we start as well."""
+    """Bypass a configured proxy for requests to this machine, also in child processes."""
     named = [each.strip() for name in ("no_proxy", "NO_PROXY") for each in os.environ.get(name, "").split(",")]
     if "*" not in named:
         spared = ",".join(dict.fromkeys([*filter(None, named), *_LOOPBACK]))
-        os.environ |= {"no_proxy": spared, "NO_PROXY": spared}  # some read the one, some the other
+        os.environ |= {"no_proxy": spared, "NO_PROXY": spared}  # libraries differ in which they read
 
 
 def prepare_environment(settings: Settings) -> None:
-    """Keep Prefect, vLLM and the hub libraries private, quiet and inside the data folder, and find each other."""
+    """Set defaults that keep Prefect, vLLM and the hub libraries offline, quiet and inside the data folder."""
     reach_loopback_directly()
     defaults = {
         "DO_NOT_TRACK": "1",
         "PREFECT_HOME": str(settings.project.data / "prefect"),
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a failed run tells its one sentence itself
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a failed run prints its own sentence
         "PREFECT_LOGGING_TO_API_ENABLED": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
@@ -151,17 +146,17 @@ def prepare_environment(settings: Settings) -> None:
 
 
 def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn an error that a user can act on into one sentence and exit code 2."""
+    """Print an error that a user can act on as one sentence, and exit with code 2."""
 
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
         try:
             return command(*args, **options)
-        except (BeforehandError, WarehouseError) as error:
+        except BeforehandError as error:
             message, code = str(error), 2
         except KeyboardInterrupt:
             message, code = "interrupted", 130
         click.echo(f"beforehand: {message}", err=True)
-        sys.exit(code)  # here, where the error is forgotten: what its frames hold would be reported as leaked
+        sys.exit(code)  # outside `except`: objects in the error's frames would be reported as leaked
 
     return guarded

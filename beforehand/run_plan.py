@@ -1,6 +1,6 @@
-"""From the settings to the plan of a run: the models are found, and what can't go well is said before anything runs.
+"""Makes the plan of a run from the settings: finds the models, and refuses what can't work before anything runs.
 
-Part of the front door. Heavy packages are imported late, by the function that needs them.
+Heavy packages are imported by the function that needs them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from beforehand.configuration import Settings
 from rag.errors import ConfigurationError
-from rag.identity import query_key
 
 if TYPE_CHECKING:
     from batch.models.model_folder import ModelFolder
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def new_run() -> str:
-    """Name a run by its start, so that names sort."""
+    """Return an id for a new run; it begins with the time, so that ids sort."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
 def last_run(settings: Settings) -> str:
-    """Return the latest run of the data folder."""
+    """Return the id of the latest run in the data folder."""
     runs = sorted(each.name for each in (settings.project.data / "runs").glob("*") if each.is_dir())
     if not runs:
         raise ConfigurationError(f"{settings.project.data}: holds no run yet; `beforehand run` makes one")
@@ -33,7 +32,7 @@ def last_run(settings: Settings) -> str:
 
 
 def compose_plan(settings: Settings, run_id: str) -> RunPlan:
-    """Make the plan of a run out of the settings and the models that they name."""
+    """Return the plan of a run with these settings."""
     from batch.models.model_folder import locate
     from batch.plan import RunPlan
     from batch.sources.local_files import is_glob
@@ -78,7 +77,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
 
 
 def llm_source(settings: Settings) -> LlmSource:
-    """Say how the batch reaches the language model: in its own workers, or behind endpoints."""
+    """Return how the batch reaches the language model: in its own workers, or at endpoints."""
     from batch.plan import LlmSource
 
     model = language_model(settings) if settings.batch.generate_with == "engine" else None
@@ -96,11 +95,11 @@ def llm_source(settings: Settings) -> LlmSource:
 
 
 def find_reranker(settings: Settings) -> ModelFolder | None:
-    """Find the configured reranker, if there is one.
+    """Return the configured reranker, or None.
 
     Raises:
-        ModelError: it is not there, or torn.
-        ConfigurationError: it is a model of another kind.
+        ModelError: it is missing or torn.
+        ConfigurationError: it is not a reranker.
     """
     from batch.models.model_folder import locate
 
@@ -115,25 +114,18 @@ def find_reranker(settings: Settings) -> ModelFolder | None:
 
 
 def golden_questions(settings: Settings) -> tuple[Golden, ...]:
-    """Read the golden questions now, so that a mistake in them costs no generation."""
+    """Read the golden questions before the run, so that a mistake in them wastes no generation."""
     from warehouse.audit.golden import read_golden
 
-    found = read_golden(settings.audit.golden, query_key, min(settings.collections))
-    for each in found:
-        if each.collection not in settings.collections:
-            known = ", ".join(settings.collections)
-            raise ConfigurationError(
-                f"golden questions: {each.detail}: unknown collection {each.collection!r}; {known}"
-            )
-    return tuple(found)
+    return tuple(read_golden(settings.audit.golden, settings.collections))
 
 
 def language_model(settings: Settings) -> ModelFolder:
-    """Find the configured language model.
+    """Return the configured language model.
 
     Raises:
-        ModelError: it is not there, or torn.
-        ConfigurationError: it is a model of another kind.
+        ModelError: it is missing or torn.
+        ConfigurationError: it is not a language model.
     """
     from batch.models.model_folder import locate
 

@@ -1,16 +1,13 @@
-"""The front door's commands over the warehouse: sql, releases, withdraw, review, report.
+"""The commands for the warehouse: sql, releases, withdraw, review, report.
 
-They read what was published and write decisions; none needs a model, Beam or Prefect.
+They read releases and write decisions; none needs a model, Beam or Prefect.
 """
 
 from __future__ import annotations
 
-import difflib
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -18,32 +15,31 @@ from beforehand.configuration import Config, Settings, read_settings, reported
 from rag.errors import ConfigurationError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_DEVICES = (Path("/dev"), Path("/dev/fd"))  # /dev/stdout leads to a file where a shell redirects it
 
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--release", help="A release other than the current one.")
+@click.option("--release", help="The release to query; by default the current one.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["table", "csv", "json", "jsonl", "parquet"]),
-    help="By default what the ending of --output says, and a table on the terminal.",
+    help="By default that of --output's ending; on the terminal a table.",
 )
 @click.option("--output", type=_FILE, help="Write to a file: .csv, .json, .jsonl, .parquet, or .txt for a table.")
 @click.pass_obj
 @reported
 def sql(config: Config, query: str | None, release: str | None, form: str | None, output: Path | None) -> None:
-    """Query the current release and the history; without QUERY list the tables and views."""
+    """Query the current release and the history in SQL; without QUERY, list the tables and views."""
     settings = read_settings(config)
     from warehouse.analysis.connection import connect
-    from warehouse.analysis.query_output import LONGEST_CELL, format_of, write_result
+    from warehouse.analysis.query_output import LONGEST_CELL, format_of, result_file, write_result
     from warehouse.history.compaction import naming_torn_days
     from warehouse.sql import sql_text
 
     form = form or ("table" if output is None else format_of(output))
     text, longest = (query, LONGEST_CELL) if query else (sql_text("list_tables.sql"), None)
-    take_in_what_was_asked(settings)
+    compact_journal(settings)
     data = settings.project.data
     with naming_torn_days(data), closing(connect(data, release, settings.cost)) as connection:
         if output is None:
@@ -54,8 +50,8 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
             click.echo(f"{rows:,} rows written to {output}", err=True)
 
 
-def take_in_what_was_asked(settings: Settings) -> None:
-    """Compact the journal, so that what was just asked is there; reading goes on where nothing can be written."""
+def compact_journal(settings: Settings) -> None:
+    """Compact the journal, so that the newest requests are included; warn if the data folder can't be written."""
     from warehouse.errors import StorageError
     from warehouse.history.compaction import compact
 
@@ -63,19 +59,6 @@ def take_in_what_was_asked(settings: Settings) -> None:
         compact(settings.project.data, settings.history)
     except StorageError as error:
         click.echo(f"beforehand: the newest requests may be missing: {error}", err=True)
-
-
-@contextmanager
-def result_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for a result: a failing query leaves an old one as it was; a device or a pipe is just written."""
-    from warehouse.durable import replacing, storage_errors
-
-    special = path.parent in _DEVICES or (path.exists() and not path.is_file())
-    with (
-        storage_errors(path.parent, f"write {path.name}"),
-        path.open("wb") if special else replacing(path.resolve()) as file,
-    ):
-        yield file
 
 
 @click.group()
@@ -88,18 +71,10 @@ def releases() -> None:
 @reported
 def list_releases(config: Config) -> None:
     """List the releases, the current one marked, and the builds that failed their audit."""
-    from warehouse.releases.release import current_id, failed_builds, unreadable
-    from warehouse.releases.release import releases as published
+    from warehouse.analysis.release_summary import describe_releases
 
-    data = read_settings(config).project.data
-    for release in published(data):
-        mark = "*" if release.release_id == current_id(data) else " "
-        manifest = release.manifest
-        click.echo(f"{mark} {release.release_id}  {manifest['created_at']}  {manifest.get('model', '')}")
-    for build in failed_builds(data):
-        click.echo(f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published")
-    for name in unreadable(data):
-        click.echo(f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone")
+    for line in describe_releases(read_settings(config).project.data):
+        click.echo(line)
 
 
 @releases.command("show")
@@ -107,7 +82,7 @@ def list_releases(config: Config) -> None:
 @click.pass_obj
 @reported
 def show_release(config: Config, release: str | None) -> None:
-    """Tell what RELEASE (or a failed build) is made of and how its audit ended; by default the current one."""
+    """Show the contents of RELEASE (or of a failed build) and its audit; by default the current one."""
     from warehouse.analysis.release_summary import describe_release
     from warehouse.releases.release import current, find
 
@@ -122,7 +97,7 @@ def show_release(config: Config, release: str | None) -> None:
 @click.pass_obj
 @reported
 def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
-    """Say which questions were added, dropped or answered differently between two releases, and why."""
+    """Show which questions were added, dropped or answered differently between two releases, and why."""
     from warehouse.analysis.diff import diff
     from warehouse.analysis.release_summary import describe_differences
     from warehouse.releases.release import find
@@ -136,7 +111,7 @@ def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
 @click.pass_obj
 @reported
 def rollback_release(config: Config, release: str | None) -> None:
-    """Make RELEASE the current one again; without RELEASE the one before the current."""
+    """Make RELEASE the current one again; by default the one before the current."""
     from warehouse.releases.release import rollback
 
     click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
@@ -147,7 +122,7 @@ def rollback_release(config: Config, release: str | None) -> None:
 @click.pass_obj
 @reported
 def prune_releases(config: Config, keep: int | None) -> None:
-    """Remove old releases, never the current one nor one that a server holds."""
+    """Remove old releases, except the current one and those held by a server."""
     from warehouse.releases.retention import prune
 
     settings = read_settings(config)
@@ -157,14 +132,14 @@ def prune_releases(config: Config, keep: int | None) -> None:
 
 @click.command()
 @click.argument("document")
-@click.option("--collection", help="The document's collection; needed where there are several.")
-@click.option("--reason", default="withdrawn by hand", show_default=True, help="Kept with the withdrawal.")
-@click.option("--undo", is_flag=True, help="Take the withdrawal back.")
+@click.option("--collection", help="The document's collection, if there are several.")
+@click.option("--reason", default="withdrawn by hand", show_default=True, help="Recorded with the withdrawal.")
+@click.option("--undo", is_flag=True, help="Undo the withdrawal.")
 @click.pass_obj
 @reported
 def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
-    """Stop serving every answer that rests on DOCUMENT, at once, in running servers too."""
-    from warehouse.editorial.withdrawal import reinstate
+    """Stop serving every answer that rests on DOCUMENT, at once, also in running servers."""
+    from warehouse.editorial.withdrawal import refuse_unknown_document, reinstate
     from warehouse.editorial.withdrawal import withdraw as withdraw_document
 
     settings = read_settings(config)
@@ -172,25 +147,17 @@ def withdraw(config: Config, document: str, collection: str | None, reason: str,
     if name not in settings.collections:
         raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
     if not undo:
-        refuse_unknown_document(settings, name, document)
+        refuse_unknown_document(settings.project.data, name, document)
     (reinstate if undo else withdraw_document)(settings.project.data, name, document, reason)
     click.echo(f"{document} of {name} is {'back' if undo else 'withdrawn'}")
 
 
-def refuse_unknown_document(settings: Settings, collection: str, document: str) -> None:
-    """Refuse a document that the current release does not know: a withdrawal with a typing error protects nobody."""
-    from warehouse.releases.changes import documents_of, previous_database
-
-    database = previous_database(settings.project.data)
-    known = documents_of(database).get(collection, set()) if database else {document}
-    if document not in known:
-        close = difflib.get_close_matches(document, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`SELECT document_id FROM documents` lists them"
-        raise ConfigurationError(f"{document}: the current release has no such document in {collection}; {hint}")
-
-
 def only_collection(settings: Settings) -> str:
-    """Return the collection where there is no choice."""
+    """Return the only collection.
+
+    Raises:
+        ConfigurationError: there are several, or none.
+    """
     if len(settings.collections) != 1:
         raise ConfigurationError(f"name one of the collections with --collection: {', '.join(settings.collections)}")
     return next(iter(settings.collections))
@@ -198,16 +165,16 @@ def only_collection(settings: Settings) -> str:
 
 @click.group()
 def review() -> None:
-    """Let people decide about withheld and doubtful answers."""
+    """Export withheld and doubtful answers for review, and import decisions."""
 
 
 @review.command("export")
 @click.argument("target", type=_FILE)
-@click.option("--near-misses", is_flag=True, help="Pairs of questions that nearly hit, to be labelled, instead.")
+@click.option("--near-misses", is_flag=True, help="Export pairs of questions that nearly hit, for labelling, instead.")
 @click.pass_obj
 @reported
 def export_review(config: Config, target: Path, near_misses: bool) -> None:
-    """Write what is to be decided, with the evidence, to TARGET (.csv, .jsonl or .parquet)."""
+    """Write the answers to review, with their evidence, to TARGET (.csv, .jsonl or .parquet)."""
     from warehouse.editorial.review import export_near_misses, export_reviews
 
     data = read_settings(config).project.data
@@ -217,11 +184,11 @@ def export_review(config: Config, target: Path, near_misses: bool) -> None:
 
 @review.command("import")
 @click.argument("source", type=_FILE)
-@click.option("--reviewer", required=True, help="Who decided, where a row does not say so.")
+@click.option("--reviewer", required=True, help="The reviewer of rows that name none.")
 @click.pass_obj
 @reported
 def import_review(config: Config, source: Path, reviewer: str) -> None:
-    """Take the decisions of SOURCE; they hold at once and in each later release, while the fingerprint is the same."""
+    """Import the decisions in SOURCE; they apply at once and in later releases with the same fingerprint."""
     from warehouse.editorial.review import import_reviews
 
     imported = import_reviews(read_settings(config).project.data, source, reviewer)
@@ -235,11 +202,11 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
 @click.pass_obj
 @reported
 def report(config: Config, output: Path, days: int) -> None:
-    """Write one HTML page that shows what the release and the service do."""
+    """Write an HTML report on the release and the service."""
     from warehouse.analysis.report import write_report
 
     settings = read_settings(config)
-    take_in_what_was_asked(settings)
+    compact_journal(settings)
     write_report(settings.project.data, output.absolute(), settings.cost, days)
     click.echo(f"written to {output}")
 

@@ -1,4 +1,4 @@
-"""Write docs/cli.md and docs/configuration.md from the code, so that they can't go out of date.
+"""Generates docs/cli.md and docs/configuration.md from the code.
 
 python docs/reference.py
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -22,10 +22,12 @@ HERE = Path(__file__).parent
 
 def cli_reference() -> str:
     """Return every command with its help, as Markdown."""
-    parts = ["# The command line", "Written from the code by `make docs`."]
+    parts = ["# The command line", "Generated from the code by `make docs`."]
     for path, command in _commands(cli, "beforehand"):
         context = click.Context(command, info_name=path, terminal_width=100, max_content_width=100)
-        context.help_option_names = cli.context_settings["help_option_names"]  # inherited only when it is run
+        context.help_option_names = cli.context_settings[
+            "help_option_names"
+        ]  # a context inherits these only when the command runs
         parts.append(f"## {path}\n\n```\n{command.get_help(context)}\n```")
     return "\n\n".join(parts) + "\n"
 
@@ -38,10 +40,10 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
 
 
 def configuration_reference() -> str:
-    """Return every setting with its default and its sentence, as Markdown."""
+    """Return every setting with its default and its description, as Markdown."""
     parts = [
         "# The configuration",
-        "Written from the code by `make docs`. Settings are read from `beforehand.toml`, then from the environment "
+        "Generated from the code by `make docs`. Settings are read from `beforehand.toml`, then from the environment "
         "(`BEFOREHAND_SECTION__KEY=value`, lists as JSON), then from `--set section.key=value`. Paths are relative to "
         "the file.",
     ]
@@ -62,13 +64,13 @@ def _section(name: str, model: type[BaseModel]) -> list[str]:
     return [f"## [{title}]\n\n{(model.__doc__ or '').strip()}", "\n".join(rows), *nested]
 
 
-def _model(annotation: Any) -> type[BaseModel]:
+def _model(annotation: object) -> type[BaseModel]:
     found = _inner_model(annotation) or annotation
-    assert issubclass(found, BaseModel)
+    assert isinstance(found, type) and issubclass(found, BaseModel)
     return found
 
 
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
+def _inner_model(annotation: object) -> type[BaseModel] | None:
     for inner in get_args(annotation):
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             return inner

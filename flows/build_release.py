@@ -48,8 +48,9 @@ from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
 from warehouse.errors import AuditFailedError, WarehouseError
 from warehouse.history.run_log import log_run
 from warehouse.lease import Lease
+from warehouse.releases.build import Build, abandon, begin_build
 from warehouse.releases.changes import documents_of, note_changes, previous_database
-from warehouse.releases.release import Build, Release, abandon, begin_build
+from warehouse.releases.release import Release
 from warehouse.sql import sql_text
 
 

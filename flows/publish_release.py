@@ -24,8 +24,9 @@ from batch.stages.retrieve import index_questions
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import logged_runs
+from warehouse.releases.build import Build, fail, publish, seal
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import Build, Release, fail, publish, seal
+from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import served_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from rag.settings import RoomSettings
 
 
-class ScheduleSettings(BaseModel):
+class ScheduleSettings(RoomSettings):
     """When the batch window opens."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cron: str = Field("0 2 * * *", description="When `beforehand schedule` builds a release, as a cron expression.")
     timezone: str = Field("UTC", description="Time zone of the cron expression.")

@@ -1,8 +1,8 @@
-"""How good retrieval and answers are: recall@k and MRR, exact match and F1.
+"""Measures retrieval (recall@k, MRR) and answers (exact match, F1).
 
-Exact match and F1 compare as SQuAD does (arXiv 1606.05250): lower case, without punctuation, articles and
-extra white space; against several references the best one counts. They reward the same words and not the
-same meaning: good for regressions on one set of questions, weak between models of different verbosity.
+Exact match and F1 compare as SQuAD does (arXiv 1606.05250): in lower case, without punctuation, articles and extra
+white space, and against the best of several references. They reward the same words, not the same meaning: good for
+regressions on one set of questions, weak for comparing models of different verbosity.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the questions that were judged; `questions` is their number."""
+    """Means over `questions` judged questions."""
 
     questions: int
     means: Mapping[str, float]
@@ -30,7 +30,7 @@ def recall_at(k: int, ranked: Sequence[str], relevant: Collection[str]) -> float
     """Return the share of the relevant ids that are among the first `k`.
 
     Raises:
-        ValueError: nothing is relevant, so no share exists; leave such a question out.
+        ValueError: nothing is relevant; leave such a question out.
     """
     wanted = set(relevant)
     if not wanted:
@@ -44,7 +44,7 @@ def reciprocal_rank(ranked: Sequence[str], relevant: Collection[str]) -> float:
 
 
 def normalise_answer(text: str) -> str:
-    """Reduce an answer to what SQuAD compares."""
+    """Normalise an answer as SQuAD does before comparing."""
     bare = text.lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
@@ -55,7 +55,7 @@ def exact_match(answer: str, references: Iterable[str]) -> float:
 
 
 def token_f1(answer: str, references: Iterable[str]) -> float:
-    """Return the F1 of the words of the answer, against the reference that fits best; 0 without any."""
+    """Return the F1 of the answer's words against the best reference; 0 without references."""
     words = normalise_answer(answer).split()
     return max((_f1(words, normalise_answer(reference).split()) for reference in references), default=0.0)
 
@@ -86,7 +86,7 @@ def judge_answers(answers: Mapping[str, str], references: Mapping[str, Sequence[
 
 
 def summarise(rows: Sequence[Mapping[str, float]]) -> Summary:
-    """Average the measures of many questions; each question weighs the same."""
+    """Average measures over questions, each with the same weight."""
     names = rows[0].keys() if rows else ()
     return Summary(len(rows), {name: fsum(row[name] for row in rows) / len(rows) for name in names})
 

@@ -11,7 +11,7 @@ __all__ = ["connect"]
 
 
 def __getattr__(name: str) -> object:
-    # late: a server imports warehouse.release, and needs neither DuckDB nor Arrow for that
+    # late: a server imports warehouse.releases, and needs neither DuckDB nor Arrow for that
     if name == "connect":
         from warehouse.analysis.connection import connect
 

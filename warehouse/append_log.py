@@ -1,8 +1,8 @@
 """Append-only files of JSON lines: withdrawals, tombstones, reviews, labelled pairs and comparisons.
 
-Many processes may append: each takes a lock, ends a line that a crash left torn, writes and syncs. Readers
-take no lock and skip what is not a whole record; `Follower` reads again only when `stat` says so, and `Tail`, for
-files that grow all the time, only what is new.
+Many processes may append: each takes a lock, ends a line that a crash left torn, writes and syncs. Readers take no
+lock and skip torn lines. `Follower` rereads the file when `stat` shows a change; `Tail`, for files that grow all the
+time, reads only what is new.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from warehouse.durable import storage_errors, sync
 
-Record = dict[str, Any]
-_AT_ONCE = 1_000_000  # bytes that a tail reads at once: some ten thousand records, 30 ms
+Record = dict[str, Any]  # as JSON gives it
+_AT_ONCE = 1_000_000  # bytes that a tail reads at once: about ten thousand records, 30 ms
 
 
-def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Append records durably, all in one write.
+def append(path: Path, records: Iterable[Mapping[str, object]]) -> None:
+    """Append records durably, in one write.
 
     Raises:
         StorageError: the disk is full or the file can't be written.
@@ -39,13 +39,13 @@ def append(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
-                file.truncate(before)  # a full disk takes a part of a block
+                file.truncate(before)  # a full disk may have taken part of the block
                 raise
         if is_new:
             sync(path.parent)
 
 
-def _end_of_torn_line(file: Any, size: int) -> bytes:
+def _end_of_torn_line(file: BinaryIO, size: int) -> bytes:
     if size == 0:
         return b""
     file.seek(size - 1)
@@ -53,7 +53,7 @@ def _end_of_torn_line(file: Any, size: int) -> bytes:
 
 
 def read(path: Path) -> list[Record]:
-    """Return the records in their order; a torn line is skipped, a missing file is empty."""
+    """Return the records in order; a torn line is skipped, and a missing file counts as empty."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def read(path: Path) -> list[Record]:
 
 
 def parse(line: bytes) -> Record | None:
-    """Return the record of one line, or None if it is not a whole one."""
+    """Return the record of one line, or None if the line is torn."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):  # a line of nothing but brackets is nested too deeply
@@ -71,12 +71,12 @@ def parse(line: bytes) -> Record | None:
 
 
 def now() -> str:
-    """Return the time as records have it (UTC)."""
+    """Return the current time (UTC) as records hold it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class Follower:
-    """Follows a file that others append to or replace; asking whether it changed costs one `stat`."""
+    """Follows a file that others append to or replace; checking for a change costs one `stat`."""
 
     def __init__(self, path: Path) -> None:
         """Follow `path`, which need not exist yet."""
@@ -85,11 +85,11 @@ class Follower:
         self._records: list[Record] = []
 
     def changed(self) -> bool:
-        """Return whether there is something to read that `records` has not returned yet."""
+        """Whether the file has changed since `records` was last called."""
         return self._mark() != self._seen
 
     def records(self) -> list[Record]:
-        """Return all records as they are now."""
+        """Return all records in the file now."""
         mark = self._mark()
         if mark != self._seen:
             self._records = read(self._path)
@@ -105,7 +105,7 @@ class Follower:
 
 
 class Tail:
-    """Follows a file that only grows, and gives each record once; when nothing is new, that costs one `stat`."""
+    """Follows a file that only grows and returns each record once; costs one `stat` when nothing is new."""
 
     def __init__(self, path: Path) -> None:
         """Follow `path`, which need not exist yet."""
@@ -114,9 +114,9 @@ class Tail:
         self._offset = 0
 
     def new(self) -> tuple[list[Record], bool]:
-        """Return what is new, about a megabyte at most, and whether the file is another than it was.
+        """Return the new records, about a megabyte at most, and whether the file was removed or replaced.
 
-        Where it is, because it was removed or put in the place of the old one, all its records are new.
+        All records of a replaced file are new.
         """
         inode, size = self._stat()
         afresh = inode != self._inode or size < self._offset

@@ -1,7 +1,7 @@
-"""Writing that survives a crash: atomic replacement, fsync of files and folders, and clear disk errors.
+"""Crash-safe writing: atomic replacement, fsync of files and folders, and clear disk errors.
 
-A rename is atomic but not durable: the folder's entry must be synced as well, and a file's content
-before its name. Everything here assumes a local POSIX file system (Linux, macOS).
+A rename is atomic but not durable: the file must be synced before it, and its folder after it. Assumes a local POSIX
+file system (Linux, macOS).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def storage_errors(place: Path, task: str) -> Iterator[None]:
-    """Turn a full or unwritable disk into one sentence about `place`; `task` completes "Can't …".
+    """Turn an `OSError` into one sentence about `place`; `task` completes "Can't …".
 
     Raises:
         StorageError: the file system refused.
@@ -40,7 +40,7 @@ def _sentence(place: Path, task: str, number: int | None, text: str) -> str:
 
 
 def sync(path: Path) -> None:
-    """Bring one file or folder to the disk."""
+    """Sync one file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -49,14 +49,14 @@ def sync(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a whole new content in place of a file: readers see the old or the new, also after a crash."""
+    """Replace the content of a file atomically: even after a crash, readers see the old or the new one."""
     with replacing(path) as file:
         file.write(content)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` once it is whole; after an error `path` is as it was."""
+    """Open a file that replaces `path` when the block ends; after an error `path` is unchanged."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -82,7 +82,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def seal_tree(folder: Path) -> None:
-    """Bring a folder with all that it holds to the disk and make it read-only."""
+    """Sync a folder and everything in it to the disk, and make it read-only."""
     for path in files_below(folder):
         sync(path)
         path.chmod(0o444)
@@ -94,7 +94,7 @@ def seal_tree(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, read-only ones included."""
+    """Remove a folder, even if it is read-only."""
     for path in [folder, *folder.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

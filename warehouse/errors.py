@@ -1,14 +1,16 @@
-"""What can go wrong in the warehouse; each message is one sentence for a person."""
+"""Errors of the warehouse; each message is one sentence for a person."""
 
 from __future__ import annotations
 
+from rag.errors import BeforehandError
 
-class WarehouseError(Exception):
-    """Root of the warehouse's errors; the front door maps it to exit code 2."""
+
+class WarehouseError(BeforehandError):
+    """Base of the warehouse's errors."""
 
 
 class NoReleaseError(WarehouseError):
-    """Nothing has been published yet, or the named release does not exist."""
+    """Nothing has been published yet, or no release has this name."""
 
 
 class TornReleaseError(WarehouseError):
@@ -16,7 +18,7 @@ class TornReleaseError(WarehouseError):
 
 
 class LoadError(WarehouseError):
-    """The tables of a run can't become a release: a file, a column or a constraint is wrong."""
+    """A run's tables can't be loaded: a file, a column or a constraint is wrong."""
 
 
 class AuditFailedError(WarehouseError):

@@ -1,8 +1,8 @@
 """Locks between processes: the lease on a build, short exclusive sections, and holds on a release.
 
-All are `flock` locks: the kernel gives them up when their process dies, however it dies, so a dead
-holder never has to be recognised and taken over. A forked child would keep its parent's lock alive, so
-it closes its copy at once. Like everything of a data folder they need a local file system.
+All are `flock` locks: the kernel releases them when their process dies, so no lock ever has to be taken over from a
+dead holder. A forked child would keep its parent's lock alive, so it closes its copy at once. `flock` needs a local
+file system, as does the whole data folder.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Lease:
     """The right to build, held by one process at a time until `release` or its death."""
 
     def __init__(self, descriptor: int) -> None:
-        """Take over an open and locked file; use `acquire`."""
+        """Own an open, locked file; call `acquire` instead."""
         self._descriptor = descriptor
         _held.add(descriptor)
 
     @classmethod
     def acquire(cls, path: Path, holder: str, wait_seconds: float = 0.0) -> Lease:
-        """Take the lease, waiting at most so long for another holder.
+        """Take the lease, waiting up to `wait_seconds` for another holder.
 
         Raises:
             BuildInProgressError: another process holds it; the message says which, and since when.
@@ -58,10 +58,10 @@ class Lease:
         return cls(descriptor)
 
     def release(self) -> None:
-        """Give the lease up; a second call does nothing."""
+        """Release the lease; a second call does nothing."""
         if self._descriptor in _held:
             _held.discard(self._descriptor)
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a child that is just being forked has a copy
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a child being forked right now has a copy
             os.close(self._descriptor)
 
 
@@ -90,7 +90,7 @@ def _who(path: Path) -> str:
 
 
 def try_lock(descriptor: int, kind: int) -> bool:
-    """Lock an open file without waiting; return whether it worked."""
+    """Try to lock an open file without waiting; return whether it worked."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -100,7 +100,7 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Wait for, hold and give up a lock file: for sections of a few milliseconds."""
+    """Hold a lock file during the block; for sections of a few milliseconds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

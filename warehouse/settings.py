@@ -1,31 +1,27 @@
-"""Settings of the warehouse: a name, a default and a sentence each."""
+"""Settings of the warehouse: audit, history, costs, releases."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from rag.settings import RoomSettings
 
 
-class WarehouseSettings(BaseModel):
-    """What every section has in common: it is frozen and refuses unknown keys."""
+class AuditSettings(RoomSettings):
+    """The conditions for serving an answer and for publishing a release."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AuditSettings(WarehouseSettings):
-    """What an answer must fulfil to be served, and a release to be published."""
-
-    withhold_truncated: bool = Field(True, description="Withhold answers that the model did not end by itself.")
+    withhold_truncated: bool = Field(True, description="Withhold answers that were cut off at the token limit.")
     least_support: float = Field(
-        0.3, ge=0, le=1, description="Withhold generated answers that their passages bear out less than this."
+        0.3, ge=0, le=1, description="Withhold generated answers whose passages support them less than this."
     )
     doubtful_support: float = Field(
-        0.5, ge=0, le=1, description="Put generated answers below this support on the list for review."
+        0.5, ge=0, le=1, description="List generated answers below this support for review."
     )
     require_citation: bool = Field(
-        False, description="Withhold generated answers that refer to none of their passages by number."
+        False, description="Withhold generated answers that cite none of their passages by number."
     )
     refusals: list[str] = Field(
         default_factory=lambda: [
@@ -44,9 +40,11 @@ class AuditSettings(WarehouseSettings):
             "does not contain the answer",
             "not mentioned in the passages",
         ],
-        description="Withhold generated answers that begin with one of these, or say it in their first sentence.",
+        description="Withhold generated answers whose first sentence contains one of these phrases.",
     )
-    least_served: float = Field(0.5, ge=0, le=1, description="Least share of the questions with a served answer.")
+    least_served: float = Field(
+        0.5, ge=0, le=1, description="Smallest share of questions that must have a served answer."
+    )
     most_empty: float = Field(0.05, ge=0, le=1, description="Largest share of empty answers.")
     most_truncated: float = Field(0.3, ge=0, le=1, description="Largest share of answers that were cut off.")
     most_uncited: float = Field(
@@ -59,52 +57,51 @@ class AuditSettings(WarehouseSettings):
     most_unsupported: float = Field(
         0.3, ge=0, le=1, description="Largest share of generated answers below `least_support`."
     )
-    most_alike: float = Field(
-        0.1, ge=0, le=1, description="Largest share of the answers that one and the same text may have."
-    )
+    most_alike: float = Field(0.1, ge=0, le=1, description="Largest share of answers that may have the same text.")
     most_shrunk: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="Largest share by which a collection's documents, chunks or served answers may become fewer.",
+        description="Largest share of a collection's documents, chunks or served answers that may disappear.",
     )
     most_golden_worse: int = Field(
-        0, ge=0, description="Most golden questions that were right in the last release and are wrong now."
+        0, ge=0, description="How many golden questions may be right in the last release and wrong now."
     )
-    least_golden: float = Field(0.0, ge=0, le=1, description="Least share of the golden questions that are right.")
+    least_golden: float = Field(0.0, ge=0, le=1, description="Smallest share of golden questions that must be right.")
     golden_overlap: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="A golden question with a reference answer is right from this word overlap (F1) on.",
+        description="Smallest word overlap (F1, as SQuAD counts it) with the reference answer of a golden question.",
     )
     golden: list[Path] = Field(
         default_factory=list,
-        description="JSONL files of golden questions: `question`, `collection`, and `expected` (a list of texts "
-        "that the answer must contain) or `reference` (an answer to compare with). They are anticipated too.",
+        description="Files of golden questions (JSONL, CSV or Parquet): `question`, `collection`, and `expected` (a "
+        "list of texts that the answer must contain) or `reference` (an answer to compare with). They are "
+        "anticipated too.",
     )
     canaries: list[str] = Field(
         default_factory=list,
-        description="Nonsense questions that each run asks and that must not get a confident answer.",
+        description="Nonsense questions that every run asks and that must not get a confident answer.",
     )
-    most_confident_canaries: int = Field(0, ge=0, description="Most canaries that may get a confident answer.")
+    most_confident_canaries: int = Field(0, ge=0, description="How many canaries may get a confident answer.")
 
 
-class HistorySettings(WarehouseSettings):
-    """What is kept of the requests, and for how long."""
+class HistorySettings(RoomSettings):
+    """What is kept of requests, and for how long."""
 
     retention_days: int | None = Field(
         365, ge=1, description="Days after which history is deleted; unset keeps it for ever."
     )
     redaction: Literal["off", "redact", "drop"] = Field(
         "redact",
-        description="What happens to texts that users typed: `off` keeps them, `redact` masks e-mail addresses, "
-        "phone numbers and card numbers, `drop` keeps no text at all.",
+        description="What happens to the texts of requests: `off` keeps them, `redact` masks e-mail addresses, "
+        "phone numbers and card numbers, `drop` removes them.",
     )
 
 
-class CostSettings(WarehouseSettings):
-    """What computing costs, for the views and the report."""
+class CostSettings(RoomSettings):
+    """Cost of computing, for the views and the report."""
 
     gpu_hour: float = Field(
         default=1.0, ge=0, description="Cost of one hour of the machine that runs the language model."
@@ -112,10 +109,10 @@ class CostSettings(WarehouseSettings):
     currency: str = Field(default="EUR", description="Currency of `gpu_hour`.")
 
 
-class ReleaseSettings(WarehouseSettings):
+class ReleaseSettings(RoomSettings):
     """Which releases are kept."""
 
-    keep: int = Field(5, ge=1, description="Releases that pruning keeps, and as many failed builds.")
+    keep: int = Field(5, ge=1, description="How many releases pruning keeps, and as many failed builds.")
     keep_runs: int = Field(
-        7, ge=1, description="Runs whose stages' files are kept for inspection; a release does not need them."
+        7, ge=1, description="Runs whose intermediate files are kept for inspection; releases don't need them."
     )

@@ -19,7 +19,8 @@ from batch.reading.html import read_html
 from batch.reading.outline import Section, read_markdown, read_text
 from rag.errors import DocumentError
 from rag.identity import stable_hash
-from rag.text.file_formats import ROW_ENDINGS, Reject, Row, decode, ending, read_rows, tidy
+from rag.text.decoding import decode, tidy
+from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
 __all__ = ["READABLE", "Document", "Reject", "Section", "file_id", "parse", "with_file"]
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from rag.errors import DocumentError, QuestionError
 from rag.identity import normalise, query_key
-from rag.text.file_formats import ROW_ENDINGS, Reject, Row, decode, ending, has_controls, read_rows, tidy
+from rag.text.decoding import decode, has_controls, tidy
+from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
 __all__ = ["Curated", "Question", "Reject", "named_question", "parse_curated", "parse_questions", "tidy_question"]
 

@@ -1,27 +1,24 @@
 """Labelled pairs of questions: the team's file that teaches and calibrates the verifier.
 
-JSON lines `{"a": question, "b": question, "same": true|false}` or CSV with these columns, both also gzipped.
+JSON lines `{"a": question, "b": question, "same": true|false}`, or CSV or Parquet with these columns; gzipped or not.
 A row that can't be used is rejected with its reason, and the rest goes on. A pair that occurs twice counts
 once; one that is labelled both ways is rejected, since nobody can say which label is right.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from batch.reading.documents import Reject
-from rag.errors import CalibrationError
+from rag.errors import CalibrationError, DocumentError
 from rag.identity import normalise
+from rag.text.table_files import ROW_ENDINGS, Reject, as_flag, ending, read_rows
 
 _LONGEST = 2000  # characters of a question
-_TRUE, _FALSE = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
+_COLUMNS = ("a", "b", "same")
+PairRow = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,10 @@ def read_pairs(path: Path) -> tuple[list[LabelledPair], list[Reject]]:
     Raises:
         CalibrationError: the file is missing, unreadable, or of another format.
     """
-    return usable(_rows(path, _text(path)))
+    return usable(_rows(path))
 
 
-def usable(rows: Iterable[tuple[str, Any]]) -> tuple[list[LabelledPair], list[Reject]]:
+def usable(rows: Iterable[tuple[str, PairRow]]) -> tuple[list[LabelledPair], list[Reject]]:
     """Keep what can be used of rows, each with the place where it stands."""
     kept: dict[frozenset[str], tuple[str, LabelledPair]] = {}
     rejects: list[Reject] = []
@@ -64,37 +61,33 @@ def _word(same: bool) -> str:
     return "same" if same else "different"
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        return gzip.decompress(data) if path.suffix == ".gz" else data
     except FileNotFoundError:
         raise CalibrationError(f"{path}: no such file of labelled pairs") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError) as error:
         raise CalibrationError(f"{path}: the labelled pairs can't be read ({error})") from error
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".csv"):
-        reader = csv.DictReader(io.StringIO(text))
-        yield from ((f"{path.name}:{reader.line_num}", row) for row in reader)
-        return
-    if not name.endswith((".jsonl", ".ndjson")):
-        raise CalibrationError(f"{path}: labelled pairs are read from .jsonl or .csv (also .gz)")
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            try:
-                yield f"{path.name}:{number}", json.loads(line)
-            except ValueError:
-                yield f"{path.name}:{number}", None
+def _rows(path: Path) -> Iterator[tuple[str, PairRow]]:
+    data, name = _bytes(path), path.name.removesuffix(".gz")
+    if ending(name) not in ROW_ENDINGS:
+        raise CalibrationError(f"{path}: labelled pairs are read from .jsonl, .csv or .parquet (also .gz)")
+    try:
+        for row in read_rows(name, data, (), _COLUMNS, keep_empty=True):
+            place = row.item if isinstance(row, Reject) else row.place
+            yield f"{path.name}:{place.split()[-1]}", {} if isinstance(row, Reject) else row.values
+    except DocumentError as error:
+        raise CalibrationError(f"{path}: the labelled pairs can't be read ({error})") from error
 
 
-def _pair(row: Any) -> LabelledPair | str:
+def _pair(row: PairRow) -> LabelledPair | str:
     """Return the pair of a row, or why it can't be used."""
-    if not isinstance(row, dict) or not {"a", "b", "same"} <= row.keys():
+    if not row.keys() >= set(_COLUMNS):
         return 'not a row with "a", "b" and "same"'
-    first, second, same = row["a"], row["b"], _label(row["same"])
+    first, second, same = row["a"], row["b"], as_flag(row["same"])
     if not isinstance(first, str) or not isinstance(second, str):
         return "a question is no text"
     if not normalise(first) or not normalise(second):
@@ -104,10 +97,3 @@ def _pair(row: Any) -> LabelledPair | str:
     if same is None:
         return f'"same" is {row["same"]!r}; it must be true or false'
     return LabelledPair(first, second, same)
-
-
-def _label(value: object) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None

@@ -17,7 +17,6 @@ from pathlib import Path
 from online.release.open_release import OpenRelease, open_release
 from rag.errors import BeforehandError
 from rag.settings import RetrievalSettings
-from warehouse.errors import WarehouseError
 from warehouse.releases import release as releases
 from warehouse.releases.retention import hold_current
 
@@ -100,7 +99,7 @@ class CurrentRelease:
 
     def _fail(self, target: str, error: Exception) -> None:
         self._refused, self._try_again_at = target, time.monotonic() + _TRY_AGAIN_SECONDS
-        known = isinstance(error, OSError | BeforehandError | WarehouseError)
+        known = isinstance(error, OSError | BeforehandError)
         failure = f"release {target} can't be served: {error if known else repr(error)}"
         # An error that nobody has put into words comes with its traceback, once.
         _log.error("%s", failure, exc_info=None if known or failure == self.failure else error)

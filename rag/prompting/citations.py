@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from rag.retrieval.lexical_index import stemmed_words
 from rag.retrieval.passages import Passage
+from rag.text.sentences import sentences
 
 _NUMBER = r"(?:passages?\s*)?\d+"
 _REFERENCE = re.compile(
@@ -26,7 +27,6 @@ _REFERENCE = re.compile(
 )
 _RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)  # an unclosed fence runs to the end
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
@@ -114,12 +114,13 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
     asked = _words_of(question)
     if verdict and asked.issuperset(stemmed_words(said)):
         asked = frozenset()
-    sentences = [stemmed_words(sentence) for sentence in _SENTENCE.split(said)]
-    added = [[word for word in found if word not in asked] for found in sentences]
+    # line ends don't count: a block of code would be a sentence that no passage supports
+    spoken = [stemmed_words(sentence) for sentence in sentences(" ".join(said.split()))]
+    added = [[word for word in found if word not in asked] for found in spoken]
     everything = [word for found in added for word in found]
     if not everything:
         return 0.0
-    judged = [new for found, new in zip(sentences, added, strict=True) if len(found) >= 3 and new]
+    judged = [new for found, new in zip(spoken, added, strict=True) if len(found) >= 3 and new]
     whole = _share(everything, known)
     return round((whole + min((_share(new, known) for new in judged), default=whole)) / 2, 4)
 

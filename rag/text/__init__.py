@@ -1,1 +1,1 @@
-"""Text and tables as files hold them: decoding, rows, sentences."""
+"""Text and tables in files: decoding, table rows, sentences."""

@@ -1,7 +1,7 @@
-"""Where sentences end. Small and made for technical prose; a wrong guess costs a little, so it joins in doubt.
+"""Splits text into sentences. Rules for technical prose, small rather than perfect: in doubt, don't split.
 
-A full stop ends a sentence when white space and something that can begin a sentence follow, and when the
-word before it is no abbreviation, no initial and no number that only counts ("2. Install").
+A full stop ends a sentence if white space and a possible beginning follow, and if the word before it is not an
+abbreviation, an initial or a list number ("2. Install").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ABBREVIATIONS = frozenset(
      "figs", "eq", "sec", "ch", "chap", "vol", "pp", "p", "ed", "eds", "al", "approx", "resp", "incl", "excl",
      "min", "max", "dept", "est", "viz", "ca", "bzw", "z.b", "d.h", "u.a", "a.k.a", "w.r.t", "u.s", "u.k")
 )  # fmt: skip
-# These often close a sentence too; they join only when what follows begins in lower case or with a digit.
+# These often end a sentence too; they don't only before a lower-case letter or a digit.
 _AMBIGUOUS = frozenset(("etc", "no", "min", "max", "ed", "est", "p", "u.s", "u.k", "al"))
 
 
@@ -30,7 +30,7 @@ def sentences(text: str) -> list[str]:
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Return where each sentence starts and ends. Between the spans there is nothing but white space."""
+    """Return the start and end of each sentence; between the spans there is only white space."""
     ends = {match.end() for match in _END.finditer(text) if _ends_here(text, match)}
     ends |= {match.start() for match in _ITEM.finditer(text)} | {len(text)}
     spans, start = [], 0

@@ -48,14 +48,14 @@ def service() -> Iterator[str]:
         yield url.removesuffix("/v1")
 
 
-def test_answer_is_shown_with_its_sources_and_where_it_came_from(service: str) -> None:
+def test_an_answer_is_shown_with_its_sources_and_origin(service: str) -> None:
     shown = render_answer(ask_service(service, "How often do I descale?"))
     assert shown.startswith("Descale the machine every three months [1].")
     assert "Sources\n  [1] Cleaning — Descaling" in shown
     assert shown.endswith("exact · small@1 · 20261124T020000-ab12 · 0.8 ms")
 
 
-def test_passages_that_were_only_consulted_are_called_so() -> None:
+def test_consulted_passages_are_labelled_as_consulted() -> None:
     consulted = {**ANSWER, "citations": [{**ANSWER["citations"][0], "kind": "consulted"}]}
     assert "Sources consulted" in render_answer(consulted)
 
@@ -65,7 +65,7 @@ def test_a_key_and_a_collection_are_sent(service: str) -> None:
     assert (sent["collection"], sent["key"]) == ("helpdesk", "Bearer bf-1")
 
 
-def test_refusal_of_the_service_is_told_in_its_words(service: str) -> None:
+def test_a_refusal_is_shown_in_the_words_of_the_service(service: str) -> None:
     with pytest.raises(QuestionError, match="Not a question: it is empty"):
         ask_service(service, "?")
 
@@ -73,26 +73,26 @@ def test_refusal_of_the_service_is_told_in_its_words(service: str) -> None:
 @pytest.mark.parametrize(
     ("question", "sentence"), [("", "is empty"), (" \n", "is empty"), ("caf\udce9?", "is not UTF-8")]
 )
-def test_what_is_no_question_is_told_before_it_is_asked(question: str, sentence: str) -> None:
+def test_an_invalid_question_is_refused_before_it_is_sent(question: str, sentence: str) -> None:
     with pytest.raises(QuestionError, match=f"the question {sentence}; "):
         ask_service("http://127.0.0.1:9", question)
 
 
-def test_a_service_on_this_machine_is_asked_past_any_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_service_is_reached_without_the_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
     assert ask_service(service, "Why?")["question"] == "Why?"
 
 
-def test_a_service_elsewhere_is_asked_through_the_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_service_is_reached_through_the_proxy(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", service)
 
     assert ask_service("http://answers.example", "Why?")["question"] == "Why?"
 
 
 @pytest.mark.parametrize("address", ["http://localhost:port", "http://[::1", "localhost:8000", "nowhere"])
-def test_an_address_that_is_none_is_one_sentence(address: str) -> None:
+def test_an_invalid_address_is_reported_in_one_sentence(address: str) -> None:
     with pytest.raises(LlmUnavailableError, match="no service answers at"):
         ask_service(address, "Why?")
 
@@ -102,6 +102,6 @@ def test_when_the_model_is_down_the_anticipated_questions_are_suggested(service:
         ask_service(service, "down")
 
 
-def test_no_service_is_one_sentence_that_says_what_to_do() -> None:
+def test_without_a_service_one_sentence_says_what_to_do() -> None:
     with pytest.raises(LlmUnavailableError, match="start one with `beforehand serve`"):
         ask_service("http://127.0.0.1:9", "anything")

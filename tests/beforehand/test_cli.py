@@ -82,7 +82,7 @@ def test_every_command_explains_itself_without_a_configuration(command: tuple[st
     assert re.search(r"\n\n  [A-Z][^.]*\.", result.output), "a sentence says what it does"
 
 
-def test_the_commands_are_those_that_the_documents_promise() -> None:
+def test_the_commands_are_the_documented_ones() -> None:
     promised = {"run", "serve", "llm", "ask", "sql", "releases", "schedule", "report", "models", "withdraw", "review"}
 
     assert promised <= set(front_door.cli.commands)
@@ -110,7 +110,7 @@ def test_a_broken_configuration_names_the_line(project: Path) -> None:
         ('batch_size = "many"', "many"),
     ],
 )
-def test_a_wrong_setting_is_quoted_with_what_was_probably_meant(project: Path, more: str, expected: str) -> None:
+def test_a_wrong_setting_is_quoted_with_a_suggestion(project: Path, more: str, expected: str) -> None:
     project.write_text(CONFIGURATION + more + "\n")
 
     assert expected in complaint(project, "run")
@@ -162,19 +162,21 @@ def test_a_configured_file_that_is_missing_ends_the_run_before_it_begins(project
     assert not (project.parent / "data" / "runs").exists()
 
 
-def test_a_project_without_a_collection_is_told_what_to_write(project: Path) -> None:
+def test_without_a_collection_the_message_says_what_to_write(project: Path) -> None:
     project.write_text("[project]\ndata = 'data'\n")
 
     assert "[collections.NAME]" in complaint(project, "run")
 
 
-def test_an_address_that_no_file_system_reads_is_refused(project: Path) -> None:
+def test_an_address_without_a_file_system_is_refused(project: Path) -> None:
     project.write_text(CONFIGURATION.replace(json.dumps(str(CORPUS / "setup.md")), '"nowhere://bucket/x.md"'))
 
     assert "nowhere://bucket/x.md" in complaint(project, "run")
 
 
-def test_an_object_store_without_its_extra_is_one_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_store_without_its_extra_is_reported_in_one_sentence(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("batch.sources.remote_files._installed", lambda _: False)
     project.write_text(CONFIGURATION.replace(json.dumps(str(CORPUS / "setup.md")), '"s3://bucket/policies/*.md"'))
 
@@ -184,7 +186,7 @@ def test_an_object_store_without_its_extra_is_one_sentence(project: Path, monkey
     assert said.endswith("install the extra `s3`")
 
 
-def test_a_data_folder_that_beam_would_take_for_a_pattern_is_refused(project: Path) -> None:
+def test_a_data_folder_that_beam_would_read_as_a_pattern_is_refused(project: Path) -> None:
     assert "[project] data = " in complaint(project, "--set", "project.data=data [v2]", "run")
 
 
@@ -193,17 +195,17 @@ def test_a_data_folder_that_beam_would_take_for_a_pattern_is_refused(project: Pa
     [("sql",), ("sql", "SELECT 1"), ("releases", "show"), ("releases", "rollback"), ("report",)],
     ids=" ".join,
 )
-def test_what_needs_a_release_says_how_to_make_one(project: Path, command: tuple[str, ...]) -> None:
+def test_a_command_that_needs_a_release_says_how_to_build_one(project: Path, command: tuple[str, ...]) -> None:
     assert "`beforehand run`" in complaint(project, *command)
 
 
-def test_an_unknown_stage_is_answered_with_the_stages(project: Path) -> None:
+def test_for_an_unknown_stage_the_message_lists_the_stages(project: Path) -> None:
     (project.parent / "data" / "runs" / "20261124T000000-aaaa").mkdir(parents=True)
 
     assert "prepare, index, propose, anticipate" in complaint(project, "run", "--stage", "polish")
 
 
-def test_a_stage_of_a_run_that_is_not_there_is_refused(project: Path) -> None:
+def test_a_stage_of_a_missing_run_is_refused(project: Path) -> None:
     assert "holds no run yet" in complaint(project, "run", "--stage", "cite")
     assert "no such run" in complaint(project, "run", "--stage", "cite", "--run", "20200101T000000-aaaa")
 
@@ -216,7 +218,7 @@ def test_a_withdrawal_from_an_unknown_collection_is_refused(project: Path) -> No
     assert "default" in complaint(project, "withdraw", "setup.md", "--collection", "other")
 
 
-def test_asking_a_service_that_is_not_there_says_how_to_start_it(project: Path) -> None:
+def test_without_a_service_the_message_says_how_to_start_it(project: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -227,7 +229,7 @@ def test_asking_a_service_that_is_not_there_says_how_to_start_it(project: Path) 
     assert "beforehand serve" in said
 
 
-def test_a_port_in_use_is_said_before_the_model_is_loaded(project: Path) -> None:
+def test_a_port_in_use_is_reported_before_the_model_is_loaded(project: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -241,7 +243,7 @@ def test_a_port_in_use_is_said_before_the_model_is_loaded(project: Path) -> None
 @pytest.mark.parametrize(
     ("setting", "at_fault"), [("service.workers=1", "port = "), ("service.workers=2", "workers = 2")]
 )
-def test_a_service_with_its_model_inside_says_what_is_wrong_before_it_loads_one(
+def test_an_in_process_service_reports_mistakes_before_it_loads_a_model(
     project: Path, setting: str, at_fault: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -262,7 +264,7 @@ def test_a_service_with_its_model_inside_says_what_is_wrong_before_it_loads_one(
     ids=lambda command: command[-1],
 )
 @pytest.mark.usefixtures("encoder_folder")
-def test_a_model_that_writes_no_text_is_refused(project: Path, command: tuple[str, ...]) -> None:
+def test_a_model_that_is_no_language_model_is_refused(project: Path, command: tuple[str, ...]) -> None:
     said = complaint(project, "--set", "llm.model=all-minilm-l6-v2", *command)
 
     assert said == "[llm] model: all-minilm-l6-v2 writes no text, its kind is encoder; name another"
@@ -275,11 +277,11 @@ def test_an_address_of_the_batch_run_without_http_is_refused(project: Path) -> N
 
 
 @pytest.mark.parametrize(("question", "sentence"), [("", "is empty"), ("caf\udce9?", "is not UTF-8")])
-def test_asking_nothing_or_what_is_no_text_is_said_in_words(project: Path, question: str, sentence: str) -> None:
+def test_an_empty_or_undecodable_question_is_explained(project: Path, question: str, sentence: str) -> None:
     assert complaint(project, "ask", question).startswith(f"the question {sentence}; ")
 
 
-def test_a_mistake_ends_the_real_process_with_one_sentence(tmp_path: Path) -> None:
+def test_a_mistake_ends_the_process_with_one_sentence(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "beforehand", "--config", str(tmp_path / "none.toml"), "run"],
         capture_output=True,
@@ -320,7 +322,7 @@ beforehand.cli.main()
     assert said == "True\n"
 
 
-def test_a_new_key_is_shown_once_and_its_lines_let_it_in(project: Path) -> None:
+def test_a_new_key_is_shown_once_and_works_with_the_printed_lines(project: Path) -> None:
     result = run(
         project, "key", "help desk", "--scope", "ask", "--collection", "default", "--requests-per-minute", "60"
     )
@@ -338,7 +340,7 @@ def test_a_new_key_is_shown_once_and_its_lines_let_it_in(project: Path) -> None:
     assert caller.bucket.capacity == 60
 
 
-def test_the_front_door_opens_without_the_heavy_rooms() -> None:
+def test_the_command_line_loads_no_heavy_packages() -> None:
     heavy = "('torch', 'vllm', 'apache_beam', 'prefect', 'transformers', 'fastapi', 'duckdb', 'faiss')"
     code = f"import sys, beforehand; print([name for name in {heavy} if name in sys.modules])"
 

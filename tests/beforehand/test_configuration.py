@@ -43,7 +43,7 @@ def test_zero_is_a_value_and_not_unset(config: Path) -> None:
     assert settings.batch.anticipate_misses == 0
 
 
-def test_paths_are_relative_to_the_file_wherever_the_command_is_given(
+def test_paths_are_relative_to_the_file_from_any_folder(
     config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config.write_text(
@@ -68,7 +68,7 @@ def test_paths_are_relative_to_the_file_wherever_the_command_is_given(
     assert settings.prompt.template.resolve() == tmp_path / "prompt.txt"
 
 
-def test_a_run_is_private_unless_the_user_says_otherwise(config: Path) -> None:
+def test_telemetry_is_off_unless_the_user_turns_it_on(config: Path) -> None:
     for name in ("DO_NOT_TRACK", "PREFECT_SERVER_ANALYTICS_ENABLED", "HF_HUB_OFFLINE"):
         os.environ.pop(name, None)
     os.environ["HF_HUB_OFFLINE"] = "0"
@@ -88,7 +88,7 @@ def test_a_run_is_private_unless_the_user_says_otherwise(config: Path) -> None:
         ({"no_proxy": "localhost"}, "localhost,127.0.0.1,::1"),
     ],
 )
-def test_what_runs_on_this_machine_is_reached_past_any_proxy(config: Path, before: dict[str, str], after: str) -> None:
+def test_local_services_are_reached_without_the_proxy(config: Path, before: dict[str, str], after: str) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         os.environ.pop(name, None)
     os.environ |= before
@@ -98,7 +98,7 @@ def test_what_runs_on_this_machine_is_reached_past_any_proxy(config: Path, befor
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"] == after
 
 
-def test_who_uses_no_proxy_at_all_is_left_alone(config: Path) -> None:
+def test_a_no_proxy_of_everything_is_left_alone(config: Path) -> None:
     os.environ["no_proxy"] = "*"
 
     prepare_environment(read_settings((config, ())))

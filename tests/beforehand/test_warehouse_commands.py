@@ -49,13 +49,13 @@ def run(*arguments, code=0):
 
 def test_the_listing_explains_everything_and_cuts_nothing():
     listed = run("sql").stdout
-    comment = "What the hits of each day would have cost the model, at the speed of the batch runs (a lower bound)."
+    comment = "Model time and cost that each day's hits saved, at the speed of the batch runs (a lower bound)."
     assert comment in listed
     assert "…" not in listed
     assert [line for line in listed.splitlines()[2:-1] if not re.match(r"\w+ +(table|view) +[A-Z]", line)] == []
 
 
-def test_a_query_of_ones_own_is_cut_in_a_table():
+def test_long_cells_are_cut_in_the_table_of_a_query():
     assert "…" in run("sql", "SELECT repeat('long ', 50) AS text").stdout
 
 
@@ -95,7 +95,7 @@ def test_every_format_can_be_chosen(form):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_what_analysts_ask_has_a_place_in_every_format(form):
+def test_every_format_can_write_typical_queries(form):
     for query in (
         "FROM answers a JOIN citations c USING (query_key)",
         "SELECT max(generated_at) - min(generated_at) FROM answers",
@@ -116,7 +116,7 @@ def test_a_query_that_fails_leaves_an_old_file_as_it_was(folder, query, ending):
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_link_still_leads_to_the_file_that_is_written(folder):
+def test_a_link_is_kept_and_its_target_written(folder):
     (folder / "elsewhere").mkdir()
     (folder / "out.csv").symlink_to(folder / "elsewhere" / "real.csv")
     run("sql", "SELECT 7 AS n", "--output", "out.csv")
@@ -134,7 +134,7 @@ def test_a_pipe_is_written_and_stays_a_pipe(folder):
     assert (folder / "pipe").is_fifo()
 
 
-def test_standard_output_can_be_named_also_where_a_shell_redirects_it(folder):
+def test_standard_output_can_be_named_even_when_redirected(folder):
     command = [sys.executable, "-m", "beforehand", "sql", "SELECT 7 AS n", "--format", "jsonl", "--output"]
     with (folder / "out").open("ab") as redirected:
         subprocess.run([*command, "/dev/stdout"], stdout=redirected, stderr=subprocess.PIPE, check=True)
@@ -143,7 +143,7 @@ def test_standard_output_can_be_named_also_where_a_shell_redirects_it(folder):
 
 
 @pytest.mark.parametrize("place", ["gone", "/gone"])
-def test_a_folder_that_is_not_there_is_named(place):
+def test_a_missing_folder_is_named(place):
     said = run("sql", "SELECT 1", "--output", f"{place}/out.csv", code=2).stderr
     assert said.startswith(f"beforehand: Can't write out.csv in {place}: ")
     assert said.count("\n") == 1
@@ -155,14 +155,14 @@ def journal(data):
     (data / "journal" / "a.jsonl").write_text(f"{line}\n")
 
 
-def test_what_was_just_asked_is_there(data):
+def test_the_newest_requests_are_included(data):
     journal(data)
     found = run("sql", "SELECT question, recorded_at FROM requests", "--format", "jsonl")
     assert json.loads(found.stdout) == {"question": "just asked", "recorded_at": NOW.isoformat()}
     assert found.stderr == ""
 
 
-def test_where_nothing_can_be_written_reading_goes_on_with_a_warning(data, folder):
+def test_without_write_access_reading_continues_with_a_warning(data, folder):
     journal(data)
     (data / "history").write_text("in the way, as a full or read-only disk would be")
     for command in (("sql", "SELECT count(*) AS n FROM answers"), ("report",)):
@@ -187,7 +187,7 @@ def test_a_torn_file_of_the_history_is_named(torn, command):
     assert said.count("\n") == 1
 
 
-def test_what_does_not_need_the_torn_file_goes_on_with_a_warning(data, torn):
+def test_queries_that_do_not_need_the_torn_file_continue_with_a_warning(data, torn):
     journal(data)
     said = run("sql", "SELECT count(*) AS n FROM answers", "--format", "jsonl")
     assert said.stdout == '{"n": 3}\n'
@@ -196,12 +196,12 @@ def test_what_does_not_need_the_torn_file_goes_on_with_a_warning(data, torn):
 
 
 @pytest.mark.usefixtures("torn")
-def test_a_mistake_in_a_query_is_not_put_on_the_torn_file():
+def test_a_mistake_in_a_query_is_not_blamed_on_the_torn_file():
     assert "missing_column" in run("sql", "SELECT missing_column FROM history", code=2).stderr
 
 
 @pytest.mark.parametrize("command", [("sql", "FROM answers"), ("report",)])
-def test_a_file_of_the_history_that_belongs_to_no_day_is_named(data, command):
+def test_a_file_outside_the_folders_of_days_is_named(data, command):
     write_history(data, [request("x", "live")])
     (data / "history" / f"day={NOW.date()}").rename(data / "history" / "day=foo")
     said = run(*command, code=2).stderr
@@ -209,7 +209,7 @@ def test_a_file_of_the_history_that_belongs_to_no_day_is_named(data, command):
     assert said.count("\n") == 1
 
 
-def test_looking_writes_nothing_into_the_data_folder(data):
+def test_reading_commands_write_nothing_into_the_data_folder(data):
     before = sorted(data.rglob("*"))
     run("sql", "FROM answers")
     run("report")

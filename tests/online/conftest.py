@@ -34,8 +34,8 @@ from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
+from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import begin_build, publish, seal
 from warehouse.releases.serving_index import write_serving_index
 from warehouse.tables import TABLES
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import Release, begin_build, publish, seal
+from warehouse.releases.release import Release
 from warehouse.releases.serving_index import write_serving_index
 from warehouse.tables import JOURNAL, TABLES
 

@@ -1,1 +1,1 @@
-"""What analysts see: the SQL session, its output, reports, differences of releases."""
+"""For analysts: SQL sessions and their output, reports, differences between releases."""

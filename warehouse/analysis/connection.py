@@ -1,11 +1,10 @@
-"""One DuckDB session for analysts: a release and the history, read-only, without access to anything else.
+"""Opens a DuckDB session for analysts: a release and the history, read-only, and nothing else.
 
-The release is attached read-only, so any number of sessions, servers and builds go on beside each other.
-The history is registered as an Arrow dataset and not read by DuckDB itself: a folder that is in
-`allowed_directories` may also be written (COPY … TO worked there in DuckDB 2.0.0), and a session must not
-be able to change what it reads. After that, access to files is disabled and the configuration locked.
+The release is attached read-only, so sessions, servers and builds never wait for each other. The history is registered
+as an Arrow dataset, because a folder in `allowed_directories` can also be written to (COPY … TO, DuckDB 2.0.0). After
+that, file access is disabled and the configuration locked.
 
-A session sees the history as it was when it was opened; the next session sees what was compacted since.
+A session sees the history as of its opening.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from warehouse.tables import JOURNAL
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
 _LOCAL = pa.fs.LocalFileSystem()
 _NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
-_MAPPED_DAYS = 60  # at either end of the history; each costs a file descriptor
+_MAPPED_DAYS = 60  # at each end of the history; each costs a file descriptor
 
 
 def connect(
@@ -38,7 +37,7 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """Open a session on the current release (or a named one) and the history of a data folder.
 
-    The session is the caller's: close it. Use a cursor a thread (`connection.cursor()`).
+    The caller closes it. Each thread needs its own cursor (`connection.cursor()`).
 
     Raises:
         NoReleaseError: nothing has been published, or there is no such release.
@@ -60,10 +59,10 @@ def connect(
 
 
 def history_dataset(data: Path) -> pa.dataset.Dataset:
-    """Return the Parquet history with the columns of the journal and the day; empty if there is none.
+    """Return the Parquet history with the journal's columns and the day; empty if there is none.
 
-    Compaction replaces the files of the last days and deletes those of the first. Both are mapped now, so that
-    the dataset stays as it is; by its path a replaced file would be read with the old one's offsets.
+    Compaction replaces the newest files and deletes the oldest. Both are mapped now, since a file replaced later would
+    be read with the old one's offsets.
     """
     files = sorted((data / "history").glob("day=*/*.parquet"))
     between = range(_MAPPED_DAYS, len(files) - _MAPPED_DAYS)
@@ -88,12 +87,14 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute("SET search_path = 'release.main,memory.main'")
     connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
-    connection.execute(f"BEGIN; {_session_views()} COMMIT")  # at once: two hundred statements alone take longer
+    connection.execute(
+        f"BEGIN; {_session_views()} COMMIT"
+    )  # in one transaction: two hundred statements one by one take longer
 
 
 @cache
 def _session_views() -> str:
-    """Return the views with their comments, qualified, since the release is the default and can't be written."""
+    """Return the views and comments, qualified by `memory.main`, since the default, the release, is read-only."""
     views = sql_text("session_views.sql")
     alike = [line for line in views.splitlines() if line.startswith("COMMENT ON COLUMN history.")]
     views += "".join(f"{line.replace(' history.', ' requests.', 1)}\n" for line in alike)

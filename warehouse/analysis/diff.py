@@ -1,4 +1,4 @@
-"""What changed between two releases: questions added and dropped, answers that differ, and why."""
+"""Compares two releases: questions added and dropped, answers that differ, and why."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from warehouse.sql import prepare, sql_text
 
 @dataclass(frozen=True)
 class Difference:
-    """One question whose answer is not the same in both releases.
+    """A question whose answer differs between two releases.
 
-    `change` is added, dropped, answered differently, served or withheld (the text is the same, the status
-    is not). `causes` are passages, prompt, model, sampling, curated, edited, or why an answer is withheld;
-    `documents` are those that the answer cites and that changed.
+    `change` is added, dropped, answered differently, or, for the same text with another status, served or withheld.
+    `causes` are passages, prompt, model, sampling, curated, edited, or the reason for withholding; `documents` are the
+    cited documents that changed.
     """
 
     change: str
@@ -38,7 +38,7 @@ def diff(before: Release, after: Release) -> list[Difference]:
     """Compare two releases, question by question.
 
     Raises:
-        TornReleaseError: the tables of one can't be opened.
+        TornReleaseError: the tables of a release can't be opened.
     """
     with duckdb.connect() as connection:
         prepare(connection)
@@ -49,7 +49,7 @@ def diff(before: Release, after: Release) -> list[Difference]:
 
 
 def counts(differences: Iterable[Difference]) -> dict[str, dict[str, int]]:
-    """Count differences by change, and within it by cause (all of them joined); "" where there is none."""
+    """Count differences by change and then by joined causes, "" for none."""
     found: dict[str, Counter[str]] = {}
     for each in differences:
         found.setdefault(each.change, Counter())[", ".join(each.causes)] += 1

@@ -1,9 +1,9 @@
-"""The result of an analyst's SQL as a table for the terminal, CSV, JSON, JSON lines or Parquet.
+"""Writes the result of an analyst's SQL as a table for the terminal, CSV, JSON, JSON lines or Parquet.
 
-All but the table are streamed in batches, so a whole table can be exported with the memory of one batch.
+All formats but the table are streamed, so a whole table is exported with the memory of one batch.
 
-Arrow stands between DuckDB and the formats, and gives some types away: an interval is three numbers, a bit string
-its bytes, 24:00 the start of the day. Such columns are cast to text by DuckDB before, lists and structs of them too.
+The result goes through Arrow, which misrepresents some types: an interval becomes three numbers, a bit string its
+bytes, 24:00 midnight. DuckDB casts such columns to text first, also inside lists and structs.
 """
 
 from __future__ import annotations
@@ -11,33 +11,31 @@ from __future__ import annotations
 import datetime
 import decimal
 import itertools
-import json
-import math
-import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 from duckdb.sqltypes import DuckDBPyType
 
+from warehouse.analysis.cells import as_json, python_values, visible
+from warehouse.durable import replacing, storage_errors
 from warehouse.errors import QueryError
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 ENDINGS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet", ".txt": "table"}
 LONGEST_CELL = 60  # of a table
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
 _BATCH = 10_000
+_DEVICES = (Path("/dev"), Path("/dev/fd"))  # /dev/stdout leads to a file where a shell redirects it
 _TABLE_ROWS = 1_000
-# what Arrow or its Parquet files don't know
+# types that Arrow or Parquet lack
 _FOREIGN = frozenset({"interval", "bit", "bignum", "uhugeint", "time with time zone", "union", "variant", "geometry"})
-_CLOCK = _FOREIGN | {"date", "time", "time_ns"}  # what Python can't always hold either
+_CLOCK = _FOREIGN | {"date", "time", "time_ns"}  # and those that Python can't always represent
 _MOMENTS = frozenset({"timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"})
-_INFINITY = 2**63 - 1  # as DuckDB stores it in a timestamp
 
 
 def query(connection: duckdb.DuckDBPyConnection, sql: str, form: str = "table") -> pa.RecordBatchReader:
@@ -55,13 +53,13 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str, form: str = "table") 
 
 
 def _fitted(relation: duckdb.DuckDBPyRelation, form: str) -> duckdb.DuckDBPyRelation:
-    """Give each column a name of its own and a type that the format can hold; by position, since names may recur."""
+    """Give each column a unique name and a type that the format supports; by position, since names may repeat."""
     columns = zip(itertools.count(1), _distinct(relation.columns), (_type(kind, form) for kind in relation.types))
     return relation.project(", ".join(f"#{place}::{kind} AS {_quoted(name)}" for place, name, kind in columns))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """Number the names that recur: name, name_1, name_2, whatever of these is not there already."""
+    """Number repeated names: name, name_1, name_2, skipping those already taken."""
     distinct: list[str] = []
     for name in names:
         found, number = name, 0
@@ -84,7 +82,7 @@ def _type(kind: DuckDBPyType, form: str) -> str:
 
 
 def _without(kind: DuckDBPyType, strange: frozenset[str]) -> str:
-    """Return a type as SQL writes it, with text in place of what is strange in it."""
+    """Return a type in SQL, with text in place of the types that are `strange`."""
     if kind.id in strange:
         return "VARCHAR"
     if kind.id == "timestamp_s":
@@ -93,13 +91,13 @@ def _without(kind: DuckDBPyType, strange: frozenset[str]) -> str:
         return str(kind)
     inner = [(name, _without(part, strange)) for name, part in kind.children if isinstance(part, DuckDBPyType)]
     if kind.id in ("list", "array"):
-        return f"{inner[0][1]}[]"  # of no fixed length: Arrow writes an empty one to Parquet so that nobody can read it
+        return f"{inner[0][1]}[]"  # no fixed length: Arrow writes an empty one to Parquet unreadably
     parts = (f"{_quoted(name)} {part}" if kind.id == "struct" else part for name, part in inner)
     return f"{kind.id}({', '.join(parts)})"
 
 
 def explain(error: duckdb.Error) -> str:
-    """Make one sentence of DuckDB's message: what is wrong, what it suggests, and where."""
+    """Return DuckDB's message as one sentence: what is wrong, what it suggests, and where."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     message = lines[0].removesuffix(".")
     hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate", "HINT"))]
@@ -108,10 +106,10 @@ def explain(error: duckdb.Error) -> str:
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's ending asks for.
+    """Return the format for a file's ending.
 
     Raises:
-        QueryError: it asks for none; the message names the endings.
+        QueryError: no format has this ending.
     """
     if path.suffix.lower() not in ENDINGS:
         raise QueryError(f"{path}: no format has this ending; use one of {', '.join(ENDINGS)}, or name the format.")
@@ -121,9 +119,9 @@ def format_of(path: Path) -> str:
 def write_result(
     connection: duckdb.DuckDBPyConnection, sql: str, form: str, output: BinaryIO, longest: int | None = LONGEST_CELL
 ) -> int:
-    """Run SQL and write what it gives to `output` in one of `FORMATS`; return the number of rows.
+    """Run SQL, write its result to `output` in one of `FORMATS`, and return the number of rows.
 
-    A table cuts cells that are longer than `longest`, None cuts nothing.
+    A table cuts cells to `longest` characters; None cuts nothing.
 
     Raises:
         QueryError: the SQL is wrong, or the format is unknown.
@@ -142,15 +140,30 @@ def write_result(
     return _write_json(reader.schema.names, batches, output, lines=form == "jsonl")
 
 
+@contextmanager
+def result_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for a result: it replaces the old one only if the query succeeds; a device or pipe is just written.
+
+    Raises:
+        StorageError: the file can't be written.
+    """
+    special = path.parent in _DEVICES or (path.exists() and not path.is_file())
+    with (
+        storage_errors(path.parent, f"write {path.name}"),
+        path.open("wb") if special else replacing(path.resolve()) as file,
+    ):
+        yield file
+
+
 def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Yield batches; DuckDB works while they are fetched, so its errors come here too."""
+    """Yield batches; DuckDB executes while they are fetched, so its errors appear here."""
     try:
         yield from reader
     except (pa.ArrowException, OSError, duckdb.Error) as error:
         raise QueryError(f"{str(error).splitlines()[0].removesuffix('.')}.") from error
 
 
-def _write_with(writer: Any, batches: Iterator[pa.RecordBatch]) -> int:
+def _write_with(writer: pa.parquet.ParquetWriter | pa.csv.CSVWriter, batches: Iterator[pa.RecordBatch]) -> int:
     rows = 0
     with writer:
         for batch in batches:
@@ -160,7 +173,7 @@ def _write_with(writer: Any, batches: Iterator[pa.RecordBatch]) -> int:
 
 
 def _flat_schema(schema: pa.Schema) -> pa.Schema:
-    """Return what CSV can hold: nested columns become JSON text, bytes hexadecimal."""
+    """Return the schema for CSV: nested columns and bytes become text."""
     return pa.schema([pa.field(f.name, f.type if _is_flat(f.type) else pa.string()) for f in schema])
 
 
@@ -170,7 +183,7 @@ def _is_flat(kind: pa.DataType) -> bool:
 
 def _flatten(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = [
-        column if _is_flat(column.type) else pa.array([_flat(value) for value in _values(column)], pa.string())
+        column if _is_flat(column.type) else pa.array([_flat(value) for value in python_values(column)], pa.string())
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -182,67 +195,8 @@ def _flat(value: object) -> str | None:
     return None if value is None else as_json(value)
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    return zip(*(_values(column) for column in batch.columns), strict=True)
-
-
-def _values(column: pa.Array) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except (OverflowError, ValueError):  # a time that Python can't hold is somewhere in it
-        return [_value(scalar) for scalar in column]
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    """Return one value like `to_pylist`, with text in place of times that Python can't hold."""
-    if not scalar.is_valid:
-        return None
-    if isinstance(scalar, pa.MapScalar):
-        return [tuple(_value(part) for part in pair.values()) for pair in scalar.values]
-    if isinstance(scalar, pa.ListScalar):
-        return [_value(item) for item in scalar.values]
-    if isinstance(scalar, pa.StructScalar):
-        return {name: _value(part) for name, part in scalar.items()}
-    try:
-        return scalar.as_py()
-    except (OverflowError, ValueError):
-        return _beyond(scalar)
-
-
-def _beyond(scalar: pa.TimestampScalar) -> str:
-    """Return a time of nanoseconds or of a year that isn't one of 1 to 9999 in ISO 8601, infinity as in DuckDB."""
-    if abs(scalar.value) == _INFINITY:
-        return "infinity" if scalar.value > 0 else "-infinity"
-    return f"{np.datetime64(scalar.value, scalar.type.unit)}{'+00:00' if scalar.type.tz else ''}"
-
-
-def as_json(value: object) -> str:
-    """Return a value of a result as JSON; times in ISO 8601, decimals as numbers, bytes in hexadecimal.
-
-    JSON knows neither NaN nor infinity: they become null.
-    """
-    try:
-        return json.dumps(value, ensure_ascii=False, default=_plain, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=_plain)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal):
-        return float(value) if value.as_tuple().exponent else int(value)  # a sum of integers is a decimal in Arrow
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value)
+def _rows(batch: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
+    return zip(*(python_values(column) for column in batch.columns), strict=True)
 
 
 def _write_json(names: list[str], batches: Iterator[pa.RecordBatch], output: BinaryIO, *, lines: bool) -> int:
@@ -301,14 +255,6 @@ def _cell(value: object) -> str:
     if isinstance(value, datetime.datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     return visible(" ".join((value if isinstance(value, str) else as_json(value).strip('"')).split()))
-
-
-def visible(text: str) -> str:
-    """Return a text in whose place of control characters U+FFFD stands: visitors may have typed them.
-
-    A terminal would obey some of them, and a page must not hold them.
-    """
-    return _CONTROL.sub("\ufffd", text)
 
 
 def _cut(text: str, longest: int | None) -> str:

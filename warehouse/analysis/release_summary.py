@@ -1,21 +1,33 @@
-"""A release, and the difference of two, as lines for a terminal."""
+"""Describes releases, and the differences between two, as text for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
 
 import duckdb
 
 from warehouse.analysis.diff import Difference, counts
-from warehouse.releases.release import Release
+from warehouse.releases.release import CheckRow, Release, current_id, failed_builds, releases, unreadable
 from warehouse.sql import sql_text
 
 _SHOWN = 20
 
 
+def describe_releases(data: Path) -> Iterator[str]:
+    """Yield a line for each release, the current one marked, then for failed builds and unreadable folders."""
+    present = current_id(data)
+    for release in releases(data):
+        mark = "*" if release.release_id == present else " "
+        yield f"{mark} {release.release_id}  {release.manifest['created_at']}  {release.manifest.get('model', '')}"
+    for build in failed_builds(data):
+        yield f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published"
+    for name in unreadable(data):
+        yield f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone"
+
+
 def describe_release(release: Release) -> str:
-    """Return what a release is made of, what became of its answers, and how its audit ended."""
+    """Return a release's origin, its counts, and the results of its audit."""
     manifest = release.manifest
     size = sum(manifest.get("sizes", {}).values()) / 1e6
     lines = [
@@ -32,7 +44,7 @@ def describe_release(release: Release) -> str:
     return "\n".join(lines)
 
 
-def _audit_lines(checks: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _audit_lines(checks: Sequence[CheckRow]) -> Iterator[str]:
     for check in checks:
         yield f"  {'passed' if check['passed'] else 'FAILED'}  {check['explanation']}"
         if not check["passed"]:
@@ -42,7 +54,7 @@ def _audit_lines(checks: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def describe_differences(differences: Sequence[Difference], *, full: bool) -> str:
-    """Return the differences counted, then one by one with their causes; `full` adds both answers."""
+    """Return counts of differences, then each with its causes; `full` lists all, with both answers."""
     lines = [
         f"{sum(causes.values())} {change}: "
         + ", ".join(f"{n} {cause or 'no other cause'}" for cause, n in causes.items())

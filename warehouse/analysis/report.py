@@ -1,8 +1,7 @@
-"""One HTML page that a manager understands: how often the prepared answers hit, how fast, and what they save.
+"""Writes the report: one HTML page on how often prepared answers hit, how fast they are, and what they save.
 
-The page holds everything it needs (styles, plots as inline SVG, no script), so it can be mailed and kept. What
-visitors typed is escaped like everything else, and control characters in it are replaced. This module queries and
-measures; the template draws.
+The page is self-contained (styles, plots as inline SVG, no script), so it can be mailed and archived. Everything is
+escaped, and control characters that visitors typed are replaced. This module queries and lays out; the template draws.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from typing import Any
 import duckdb
 import jinja2
 
+from warehouse.analysis.cells import visible
 from warehouse.analysis.connection import connect
-from warehouse.analysis.query_output import visible
 from warehouse.durable import replace_file, storage_errors
 from warehouse.history.compaction import naming_torn_days
 from warehouse.releases.release import current
 from warehouse.settings import CostSettings
 from warehouse.sql import sql_text
 
-_WIDE, _HALF = 1040.0, 480.0  # so that a unit is about a pixel, and texts of all plots have one size
+_WIDE, _HALF = 1040.0, 480.0  # a unit is about a pixel, so that texts have the same size in all plots
 _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 220.0, 48.0, 20.0, 26.0, 10.0
-Row = Mapping[str, Any]
+Figures = Mapping[str, Any]  # a row of a report query: its columns differ from query to query
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ class Plot:
 def write_report(
     data: Path, target: Path, cost: CostSettings | None = None, days: int = 30, now: datetime | None = None
 ) -> None:
-    """Write the report on the current release and the last days of the history.
+    """Write the report on the current release and the last `days` of the history.
 
     Raises:
         NoReleaseError: nothing has been published.
-        StorageError: the file can't be written, or one of the history can't be read.
+        StorageError: the report can't be written, or a file of the history can't be read.
     """
     page = render(data, cost or CostSettings(), days, now or datetime.now(UTC))
     with storage_errors(target.parent, f"write {target.name}"):
@@ -107,14 +106,14 @@ def _queries() -> Iterable[tuple[str, str]]:
     return re.findall(r"^-- (\w+)\n([^;]+);", sql_text("report.sql"), re.MULTILINE)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Row]:
+def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Figures]:
     found = connection.execute(query)
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, map(_figure, row), strict=True)) for row in found.fetchall()]
 
 
 def _figure(value: object) -> object:
-    """Return a value, nothing for NaN and infinity: histories of earlier versions hold some."""
+    """Return a value, or None for NaN and infinity, which histories of earlier versions contain."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -129,12 +128,12 @@ def _environment() -> jinja2.Environment:
 
 
 def _printed(value: object) -> object:
-    """Return what the template prints of a value; markup is what a macro has printed already."""
+    """Return a value as the template prints it; markup from a macro is already printable."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def stacked(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) -> Plot:
-    """Plot a bar a day, the series on top of each other."""
+def stacked(rows: Sequence[Figures], series: Sequence[str], days: Sequence[date]) -> Plot:
+    """Plot one bar per day, with the series stacked."""
     values = {row["day"]: row for row in rows}
     top = _round_up(max((sum(row[s] or 0 for s in series) for row in rows), default=0))
     step = (_WIDE - _LEFT - _RIGHT) / len(days)
@@ -150,8 +149,8 @@ def stacked(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) ->
     return Plot(_WIDE, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, tuple(bars), _day_marks(days), _value_marks(top))
 
 
-def grouped(rows: Sequence[Row], series: Sequence[str], days: Sequence[date]) -> Plot:
-    """Plot bars side by side, a group a day."""
+def grouped(rows: Sequence[Figures], series: Sequence[str], days: Sequence[date]) -> Plot:
+    """Plot a group of bars per day, side by side."""
     values = {row["day"]: row for row in rows}
     top = _round_up(max((row[s] or 0 for row in rows for s in series), default=0))
     step = (_WIDE - _LEFT - _RIGHT) / len(days)
@@ -192,8 +191,8 @@ def _value_marks(top: float) -> tuple[Mark, ...]:
     )
 
 
-def logarithmic(rows: Sequence[Row]) -> Plot:
-    """Plot p50, p95 and p99 of each source as lying bars on a logarithmic scale: hits are a thousand times faster."""
+def logarithmic(rows: Sequence[Figures]) -> Plot:
+    """Plot p50, p95 and p99 per source as horizontal bars on a log scale: hits are a thousand times faster."""
     left, line = 66.0, 19.0
     seconds = [row[p] for row in rows for p in ("p50", "p95", "p99") if (row[p] or 0) > 0]
     low = math.floor(math.log10(min(seconds))) if seconds else -3
@@ -212,8 +211,8 @@ def logarithmic(rows: Sequence[Row]) -> Plot:
     return Plot(_HALF, height, left, height - 24, tuple(bars), tuple(x_marks), tuple(marks))
 
 
-def histogram(row: Row) -> Plot:
-    """Plot one bar a column of a row."""
+def histogram(row: Figures) -> Plot:
+    """Plot one bar per column of a row."""
     top = _round_up(max((value or 0 for value in row.values()), default=0))
     step = (_HALF - _LEFT - _RIGHT) / len(row)
     bars = [
@@ -225,7 +224,7 @@ def histogram(row: Row) -> Plot:
 
 
 def _round_up(value: float) -> float:
-    """Return a number that is not less and has round quarters."""
+    """Round up to a number whose quarters are round."""
     if value <= 4:
         return 4.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -233,9 +232,9 @@ def _round_up(value: float) -> float:
 
 
 def number(value: float | None) -> str:
-    """Return a number with three figures and k or M."""
+    """Format a number with about three digits and k, M or G."""
     if value is None:
-        return "–"  # noqa: RUF001 - the sign for nothing
+        return "–"  # noqa: RUF001 - an en dash stands for no value
     for limit, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             scaled = value / (1e3 if sign == "k" else limit)
@@ -244,9 +243,9 @@ def number(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in the unit that suits it."""
+    """Format a duration in a suitable unit."""
     if seconds is None:
-        return "–"  # noqa: RUF001 - the sign for nothing
+        return "–"  # noqa: RUF001 - an en dash stands for no value
     for limit, divisor, unit in ((1e-3, 1e-6, "µs"), (1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min")):
         if seconds < limit:
             return f"{seconds / divisor:.3g} {unit}"
@@ -254,5 +253,5 @@ def duration(seconds: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as percent."""
+    """Format a share as a percentage."""
     return "–" if share is None else f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"  # noqa: RUF001

@@ -1,1 +1,1 @@
-"""The audit of a build, golden questions among it."""
+"""The audit of a build, with golden questions."""

@@ -1,26 +1,27 @@
-"""Golden questions: what a release must answer rightly, and whether it got worse.
+"""Golden questions: which of them a release answers rightly, and which got worse.
 
-A golden question is right if its answer is served and holds every expected text, letter case aside, or
-overlaps with a reference answer in enough words (F1 of the words, as SQuAD counts it).
+A golden question is right if its answer is served and contains every expected text, ignoring case, or shares enough
+words with a reference answer (`rag.evaluation.token_f1`).
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag.errors import ConfigurationError, DocumentError
+from rag.evaluation import token_f1
+from rag.identity import query_key
+from rag.text.table_files import Reject, Row, read_rows
 from warehouse.errors import WarehouseError
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A golden question with texts that its answer must hold, or an answer to compare with.
+    """A golden question with texts that its answer must contain, or an answer to compare with.
 
-    `detail` says where it stands, as file:line.
+    `detail` is its file and line, as file:line.
     """
 
     collection: str
@@ -31,39 +32,47 @@ class Golden:
     detail: str
 
 
-def read_golden(files: Iterable[Path], query_key: Callable[[str, str], str], default_collection: str) -> list[Golden]:
-    """Read JSONL files of golden questions; `query_key` names a question of a collection.
+def read_golden(files: Iterable[Path], collections: Collection[str]) -> list[Golden]:
+    """Read files of golden questions; one that names no collection belongs to the first in alphabetical order.
 
     Raises:
         WarehouseError: a file or a line can't be used; the message names it.
+        ConfigurationError: a question names a collection that isn't among `collections`.
     """
-    return [golden for path in files for golden in _read(path, query_key, default_collection)]
+    found = [golden for path in files for golden in _read(path, min(collections))]
+    for each in found:
+        if each.collection not in collections:
+            raise ConfigurationError(
+                f"golden questions: {each.detail}: unknown collection {each.collection!r}; {', '.join(collections)}"
+            )
+    return found
 
 
-def _read(path: Path, query_key: Callable[[str, str], str], default: str) -> Iterator[Golden]:
+def _read(path: Path, default: str) -> Iterator[Golden]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        rows = list(read_rows(str(path), path.read_bytes(), ("question",), ("collection", "expected", "reference")))
+    except (OSError, DocumentError) as error:
         raise WarehouseError(f"Golden questions: {path} can't be read ({error}).") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield _golden(json.loads(line), query_key, default, f"{path.name}:{number}")
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise WarehouseError(
-                    f"Golden questions: {path}, line {number} needs `question` and `expected` or `reference` ({error})."
-                ) from error
+    for row in rows:
+        if isinstance(row, Reject):
+            raise WarehouseError(f"Golden questions: {row.item}: {row.reason}.")
+        yield _golden(row, default, path)
 
 
-def _golden(row: Mapping[str, object], query_key: Callable[[str, str], str], default: str, place: str) -> Golden:
-    question = str(row["question"])
-    expected = row.get("expected", [])
-    texts = (expected,) if isinstance(expected, str) else tuple(map(str, expected))  # type: ignore[call-overload]  # any iterable
-    reference = None if row.get("reference") is None else str(row["reference"])
-    if not texts and not reference:
-        raise ValueError("neither is there")
-    collection = str(row.get("collection", default))
-    return Golden(collection, query_key(collection, question), question, texts, reference, place)
+def _golden(row: Row, default: str, path: Path) -> Golden:
+    question, expected, reference = (row.values.get(name) for name in ("question", "expected", "reference"))
+    texts = tuple(map(str, expected)) if isinstance(expected, list) else () if expected is None else (str(expected),)
+    if question is None or not (texts or reference):
+        raise WarehouseError(f"Golden questions: {path}, {row.place} needs `question` and `expected` or `reference`.")
+    collection = str(row.values.get("collection", default))
+    return Golden(
+        collection=collection,
+        query_key=query_key(collection, str(question)),
+        question=str(question),
+        expected=texts,
+        reference=None if reference is None else str(reference),
+        detail=f"{path.name}:{row.place.split()[-1]}",
+    )
 
 
 def right(golden: Golden, answer: str | None, overlap: float) -> bool:
@@ -72,21 +81,7 @@ def right(golden: Golden, answer: str | None, overlap: float) -> bool:
         return False
     if golden.expected:
         return all(text.casefold() in answer.casefold() for text in golden.expected)
-    return word_overlap(answer, golden.reference or "") >= overlap
-
-
-def word_overlap(answer: str, reference: str) -> float:
-    """Return the F1 of the words of two texts."""
-    ours, theirs = _words(answer), _words(reference)
-    common = sum((ours & theirs).values())
-    if not common:
-        return 0.0
-    precision, recall = common / ours.total(), common / theirs.total()
-    return 2 * precision * recall / (precision + recall)
-
-
-def _words(text: str) -> Counter[str]:
-    return Counter(re.findall(r"\w+", text.casefold()))
+    return token_f1(answer, [golden.reference or ""]) >= overlap
 
 
 def compare(
@@ -95,7 +90,7 @@ def compare(
     previous: Mapping[str, str] | None,
     overlap: float,
 ) -> tuple[list[Golden], list[Golden]]:
-    """Return the golden questions that are wrong, and those of them that were right before.
+    """Return the golden questions that are wrong now, and those of them that were right before.
 
     `answers` and `previous` map query keys to served answers.
     """

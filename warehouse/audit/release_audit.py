@@ -1,27 +1,26 @@
 """Write, audit, publish: the audit of a build, answer by answer and as a whole.
 
-Each answer that fails is withheld: analysts see it, nobody is served it. People have the last word, so
-reviews are applied next. Then the release as a whole is checked against the settings and the release
-before it; the limits are shares, so that they hold for ten answers as for a million. A check that fails
-keeps the build from being published, with figures and examples.
+An answer that fails is withheld: analysts see it, nobody is served it. Reviews are applied next, since people have
+the last word. Then the whole release is checked against the settings and the previous release; the limits are shares,
+so that they suit ten answers as well as a million. A failed check stops publication.
 
-The rules stand in sql/withhold.sql, sql/checks.sql and sql/doubts.sql.
+The rules are in sql/withhold.sql, sql/checks.sql and sql/doubts.sql.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import duckdb
 
 from warehouse.audit.golden import Golden, compare
 from warehouse.editorial.review import apply_reviews
+from warehouse.releases.build import Build
 from warehouse.releases.changes import previous_database
 from warehouse.releases.load import attach, constraints, writing
-from warehouse.releases.release import Build
+from warehouse.releases.release import CheckRow
 from warehouse.settings import AuditSettings
 from warehouse.sql import sql_text
 
@@ -30,7 +29,7 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a release: what was measured, what is allowed, and rows that count against it."""
+    """A check of a release: the measured figure, the allowed one, and examples that count against it."""
 
     name: str
     passed: bool
@@ -39,18 +38,25 @@ class Check:
     explanation: str
     examples: tuple[str, ...] = ()
 
-    def as_row(self) -> dict[str, Any]:
-        """Return what the manifest and the table `checks` hold."""
-        return {**asdict(self), "examples": list(self.examples)}
+    def as_row(self) -> CheckRow:
+        """Return the check as the manifest and the table `checks` hold it."""
+        return CheckRow(
+            name=self.name,
+            passed=self.passed,
+            figure=self.figure,
+            allowed=self.allowed,
+            explanation=self.explanation,
+            examples=list(self.examples),
+        )
 
 
 def audit(
     build: Build, settings: AuditSettings, golden: Sequence[Golden] = (), collections: Collection[str] | None = None
 ) -> list[Check]:
-    """Audit the tables of a build: withhold answers, apply reviews, note doubts, check the whole.
+    """Audit a build: withhold answers, apply reviews, record doubts, and check the release as a whole.
 
-    `collections` are those that are still wanted, None for all: one that was taken out of the configuration does
-    not count as shrunk. The results are in the tables afterwards; the caller publishes only if every check passed.
+    `collections` are the configured ones, None for all: a collection removed from the configuration does not count as
+    shrunk. The results are also written to the tables; the caller publishes only if every check passed.
     """
     previous = previous_database(build.data)
     with writing(build.database) as connection:
@@ -75,13 +81,13 @@ def audit(
 
 
 def note_status(build: Build, status: str) -> None:
-    """Write into a build's tables how its run ended; a release that is published can't be written to."""
+    """Write how a run ended into its build's tables, before the release becomes read-only."""
     with writing(build.database) as connection:
         connection.execute("UPDATE runs SET status = ? WHERE run_id = ?", [status, build.run_id])
 
 
 def failures(checks: Sequence[Check]) -> str:
-    """Return what failed, a sentence a check; "" if all passed."""
+    """Return a sentence for each failed check; "" if all passed."""
     failed = [check for check in checks if not check.passed]
     return " ".join(
         f"{check.explanation}" + (f" For example: {'; '.join(check.examples)}." if check.examples else "")
@@ -96,7 +102,7 @@ def _set_variables(connection: duckdb.DuckDBPyConnection, settings: AuditSetting
         "require_citation": settings.require_citation,
         "least_support": settings.least_support,
         "doubtful_support": settings.doubtful_support,
-        "refusals": rf"\b({phrases})\b" if phrases else r"\A\z.",  # the second matches nothing
+        "refusals": rf"\b({phrases})\b" if phrases else r"\A\z.",  # the latter matches nothing
     }
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])
@@ -156,7 +162,7 @@ def _shrink_check(
     table: str,
     collections: Collection[str] | None,
 ) -> Check:
-    """Compare collection by collection: a small one that is gone does not show in the sum."""
+    """Compare each collection: the total would hide the loss of a small one."""
     count = "SELECT collection, count(*) AS {} FROM {} GROUP BY collection"
     rows = connection.execute(
         f"SELECT collection, coalesce(now, 0), before FROM ({count.format('before', _before(table))}) "

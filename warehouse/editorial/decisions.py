@@ -1,7 +1,7 @@
-"""What people decided about answers, as servers follow it: a decision holds at once, not only in the next release.
+"""Decisions of reviewers, which running servers follow: a decision takes effect at once.
 
-A decision names a question and the fingerprint of its answer, so it holds in each release in which the answer has
-that fingerprint, older ones after a rollback too. Of several the last one counts.
+A decision names a question and the fingerprint of its answer, so it applies in every release in which the answer has
+that fingerprint, also after a rollback. The last decision counts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ def decisions_file(data: Path) -> Path:
 
 
 class Decisions:
-    """The decisions of a data folder; a server asks `changed` often and `by_question` when it is true."""
+    """The decisions of a data folder; a server polls `changed` and then calls `by_question`."""
 
     def __init__(self, data: Path) -> None:
         """Follow the decisions of a data folder."""
         self._log = Follower(decisions_file(data))
 
     def changed(self) -> bool:
-        """Return whether there are decisions that were not read yet; costs one `stat`."""
+        """Whether there are new decisions; costs one `stat`."""
         return self._log.changed()
 
     def by_question(self) -> dict[str, Mapping[str, Record]]:

@@ -1,10 +1,10 @@
-"""People have the last word: export what they should look at, import what they decide, apply it to builds.
+"""Reviews: exports answers for people to decide about, imports the decisions, applies them to builds.
 
-A decision names a fingerprint, so it holds in each release in which the answer would be generated the same way, and
-lapses when a passage, the prompt or the model changes. Decisions are kept in `<data>/reviews.jsonl`, with who and
-when; the last one for a fingerprint counts. Running servers follow that file (`warehouse.editorial.decisions`). Labels
-of near-misses go to `<data>/labelled_pairs.jsonl`, from which the verifier of semantic hits learns; they hold at once
-for the pair itself.
+A decision names a fingerprint, so it applies to every release in which the answer would be generated the same way, and
+lapses when a passage, the prompt or the model changes. Decisions are appended to `<data>/reviews.jsonl` with reviewer
+and time; the last one for a fingerprint counts, and running servers follow the file (`warehouse.editorial.decisions`).
+Labels of near-misses are appended to `<data>/labelled_pairs.jsonl`, the training data of the verifier; for the pair
+itself they take effect at once.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from rag.text.table_files import as_flag
 from warehouse.analysis.connection import connect
-from warehouse.append_log import append, now
+from warehouse.append_log import Record, append, now
 from warehouse.editorial.decisions import Decisions, decisions_file
-from warehouse.editorial.review_files import Row, read_rows, write_rows
+from warehouse.editorial.review_files import ReviewRow, read_rows, write_rows
 from warehouse.editorial.withdrawal import Tombstones, tombstone, untombstone
 from warehouse.errors import ReviewError
 from warehouse.sql import sql_text
 from warehouse.tables import REVIEWS
 
 DECISIONS = ("approve", "edit", "reject")
-_YES, _NO = ("yes", "y", "true", "1", "same"), ("no", "n", "false", "0", "different")
+_DECISION_COLUMNS = ("collection", "query_key", "fingerprint", "decision", "new_answer", "reviewer", "note")
+_PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import took: decisions by kind, labelled pairs, and rows that were left undecided."""
+    """The counts of an import: decisions by kind, labelled pairs, and undecided rows."""
 
     decisions: Mapping[str, int]
     pairs: int
@@ -41,7 +42,7 @@ class Imported:
 
 
 def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
-    """Write the withheld and doubtful answers of a release with their evidence; return how many.
+    """Write a release's withheld and doubtful answers with their evidence; return how many.
 
     Raises:
         ReviewError: the ending of `target` is unknown.
@@ -50,7 +51,7 @@ def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
 
 
 def export_near_misses(data: Path, target: Path) -> int:
-    """Write the pairs of questions that nearly hit, to be labelled; return how many."""
+    """Write pairs of questions that nearly hit, for labelling; return how many."""
     return _export(data, target, "near_miss_export.sql", None)
 
 
@@ -64,20 +65,20 @@ def _export(data: Path, target: Path, statement: str, release: str | None) -> in
 
 
 def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
-    """Take decisions, or labels of near-misses, from a file; all of it or nothing.
+    """Import decisions, or labels of near-misses, from a file: all of them or none.
 
-    `reviewer` is who decided where a row does not say so.
+    `reviewer` is the default for rows that name no reviewer.
 
     Raises:
         ReviewError: a row is wrong; the message names it.
     """
-    rows = read_rows(source, ())
+    rows = read_rows(source, (*_DECISION_COLUMNS, *_PAIR_COLUMNS))
     if rows and "same" in rows[0]:
         return _import_pairs(data, source, rows, reviewer)
     if rows and "decision" not in rows[0]:
         raise ReviewError(f"{source}: there is neither a column 'decision' nor 'same' in it.")
     records = [
-        _decision(source, number, row, reviewer) for number, row in enumerate(rows, start=1) if _text(row, "decision")
+        _decision(source, number, row, reviewer) for number, row in enumerate(rows, start=1) if row.get("decision")
     ]
     if records:
         append(decisions_file(data), records)
@@ -85,65 +86,61 @@ def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
     return Imported(counts, 0, len(rows) - len(records))
 
 
-def _decision(source: Path, number: int, row: Row, reviewer: str) -> Row:
+def _decision(source: Path, number: int, row: ReviewRow, reviewer: str) -> Record:
     place = f"{source}, row {number}"
-    decision = _text(row, "decision").lower()
+    decision = row["decision"].lower()
     if decision not in DECISIONS:
         raise ReviewError(f"{place}: the decision {decision!r} is none of {', '.join(DECISIONS)}.")
-    answer = _text(row, "new_answer") or None
+    answer = row.get("new_answer") or None
     if decision == "edit" and answer is None:
         raise ReviewError(f"{place}: an edit needs the text of the answer in the column 'new_answer'.")
     for name in ("collection", "query_key", "fingerprint"):
-        if not _text(row, name):
+        if not row.get(name):
             raise ReviewError(f"{place}: the column {name!r} is empty or missing.")
     return {
-        "collection": _text(row, "collection"),
-        "query_key": _text(row, "query_key"),
-        "fingerprint": _text(row, "fingerprint"),
+        "collection": row["collection"],
+        "query_key": row["query_key"],
+        "fingerprint": row["fingerprint"],
         "decision": decision,
         "answer": answer if decision == "edit" else None,
-        "reviewer": _text(row, "reviewer") or reviewer,
+        "reviewer": row.get("reviewer") or reviewer,
         "reviewed_at": now(),
-        "note": _text(row, "note") or None,
+        "note": row.get("note") or None,
     }
 
 
 def _settle_tombstones(data: Path, labelled: list[tuple[str, str, bool]], reviewer: str) -> None:
-    """Let a pair hit no more that a person finds different, and again one that was reported in error."""
+    """Stop a pair from hitting if a person labelled it different, and allow it again if labelled same."""
     dead = Tombstones(data).pairs()
     for first, second, same in labelled:
         if same == (frozenset({first, second}) in dead):
             (untombstone if same else tombstone)(data, first, second, f"labelled by {reviewer}")
 
 
-def _import_pairs(data: Path, source: Path, rows: list[Row], reviewer: str) -> Imported:
+def _import_pairs(data: Path, source: Path, rows: list[ReviewRow], reviewer: str) -> Imported:
     pairs, keys = [], []
     for number, row in enumerate(rows, start=1):
-        label = _text(row, "same").lower()
+        label = row.get("same", "").lower()
         if not label:
             continue
-        if label not in _YES + _NO:
+        same = as_flag(label)
+        if same is None:
             raise ReviewError(f"{source}, row {number}: {label!r} is neither yes nor no.")
-        pairs.append({"a": _text(row, "a"), "b": _text(row, "b"), "same": label in _YES})
-        keys.append((_text(row, "a_key"), _text(row, "b_key"), label in _YES))
+        pairs.append({"a": row.get("a", ""), "b": row.get("b", ""), "same": same})
+        keys.append((row.get("a_key", ""), row.get("b_key", ""), same))
     if pairs:
         append(data / "labelled_pairs.jsonl", pairs)
         _settle_tombstones(data, [each for each in keys if each[0] and each[1]], reviewer)
     return Imported({}, len(pairs), len(rows) - len(pairs))
 
 
-def _text(row: Row, name: str) -> str:
-    value = row.get(name)
-    return "" if value is None else str(value).strip()
-
-
-def decisions(data: Path) -> list[Row]:
-    """Return the last decision for each answer and fingerprint."""
+def decisions(data: Path) -> list[Record]:
+    """Return the last decision for each question and fingerprint."""
     return [record for last in Decisions(data).by_question().values() for record in last.values()]
 
 
 def apply_reviews(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
-    """Apply the decisions to the answers of a build with the same fingerprint; return how many."""
+    """Apply the decisions to a build's answers with the same fingerprint; return how many."""
     rows = [{name: _time_or_value(name, row.get(name)) for name in REVIEWS.names} for row in decisions(data)]
     connection.register("decided", pa.Table.from_pylist(rows, schema=REVIEWS))
     connection.execute("DELETE FROM reviews")
@@ -154,5 +151,5 @@ def apply_reviews(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
     return int(applied[0]) if applied else 0
 
 
-def _time_or_value(name: str, value: Any) -> Any:
+def _time_or_value(name: str, value: object) -> object:
     return datetime.fromisoformat(value) if name == "reviewed_at" and isinstance(value, str) else value

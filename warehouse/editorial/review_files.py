@@ -1,33 +1,35 @@
 """The files in which people review: CSV, JSON lines or Parquet, chosen by the ending.
 
-CSV is for spreadsheets. A cell that begins like a formula gets an apostrophe before it, since visitors typed
-some of the texts; it is taken away again when the file comes back. Semicolons and a byte order mark, which
-spreadsheets write, are understood.
+CSV is for spreadsheets. Since visitors typed some of the texts, a cell that begins like a formula is written with an
+apostrophe before it, which is removed when the file is read back.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from warehouse.analysis.query_output import as_json
+from rag.errors import DocumentError
+from rag.text import table_files
+from rag.text.table_files import Reject, Row
+from warehouse.analysis.cells import as_json
 from warehouse.durable import replace_file, storage_errors
 from warehouse.errors import ReviewError
 
-Row = dict[str, Any]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 ENDINGS = (".csv", ".jsonl", ".parquet")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+ReviewRow = dict[str, str]
+"""The cells of a reviewed row as text, by column."""
 
 
-def write_rows(path: Path, names: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write rows with the given columns.
+def write_rows(path: Path, names: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    """Write the given columns of the rows.
 
     Raises:
         ReviewError: the ending is not one of `ENDINGS`.
@@ -53,7 +55,7 @@ def _ending(path: Path) -> str:
     return path.suffix.lower()
 
 
-def _as_csv(names: Sequence[str], rows: Sequence[Row]) -> bytes:
+def _as_csv(names: Sequence[str], rows: Sequence[Mapping[str, object]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(names)
@@ -70,31 +72,23 @@ def _unguard(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
-def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
-    """Read rows back; all values of a CSV are text.
+def read_rows(path: Path, columns: Sequence[str]) -> list[ReviewRow]:
+    """Read the given columns of a reviewed file; a row lacks the columns that the file lacks.
 
     Raises:
-        ReviewError: the file can't be read, or lacks a required column.
+        ReviewError: the file or a row of it can't be read.
     """
     ending = _ending(path)
     try:
-        if ending == ".csv":
-            rows = _from_csv(path.read_text(encoding="utf-8-sig"))
-        elif ending == ".jsonl":
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        else:
-            rows = pa.parquet.read_table(path).to_pylist()
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        rows = list(table_files.read_rows(path.name, path.read_bytes(), (), columns, keep_empty=True))
+    except (OSError, DocumentError) as error:
         raise ReviewError(f"{path}: can't be read ({error}).") from error
     for number, row in enumerate(rows, start=1):
-        missing = [name for name in required if not isinstance(row, dict) or name not in row]
-        if missing:
-            raise ReviewError(f"{path}, row {number}: the column {missing[0]!r} is missing.")
-    return rows
-
-
-def _from_csv(text: str) -> list[Row]:
-    header = text.split("\n", 1)[0]
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return [{name: _unguard(cell or "") for name, cell in row.items() if name is not None} for row in rows]
+        if isinstance(row, Reject):
+            raise ReviewError(f"{path}, row {number}: can't be read ({row.reason}).")
+    undo = _unguard if ending == ".csv" else str
+    return [
+        {name: undo("" if value is None else str(value)).strip() for name, value in row.values.items()}
+        for row in rows
+        if isinstance(row, Row)
+    ]

@@ -1,37 +1,54 @@
-"""Withdrawn documents and tombstoned pairs of questions: what servers stop serving at once.
+"""Withdrawn documents and tombstoned pairs of questions, which servers stop serving at once.
 
-Both are append-only files in the data folder, not part of a release, so they hold for every release from
-the moment they are written until they are taken back.
+Both are append-only files in the data folder and not part of a release, so they apply to every release from the moment
+they are written until they are undone.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TypeGuard
 
+from rag.errors import ConfigurationError
 from warehouse.append_log import Follower, Record, append, now
 
-Document = tuple[str, str]
+DocumentKey = tuple[str, str]  # collection and document_id
 
 _GONE = "no longer in the corpus"
 
 
 def withdraw(data: Path, collection: str, document_id: str, reason: str) -> None:
-    """Stop serving every answer that rests on a document, by servers that run now too."""
+    """Stop serving every answer that rests on a document, also in running servers."""
     append(_withdrawals(data), [_record("withdraw", collection, document_id, reason)])
 
 
+def refuse_unknown_document(data: Path, collection: str, document_id: str) -> None:
+    """Refuse a document that the current release lacks: a misspelt withdrawal protects nobody.
+
+    Raises:
+        ConfigurationError: the release has no such document; the message suggests similar ones.
+    """
+    from warehouse.releases.changes import documents_of, previous_database  # late: servers need no DuckDB
+
+    database = previous_database(data)
+    known = documents_of(database).get(collection, set()) if database else {document_id}
+    if document_id not in known:
+        close = difflib.get_close_matches(document_id, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`SELECT document_id FROM documents` lists them"
+        raise ConfigurationError(f"{document_id}: the current release has no such document in {collection}; {hint}")
+
+
 def reinstate(data: Path, collection: str, document_id: str, reason: str) -> None:
-    """Take a withdrawal back."""
+    """Undo a withdrawal."""
     append(_withdrawals(data), [_record("reinstate", collection, document_id, reason)])
 
 
 def follow_corpus(data: Path, collection: str, before: Collection[str], present: Collection[str]) -> None:
-    """Withdraw the documents that are gone from a corpus, and reinstate those of them that are back.
+    """Withdraw documents that left the corpus, and reinstate those that came back.
 
-    `before` are the ids of the current release, `present` those that were just read. What a person
-    withdrew stays withdrawn.
+    `before` are the ids in the current release, `present` those just read. What a person withdrew stays withdrawn.
     """
     withdrawn = Withdrawals(data).reasons()
     gone = sorted(d for d in set(before) - set(present) if (collection, d) not in withdrawn)
@@ -51,27 +68,27 @@ def _withdrawals(data: Path) -> Path:
 
 
 class Withdrawals:
-    """The documents that are withdrawn; a server asks `changed` often and `documents` when it is true."""
+    """The withdrawn documents; a server polls `changed` and then calls `documents`."""
 
     def __init__(self, data: Path) -> None:
         """Follow the withdrawals of a data folder."""
         self._log = Follower(_withdrawals(data))
 
     def changed(self) -> bool:
-        """Return whether there are withdrawals that were not read yet; costs one `stat`."""
+        """Whether there are new withdrawals; costs one `stat`."""
         return self._log.changed()
 
-    def documents(self) -> frozenset[Document]:
+    def documents(self) -> frozenset[DocumentKey]:
         """Return the withdrawn documents as (collection, document_id)."""
         return frozenset(self.reasons())
 
-    def by_people(self) -> frozenset[Document]:
-        """Return the documents that a person withdrew: a build leaves them out though they are in the corpus."""
+    def by_people(self) -> frozenset[DocumentKey]:
+        """Return the documents that a person withdrew; builds leave them out although they are in the corpus."""
         return frozenset(document for document, reason in self.reasons().items() if reason != _GONE)
 
-    def reasons(self) -> dict[Document, str]:
-        """Return the withdrawn documents with the reason of each."""
-        found: dict[Document, str] = {}
+    def reasons(self) -> dict[DocumentKey, str]:
+        """Return the withdrawn documents, each with its reason."""
+        found: dict[DocumentKey, str] = {}
         for record in self._log.records():
             document = (str(record.get("collection")), str(record.get("document_id")))
             if record.get("action") == "withdraw":
@@ -82,12 +99,12 @@ class Withdrawals:
 
 
 def tombstone(data: Path, asked_key: str, matched_key: str, reason: str) -> None:
-    """Never again answer one of these two questions with the answer to the other."""
+    """Forbid answering either of two questions with the answer to the other."""
     append(_tombstones(data), [{"action": "add", "pair": [asked_key, matched_key], "reason": reason, "at": now()}])
 
 
 def untombstone(data: Path, asked_key: str, matched_key: str, reason: str) -> None:
-    """Take a tombstone back."""
+    """Undo a tombstone."""
     append(_tombstones(data), [{"action": "remove", "pair": [asked_key, matched_key], "reason": reason, "at": now()}])
 
 
@@ -96,14 +113,14 @@ def _tombstones(data: Path) -> Path:
 
 
 class Tombstones:
-    """The pairs of questions that must not hit, whichever of the two is asked."""
+    """Pairs of questions that must not hit each other."""
 
     def __init__(self, data: Path) -> None:
         """Follow the tombstones of a data folder."""
         self._log = Follower(_tombstones(data))
 
     def changed(self) -> bool:
-        """Return whether there are tombstones that were not read yet; costs one `stat`."""
+        """Whether there are new tombstones; costs one `stat`."""
         return self._log.changed()
 
     def pairs(self) -> frozenset[frozenset[str]]:

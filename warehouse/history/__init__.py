@@ -1,1 +1,1 @@
-"""The history: compacted journals, and the log of runs."""
+"""The history: compacted journals, and the run log."""

@@ -1,10 +1,9 @@
-"""From journal segments to the history: Parquet, one file a day, each record exactly once.
+"""Compacts journal segments into the history: one Parquet file a day, each record exactly once.
 
-`history/day=2026-11-20/history.parquet` is replaced atomically, and its metadata names the segments whose
-records it holds. So the records and the note that they are in come with one rename: a crash before it
-changes nothing, a crash after it (before the segment is deleted) is recognised by the name, and whoever
-reads the folder by a glob never sees a record twice. The price is that today's file is rewritten at each
-compaction; a day of a million requests is some 200 MB, which takes seconds.
+`history/day=2026-11-20/history.parquet` is replaced atomically, and its metadata names the segments it contains. One
+rename thus brings both the records and the note that they are in: a crash before it changes nothing, and after a crash
+before the segment is deleted, the note prevents a second copy. The price is rewriting today's file at each compaction:
+some 200 MB, or seconds, for a million requests a day.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 
+from rag.text.decoding import replace_surrogates
 from warehouse.append_log import parse
 from warehouse.durable import remove_tree, storage_errors, sync
 from warehouse.errors import QueryError, StorageError
@@ -34,17 +34,16 @@ from warehouse.tables import JOURNAL
 
 _FILE = "history.parquet"
 _SEGMENTS = b"beforehand.segments"
-_GROUP_BYTES = 64 * 2**20  # of segments in memory at once
+_GROUP_BYTES = 64 * 2**20  # size of the segments held in memory at once
 _BATCH = 50_000
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can name half of a character, UTF-8 can't hold it
 
-Record = dict[str, Any]
-ByDay = Mapping[date, list[tuple[str, Record]]]
+JournalRow = dict[str, Any]  # by the columns of `warehouse.tables.JOURNAL`
+ByDay = Mapping[date, list[tuple[str, JournalRow]]]
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did: segments and records taken, lines that could not be read, days deleted."""
+    """The counts of a compaction: segments and records moved, torn lines, days deleted."""
 
     segments: int
     records: int
@@ -53,13 +52,12 @@ class Compacted:
 
 
 def compact(data: Path, settings: HistorySettings, today: date | None = None) -> Compacted:
-    """Move finished journal segments into the history, and delete days that are too old.
+    """Move finished journal segments into the history, and delete days past their retention.
 
-    Where there is neither, nothing is written: whoever may only read can call it.
+    If there are neither, nothing is written, so a read-only user can call it.
 
     Raises:
-        StorageError: the disk is full, or the file of a day that gets new records is torn; nothing is lost, call it
-            again.
+        StorageError: the disk is full, or a day's file is torn; nothing is lost, and it can be called again.
     """
     history, journal = data / "history", data / "journal"
     oldest = _oldest_day(settings, today or datetime.now(UTC).date())
@@ -94,7 +92,7 @@ def _groups(segments: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def _read_group(group: Sequence[Path], settings: HistorySettings) -> tuple[ByDay, int]:
-    by_day: dict[date, list[tuple[str, Record]]] = defaultdict(list)
+    by_day: dict[date, list[tuple[str, JournalRow]]] = defaultdict(list)
     torn = 0
     treat = redactor(settings.redaction)
     for segment in group:
@@ -109,8 +107,8 @@ def _read_group(group: Sequence[Path], settings: HistorySettings) -> tuple[ByDay
     return by_day, torn
 
 
-def _record(line: bytes) -> Record | None:
-    """Return a line's record with the columns of the journal, or None if it has no time or is torn."""
+def _record(line: bytes) -> JournalRow | None:
+    """Return a line as a journal row, or None if it is torn or has no time."""
     found = parse(line)
     if found is None:
         return None
@@ -118,13 +116,13 @@ def _record(line: bytes) -> Record | None:
     return record if record["at"] is not None and record["kind"] is not None else None
 
 
-def _value(kind: pa.DataType, value: Any) -> Any:
-    """Return a value that fits its column; what does not fit is dropped rather than the whole record."""
+def _value(kind: pa.DataType, value: object) -> object:
+    """Return a value that fits its column, or None: one bad value must not cost the whole record."""
     if value is None or kind == pa.bool_():
         return value if isinstance(value, bool) else None
     if kind == pa.string():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return _SURROGATE.sub("\ufffd", text)
+        return replace_surrogates(text)
     if pa.types.is_timestamp(kind):
         return _time(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -133,7 +131,7 @@ def _value(kind: pa.DataType, value: Any) -> Any:
 
 
 def _real(value: float) -> float | None:
-    """Return a number, unless it is too large or none at all: one NaN would be the mean of its day."""
+    """Return a finite number, or None: one NaN would turn its day's mean into NaN."""
     try:
         return float(value) if math.isfinite(value) else None
     except OverflowError:
@@ -144,15 +142,17 @@ def _whole(value: float) -> int | None:
     return int(value) if -(2**63) <= value < 2**63 else None
 
 
-def _time(value: Any) -> datetime | None:
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
     try:
         return datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
 def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None) -> int:
-    """Add each day's records to its file; returns how many were not in it already."""
+    """Add each day's records to its file; return how many were new."""
     waiting = {path.name for path in journal.glob("*.jsonl")}
     written = 0
     for day, rows in sorted(by_day.items()):
@@ -178,7 +178,7 @@ def _segments_in(path: Path) -> set[str]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Name the file of a day that can't be read."""
+    """Turn a read error into one sentence that names the day's file."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -190,12 +190,12 @@ def _named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def naming_torn_days(data: Path) -> Iterator[None]:
-    """Name the file of the history that is to blame where a session fails on it: DuckDB knows no more than a buffer.
+    """When a query fails on a torn file of the history, name that file, since DuckDB can't.
 
-    A torn day stops the queries that read it, and no others. All days are read to find it.
+    Only queries that read the torn day fail. All days are read to find it.
 
     Raises:
-        StorageError: a file is torn, or does not lie in the folder of a day, which would stop each session.
+        StorageError: a file is torn, or is not in a day's folder, which would break every session.
     """
     for path in (data / "history").glob("day=*/*.parquet"):
         if _day(path.parent) is None or not path.is_file():
@@ -203,7 +203,7 @@ def naming_torn_days(data: Path) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, QueryError) as error:
-        if "journal_files" in str(error):  # as a session calls the history
+        if "journal_files" in str(error):  # the history's name in a session
             _read_through(data / "history")
         raise
 
@@ -214,7 +214,7 @@ def _read_through(history: Path) -> None:
             pass
 
 
-def _rewrite(folder: Path, fresh: Sequence[Record], segments: Sequence[str]) -> None:
+def _rewrite(folder: Path, fresh: Sequence[JournalRow], segments: Sequence[str]) -> None:
     if not folder.exists():
         folder.mkdir(parents=True)
         sync(folder.parent)
@@ -238,7 +238,7 @@ def _batches_of(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give rows that an older version wrote the columns of today."""
+    """Convert rows written by an older version to today's columns."""
     columns = [
         table.column(field.name).cast(field.type)
         if field.name in table.column_names
@@ -268,7 +268,7 @@ def _expired(history: Path, oldest: date | None) -> list[Path]:
 
 
 def _day(folder: Path) -> date | None:
-    """Return the day of a folder; None for one that somebody else made, which is left alone."""
+    """Return the day of a folder; None for a foreign folder, which is left alone."""
     try:
         return date.fromisoformat(folder.name.removeprefix("day="))
     except ValueError:

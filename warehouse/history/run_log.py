@@ -1,7 +1,7 @@
-"""The run log: one record a run, whatever became of it, in `<data>/runs.jsonl`.
+"""The run log, `<data>/runs.jsonl`: one record a run, also for runs that failed.
 
-A release knows the runs before it from here. Those that failed their audit published nothing, but their tokens were
-generated and paid for, so costs and speeds would be wrong without them. A run that was killed outright is not in it.
+Releases take the earlier runs from here. A run that failed its audit published nothing, but its tokens were paid for,
+so costs would be wrong without it. A run that was killed has no record.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -17,8 +16,8 @@ from warehouse.append_log import append, read
 from warehouse.tables import RUNS
 
 
-def log_run(data: Path, row: Mapping[str, Any]) -> None:
-    """Append a row of the table `runs`.
+def log_run(data: Path, row: Mapping[str, object]) -> None:
+    """Append a row of the table `runs` to the log.
 
     Raises:
         StorageError: the disk is full.
@@ -26,8 +25,8 @@ def log_run(data: Path, row: Mapping[str, Any]) -> None:
     append(_log(data), [{name: _plain(row.get(name)) for name in RUNS.names}])
 
 
-def logged_runs(data: Path) -> list[dict[str, Any]]:
-    """Return the rows of all runs, oldest first; of one that was continued, the last record."""
+def logged_runs(data: Path) -> list[dict[str, object]]:
+    """Return the rows of all runs, oldest first; for a run that was continued, its last record."""
     runs = {str(record.get("run_id")): record for record in read(_log(data))}
     return [{field.name: _typed(field.type, record.get(field.name)) for field in RUNS} for record in runs.values()]
 
@@ -36,9 +35,9 @@ def _log(data: Path) -> Path:
     return data / "runs.jsonl"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _typed(kind: pa.DataType, value: Any) -> Any:
+def _typed(kind: pa.DataType, value: object) -> object:
     return datetime.fromisoformat(value) if pa.types.is_timestamp(kind) and isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""What became of each answer since the release before: reused, restored, regenerated, new or dropped, and why."""
+"""Compares a build with the previous release: which answers were reused, restored, regenerated, new or dropped."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import NoReleaseError
+from warehouse.releases.build import Build
 from warehouse.releases.load import attach, writing
-from warehouse.releases.release import Build, current
+from warehouse.releases.release import current
 from warehouse.sql import sql_text
 
 
 def previous_database(data: Path) -> Path | None:
-    """Return the tables of the current release, None before the first one."""
+    """Return the database of the current release, or None before the first one."""
     try:
         return current(data).database
     except NoReleaseError:
@@ -21,9 +22,9 @@ def previous_database(data: Path) -> Path | None:
 
 
 def note_changes(build: Build) -> dict[str, int]:
-    """Fill the table `changes` of a build and take over the runs of the release before.
+    """Fill the table `changes` of a build, and copy the runs of the previous release.
 
-    Returns the number of answers by what became of them, with the reason where something changed.
+    Returns the number of answers by change, with the reason where something changed.
     """
     previous = previous_database(build.data)
     with writing(build.database) as connection:

@@ -1,7 +1,7 @@
-"""Comparisons of semantic hits with live answers, one append-only file for each release.
+"""Comparisons of semantic hits with live answers, in one append-only file a release.
 
-All servers of a data folder append to it and read the same lines in the same order, so they come to the same
-conclusions, and so does one that starts later. A new release begins with none; the file goes when its release does.
+All servers of a data folder append to it and read the same lines in the same order, so all reach the same conclusions,
+also one that starts later. Pruning a release deletes its file.
 """
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from warehouse.append_log import Record, Tail, append, now
+from warehouse.releases.release import comparisons_file
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A semantic hit with the verifier's score of it, and whether a live answer said the same."""
+    """A semantic hit: the verifier's score, and whether a live answer agreed."""
 
     collection: str
     score: float
     agrees: bool
 
 
-def comparisons_file(data: Path, release_id: str) -> Path:
-    """Where the comparisons of a release are kept."""
-    return data / "comparisons" / f"{release_id}.jsonl"
-
-
 def record_comparison(data: Path, release_id: str, comparison: Comparison) -> None:
-    """Keep a comparison.
+    """Append a comparison.
 
     Raises:
         StorageError: the disk is full or the file can't be written.
@@ -36,14 +32,14 @@ def record_comparison(data: Path, release_id: str, comparison: Comparison) -> No
 
 
 class RecordedComparisons:
-    """The comparisons of a release as they come in, from this process and from others."""
+    """Follows the comparisons of a release, from this process and from others."""
 
     def __init__(self, data: Path, release_id: str) -> None:
-        """Follow those of a release."""
+        """Follow the comparisons of a release."""
         self._log = Tail(comparisons_file(data, release_id))
 
     def new(self) -> tuple[list[Comparison], bool]:
-        """Return those that are new, and whether what was returned before no longer counts; costs one `stat`."""
+        """Return the new comparisons, and whether the file was replaced, so that earlier ones no longer count."""
         records, afresh = self._log.new()
         return [each for record in records if (each := _comparison(record)) is not None], afresh
 

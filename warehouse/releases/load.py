@@ -1,8 +1,7 @@
-"""From the Parquet files of a run to the DuckDB file of a release.
+"""Loads the Parquet files of a run into the DuckDB file of a release.
 
-Rows are sorted by key while they are loaded, which makes lookups skip blocks and loads the primary key
-faster (1 million answers: 2.5 s sorted, 2.9 s unsorted). Constraints hold in two ways, as
-`sql/schema.sql` explains: declared ones as the rows arrive, `sql/constraints.sql` at the end.
+Rows are sorted by key as they are loaded, so that lookups skip blocks and the primary key loads faster. Declared
+constraints are checked as rows arrive, those of `sql/constraints.sql` at the end (`sql/schema.sql` says why).
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from warehouse.errors import LoadError, TornReleaseError
 from warehouse.sql import prepare, sql_text
 from warehouse.tables import TABLES
 
-_STORAGE = "v1.2.0"  # what BI tools have: by default DuckDB 2.0 writes files that only 2.0 can open
+_STORAGE = "v1.2.0"  # readable by current BI tools; by default DuckDB 2.0 writes files that only 2.0 opens
 
-# What each table is sorted by; parents come before their children.
+# The sort order of each table; parents come before their children.
 _ORDER = {
     "documents": "collection, document_id",
     "chunks": "collection, document_id, position",
@@ -35,7 +34,7 @@ _ORDER = {
 
 @contextmanager
 def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database file for writing; checkpoint and close it.
+    """Open a database file for writing; it is checkpointed and closed after the block.
 
     Raises:
         StorageError: the disk is full.
@@ -47,16 +46,15 @@ def writing(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 prepare(connection)
                 yield connection
                 connection.execute("CHECKPOINT")
-        except (duckdb.IOException, duckdb.FatalException) as error:  # a checkpoint that finds the disk full is fatal
+        except (duckdb.IOException, duckdb.FatalException) as error:  # a checkpoint on a full disk is fatal
             number = errno.ENOSPC if "no space left" in str(error).lower() else errno.EIO
             raise OSError(number, _first_line(error)) from error
 
 
 def load_release_database(database: Path, tables: Mapping[str, Sequence[str | Path]]) -> dict[str, int]:
-    """Write `database` from the Parquet files (or globs) of each table and return the rows of each.
+    """Write `database` from the Parquet files (or globs) of each table; return the row count of each.
 
-    A table without files is empty. The file is complete and checkpointed when this returns; after an
-    error it is removed.
+    A table without files is empty. After an error the database file is removed.
 
     Raises:
         LoadError: a table or column is unknown or missing, or a constraint does not hold.
@@ -99,7 +97,7 @@ def attach(connection: duckdb.DuckDBPyConnection, database: Path, name: str) -> 
 
 
 def _define(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    # one transaction: else each of 150 comments is synced to the disk alone, which takes a second
+    # one transaction: syncing each of 150 comments on its own takes a second
     connection.execute(f"BEGIN; {sql_text(name)} COMMIT")
 
 
@@ -137,18 +135,18 @@ def _prove(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def constraints() -> Iterator[tuple[str, str]]:
-    """Yield the rules of `sql/constraints.sql`: what a violation means, and the query that finds them."""
+    """Yield the rules of `sql/constraints.sql`: what a violation means, and the query that finds it."""
     yield from re.findall(r"^-- (\w+: .+)\n([^;]+);", sql_text("constraints.sql"), re.MULTILINE)
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Return the rows of each table of a release."""
+    """Return the number of rows of each table of a release."""
     union = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in TABLES)
     return dict(connection.execute(union).fetchall())
 
 
 def _constraint(message: str) -> str:
-    """Make one plain clause of DuckDB's message about a declared constraint."""
+    """Rephrase DuckDB's message about a declared constraint as one plain clause."""
     if match := re.search(r"NOT NULL constraint failed: \w+\.(\w+)", message):
         return f"the column {match[1]!r} is empty in a row"
     if match := re.search(r'[Dd]uplicate key "([^"]+)"', message):

@@ -1,7 +1,7 @@
-"""Which releases stay: holds of the servers, and pruning.
+"""Retention of releases: servers hold the one they serve, and pruning removes old ones that nobody holds.
 
-A server holds the release that it serves by a shared lock on its manifest; pruning needs the exclusive
-one. The lock dies with the server, so a killed server never keeps a release for ever.
+A hold is a shared lock on the manifest, pruning needs an exclusive one. The lock dies with the server, so a killed
+server never keeps a release for ever.
 """
 
 from __future__ import annotations
@@ -15,14 +15,22 @@ from types import TracebackType
 from warehouse.durable import remove_tree, rename, storage_errors
 from warehouse.errors import NoReleaseError
 from warehouse.lease import exclusive, try_lock
-from warehouse.releases.comparisons import comparisons_file
-from warehouse.releases.release import MANIFEST, Release, current, current_id, failed_builds, pointer_lock, releases
+from warehouse.releases.release import (
+    MANIFEST,
+    Release,
+    comparisons_file,
+    current,
+    current_id,
+    failed_builds,
+    pointer_lock,
+    releases,
+)
 
 _ATTEMPTS = 100
 
 
 class Hold:
-    """A release that is being read: it is not pruned until `close`, or until the process ends."""
+    """Keeps a release from being pruned until `close`, or until the process ends."""
 
     def __init__(self, release: Release) -> None:
         """Hold a release.
@@ -42,7 +50,7 @@ class Hold:
             raise gone
 
     def close(self) -> None:
-        """Let the release go; a second call does nothing."""
+        """Let the release be pruned; a second call does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -57,7 +65,7 @@ class Hold:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Return whether an open file still has this name; it may have been removed before it was locked."""
+    """Whether an open file still has this path; it may have been removed before it was locked."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -65,7 +73,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def hold_current(data: Path) -> Hold:
-    """Hold the current release, whichever that is by the time it is held.
+    """Hold the current release, retrying if it is replaced and pruned meanwhile.
 
     Raises:
         NoReleaseError: nothing has been published.
@@ -82,16 +90,16 @@ def hold_current(data: Path) -> Hold:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What pruning did: the ids that were removed, and those that servers still hold."""
+    """The release ids that were removed, and those that servers still hold."""
 
     removed: tuple[str, ...]
     held: tuple[str, ...]
 
 
 def prune(data: Path, keep: int) -> Pruned:
-    """Remove all but the newest `keep` releases, and as many failed builds.
+    """Remove all but the newest `keep` releases and the newest `keep` failed builds.
 
-    The current release stays, and so does one that a server holds.
+    The current release and those held by servers are kept as well.
     """
     removed: list[str] = []
     held: list[str] = []

@@ -1,10 +1,8 @@
-"""The serving index: what the answer service looks up, in one memory-mapped LMDB file.
+"""The serving index: a release's answers and passages in one memory-mapped LMDB file.
 
-A point lookup in DuckDB costs 600 µs, two to three times a whole HTTP request; in LMDB 2 µs. So a
-release carries this file, derived from its tables and checksummed with them. Values are JSON as the
-service sends it, so a hit decodes nothing. They repeat the text of their passages: that costs disk, but
-a hit stays one lookup, and only pages that are asked for are ever in memory. All processes of a machine
-share those pages.
+A point lookup in DuckDB costs 600 µs, more than a whole HTTP request; in LMDB it costs 2 µs. Values are JSON as the
+service sends it, so a hit decodes nothing. They repeat the texts of their passages: that costs disk, but a hit stays
+one lookup. All processes of a machine share the pages in memory.
 
     q:<query_key>  the body of an answer, only where its status is served
     c:<chunk_id>   a passage
@@ -33,14 +31,14 @@ if TYPE_CHECKING:
     import duckdb
 
 FORMAT = 1
-Batch = list[tuple[bytes, bytes]]
+Entries = list[tuple[bytes, bytes]]
 _BATCH = 10_000
 _LONGEST_KEY = 511  # LMDB refuses longer ones
 _FIRST_MAP = 16 * 2**20
 
 
 def write_serving_index(database: Path, target: Path, release_id: str) -> int:
-    """Derive the LMDB file `target` from a release's tables and return how many answers it serves.
+    """Write the LMDB file `target` from a release's tables; return how many answers it serves.
 
     Raises:
         StorageError: the disk is full.
@@ -66,7 +64,7 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
 
 
 def served_keys(database: Path) -> set[str]:
-    """Return the query keys whose answers a release's tables say are served; they are unique over all collections."""
+    """Return the query keys of served answers; they are unique across collections."""
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as tables:
@@ -74,8 +72,8 @@ def served_keys(database: Path) -> set[str]:
         return {key for (key,) in rows}
 
 
-def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Batch]:
-    """Yield keys and values in ascending order of the keys, in batches."""
+def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
+    """Yield batches of keys and values in ascending order of the keys."""
     passages, questions, sources, answers = _statements()
     yield from _rows(connection, passages)
     yield [(b"meta", json.dumps({"release_id": release_id, "format": FORMAT}).encode())]
@@ -87,14 +85,14 @@ def _statements() -> list[str]:
     return re.findall(r"^SELECT[^;]+(?=;)", sql_text("serving_index.sql"), re.MULTILINE)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[Batch]:
+def _rows(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[Entries]:
     cursor = connection.execute(statement)
     while rows := cursor.fetchmany(_BATCH):
         yield [(key.encode(), value.encode()) for key, value in rows]
 
 
-def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) -> Iterator[Batch]:
-    """Put the passages into the answers here: in SQL it takes five times as long, most of it copying texts."""
+def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) -> Iterator[Entries]:
+    """Insert passages into answers here: SQL takes five times as long, mostly copying texts."""
     shared = {source: value[1:] for source, value in connection.execute(sources).fetchall()}
     cursor = connection.execute(answers)
     while rows := cursor.fetchmany(_BATCH):
@@ -107,8 +105,8 @@ def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) 
         yield batch
 
 
-def _append(environment: lmdb.Environment, batch: Batch) -> None:
-    """Append in one transaction; the map grows by doubling until the batch fits."""
+def _append(environment: lmdb.Environment, batch: Entries) -> None:
+    """Append a batch in one transaction, doubling the map until it fits."""
     while True:
         try:
             with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
@@ -120,9 +118,9 @@ def _append(environment: lmdb.Environment, batch: Batch) -> None:
 
 
 class ServingIndex:
-    """A serving index opened read-only, without locks: many threads and processes may share the file.
+    """A serving index opened read-only, without locks, so that many threads and processes can share it.
 
-    Each process opens its own after it was forked.
+    After a fork, each process opens its own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -152,7 +150,7 @@ class ServingIndex:
         return self._get(b"q:" + query_key.encode())
 
     def withheld(self, query_key: str) -> bytes | None:
-        """Return the JSON body of an answer that is withheld, or None; only a person's decision may let it out."""
+        """Return the JSON body of a withheld answer, or None; only a reviewer's decision may release it."""
         return self._get(b"w:" + query_key.encode())
 
     def chunk(self, chunk_id: str) -> bytes | None:
@@ -164,7 +162,7 @@ class ServingIndex:
         return self._get(b"p:" + query_key.encode())
 
     def questions(self) -> Iterator[bytes]:
-        """Yield all anticipated questions that are served, as JSON, in the order of their keys."""
+        """Yield all served anticipated questions as JSON, in the order of their keys."""
         with self._environment.begin() as transaction, transaction.cursor() as cursor:
             if not cursor.set_range(b"p:"):
                 return
@@ -174,7 +172,7 @@ class ServingIndex:
                 yield value
 
     def close(self) -> None:
-        """Unmap the file. Lookups that come later fail, so wait for those in flight first."""
+        """Unmap the file; wait for lookups in flight first, since later ones fail."""
         self._environment.close()
 
     def _get(self, key: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""The files in `warehouse/sql`, and what every connection is set to."""
+"""Reads the SQL files of this folder, and configures connections."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY = "4GB"  # beyond it DuckDB spills to the disk; by default it takes most of the machine
+_MEMORY = "4GB"  # beyond it DuckDB spills to disk; its default is most of the machine
 
 
 @cache
 def sql_text(name: str) -> str:
-    """Return the text of a file in `warehouse/sql`."""
+    """Return the text of an SQL file of this folder."""
     return resources.files("warehouse.sql").joinpath(name).read_text(encoding="utf-8")
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Set a new connection to UTC, to a share of the memory, and to silence."""
+    """Set UTC and a memory limit, and turn the progress bar off."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(f"SET memory_limit = '{_MEMORY}'")
-    connection.execute("SET enable_progress_bar = false")  # it would stand in the output of a script
+    connection.execute("SET enable_progress_bar = false")  # it would end up in the output of scripts

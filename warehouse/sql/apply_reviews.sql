@@ -1,4 +1,4 @@
--- What people decided, applied to the answers that still have the same fingerprint.
+-- Applies the decisions of reviewers to answers that still have the same fingerprint.
 UPDATE answers
 SET
     status = CASE r.decision WHEN 'reject' THEN 'withheld' ELSE 'served' END,

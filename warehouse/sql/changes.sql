@@ -1,5 +1,5 @@
--- What became of each answer since the release before, which is attached as `previous`. One that differs and was not
--- generated in this run is restored: an earlier run generated it, whose build failed or was rolled back.
+-- What changed in each answer since the previous release, attached as `previous`. A different answer that was not
+-- generated in this run is restored: it comes from an earlier run whose build failed or was rolled back.
 INSERT INTO changes
 SELECT
     coalesce(a.collection, p.collection),
@@ -30,7 +30,7 @@ FROM answers a
 FULL JOIN previous.answers p USING (query_key)
 LEFT JOIN questions q ON q.query_key = p.query_key;
 
--- Runs that the run log does not know: those of releases that are older than the log.
+-- Runs missing from the run log: those of releases older than the log.
 INSERT INTO runs BY NAME SELECT * FROM previous.runs ANTI JOIN runs USING (run_id);
 INSERT INTO run_stages BY NAME SELECT * FROM previous.run_stages ANTI JOIN run_stages USING (run_id);
 

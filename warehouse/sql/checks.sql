@@ -1,6 +1,6 @@
--- The checks of the release audit. Each is named in the line above it with its setting and a sentence, and
--- returns its population: item, and whether it counts against the release. Questions that the corpus proposed count
--- where the language model may be broken, not where it answered badly: those answers are withheld, and nobody asked.
+-- The checks of the release audit. The line above each gives its name, its setting and a sentence; the query returns
+-- its population: item, and whether it counts against the release. Questions proposed from the corpus count in checks
+-- for a broken language model but not in those for bad answers: such answers are withheld, and nobody asked for them.
 
 -- not served | least_served | {bad} of {total} questions have no served answer
 SELECT q.question AS item, a.query_key IS NULL AS bad

@@ -1,5 +1,5 @@
--- Keys and references that are proven once, after loading, instead of declared (see schema.sql).
--- Each statement is named in the line above it and returns one row a violation.
+-- Keys and references that are checked once, after loading, instead of declared (see schema.sql).
+-- The line above each query names the rule, and the query returns one row per violation.
 
 -- retrievals: two rows have the same question and rank
 SELECT query_key, rank FROM retrievals GROUP BY ALL HAVING count(*) > 1;

@@ -1,4 +1,4 @@
--- Curated answers whose documents changed since the release before, and those that still wait for a look.
+-- Curated answers whose documents changed since the previous release, and those still waiting for a review.
 INSERT INTO doubts
 SELECT a.collection, a.query_key, a.fingerprint, 'a document that it names has changed'
 FROM answers a

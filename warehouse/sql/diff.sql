@@ -1,4 +1,4 @@
--- The answers of two releases side by side, where they differ: `before` and `after` are attached.
+-- Answers that differ between two releases, attached as `before` and `after`.
 WITH both_sides AS (
     SELECT
         coalesce(b.collection, a.collection) AS collection, coalesce(qb.question, qa.question) AS question,

@@ -1,4 +1,4 @@
--- Why a person should look at answers that are served, unless one has done so for this fingerprint.
+-- Served answers that a person should look at, unless one has reviewed this fingerprint.
 INSERT INTO doubts
 SELECT d.collection, d.query_key, d.fingerprint, d.reason
 FROM (

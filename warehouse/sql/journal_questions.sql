@@ -1,5 +1,5 @@
--- What people asked at least so often and nobody had anticipated, and what earlier runs anticipated for that reason,
--- as long as the history remembers that it was asked. Once served it is no miss any more, but it must stay.
+-- Questions that were asked often but not anticipated, and those that earlier runs anticipated for that reason, as long
+-- as the history contains them. Once served, such a question is no longer a miss, but it must stay.
 SELECT collection, question, asked FROM frequent_misses WHERE asked >= ? AND question IS NOT NULL
 UNION ALL
 SELECT q.collection, q.question, count(*)

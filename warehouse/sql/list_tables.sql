@@ -1,4 +1,4 @@
--- What there is to query: tables and views with their comments, as `beforehand sql` lists them.
+-- The tables and views with their comments, as `beforehand sql` lists them.
 SELECT table_name AS name, 'table' AS kind, comment AS description
 FROM duckdb_tables()
 WHERE NOT internal

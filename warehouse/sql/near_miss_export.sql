@@ -1,6 +1,6 @@
--- Pairs of questions to be labelled: does the second ask the same as the first? Those that nearly hit and those
--- that were reported as false hits are left open; where a hit was also answered live, whether the answers agreed
--- is proposed. By the keys an import knows the pair again.
+-- Pairs of questions for labelling: does the second ask the same as the first? Near-misses and reported false hits have
+-- no label yet; for hits that were also answered live, the label is proposed from whether the answers agreed. An import
+-- recognises the pair by its keys.
 SELECT a, b, similarity, reason, asked, same, a_key, b_key
 FROM (
     SELECT

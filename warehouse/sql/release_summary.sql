@@ -1,4 +1,4 @@
--- What `beforehand releases show` tells of the tables: a label and a text a row.
+-- The counts that `beforehand releases show` prints, one label and text per row.
 SELECT label, text
 FROM (
     SELECT 1 AS place, 'contents' AS label, format(

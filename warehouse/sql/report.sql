@@ -1,4 +1,4 @@
--- What the report shows; each query is named in the line above it. $days is how far back the history is read.
+-- The figures of the report, each query named by the line above it. $days is how far back the history is read.
 
 -- totals
 SELECT

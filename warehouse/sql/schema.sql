@@ -1,9 +1,9 @@
 -- The tables of a release: `warehouse.duckdb`, written once and then opened read-only.
 --
--- Primary keys are declared where people look rows up. The keys of the two long tables (retrievals and
--- citations) and all references are proven by sql/constraints.sql after loading instead: a release is
--- never written again, so what held once holds for good. With 1 million answers and 3 million citations
--- declared foreign keys cost 12.5 s and 240 MB more; the proof takes 1.6 s and no space.
+-- Primary keys are declared where people look rows up. The keys of the two long tables (retrievals and citations) and
+-- all references are checked by sql/constraints.sql after loading instead: a release never changes, so one check is
+-- enough. With 1 million answers and 3 million citations, declared foreign keys cost 12.5 s and 240 MB more; the check
+-- takes 1.6 s and no space.
 
 CREATE TABLE documents (
     collection VARCHAR NOT NULL,
@@ -16,13 +16,13 @@ CREATE TABLE documents (
     read_at TIMESTAMPTZ,
     PRIMARY KEY (collection, document_id)
 );
-COMMENT ON TABLE documents IS 'The documents of the corpus, as they were read in this run.';
+COMMENT ON TABLE documents IS 'The documents of the corpus, as read in this run.';
 COMMENT ON COLUMN documents.collection IS 'The collection that the document belongs to.';
-COMMENT ON COLUMN documents.document_id IS 'Name of the document, unique within its collection.';
-COMMENT ON COLUMN documents.uri IS 'Where the document was read.';
+COMMENT ON COLUMN documents.document_id IS 'Id of the document, unique within its collection.';
+COMMENT ON COLUMN documents.uri IS 'Where the document was read from.';
 COMMENT ON COLUMN documents.title IS 'Title of the document.';
 COMMENT ON COLUMN documents.media_type IS 'Media type, for example text/markdown.';
-COMMENT ON COLUMN documents.content_hash IS 'Hash of the text: it changes when the document does.';
+COMMENT ON COLUMN documents.content_hash IS 'Hash of the text: it changes when the text does.';
 COMMENT ON COLUMN documents.characters IS 'Length of the text in characters.';
 COMMENT ON COLUMN documents.read_at IS 'When the document was read (UTC).';
 
@@ -36,14 +36,14 @@ CREATE TABLE chunks (
     content_hash VARCHAR NOT NULL,
     tokens BIGINT CHECK (tokens >= 0)
 );
-COMMENT ON TABLE chunks IS 'The stored pieces of the documents; a chunk that was retrieved is a passage.';
+COMMENT ON TABLE chunks IS 'The stored pieces of documents; a retrieved chunk is a passage.';
 COMMENT ON COLUMN chunks.collection IS 'The collection of the document.';
-COMMENT ON COLUMN chunks.chunk_id IS 'Name of the chunk, unique over all collections.';
-COMMENT ON COLUMN chunks.document_id IS 'The document that it is a piece of.';
-COMMENT ON COLUMN chunks.position IS 'Place in the document, counted from 0.';
-COMMENT ON COLUMN chunks.heading IS 'The headings above it, outermost first.';
-COMMENT ON COLUMN chunks.text IS 'The text, as it stands in the prompt.';
-COMMENT ON COLUMN chunks.content_hash IS 'Hash of what the prompt shows of it.';
+COMMENT ON COLUMN chunks.chunk_id IS 'Id of the chunk, unique across collections.';
+COMMENT ON COLUMN chunks.document_id IS 'The document that the chunk is part of.';
+COMMENT ON COLUMN chunks.position IS 'Position in the document, starting at 0.';
+COMMENT ON COLUMN chunks.heading IS 'The headings above the chunk, outermost first.';
+COMMENT ON COLUMN chunks.text IS 'The text as the prompt shows it.';
+COMMENT ON COLUMN chunks.content_hash IS 'Hash of what the prompt shows of the chunk.';
 COMMENT ON COLUMN chunks.tokens IS 'Length in tokens of the embedding model.';
 
 CREATE TABLE questions (
@@ -58,9 +58,9 @@ COMMENT ON TABLE questions IS 'The anticipated questions.';
 COMMENT ON COLUMN questions.collection IS 'The collection in which the question is asked.';
 COMMENT ON COLUMN questions.query_key IS 'Hash of the collection and the normalised question.';
 COMMENT ON COLUMN questions.question IS 'The question as it was written.';
-COMMENT ON COLUMN questions.normalised IS 'The question after normalisation: what an exact hit compares.';
-COMMENT ON COLUMN questions.origin IS 'Where it comes from: list, curated, golden, journal, corpus or canary.';
-COMMENT ON COLUMN questions.detail IS 'The file and line, or the chunk that proposed it.';
+COMMENT ON COLUMN questions.normalised IS 'The normalised question, which exact hits compare.';
+COMMENT ON COLUMN questions.origin IS 'Where the question comes from: list, curated, golden, journal, corpus or canary.';
+COMMENT ON COLUMN questions.detail IS 'The file and line, or the chunk that it was proposed from.';
 
 CREATE TABLE retrievals (
     collection VARCHAR NOT NULL,
@@ -74,17 +74,17 @@ CREATE TABLE retrievals (
     lexical_score DOUBLE,
     in_prompt BOOLEAN NOT NULL
 );
-COMMENT ON TABLE retrievals IS 'The candidates that retrieval found for each question; one row a candidate.';
+COMMENT ON TABLE retrievals IS 'The chunks that retrieval found for each question, one row per chunk.';
 COMMENT ON COLUMN retrievals.collection IS 'The collection of the question.';
 COMMENT ON COLUMN retrievals.query_key IS 'The question.';
-COMMENT ON COLUMN retrievals.rank IS 'Rank after fusion and reranking, counted from 1; unique within the question.';
-COMMENT ON COLUMN retrievals.chunk_id IS 'The chunk that was found.';
+COMMENT ON COLUMN retrievals.rank IS 'Rank after fusion and reranking, starting at 1; unique within the question.';
+COMMENT ON COLUMN retrievals.chunk_id IS 'The retrieved chunk.';
 COMMENT ON COLUMN retrievals.score IS 'Score after fusion and reranking.';
-COMMENT ON COLUMN retrievals.dense_rank IS 'Rank in the vector index; empty if it was not found there.';
+COMMENT ON COLUMN retrievals.dense_rank IS 'Rank in the vector index; empty if not found there.';
 COMMENT ON COLUMN retrievals.dense_score IS 'Cosine similarity of question and chunk.';
-COMMENT ON COLUMN retrievals.lexical_rank IS 'Rank in the lexical index; empty if it was not found there.';
+COMMENT ON COLUMN retrievals.lexical_rank IS 'Rank in the lexical index; empty if not found there.';
 COMMENT ON COLUMN retrievals.lexical_score IS 'BM25 score.';
-COMMENT ON COLUMN retrievals.in_prompt IS 'Whether it became a passage of the prompt.';
+COMMENT ON COLUMN retrievals.in_prompt IS 'Whether the chunk became a passage of the prompt.';
 
 CREATE TABLE answers (
     collection VARCHAR NOT NULL,
@@ -109,27 +109,27 @@ CREATE TABLE answers (
     seconds DOUBLE CHECK (seconds >= 0),
     CHECK (status = 'served' OR coalesce(withheld_reason, '') <> '')
 );
-COMMENT ON TABLE answers IS 'One answer a question. Only those with status served are given to visitors.';
+COMMENT ON TABLE answers IS 'One answer per question. Visitors only get those with status served.';
 COMMENT ON COLUMN answers.collection IS 'The collection of the question.';
-COMMENT ON COLUMN answers.query_key IS 'The question that it answers.';
-COMMENT ON COLUMN answers.fingerprint IS 'Hash of all that determines the answer: question, passages, prompt template, model, sampling.';
+COMMENT ON COLUMN answers.query_key IS 'The question that is answered.';
+COMMENT ON COLUMN answers.fingerprint IS 'Hash of everything that determines the answer: question, passages, prompt template, model, sampling.';
 COMMENT ON COLUMN answers.answer IS 'The text of the answer.';
 COMMENT ON COLUMN answers.origin IS 'generated by the model, curated by the team, or edited by a reviewer.';
 COMMENT ON COLUMN answers.status IS 'served, or withheld from visitors.';
-COMMENT ON COLUMN answers.withheld_reason IS 'Why it is withheld.';
-COMMENT ON COLUMN answers.model_id IS 'The model that generated it; empty for curated answers.';
+COMMENT ON COLUMN answers.withheld_reason IS 'Why the answer is withheld.';
+COMMENT ON COLUMN answers.model_id IS 'The model that generated the answer; empty for curated answers.';
 COMMENT ON COLUMN answers.template_id IS 'The prompt template; empty for curated answers.';
 COMMENT ON COLUMN answers.sampling IS 'The sampling parameters as JSON.';
-COMMENT ON COLUMN answers.passages_hash IS 'Hash of the passages of the prompt, in their order.';
-COMMENT ON COLUMN answers.finish_reason IS 'Why the model ended: stop, or length if it was cut off.';
-COMMENT ON COLUMN answers.prompt_tokens IS 'Tokens of the prompt.';
-COMMENT ON COLUMN answers.completion_tokens IS 'Tokens of the answer.';
-COMMENT ON COLUMN answers.cached_tokens IS 'Tokens of the prompt that came from the prefix cache.';
-COMMENT ON COLUMN answers.support IS 'How much of the answer its passages bear out, from 0 to 1.';
-COMMENT ON COLUMN answers.invalid_citations IS 'References to passages that were not in the prompt.';
-COMMENT ON COLUMN answers.run_id IS 'The run that generated it, which may be an earlier one.';
-COMMENT ON COLUMN answers.generated_at IS 'When it was generated (UTC).';
-COMMENT ON COLUMN answers.seconds IS 'Time from submission to the last token; many answers run at once.';
+COMMENT ON COLUMN answers.passages_hash IS 'Hash of the prompt''s passages, in order.';
+COMMENT ON COLUMN answers.finish_reason IS 'Why generation ended: stop, or length if it was cut off.';
+COMMENT ON COLUMN answers.prompt_tokens IS 'Number of tokens in the prompt.';
+COMMENT ON COLUMN answers.completion_tokens IS 'Number of tokens in the answer.';
+COMMENT ON COLUMN answers.cached_tokens IS 'Prompt tokens that came from the prefix cache.';
+COMMENT ON COLUMN answers.support IS 'How much of the answer its passages support, from 0 to 1.';
+COMMENT ON COLUMN answers.invalid_citations IS 'Number of references to passages that were not in the prompt.';
+COMMENT ON COLUMN answers.run_id IS 'The run that generated the answer, possibly an earlier one.';
+COMMENT ON COLUMN answers.generated_at IS 'When the answer was generated (UTC).';
+COMMENT ON COLUMN answers.seconds IS 'Seconds from submission to the last token; many answers are generated at once.';
 
 CREATE TABLE citations (
     collection VARCHAR NOT NULL,
@@ -139,13 +139,13 @@ CREATE TABLE citations (
     document_id VARCHAR NOT NULL,
     kind VARCHAR NOT NULL CHECK (kind IN ('cited', 'consulted'))
 );
-COMMENT ON TABLE citations IS 'The passages that an answer refers to (cited) or was given (consulted).';
+COMMENT ON TABLE citations IS 'The passages that an answer refers to (cited), or else had in its prompt (consulted).';
 COMMENT ON COLUMN citations.collection IS 'The collection of the question.';
-COMMENT ON COLUMN citations.query_key IS 'The answer, by its question.';
-COMMENT ON COLUMN citations.number IS 'Number of the passage in the prompt, counted from 1; unique within the answer.';
-COMMENT ON COLUMN citations.chunk_id IS 'The chunk; empty where a curated answer names a whole document.';
+COMMENT ON COLUMN citations.query_key IS 'The question of the answer.';
+COMMENT ON COLUMN citations.number IS 'Number of the passage in the prompt, starting at 1; unique within the answer.';
+COMMENT ON COLUMN citations.chunk_id IS 'The chunk; empty if a curated answer cites a whole document.';
 COMMENT ON COLUMN citations.document_id IS 'The document of the chunk.';
-COMMENT ON COLUMN citations.kind IS 'cited if the answer refers to it, consulted if it only stood in the prompt.';
+COMMENT ON COLUMN citations.kind IS 'cited if the answer refers to the passage, consulted if it was only in the prompt.';
 
 CREATE TABLE models (
     model_id VARCHAR NOT NULL PRIMARY KEY,
@@ -154,22 +154,22 @@ CREATE TABLE models (
     revision VARCHAR,
     details VARCHAR
 );
-COMMENT ON TABLE models IS 'The models that made this release.';
-COMMENT ON COLUMN models.model_id IS 'Name of the weights and their revision, as it enters the fingerprint.';
+COMMENT ON TABLE models IS 'The models used to build this release.';
+COMMENT ON COLUMN models.model_id IS 'Model and revision, as part of the fingerprint.';
 COMMENT ON COLUMN models.kind IS 'llm, encoder, reranker or verifier.';
-COMMENT ON COLUMN models.name IS 'Name for people.';
+COMMENT ON COLUMN models.name IS 'Display name.';
 COMMENT ON COLUMN models.revision IS 'Revision or checksum of the weights.';
-COMMENT ON COLUMN models.details IS 'More about it as JSON, for example dimensions.';
+COMMENT ON COLUMN models.details IS 'Further properties as JSON, for example dimensions.';
 
 CREATE TABLE prompt_templates (
     template_id VARCHAR NOT NULL PRIMARY KEY,
     name VARCHAR,
     text VARCHAR NOT NULL
 );
-COMMENT ON TABLE prompt_templates IS 'The prompt templates of the answers in this release.';
+COMMENT ON TABLE prompt_templates IS 'The prompt templates used for the answers of this release.';
 COMMENT ON COLUMN prompt_templates.template_id IS 'Hash of the text.';
 COMMENT ON COLUMN prompt_templates.name IS 'Name of the file.';
-COMMENT ON COLUMN prompt_templates.text IS 'The template as it was used.';
+COMMENT ON COLUMN prompt_templates.text IS 'The text of the template.';
 
 CREATE TABLE runs (
     run_id VARCHAR NOT NULL PRIMARY KEY,
@@ -192,25 +192,25 @@ CREATE TABLE runs (
     generation_seconds DOUBLE,
     settings VARCHAR
 );
-COMMENT ON TABLE runs IS 'The run that built this release and those before it, also those that published nothing.';
-COMMENT ON COLUMN runs.run_id IS 'Name of the run; it sorts by time.';
-COMMENT ON COLUMN runs.started_at IS 'When it started (UTC).';
-COMMENT ON COLUMN runs.finished_at IS 'When its last stage ended (UTC).';
-COMMENT ON COLUMN runs.status IS 'How it ended: published, failed its audit, failed or interrupted.';
+COMMENT ON TABLE runs IS 'The run that built this release and all earlier runs, also those that published nothing.';
+COMMENT ON COLUMN runs.run_id IS 'Id of the run; ids sort by time.';
+COMMENT ON COLUMN runs.started_at IS 'When the run started (UTC).';
+COMMENT ON COLUMN runs.finished_at IS 'When the last stage ended (UTC).';
+COMMENT ON COLUMN runs.status IS 'How the run ended: published, failed its audit, failed or interrupted.';
 COMMENT ON COLUMN runs.runner IS 'The Beam runner.';
 COMMENT ON COLUMN runs.documents IS 'Documents read.';
-COMMENT ON COLUMN runs.chunks IS 'Chunks cut.';
+COMMENT ON COLUMN runs.chunks IS 'Chunks made.';
 COMMENT ON COLUMN runs.questions IS 'Anticipated questions.';
 COMMENT ON COLUMN runs.embedded IS 'Texts embedded in this run.';
-COMMENT ON COLUMN runs.embeddings_reused IS 'Texts whose embedding was known.';
+COMMENT ON COLUMN runs.embeddings_reused IS 'Texts whose embedding was known from earlier runs.';
 COMMENT ON COLUMN runs.generated IS 'Answers generated in this run.';
 COMMENT ON COLUMN runs.reused IS 'Answers known from earlier runs.';
 COMMENT ON COLUMN runs.dropped IS 'Answers of the previous release whose question is gone.';
 COMMENT ON COLUMN runs.rejected IS 'Rows in rejects.';
-COMMENT ON COLUMN runs.prompt_tokens IS 'Tokens of all prompts of this run.';
+COMMENT ON COLUMN runs.prompt_tokens IS 'Tokens in all prompts of this run.';
 COMMENT ON COLUMN runs.completion_tokens IS 'Tokens generated in this run.';
 COMMENT ON COLUMN runs.cached_tokens IS 'Prompt tokens that came from the prefix cache.';
-COMMENT ON COLUMN runs.generation_seconds IS 'Time that the language model worked.';
+COMMENT ON COLUMN runs.generation_seconds IS 'Seconds that the language model was at work.';
 COMMENT ON COLUMN runs.settings IS 'The settings of the run as JSON.';
 
 CREATE TABLE run_stages (
@@ -221,12 +221,12 @@ CREATE TABLE run_stages (
     rows BIGINT,
     PRIMARY KEY (run_id, stage)
 );
-COMMENT ON TABLE run_stages IS 'The stages of a run with their times.';
+COMMENT ON TABLE run_stages IS 'The stages of a run, with their times.';
 COMMENT ON COLUMN run_stages.run_id IS 'The run.';
 COMMENT ON COLUMN run_stages.stage IS 'Name of the stage.';
-COMMENT ON COLUMN run_stages.started_at IS 'When it started (UTC).';
-COMMENT ON COLUMN run_stages.seconds IS 'How long it took.';
-COMMENT ON COLUMN run_stages.rows IS 'Rows that it wrote.';
+COMMENT ON COLUMN run_stages.started_at IS 'When the stage started (UTC).';
+COMMENT ON COLUMN run_stages.seconds IS 'Seconds that the stage took.';
+COMMENT ON COLUMN run_stages.rows IS 'Rows that the stage wrote.';
 
 CREATE TABLE changes (
     collection VARCHAR NOT NULL,
@@ -235,12 +235,12 @@ CREATE TABLE changes (
     reason VARCHAR,
     previous_fingerprint VARCHAR
 );
-COMMENT ON TABLE changes IS 'What became of each answer since the release before.';
+COMMENT ON TABLE changes IS 'What changed in each answer since the previous release.';
 COMMENT ON COLUMN changes.collection IS 'The collection of the question.';
-COMMENT ON COLUMN changes.query_key IS 'The question; a dropped one is in the release before.';
-COMMENT ON COLUMN changes.change IS 'reused, restored (other than before, but known from an earlier run), regenerated, new or dropped.';
+COMMENT ON COLUMN changes.query_key IS 'The question; a dropped one is in the previous release.';
+COMMENT ON COLUMN changes.change IS 'reused, restored (different from the previous release, but known from an earlier run), regenerated, new or dropped.';
 COMMENT ON COLUMN changes.reason IS 'new question, question removed, not answered, curated, or what changed: passages, prompt, model, sampling.';
-COMMENT ON COLUMN changes.previous_fingerprint IS 'The fingerprint in the release before.';
+COMMENT ON COLUMN changes.previous_fingerprint IS 'The fingerprint in the previous release.';
 
 CREATE TABLE rejects (
     run_id VARCHAR NOT NULL,
@@ -249,12 +249,12 @@ CREATE TABLE rejects (
     item VARCHAR,
     reason VARCHAR NOT NULL
 );
-COMMENT ON TABLE rejects IS 'What could not be used, and why; the run went on without it.';
+COMMENT ON TABLE rejects IS 'Items that could not be used, and why; the run continued without them.';
 COMMENT ON COLUMN rejects.run_id IS 'The run.';
-COMMENT ON COLUMN rejects.stage IS 'The stage that refused it.';
-COMMENT ON COLUMN rejects.collection IS 'The collection, where it is known.';
+COMMENT ON COLUMN rejects.stage IS 'The stage that rejected the item.';
+COMMENT ON COLUMN rejects.collection IS 'The collection, if known.';
 COMMENT ON COLUMN rejects.item IS 'The file, the line or the question.';
-COMMENT ON COLUMN rejects.reason IS 'One sentence for a person.';
+COMMENT ON COLUMN rejects.reason IS 'The reason in one sentence.';
 
 CREATE TABLE reviews (
     collection VARCHAR NOT NULL,
@@ -266,15 +266,15 @@ CREATE TABLE reviews (
     reviewed_at TIMESTAMPTZ,
     note VARCHAR
 );
-COMMENT ON TABLE reviews IS 'What people decided about answers of this release.';
+COMMENT ON TABLE reviews IS 'Decisions of reviewers about answers of this release.';
 COMMENT ON COLUMN reviews.collection IS 'The collection of the question.';
 COMMENT ON COLUMN reviews.query_key IS 'The question.';
-COMMENT ON COLUMN reviews.fingerprint IS 'The decision holds as long as this is the answer''s fingerprint.';
+COMMENT ON COLUMN reviews.fingerprint IS 'The fingerprint of the answer; the decision lapses when it changes.';
 COMMENT ON COLUMN reviews.decision IS 'approve, edit or reject.';
-COMMENT ON COLUMN reviews.answer IS 'The text that an edit puts in place.';
-COMMENT ON COLUMN reviews.reviewer IS 'Who decided.';
-COMMENT ON COLUMN reviews.reviewed_at IS 'When (UTC).';
-COMMENT ON COLUMN reviews.note IS 'What the reviewer remarked.';
+COMMENT ON COLUMN reviews.answer IS 'The new text of an edited answer.';
+COMMENT ON COLUMN reviews.reviewer IS 'Name of the reviewer.';
+COMMENT ON COLUMN reviews.reviewed_at IS 'When the decision was made (UTC).';
+COMMENT ON COLUMN reviews.note IS 'The reviewer''s note.';
 
 CREATE TABLE doubts (
     collection VARCHAR NOT NULL,
@@ -282,7 +282,7 @@ CREATE TABLE doubts (
     fingerprint VARCHAR NOT NULL,
     reason VARCHAR NOT NULL
 );
-COMMENT ON TABLE doubts IS 'Why a person should look at an answer, although it is served.';
+COMMENT ON TABLE doubts IS 'Served answers that a person should look at, and why.';
 COMMENT ON COLUMN doubts.collection IS 'The collection of the question.';
 COMMENT ON COLUMN doubts.query_key IS 'The question.';
 COMMENT ON COLUMN doubts.fingerprint IS 'The answer''s fingerprint.';
@@ -296,10 +296,10 @@ CREATE TABLE checks (
     explanation VARCHAR NOT NULL,
     examples VARCHAR[]
 );
-COMMENT ON TABLE checks IS 'The checks of the release audit and how they ended.';
+COMMENT ON TABLE checks IS 'The checks of the release audit and their results.';
 COMMENT ON COLUMN checks.name IS 'Name of the check.';
 COMMENT ON COLUMN checks.passed IS 'Whether it passed.';
-COMMENT ON COLUMN checks.figure IS 'What was measured.';
-COMMENT ON COLUMN checks.allowed IS 'The limit of the settings.';
-COMMENT ON COLUMN checks.explanation IS 'One sentence for a person.';
-COMMENT ON COLUMN checks.examples IS 'Some of the rows that count against it.';
+COMMENT ON COLUMN checks.figure IS 'The measured value.';
+COMMENT ON COLUMN checks.allowed IS 'The limit from the settings.';
+COMMENT ON COLUMN checks.explanation IS 'The result in one sentence.';
+COMMENT ON COLUMN checks.examples IS 'Some of the rows that count against the release.';

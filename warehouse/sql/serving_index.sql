@@ -1,6 +1,6 @@
--- What the serving index holds, as key and value, in the order of the keys. Withheld answers have keys of their own:
--- they are served only after a person has approved or edited them.
--- Nothing is null: what a curated answer does not have (a model, a chunk) is an empty text.
+-- The keys and values of the serving index, in the order of the keys. Withheld answers have keys of their own: they are
+-- served only after a reviewer has approved or edited them.
+-- Nothing is null: what a curated answer lacks (a model, a chunk) is an empty text.
 
 -- passages
 SELECT 'c:' || k.chunk_id AS key, to_json({
@@ -19,7 +19,7 @@ FROM questions q JOIN answers a USING (query_key)
 WHERE a.status = 'served'
 ORDER BY q.query_key;
 
--- sources: the part of a citation that all answers that cite the same passage share
+-- sources: the part of a citation that is the same in all answers citing that passage
 SELECT c.source AS key, to_json({
     'document_id': c.document_id, 'title': coalesce(d.title, ''), 'uri': coalesce(d.uri, ''),
     'heading': coalesce(k.heading, ''), 'passage': coalesce(k.text, ''), 'chunk_id': coalesce(c.chunk_id, '')

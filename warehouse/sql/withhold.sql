@@ -1,5 +1,5 @@
--- Which answers are withheld, and why. The variables come from the settings of the audit.
--- Curated answers are the team's own word: only an empty one is withheld.
+-- Withholds answers, each with a reason. The variables come from the settings of the audit.
+-- Curated answers are the team's own, so only empty ones are withheld.
 UPDATE answers
 SET status = 'withheld', withheld_reason = judged.reason
 FROM (

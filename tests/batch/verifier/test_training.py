@@ -190,7 +190,7 @@ def test_a_bad_row_is_rejected_with_its_reason_and_the_rest_goes_on(tmp_path: Pa
     [
         ("absent.jsonl", None, "no such file"),
         ("pairs.jsonl.gz", b"no gzip", "can't be read"),
-        ("pairs.txt", b"x", "jsonl or .csv"),
+        ("pairs.txt", b"x", "jsonl, .csv or .parquet"),
     ],
 )
 def test_an_unusable_file_is_one_clear_sentence(tmp_path: Path, name: str, data: bytes | None, reason: str) -> None:

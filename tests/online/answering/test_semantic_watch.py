@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 
 from online.answering.semantic_watch import SemanticWatch, likelihood_ratio
 from online.telemetry.metrics import Metrics
@@ -17,8 +16,10 @@ from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import Verifier
 from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
+from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 from tests.online.conftest import LIBRARY, Library, Serve
-from warehouse.releases.comparisons import Comparison, comparisons_file
+from warehouse.releases.comparisons import Comparison
+from warehouse.releases.release import comparisons_file
 
 PLAIN = Verifier.default()
 

@@ -25,6 +25,13 @@ def test_hard_wrapped_lines_make_no_difference(expected):
     assert [" ".join(sentence.split()) for sentence in sentences(wrapped)] == expected
 
 
+@pytest.mark.parametrize(
+    "text", ["See Sec. 4 for the limits.", "Ask Dr. Smith about it.", "It is in Fig. 2, i.e. below."]
+)
+def test_an_abbreviation_ends_no_sentence(text):
+    assert sentences(f"{text} Then go on.") == [text, "Then go on."]
+
+
 def test_list_items_are_sentences_of_their_own():
     assert sentences("Bring:\n- a map\n- a lamp\n  and oil\n1. go") == [
         "Bring:",
@@ -34,7 +41,7 @@ def test_list_items_are_sentences_of_their_own():
     ]
 
 
-def test_nothing_comes_of_nothing():
+def test_an_empty_text_has_no_sentence():
     assert sentences("") == sentences(" \n\t ") == []
 
 

@@ -28,7 +28,7 @@ def session(data):
         yield session
 
 
-def test_the_release_is_queried_without_any_prefix(session):
+def test_the_release_needs_no_prefix_in_queries(session):
     assert session.execute("SELECT count(*) FROM answers").fetchone() == (3,)
     assert session.execute("SELECT question FROM cited_passages ORDER BY 1").fetchone() == ("What is q1?",)
 
@@ -66,7 +66,7 @@ def test_the_columns_of_requests_are_explained_as_those_of_the_history(session):
     query = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? ORDER BY 1"
     history, requests = (session.execute(query, [view]).fetchall() for view in ("history", "requests"))
     assert history == requests
-    assert ("recorded_at", "When (UTC).") in history
+    assert ("recorded_at", "When it was recorded (UTC).") in history
 
 
 FORBIDDEN = [
@@ -168,7 +168,7 @@ TOLD = [
 
 
 @pytest.mark.parametrize(("query", "expected"), TOLD)
-def test_history_and_release_are_told_together(data, query, expected):
+def test_history_and_release_can_be_queried_together(data, query, expected):
     write_history(data, HISTORY)
     cost = CostSettings(gpu_hour=6.0, currency="CHF")
     with warehouse.connect(data, cost=cost) as session:
@@ -180,7 +180,7 @@ def feedback(request_id, collection="main", **more):
     return {"kind": "feedback", "request_id": request_id, "at": NOW, "collection": collection, "helpful": False, **more}
 
 
-def test_feedback_is_about_the_answer_of_its_own_collection(data):
+def test_feedback_counts_for_the_answer_in_its_own_collection(data):
     """Callers choose their request ids, so those of two collections may be equal."""
     write_history(data, [
         request("a secret of theirs", "live", request_id="42", collection="other", answer="Hidden."),
@@ -192,7 +192,7 @@ def test_feedback_is_about_the_answer_of_its_own_collection(data):
         ]
 
 
-def test_feedback_on_a_live_answer_is_not_held_against_the_nearest_anticipated_question(data):
+def test_feedback_on_a_live_answer_does_not_count_against_the_nearest_anticipated_question(data):
     write_history(data, [
         request("miss", "live", request_id="43", matched_key=key("q2"), answer="A live answer."), feedback("43"),
     ])  # fmt: skip
@@ -200,7 +200,7 @@ def test_feedback_on_a_live_answer_is_not_held_against_the_nearest_anticipated_q
         assert session.execute("SELECT question, answer FROM poor_feedback").fetchall() == [("miss", "A live answer.")]
 
 
-def test_what_was_refused_as_no_question_is_no_miss(data):
+def test_an_invalid_question_is_no_miss(data):
     write_history(data, [
         request("", "refused", status=422, refusal="invalid"),
         request("too many", "refused", status=429, refusal="queue-full"),
@@ -219,7 +219,7 @@ def test_history_written_by_an_older_version_is_read(data):
 
 
 @pytest.mark.parametrize("mapped_days", [60, 0])
-def test_a_history_of_many_days_is_read(data, monkeypatch, mapped_days):
+def test_a_history_of_many_days_can_be_read(data, monkeypatch, mapped_days):
     monkeypatch.setattr("warehouse.analysis.connection._MAPPED_DAYS", mapped_days)
     write_history(data, HISTORY)
     day = data / "history" / f"day={NOW.date()}"
@@ -229,7 +229,7 @@ def test_a_history_of_many_days_is_read(data, monkeypatch, mapped_days):
     assert found == [(NOW.date() - timedelta(days=1), 8), (NOW.date(), 8)]
 
 
-def test_a_session_stays_as_it_is_while_the_history_is_compacted(data):
+def test_a_session_does_not_change_while_the_history_is_compacted(data):
     def add(number):
         lines = [
             {"kind": "request", "request_id": f"{number}", "at": NOW.isoformat(), "question": "q" * number}
@@ -250,7 +250,7 @@ def test_a_session_stays_as_it_is_while_the_history_is_compacted(data):
         assert session.execute(count).fetchone() == (501, 250_001)
 
 
-def test_a_session_stays_as_it_is_while_old_days_are_deleted(data):
+def test_a_session_does_not_change_while_old_days_are_deleted(data):
     write_history(data, [request("x", "live")])
     template = data / "history" / f"day={NOW.date()}"
     for age in range(1, 135):

@@ -30,7 +30,7 @@ def remove(rows, name):
     return {table: [row for row in content if row.get("query_key") != key(name)] for table, content in rows.items()}
 
 
-def test_added_and_dropped_questions_are_told(publish_rows, rows):
+def test_added_and_dropped_questions_are_listed(publish_rows, rows):
     small, large = publish_rows(remove(sample_rows(), "q3")), publish_rows(rows)
     (added,) = diff(small, large)
     (dropped,) = diff(large, small)
@@ -69,7 +69,7 @@ def test_the_changed_document_is_named(compare, rows):
     assert (found.causes, found.documents) == (["passages"], ["d1"])
 
 
-def test_an_answer_that_is_withheld_now_says_why(compare, rows):
+def test_a_newly_withheld_answer_says_why(compare, rows):
     rows["answers"][0] |= {"status": "withheld", "withheld_reason": "refusal"}
     (found,) = compare(rows)
     assert (found.change, found.causes) == ("withheld", ["refusal"])

@@ -80,7 +80,7 @@ DUPLICATES = [
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("sql", "row"), DUPLICATES)
-def test_columns_of_one_name_are_numbered(connection, sql, row, form):
+def test_columns_with_the_same_name_are_numbered(connection, sql, row, form):
     (found,) = read_back(written(connection, sql, form)[1], form)
     assert {name: int(value) for name, value in found.items()} == row
 
@@ -112,13 +112,13 @@ HELD = [
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("value", "shown"), FOREIGN)
-def test_what_no_format_has_a_type_for_is_text(connection, value, shown, form):
+def test_types_that_no_format_supports_become_text(connection, value, shown, form):
     assert read_back(written(connection, f"SELECT {value} AS c", form)[1], form) == [{"c": shown}]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "jsonl"])
 @pytest.mark.parametrize(("value", "shown"), HELD)
-def test_what_only_parquet_has_a_type_for_is_text_elsewhere(connection, value, shown, form):
+def test_types_that_only_parquet_supports_become_text_elsewhere(connection, value, shown, form):
     assert read_back(written(connection, f"SELECT {value} AS c", form)[1], form) == [{"c": shown}]
 
 
@@ -133,14 +133,14 @@ def test_csv_gives_bytes_in_hexadecimal(connection):
 
 
 @pytest.mark.parametrize("value", [value for value, _ in HELD])
-def test_parquet_keeps_what_it_has_a_type_for(connection, tmp_path, value):
+def test_parquet_keeps_the_types_it_supports(connection, tmp_path, value):
     (tmp_path / "out.parquet").write_bytes(written(connection, f"SELECT {value} AS c", "parquet")[1])
     assert connection.sql(f"SELECT c = {value} FROM '{tmp_path}/out.parquet'").fetchall() == [(True,)]
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
 @pytest.mark.parametrize(("value", "shown"), FOREIGN + HELD)
-def test_it_is_text_within_lists_structs_and_maps_as_well(connection, value, shown, form):
+def test_unsupported_types_become_text_within_lists_structs_and_maps(connection, value, shown, form):
     nested = f"{{'a b': [{value}], 'm': MAP {{'k': {value}}}, 'r': row({value}), 'nothing': NULL}}"
     output = io.BytesIO()
     write_result(connection, f"SELECT {nested} AS c", form, output, longest=None)
@@ -149,7 +149,7 @@ def test_it_is_text_within_lists_structs_and_maps_as_well(connection, value, sho
     assert found == {"a b": [shown], "m": [["k", shown]], "r": {"element1": shown}, "nothing": None}
 
 
-def test_parquet_keeps_what_it_can_hold_beside_what_it_cannot(connection):
+def test_parquet_keeps_supported_values_beside_unsupported_ones(connection):
     sql = "SELECT {'i': INTERVAL '1 day', 'at': TIMESTAMP '2026-11-20 12:00:00', 'b': 'x'::BLOB} AS c"
     assert read_back(written(connection, sql, "parquet")[1], "parquet") == [
         {"c": {"i": "1 day", "at": datetime(2026, 11, 20, 12), "b": b"x"}}
@@ -157,7 +157,7 @@ def test_parquet_keeps_what_it_can_hold_beside_what_it_cannot(connection):
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
-def test_what_is_no_number_is_null_in_json(connection, form):
+def test_nan_and_infinity_are_null_in_json(connection, form):
     sql = (
         "SELECT 'nan'::DOUBLE AS a, '-inf'::FLOAT AS b, ['inf'::DOUBLE, 1.5] AS l, {'x': 'nan'::DOUBLE} AS s, 2.5 AS n"
     )
@@ -166,7 +166,7 @@ def test_what_is_no_number_is_null_in_json(connection, form):
     ]
 
 
-def test_a_sum_of_whole_numbers_is_one_in_json(connection):
+def test_a_sum_of_integers_is_an_integer_in_json(connection):
     sql = f"SELECT sum(i) AS n FROM (VALUES ({2**62}), (5)) t(i)"
     assert read_back(written(connection, sql, "json")[1], "json") == [{"n": 2**62 + 5}]
 
@@ -197,7 +197,7 @@ TYPES = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(TYPES, min_size=1, max_size=4), st.sampled_from(FORMATS))
-def test_every_type_has_a_place_in_every_format(types, form):
+def test_every_format_can_write_every_type(types, form):
     with duckdb.connect() as connection:
         columns = ", ".join(f"NULL::{kind} AS c" for kind in types)
         rows, content = written(connection, f"SELECT 0 AS c, {columns}", form)
@@ -216,7 +216,7 @@ def test_a_table_is_aligned_and_long_cells_are_cut(connection):
     assert max(map(len, lines)) < 80
 
 
-def test_a_table_shows_control_characters_instead_of_having_the_terminal_obey_them(connection):
+def test_a_table_replaces_control_characters(connection):
     _, text = written(connection, "SELECT chr(27) || '[2J' || chr(0) || 'ä' AS a, [chr(155)] AS b", "table")
     assert text.decode().splitlines()[2].split() == ["\ufffd[2J\ufffdä", '["\ufffd"]']
 
@@ -236,7 +236,7 @@ def test_every_row_is_exported(connection, form):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_rows_are_no_error(connection, form):
+def test_a_result_without_rows_is_no_error(connection, form):
     rows, content = written(connection, "SELECT 1 AS n WHERE false", form)
     assert rows == 0
     if form == "json":
@@ -248,14 +248,14 @@ def test_a_statement_without_a_result_gives_nothing(connection, form):
     assert written(connection, "CREATE TEMP TABLE x AS SELECT 1 AS n", form)[0] <= 1
 
 
-def test_several_statements_give_the_last_result(connection):
+def test_several_statements_return_the_last_result(connection):
     assert written(connection, "CREATE TEMP TABLE x AS SELECT 7 AS n; SELECT n FROM x;", "jsonl")[1] == b'{"n": 7}\n'
 
 
 @pytest.mark.parametrize(
     "statement", ["DESCRIBE SELECT 1 AS n", "SHOW ALL TABLES", "EXPLAIN SELECT 1", "SUMMARIZE SELECT 1"]
 )
-def test_statements_that_look_around_give_a_result(connection, statement):
+def test_statements_that_describe_the_session_return_a_result(connection, statement):
     assert written(connection, statement, "csv")[1]
 
 
@@ -278,7 +278,7 @@ def test_a_mistake_is_explained_in_one_sentence(connection, sql, complaint, form
     assert "\n" not in str(raised.value)
 
 
-def test_nothing_gives_nothing(connection):
+def test_an_empty_statement_returns_nothing(connection):
     assert query(connection, "").read_all().num_rows == 0
 
 

@@ -6,11 +6,11 @@ from tests.warehouse.conftest import key, sample_rows, write_parquet
 from warehouse.analysis.diff import diff
 from warehouse.analysis.release_summary import describe_differences, describe_release
 from warehouse.audit.release_audit import Check
+from warehouse.releases.build import begin_build, fail
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import begin_build, fail
 
 
-def test_a_release_is_told_at_a_glance(publish_rows, rows):
+def test_a_release_is_described(publish_rows, rows):
     rows["answers"][0] |= {"status": "withheld", "withheld_reason": "refusal"}
     rows["doubts"] = [{"collection": "main", "query_key": key("q2"), "fingerprint": "f", "reason": "little"}]
     release = publish_rows(rows)
@@ -48,16 +48,16 @@ def test_differences_are_counted_and_listed_with_their_causes(differences):
     assert "New." not in text
 
 
-def test_in_full_both_answers_are_shown(differences):
+def test_the_full_listing_shows_both_answers(differences):
     text = describe_differences(differences, full=True)
     assert "  - The answer to q1 is in the passage [1].\n  + New." in text
 
 
-def test_a_long_list_is_cut_unless_it_is_asked_for(differences):
+def test_a_long_list_is_cut_unless_all_is_requested(differences):
     many = differences * 10
     assert "and 10 more" in describe_differences(many, full=False)
     assert "more" not in describe_differences(many, full=True)
 
 
-def test_no_difference_is_said():
+def test_two_equal_releases_are_said_to_answer_alike():
     assert describe_differences([], full=True) == "the two releases answer alike"

@@ -44,7 +44,7 @@ HISTORY = [
 ]  # fmt: skip
 
 
-def test_the_page_tells_hits_times_savings_and_misses(data, tmp_path):
+def test_the_page_shows_hits_times_savings_and_misses(data, tmp_path):
     write_history(data, HISTORY)
     text = text_of(page_of(data, tmp_path, cost=CostSettings(gpu_hour=3600, currency="CHF")))
     assert "50.0% of 4 questions had a prepared answer" in text
@@ -80,7 +80,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_self_contained_and_what_was_typed_is_text(data, tmp_path):
+def test_the_page_is_self_contained_and_escapes_what_users_typed(data, tmp_path):
     write_history(data, HISTORY)
     page = page_of(data, tmp_path)
     tags = Tags()
@@ -92,7 +92,7 @@ def test_the_page_is_self_contained_and_what_was_typed_is_text(data, tmp_path):
     assert page.count("<svg") == 4
 
 
-def test_control_characters_that_were_typed_do_not_reach_the_page(data, tmp_path):
+def test_control_characters_do_not_reach_the_page(data, tmp_path):
     typed = "a\0b \x1b[2J \x7f \x9b \x0c\ttab\nline"
     feedback = {**HISTORY[-1], "comment": typed}
     write_history(data, [HISTORY[0], request(typed, "live", total_seconds=2.0), feedback])
@@ -101,7 +101,7 @@ def test_control_characters_that_were_typed_do_not_reach_the_page(data, tmp_path
     assert page.count("a\ufffdb \ufffd[2J \ufffd \ufffd \ufffd\ttab\nline") == 2
 
 
-def test_no_text_of_release_history_or_settings_becomes_markup(tmp_path, publish_rows, rows):
+def test_no_text_from_release_history_or_settings_becomes_markup(tmp_path, publish_rows, rows):
     hostile = 'x\' onload="alert(1)"><img src=//evil.example/x>'
     rows["questions"][0]["question"] = rows["questions"][1]["question"] = hostile
     rows["answers"][2] |= {"status": "withheld", "withheld_reason": hostile}
@@ -129,13 +129,13 @@ def test_only_the_last_days_count(data, tmp_path):
     assert "of 0 questions" in text_of((tmp_path / "r.html").read_text(encoding="utf-8"))
 
 
-def test_texts_that_were_not_kept_are_no_error(data, tmp_path):
+def test_redacted_texts_are_no_error(data, tmp_path):
     write_history(data, [{**record, "question": None, "comment": None} for record in HISTORY])
     assert "(not kept)" in page_of(data, tmp_path)
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, -1.0, 0.0])
-def test_figures_that_are_none_in_an_old_history_are_no_error(data, tmp_path, odd):
+def test_nan_in_an_old_history_is_no_error(data, tmp_path, odd):
     figures = {"similarity": odd, "llm_seconds": odd, "confidence": odd}
     write_history(data, [
         *({**record, **figures} for record in HISTORY),
@@ -148,7 +148,7 @@ def test_figures_that_are_none_in_an_old_history_are_no_error(data, tmp_path, od
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf])
-def test_where_no_time_is_known_none_is_shown(data, tmp_path, odd):
+def test_an_unknown_time_is_not_shown(data, tmp_path, odd):
     write_history(data, [request("q1", "exact", matched_key=key("q1"), total_seconds=odd)])
     assert "– for a prepared answer (median)" in text_of(page_of(data, tmp_path))  # noqa: RUF001
 

@@ -32,20 +32,20 @@ def test_a_running_server_notices_a_withdrawal_and_a_reinstatement(tmp_path):
     assert server.documents() == frozenset()
 
 
-def test_a_withdrawal_is_of_one_collection(tmp_path):
+def test_a_withdrawal_applies_to_one_collection(tmp_path):
     withdraw(tmp_path, "main", "d1", "legal")
     withdraw(tmp_path, "other", "d2", "legal")
     reinstate(tmp_path, "other", "d1", "never was withdrawn there")
     assert Withdrawals(tmp_path).documents() == {("main", "d1"), ("other", "d2")}
 
 
-def test_what_people_withdrew_is_told_apart_from_what_is_gone(tmp_path):
+def test_documents_withdrawn_by_people_are_distinguished_from_deleted_ones(tmp_path):
     withdraw(tmp_path, "main", "d2", "legal")
     follow_corpus(tmp_path, "main", before=["d1", "d2"], present=["d2"])
     assert Withdrawals(tmp_path).by_people() == {("main", "d2")}
 
 
-def test_documents_that_left_the_corpus_are_withdrawn_until_they_are_back(tmp_path):
+def test_documents_that_left_the_corpus_are_withdrawn_until_they_return(tmp_path):
     withdraw(tmp_path, "main", "d2", "legal")
     follow_corpus(tmp_path, "main", before=["d1", "d2", "d3"], present=["d3"])
     assert Withdrawals(tmp_path).documents() == {("main", "d1"), ("main", "d2")}
@@ -60,7 +60,7 @@ def test_an_unchanged_corpus_writes_nothing(tmp_path):
     assert not (tmp_path / "withdrawals.jsonl").exists()
 
 
-def test_a_tombstone_holds_for_both_directions_of_a_pair(tmp_path):
+def test_a_tombstone_applies_to_both_directions_of_a_pair(tmp_path):
     server = Tombstones(tmp_path)
     tombstone(tmp_path, "k1", "k2", "reported")
     assert server.changed()
@@ -69,7 +69,7 @@ def test_a_tombstone_holds_for_both_directions_of_a_pair(tmp_path):
     assert server.pairs() == frozenset()
 
 
-def test_a_torn_line_is_skipped_and_the_next_record_stands_on_its_own(tmp_path):
+def test_a_torn_line_is_skipped_and_the_next_record_starts_a_new_line(tmp_path):
     withdraw(tmp_path, "main", "d1", "legal")
     path = tmp_path / "withdrawals.jsonl"
     path.write_bytes(path.read_bytes() + b'{"action": "withdraw", "collection": "ma')
@@ -79,7 +79,7 @@ def test_a_torn_line_is_skipped_and_the_next_record_stands_on_its_own(tmp_path):
     assert Withdrawals(tmp_path).documents() == {("main", "d1"), ("main", "d2")}
 
 
-def test_records_that_make_no_sense_are_skipped(tmp_path):
+def test_malformed_records_are_skipped(tmp_path):
     (tmp_path / "tombstones.jsonl").write_text('{"pair": "ab"}\n[1]\nnonsense\n{"action": "add", "pair": [1, 2]}\n')
     assert Tombstones(tmp_path).pairs() == frozenset()
 
@@ -105,7 +105,7 @@ def test_many_processes_append_without_tearing_each_other(tmp_path):
 
 @settings(max_examples=50, deadline=None)
 @given(cut=st.integers(0, 400), texts=st.lists(st.text(), min_size=1, max_size=4))
-def test_a_log_cut_anywhere_gives_whole_records_from_its_start(tmp_path_factory, cut, texts):
+def test_a_log_cut_anywhere_yields_its_whole_records(tmp_path_factory, cut, texts):
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     append(path, [{"text": text} for text in texts])
     path.write_bytes(path.read_bytes()[:cut])

@@ -96,7 +96,7 @@ def test_a_line_that_is_no_record_is_counted(tmp_path, bad):
     assert ids(tmp_path) == ["id1"]
 
 
-def test_a_value_that_does_not_fit_its_column_does_not_cost_the_record(tmp_path):
+def test_a_value_that_does_not_fit_its_column_is_dropped_and_the_record_kept(tmp_path):
     odd = record(1, status="many", confidence="high", citations=[{"n": 1}], streamed=1, prompt_tokens=10**30, extra=1)
     write_segment(tmp_path, "a", [odd])
     compact(tmp_path, KEEP_ALL, TODAY)
@@ -105,7 +105,7 @@ def test_a_value_that_does_not_fit_its_column_does_not_cost_the_record(tmp_path)
     assert json.loads(row["citations"]) == [{"n": 1}]
 
 
-def test_what_utf8_or_a_column_cannot_hold_does_not_stop_the_compaction(tmp_path):
+def test_values_beyond_utf8_or_a_column_do_not_stop_the_compaction(tmp_path):
     odd = record(1, question="half \ud83d of it", citations=["\udc00"], confidence=10**400, similarity=float("nan"),
                  total_seconds=float("inf"), status=-(10**400), prompt_tokens=float("inf"))  # fmt: skip
     write_segment(tmp_path, "a", [odd, record(2, question="a whole \U0001f600")])
@@ -130,7 +130,7 @@ OTHERS = [name for name in JOURNAL.names if name not in ("kind", "request_id", "
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(OTHERS), ANY_VALUE), min_size=1, max_size=5))
-def test_no_value_that_json_can_name_costs_a_record(found):
+def test_no_json_value_loses_a_record(found):
     with tempfile.TemporaryDirectory() as folder:
         write_segment(Path(folder), "a", [record(n, **more) for n, more in enumerate(found)])
         done = compact(Path(folder), HistorySettings(redaction="redact", retention_days=None), TODAY)
@@ -138,7 +138,7 @@ def test_no_value_that_json_can_name_costs_a_record(found):
         assert len(rows(Path(folder))) == len(found)
 
 
-def test_times_of_other_zones_count_for_their_day_in_utc(tmp_path):
+def test_times_in_other_zones_belong_to_their_day_in_utc(tmp_path):
     write_segment(tmp_path, "a", [record(1, at="2026-11-21T00:30:00+02:00")])
     compact(tmp_path, KEEP_ALL, TODAY)
     assert rows(tmp_path)[0]["day"] == date(2026, 11, 20)
@@ -158,7 +158,7 @@ def test_days_beyond_the_retention_are_deleted_and_not_written_again(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [KEEP_ALL, HistorySettings(retention_days=1)], ids=["for ever", "a day"])
-def test_where_there_is_nothing_to_compact_nothing_is_created(tmp_path, kept):
+def test_without_anything_to_compact_nothing_is_created(tmp_path, kept):
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "a.jsonl.open").touch()
     before = sorted(tmp_path.rglob("*"))
@@ -175,7 +175,7 @@ def test_days_expire_without_a_new_segment(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [KEEP_ALL, HistorySettings(retention_days=1)], ids=["for ever", "a day"])
-def test_a_folder_that_is_no_day_is_left_alone(tmp_path, kept):
+def test_a_foreign_folder_is_left_alone(tmp_path, kept):
     foreign = tmp_path / "history" / "day=foo" / "mine.txt"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("not ours")
@@ -209,7 +209,7 @@ TORN = [cut, overwrite_pages, forget_times, replace_by_folder, lambda path: path
 
 
 @pytest.mark.parametrize("tear", TORN)
-def test_a_torn_day_is_named_and_costs_no_record(tmp_path, tear):
+def test_a_torn_day_is_named_and_no_record_is_lost(tmp_path, tear):
     write_segment(tmp_path, "a", [record(1)])
     compact(tmp_path, KEEP_ALL, TODAY)
     path = next((tmp_path / "history").rglob("*.parquet"))
@@ -232,7 +232,7 @@ def test_a_torn_day_is_named_and_costs_no_record(tmp_path, tear):
     assert ids(tmp_path) == ["id1", "id2", "id3"]
 
 
-def test_a_torn_day_that_is_moved_away_stops_nothing(tmp_path):
+def test_compaction_continues_once_a_torn_day_is_moved_away(tmp_path):
     write_segment(tmp_path, "a", [record(1)])
     compact(tmp_path, KEEP_ALL, TODAY)
     path = next((tmp_path / "history").rglob("*.parquet"))
@@ -258,7 +258,7 @@ def compact_and_die_at(data: Path, point: int) -> None:
     compact(data, KEEP_ALL, TODAY)
 
 
-def test_a_crash_at_any_file_operation_doubles_nothing_and_loses_nothing(tmp_path):
+def test_a_crash_at_any_file_operation_neither_duplicates_nor_loses_records(tmp_path):
     yesterday = (NOW - timedelta(days=1)).isoformat()
     context = multiprocessing.get_context("forkserver")  # whose processes begin without another test's threads
     context.set_forkserver_preload([__name__])
@@ -297,7 +297,7 @@ def test_a_segment_that_was_written_but_not_deleted_is_recognised(tmp_path):
     assert ids(tmp_path) == ["id1"]
 
 
-def test_names_of_segments_do_not_pile_up(tmp_path):
+def test_names_of_old_segments_are_forgotten(tmp_path):
     for n in range(5):
         write_segment(tmp_path, f"s{n}", [record(n)])
         compact(tmp_path, KEEP_ALL, TODAY)
@@ -332,7 +332,7 @@ def test_masking_twice_is_masking_once(text):
 
 
 @given(before=st.text(alphabet="abc .,?!\n", max_size=20), after=st.text(alphabet="abc .,?!\n", max_size=20))
-def test_an_address_is_masked_wherever_it_stands(before, after):
+def test_an_address_is_masked_anywhere_in_a_text(before, after):
     assert "@" not in redact(f"{before} ada@example.org {after}")
 
 
@@ -341,7 +341,7 @@ TYPED = {"question": "I am ada@example.org", "comment": "ada@example.org", "prom
 
 
 @pytest.mark.parametrize(("mode", "shown"), [("off", "ada@example.org"), ("redact", "[e-mail]"), ("drop", None)])
-def test_the_setting_decides_what_is_kept_of_typed_texts(tmp_path, mode, shown):
+def test_the_setting_decides_what_is_kept_of_texts(tmp_path, mode, shown):
     write_segment(tmp_path, "a", [record(1, **TYPED, query_key="k")])
     compact(tmp_path, HistorySettings(redaction=mode), TODAY)
     (row,) = rows(tmp_path)

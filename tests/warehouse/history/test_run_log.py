@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from warehouse.history.run_log import log_run, logged_runs
 
 
-def test_a_run_is_known_as_it_was_told(tmp_path):
+def test_a_logged_run_is_returned_as_it_was(tmp_path):
     started = datetime(2026, 11, 24, 2, tzinfo=UTC)
     log_run(tmp_path, {"run_id": "r1", "started_at": started, "status": "published", "generated": 3})
 
@@ -17,12 +17,12 @@ def test_a_run_is_known_as_it_was_told(tmp_path):
     assert run["completion_tokens"] is None
 
 
-def test_of_a_run_that_was_continued_the_last_record_counts(tmp_path):
+def test_the_last_record_of_a_continued_run_counts(tmp_path):
     for run_id, status in (("r1", "interrupted"), ("r2", "failed"), ("r1", "published")):
         log_run(tmp_path, {"run_id": run_id, "status": status})
 
     assert [(run["run_id"], run["status"]) for run in logged_runs(tmp_path)] == [("r1", "published"), ("r2", "failed")]
 
 
-def test_before_the_first_run_nothing_is_known(tmp_path):
+def test_without_a_run_the_log_is_empty(tmp_path):
     assert logged_runs(tmp_path) == []

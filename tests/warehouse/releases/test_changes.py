@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.warehouse.conftest import key, sample_rows, write_parquet
+from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.changes import documents_of, note_changes
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import abandon, begin_build
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_an_answer_that_an_earlier_run_generated_is_restored(noted, publish_rows
     assert counted == {"reused": 2, "restored (sampling)": 1}
 
 
-def test_dropped_answers_and_new_ones_are_told(noted, publish_rows, after, read):
+def test_dropped_and_new_answers_are_recorded(noted, publish_rows, after, read):
     publish_rows(sample_rows())
     after["questions"] = [row for row in after["questions"] if row["query_key"] != key("q3")]
     after["questions"].append({**after["questions"][0], "query_key": key("q4"), "question": "What is q4?"})
@@ -82,7 +82,7 @@ def test_dropped_answers_and_new_ones_are_told(noted, publish_rows, after, read)
     assert read(build.database, "SELECT dropped FROM runs WHERE run_id = 'r2'") == [(2,)]
 
 
-def test_each_release_knows_the_runs_before_it(noted, publish_rows, after, read):
+def test_each_release_contains_the_runs_before_it(noted, publish_rows, after, read):
     publish_rows(sample_rows())
     _, _, build = noted(after)
     assert read(build.database, "SELECT run_id, stage FROM run_times ORDER BY 1") == [
@@ -90,5 +90,5 @@ def test_each_release_knows_the_runs_before_it(noted, publish_rows, after, read)
     ]  # fmt: skip
 
 
-def test_the_documents_of_a_release_are_known_by_collection(database):
+def test_documents_are_returned_by_collection(database):
     assert documents_of(database) == {"main": {"d1", "d2"}}

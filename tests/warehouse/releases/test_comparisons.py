@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from warehouse.append_log import Tail, append
-from warehouse.releases.comparisons import Comparison, RecordedComparisons, comparisons_file, record_comparison
+from warehouse.releases.comparisons import Comparison, RecordedComparisons, record_comparison
+from warehouse.releases.release import comparisons_file
 
 AGREES = Comparison("main", 0.91, True)
 DIFFERS = Comparison("main", 0.8125000000000001, False)
@@ -20,7 +21,7 @@ def test_each_comparison_is_returned_once(tmp_path):
     assert RecordedComparisons(tmp_path, "r1").new()[0] == [AGREES, DIFFERS]
 
 
-def test_what_is_still_being_written_is_read_when_it_is_whole(tmp_path):
+def test_a_line_is_read_once_it_is_complete(tmp_path):
     path = tmp_path / "log.jsonl"
     tail = Tail(path)
     append(path, [{"number": 1}])
@@ -46,7 +47,7 @@ def test_a_long_file_is_read_in_pieces(tmp_path):
     assert pieces == 3
 
 
-def test_another_file_of_that_name_is_read_from_its_start(tmp_path):
+def test_a_replaced_file_is_read_from_its_start(tmp_path):
     path = tmp_path / "log.jsonl"
     tail = Tail(path)
     append(path, [{"number": 1}, {"number": 2}])
@@ -57,7 +58,7 @@ def test_another_file_of_that_name_is_read_from_its_start(tmp_path):
     assert tail.new() == ([{"number": 3}], True)
 
 
-def test_records_that_are_no_comparisons_are_passed_over(tmp_path):
+def test_malformed_comparisons_are_skipped(tmp_path):
     append(comparisons_file(tmp_path, "r1"), [{"collection": "main"}, {"collection": 1, "score": 1, "agrees": True}])
     record_comparison(tmp_path, "r1", AGREES)
     assert RecordedComparisons(tmp_path, "r1").new()[0] == [AGREES]

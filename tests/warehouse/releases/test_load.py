@@ -39,7 +39,7 @@ def test_schema_and_arrow_tables_are_equal(schema):
     assert declared == {name: [(f.name, f.type) for f in arrow] for name, arrow in TABLES.items()}
 
 
-def test_rows_of_all_files_arrive(tmp_path, rows):
+def test_the_rows_of_all_files_are_loaded(tmp_path, rows):
     files = write_parquet(tmp_path / "a", rows)
     more = sample_rows()
     more["documents"] = [{**more["documents"][0], "document_id": "d3"}]
@@ -144,7 +144,7 @@ VIEWS = [
 
 
 @pytest.mark.parametrize(("query", "first"), VIEWS)
-def test_views_tell(database, read, query, first):
+def test_views_return_what_they_promise(database, read, query, first):
     assert read(database, query)[0] == first
 
 

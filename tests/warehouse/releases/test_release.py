@@ -6,21 +6,8 @@ import stat
 import pytest
 
 from warehouse.errors import AuditFailedError, BuildInProgressError, NoReleaseError, TornReleaseError
-from warehouse.releases.release import (
-    abandon,
-    begin_build,
-    current,
-    current_id,
-    fail,
-    failed_builds,
-    find,
-    publish,
-    releases,
-    rollback,
-    seal,
-    unreadable,
-    verify,
-)
+from warehouse.releases.build import abandon, begin_build, fail, publish, seal
+from warehouse.releases.release import current, current_id, failed_builds, find, releases, rollback, unreadable, verify
 
 
 def build_release(data, content="one", facts=None):
@@ -37,13 +24,13 @@ def three(tmp_path):
     return [build_release(tmp_path, content) for content in ("one", "two", "three")]
 
 
-def test_what_was_published_last_is_current(tmp_path, three):
+def test_the_last_published_release_is_current(tmp_path, three):
     assert current(tmp_path).release_id == three[-1].release_id
     assert current(tmp_path).database.read_text() == "three"
     assert [r.release_id for r in releases(tmp_path)] == sorted(r.release_id for r in three)
 
 
-def test_the_manifest_tells_what_the_release_is(tmp_path, three):
+def test_the_manifest_describes_the_release(tmp_path, three):
     manifest = current(tmp_path).manifest
     assert manifest["run_id"] == "run-1"
     assert manifest["counts"] == {"answers": 3}
@@ -64,7 +51,7 @@ def test_nothing_is_left_beside_the_releases(tmp_path, three):
     assert names == {"CURRENT", ".lease", ".pointer.lock", *(r.release_id for r in three)}
 
 
-def test_what_is_no_release_stands_in_nobodys_way(tmp_path, three):
+def test_foreign_folders_do_not_disturb_releases(tmp_path, three):
     (tmp_path / "releases" / "lost+found").mkdir()
     _remove(three[0].path / "manifest.json")
 
@@ -110,21 +97,21 @@ def _add(path):
         (_add, "extra.bin is not in its manifest"),
     ],
 )
-def test_a_torn_release_is_noticed(tmp_path, damage, complaint):
+def test_a_torn_release_is_detected(tmp_path, damage, complaint):
     release = build_release(tmp_path)
     damage(release.database)
     with pytest.raises(TornReleaseError, match=complaint):
         verify(release)
 
 
-def test_a_pointer_to_nothing_is_noticed(tmp_path):
+def test_a_pointer_to_a_missing_release_is_detected(tmp_path):
     (tmp_path / "releases").mkdir()
     (tmp_path / "releases" / "CURRENT").write_text("gone\n")
     with pytest.raises(TornReleaseError, match="gone"):
         current(tmp_path)
 
 
-def test_a_torn_manifest_is_noticed(tmp_path):
+def test_a_torn_manifest_is_detected(tmp_path):
     release = build_release(tmp_path)
     (release.path / "manifest.json").chmod(0o644)
     (release.path / "manifest.json").write_text('{"release_id": ')
@@ -186,7 +173,7 @@ def test_the_next_build_may_start_when_the_first_has_ended(tmp_path, end):
     abandon(second)
 
 
-def test_rollback_goes_to_what_was_current_before(tmp_path, three):
+def test_rollback_returns_to_the_release_that_was_current_before(tmp_path, three):
     assert rollback(tmp_path).release_id == three[1].release_id
     assert current(tmp_path).release_id == three[1].release_id
     assert rollback(tmp_path).release_id == three[0].release_id
@@ -194,13 +181,13 @@ def test_rollback_goes_to_what_was_current_before(tmp_path, three):
         rollback(tmp_path)
 
 
-def test_after_a_rollback_and_a_new_release_one_does_not_go_back_to_the_bad_one(tmp_path, three):
+def test_rollback_after_a_rollback_and_a_new_release_skips_the_bad_one(tmp_path, three):
     rollback(tmp_path)
     build_release(tmp_path, "four")
     assert rollback(tmp_path).release_id == three[1].release_id
 
 
-def test_rollback_takes_a_name_or_its_beginning(tmp_path, three):
+def test_rollback_accepts_an_id_or_a_prefix(tmp_path, three):
     first = three[0].release_id
     unique = next(first[:n] for n in range(1, 99) if sum(r.release_id[:n] == first[:n] for r in three) == 1)
     assert rollback(tmp_path, unique).release_id == first
@@ -210,7 +197,7 @@ def test_rollback_takes_a_name_or_its_beginning(tmp_path, three):
         rollback(tmp_path, "nonsense")
 
 
-def test_one_does_not_roll_back_to_a_torn_release(tmp_path, three):
+def test_rollback_to_a_torn_release_is_refused(tmp_path, three):
     _change(three[0].database)
     with pytest.raises(TornReleaseError):
         rollback(tmp_path, three[0].release_id)
@@ -218,7 +205,7 @@ def test_one_does_not_roll_back_to_a_torn_release(tmp_path, three):
 
 
 @pytest.mark.usefixtures("three")
-def test_leftovers_of_a_crashed_build_are_swept_by_the_next(tmp_path):
+def test_the_next_build_removes_leftovers_of_a_crashed_one(tmp_path):
     folder = tmp_path / "releases"
     for name in (".building-x", ".pruned-y"):
         (folder / name / "collections").mkdir(parents=True)

@@ -16,8 +16,9 @@ import pytest
 
 from tests.warehouse.conftest import Rows, sample_rows, write_parquet
 from warehouse.errors import BuildInProgressError, NoReleaseError, StorageError
+from warehouse.releases.build import abandon, begin_build, fail, publish, seal
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import abandon, begin_build, current, current_id, fail, publish, releases, seal, verify
+from warehouse.releases.release import current, current_id, releases, verify
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import write_serving_index
 
@@ -109,14 +110,14 @@ def test_a_process_killed_at_random_leaves_a_whole_release(tmp_path):
 HOLD_LEASE = """
 import sys
 from pathlib import Path
-from warehouse.releases.release import begin_build
+from warehouse.releases.build import begin_build
 build = begin_build(Path(sys.argv[1]), "first")
 print("building", flush=True)
 sys.stdin.read()
 """
 
 
-def test_a_killed_build_gives_up_its_lease_and_its_folder(tmp_path):
+def test_a_killed_build_loses_its_lease_and_its_folder(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD_LEASE, str(tmp_path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
@@ -181,7 +182,7 @@ def fill(folder: Path) -> None:
             assert error.errno == errno.ENOSPC
 
 
-def test_a_full_disk_is_said_clearly_and_the_current_release_is_untouched(small_disk):
+def test_a_full_disk_is_reported_and_the_current_release_is_untouched(small_disk):
     before = build_release(small_disk, "old")
     build = begin_build(small_disk, "run-2")
     (build.path / "warehouse.duckdb").write_text("new")
@@ -202,7 +203,7 @@ def seal_and_return(build):
     return build
 
 
-def test_a_full_disk_before_the_first_build_is_said_clearly(small_disk):
+def test_a_full_disk_before_the_first_build_is_reported(small_disk):
     fill(small_disk)
     for _ in range(20):  # a tmpfs may have room for one more folder, not for the lease's note
         try:
@@ -221,7 +222,7 @@ def large_rows() -> Rows:
     return rows
 
 
-def test_a_disk_that_fills_while_the_tables_are_loaded_is_said_clearly(small_disk, tmp_path):
+def test_a_disk_that_fills_while_the_tables_are_loaded_is_reported(small_disk, tmp_path):
     before = build_release(small_disk, "old")
     build = begin_build(small_disk, "run-2")
     files = write_parquet(tmp_path / "stages", large_rows())
@@ -235,7 +236,7 @@ def test_a_disk_that_fills_while_the_tables_are_loaded_is_said_clearly(small_dis
     verify(current(small_disk))
 
 
-def test_a_disk_that_fills_while_the_serving_index_is_written_is_said_clearly(small_disk, tmp_path):
+def test_a_disk_that_fills_while_the_serving_index_is_written_is_reported(small_disk, tmp_path):
     database = tmp_path / "warehouse.duckdb"
     load_release_database(database, write_parquet(tmp_path / "stages", large_rows()))
     fill(small_disk)

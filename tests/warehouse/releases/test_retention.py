@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from warehouse.errors import NoReleaseError
+from warehouse.releases.build import begin_build, fail, publish, seal
 from warehouse.releases.comparisons import Comparison, record_comparison
-from warehouse.releases.release import begin_build, current_id, fail, failed_builds, publish, releases, rollback, seal
+from warehouse.releases.release import current_id, failed_builds, releases, rollback
 from warehouse.releases.retention import Hold, hold_current, prune
 
 
@@ -42,7 +43,7 @@ def test_the_current_release_is_never_pruned(tmp_path, five):
     assert current_id(tmp_path) == five[0].release_id
 
 
-def test_a_release_that_is_held_is_pruned_only_when_it_is_let_go(tmp_path, five):
+def test_a_held_release_is_pruned_only_after_the_hold_is_closed(tmp_path, five):
     hold = Hold(five[1])
     assert prune(tmp_path, 1).held == (five[1].release_id,)
     assert five[1].database.read_text() == "x"
@@ -61,7 +62,7 @@ sys.stdin.read()
 """
 
 
-def test_a_server_that_is_killed_holds_nothing(tmp_path, five):
+def test_a_killed_server_holds_nothing(tmp_path, five):
     command = [sys.executable, "-c", HOLDER, str(tmp_path), five[0].release_id]
     root = str(Path(__file__).parents[3])
     with subprocess.Popen(
@@ -74,7 +75,7 @@ def test_a_server_that_is_killed_holds_nothing(tmp_path, five):
     assert prune(tmp_path, 4).removed == (five[0].release_id,)
 
 
-def test_what_was_pruned_can_no_longer_be_held(tmp_path, five):
+def test_a_pruned_release_cannot_be_held(tmp_path, five):
     prune(tmp_path, 1)
     with pytest.raises(NoReleaseError, match="just been pruned"):
         Hold(five[0])
@@ -95,7 +96,7 @@ def test_failed_builds_are_pruned_too(tmp_path):
     assert len(failed_builds(tmp_path)) == 1
 
 
-def test_what_was_compared_of_a_release_goes_with_it(tmp_path, five):
+def test_pruning_a_release_deletes_its_comparisons(tmp_path, five):
     for release in five:
         record_comparison(tmp_path, release.release_id, Comparison("main", 1.0, True))
     prune(tmp_path, 2)

@@ -23,7 +23,7 @@ def index(index_file):
         yield index
 
 
-def test_an_answer_is_found_with_all_that_the_service_sends(index):
+def test_an_answer_is_found_with_everything_the_service_sends(index):
     assert json.loads(index.answer(key("q1"))) == {
         "question": "What is q1?",
         "collection": "main",
@@ -75,13 +75,13 @@ def test_passages_and_questions_are_found(index):
     }
 
 
-def test_what_is_unknown_is_none(index):
+def test_an_unknown_key_returns_none(index):
     assert index.answer("nobody asked") is None
     assert index.chunk("") is None
     assert index.question("x" * 4000) is None
 
 
-def test_a_withheld_answer_is_nowhere(make_database, rows, tmp_path):
+def test_a_withheld_answer_is_not_served(make_database, rows, tmp_path):
     rows["answers"][1] |= {"status": "withheld", "withheld_reason": "refusal"}
 
     served = write_serving_index(make_database(rows), tmp_path / "serving.lmdb", "r-1")
@@ -93,7 +93,7 @@ def test_a_withheld_answer_is_nowhere(make_database, rows, tmp_path):
         assert [json.loads(q)["query_key"] for q in index.questions()] == [key("q1"), key("q3")]
 
 
-def test_texts_of_any_alphabet_come_back_as_they_were(make_database, rows, tmp_path):
+def test_texts_in_any_alphabet_are_unchanged(make_database, rows, tmp_path):
     text = 'Grüße, „Ärzte" \\ 日本語 \U0001f600\n\ttab </script>'
     rows["answers"][0]["answer"] = text
     write_serving_index(make_database(rows), tmp_path / "s.lmdb", "r-1")

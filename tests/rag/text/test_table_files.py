@@ -5,23 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rag.errors import DocumentError
-from rag.text.file_formats import Reject, Row, decode, ending, has_controls, read_rows, tidy
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_marked_encodings_are_decoded_with_normal_line_ends_and_letters(encoding):
-    assert decode("o\u0308\r\nb\rc".encode(encoding)) == "ö\nb\nc"
-
-
-@pytest.mark.parametrize("data", ["Größe".encode("cp1252"), "ab".encode("utf-16")[:-1], b"%PDF-1.4", b"a\0b"])
-def test_what_is_not_text_is_refused(data):
-    with pytest.raises(DocumentError):
-        decode(data)
-
-
-def test_tidy_text_holds_nothing_invisible():
-    assert tidy("a\x00b\x1bc\ufeffd\ud800\te") == "abcd\ufffd\te"
-    assert has_controls("a\x07") and has_controls("\udfff") and not has_controls("a\tb\nc")
+from rag.text.table_files import Reject, Row, as_flag, ending, read_rows
 
 
 @pytest.mark.parametrize(("name", "expected"), [("a/b.TXT", ".txt"), ("a.b/c", ""), ("x.tar.gz", ".gz"), (".env", "")])
@@ -29,7 +13,7 @@ def test_an_ending_is_in_lower_case(name, expected):
     assert ending(name) == expected
 
 
-def test_only_the_columns_that_are_asked_for_are_kept_and_empty_cells_are_not():
+def test_only_the_requested_columns_are_kept_and_empty_cells_are_not():
     rows = list(read_rows("a.csv", b"Text ,ID,other\nx,1,y\n,2,z\n", ["text"], ["id"]))
     assert rows == [Row("line 2", {"text": "x", "id": "1"}), Row("line 3", {"id": "2"})]
 
@@ -48,7 +32,7 @@ def test_a_csv_row_with_more_cells_than_columns_is_rejected_and_not_cut_off():
     ]
 
 
-def test_of_columns_that_differ_in_capitals_the_one_in_lower_case_counts():
+def test_of_columns_that_differ_only_in_case_the_lower_case_one_counts():
     assert list(read_rows("a.csv", b"Text,text\nno,yes\n", ["text"])) == [Row("line 2", {"text": "yes"})]
     assert list(read_rows("a.jsonl", b'{"text": "yes", "TEXT": "no"}', ["text"])) == [Row("line 1", {"text": "yes"})]
 
@@ -79,6 +63,19 @@ def test_a_parquet_file_that_is_cut_off_is_refused():
         list(read_rows("a.parquet", sink.getvalue()[:-100], ["text"]))
 
 
+@pytest.mark.parametrize(
+    ("cell", "flag"), [(True, True), ("Yes", True), (" 1 ", True), ("different", False), (0, False), ("maybe", None)]
+)
+def test_a_cell_says_yes_or_no_in_the_words_that_people_use(cell, flag):
+    assert as_flag(cell) is flag
+
+
+def test_empty_cells_can_be_kept():
+    rows = list(read_rows("a.csv", b"text,id\nx,\n", (), ["text", "id", "other"], keep_empty=True))
+
+    assert rows == [Row("line 2", {"text": "x", "id": ""})]
+
+
 def parquet(**columns):
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
@@ -94,26 +91,20 @@ def parquet(**columns):
         (pa.date32(), 10_000_000, "29349-01-26"),
     ],
 )
-def test_a_date_or_time_that_python_has_no_word_for_is_read_as_text(kind, value, expected):
+def test_a_date_or_time_that_python_cannot_represent_is_read_as_text(kind, value, expected):
     [row] = read_rows("a.parquet", parquet(text=["x"], id=pa.array([value], kind)), ["text"], ["id"])
     assert row.values == {"text": "x", "id": expected}
 
 
-def test_one_strange_date_leaves_the_others_as_they_are():
+def test_one_strange_date_leaves_the_others_unchanged():
     ids = pa.array([19_000, 10_000_000], pa.date32())
     rows = read_rows("a.parquet", parquet(text=["x", "y"], id=ids), ["text"], ["id"])
     assert [str(row.values["id"]) for row in rows] == ["2022-01-08", "29349-01-26"]
 
 
-def test_a_cell_that_is_no_text_at_all_is_rejected_and_the_other_rows_are_read():
+def test_an_undecodable_cell_is_rejected_and_the_other_rows_are_read():
     buffers = [None, pa.py_buffer(bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])), pa.py_buffer(b"\xffx")]
     reject, row = read_rows("a.parquet", parquet(text=pa.Array.from_buffers(pa.string(), 2, buffers)), ["text"])
     assert reject.item == "a.parquet, row 1"
     assert "its text can't be read ('utf-8' codec" in reject.reason
     assert row == Row("row 2", {"text": "x"})
-
-
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_its_mark_is_recognised(encoding):
-    with pytest.raises(DocumentError, match=f"looks like {encoding.upper().replace('6-', '6')} without a byte order"):
-        decode("Größe: 3 см".encode(encoding))

@@ -1,4 +1,4 @@
-"""What a person reads who made a mistake in the configuration, and which value wins."""
+"""The message for each mistake in the configuration, and which value wins."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
+from beforehand.settings_loader import from_environment, load, merge, read_toml
 from rag.errors import ConfigurationError
-from rag.settings import (
-    CollectionSettings,
-    LlmSettings,
-    RetrievalSettings,
-    RoomSettings,
-    SamplingSettings,
-    from_environment,
-    load,
-    merge,
-    read_toml,
-)
+from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, RoomSettings, SamplingSettings
 
 MISTAKES = [json.loads(line) for line in (Path(__file__).parent / "cases/configuration.jsonl").read_text().splitlines()]
 
@@ -34,7 +25,7 @@ class Everything(RoomSettings):
 
 
 @pytest.mark.parametrize("case", MISTAKES, ids=lambda case: case["why"])
-def test_a_mistake_is_said_in_one_sentence_with_key_and_value(tmp_path, case):
+def test_a_mistake_is_reported_in_one_sentence_with_key_and_value(tmp_path, case):
     path = tmp_path / "beforehand.toml"
     path.write_text(case["toml"], encoding="utf-8")
 
@@ -49,7 +40,7 @@ def test_an_unknown_language_gets_a_suggestion():
         load(Everything, {"retrieval": {"language": "englsh"}}, "x")
 
 
-def test_a_long_value_is_quoted_in_part_only():
+def test_a_long_value_is_shortened():
     with pytest.raises(ConfigurationError) as caught:
         load(Everything, {"retrieval": {"passages": "x" * 5000}}, "x")
 
@@ -66,7 +57,7 @@ def test_a_secret_of_the_wrong_type_is_not_printed(value):
     assert "secret" not in str(caught.value)
 
 
-def test_a_secret_is_not_shown_by_its_settings():
+def test_the_repr_of_settings_hides_secrets():
     settings = load(Everything, {"llm": {"api_key": "sk-very-secret"}}, "x")
 
     assert "sk-very-secret" not in repr(settings)
@@ -89,7 +80,7 @@ def test_zero_is_a_value():
     assert settings.collections["a"].tolerated_error == 0
 
 
-def test_settings_can_not_be_changed_afterwards():
+def test_settings_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         LlmSettings().model = "other"
 
@@ -120,7 +111,7 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
         read_toml(tmp_path)
 
 
-def test_a_byte_order_mark_does_no_harm(tmp_path):
+def test_a_byte_order_mark_is_accepted(tmp_path):
     path = tmp_path / "beforehand.toml"
     path.write_bytes(b'\xef\xbb\xbf[llm]\nmodel = "a"\n')
 
@@ -202,7 +193,7 @@ TABLES = st.recursive(
 
 
 @given(TABLES, TABLES, TABLES)
-def test_merging_can_be_done_in_any_grouping_and_leaves_its_layers_alone(one, two, three):
+def test_merging_is_associative_and_leaves_its_layers_unchanged(one, two, three):
     before = json.dumps([one, two, three])
 
     assert merge(one, two, three) == merge(merge(one, two), three)
@@ -221,7 +212,7 @@ def test_the_later_layer_wins(below, above):
 
 
 @given(TABLES)
-def test_whatever_the_configuration_a_mistake_is_one_sentence(values):
+def test_any_mistake_is_reported_in_one_sentence(values):
     for placed in (values, {"collections": values}, {"llm": values, "retrieval": values.get("a")}):
         try:
             load(Everything, placed, "x")

@@ -1,0 +1,76 @@
+"""Values of a query's result as Python values, as JSON and as visible text."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import math
+import re
+
+import numpy as np
+import pyarrow as pa
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
+_INFINITY = 2**63 - 1  # as DuckDB stores it in a timestamp
+
+
+def python_values(column: pa.Array) -> list[object]:
+    """Return a column's values, with text in place of times that Python can't represent."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):  # one of them is a time that Python can't represent
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> object:
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pa.MapScalar):
+        return [tuple(_value(part) for part in pair.values()) for pair in scalar.values]
+    if isinstance(scalar, pa.ListScalar):
+        return [_value(item) for item in scalar.values]
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _value(part) for name, part in scalar.items()}
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        return _beyond(scalar)
+
+
+def _beyond(scalar: pa.TimestampScalar) -> str:
+    """Return a time with nanoseconds, or outside the years 1 to 9999, in ISO 8601; infinity as DuckDB writes it."""
+    if abs(scalar.value) == _INFINITY:
+        return "infinity" if scalar.value > 0 else "-infinity"
+    return f"{np.datetime64(scalar.value, scalar.type.unit)}{'+00:00' if scalar.type.tz else ''}"
+
+
+def as_json(value: object) -> str:
+    """Return a value as JSON: times in ISO 8601, decimals as numbers, bytes in hexadecimal, NaN and infinity null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=_plain)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return float(value) if value.as_tuple().exponent else int(value)  # Arrow gives sums of integers as decimals
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def visible(text: str) -> str:
+    """Replace control characters with U+FFFD: visitors may have typed them, and a terminal would obey some."""
+    return _CONTROL.sub("\ufffd", text)

@@ -1,0 +1,178 @@
+"""Builds a release: under a temporary name, sealed, then published by one atomic swap of the pointer.
+
+First all files are synced, then the folder is renamed and synced, then the pointer is replaced. A crash before the
+last step leaves the old release, a crash after it the new one. The pointer is a file and not a symbolic link because a
+link can't be synced, and object stores and backups lose it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from warehouse.durable import files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
+from warehouse.errors import AuditFailedError
+from warehouse.lease import Lease, exclusive
+from warehouse.releases.release import (
+    FAILED,
+    MANIFEST,
+    Manifest,
+    Release,
+    checksum,
+    current_id,
+    point_to,
+    pointer_lock,
+    read_manifest,
+)
+
+_BUILDING, _PRUNED = ".building-", ".pruned-"
+
+
+@dataclass(frozen=True)
+class Build:
+    """A release under construction: its holder writes files below `path`, then seals it."""
+
+    release_id: str
+    run_id: str
+    data: Path
+    path: Path
+    lease: Lease = field(repr=False, compare=False)
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.path / "warehouse.duckdb"
+
+    @property
+    def serving_index(self) -> Path:
+        """The LMDB file."""
+        return self.path / "serving.lmdb"
+
+
+def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
+    """Take the lease, remove leftovers of crashed builds, and make a folder for a new release.
+
+    Call it before the first stage of a run, so that a second run fails before it does any work.
+
+    Raises:
+        BuildInProgressError: another build holds the lease after `wait_seconds`.
+        StorageError: the data folder can't be written.
+    """
+    folder = data / "releases"
+    with storage_errors(folder, "start a build"):
+        folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease.acquire(folder / ".lease", run_id, wait_seconds)
+        try:
+            _sweep(folder)
+            release_id = _new_id()
+            path = folder / f"{_BUILDING}{release_id}"
+            path.mkdir()
+        except BaseException:
+            lease.release()
+            raise
+    return Build(release_id, run_id, data, path, lease)
+
+
+def refuse_second_build(data: Path) -> None:
+    """Fail early if a build is in progress, before a run prepares anything; `begin_build` checks again.
+
+    Raises:
+        BuildInProgressError: another build holds the lease.
+    """
+    lease = data / "releases" / ".lease"
+    if lease.exists():
+        Lease.acquire(lease, "a run that is starting").release()
+
+
+def _new_id() -> str:
+    # the suffix counts steps of 16 µs, so that builds of the same second sort in order
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 16:04x}"
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.glob(f"{_BUILDING}*"):
+        remove_tree(path)
+    for path in folder.glob(f"{_PRUNED}*"):
+        remove_tree(path)
+    for path in folder.glob(".CURRENT.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def seal(build: Build, facts: Mapping[str, object]) -> Release:
+    """Write the manifest (`facts`, sizes, checksums), sync everything to the disk and make it read-only.
+
+    `facts` describes the build (model, template, encoder, collections), with its audit's checks under `audit`.
+    """
+    with storage_errors(build.data, "seal the release"):
+        files = files_below(build.path)
+        manifest = {
+            "release_id": build.release_id,
+            "run_id": build.run_id,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "previous": current_id(build.data),
+            **facts,
+            "sizes": {str(path.relative_to(build.path)): path.stat().st_size for path in files},
+            "checksums": {str(path.relative_to(build.path)): checksum(path) for path in files},
+        }
+        replace_file(build.path / MANIFEST, _as_json(manifest))
+        seal_tree(build.path)
+    return Release(build.release_id, build.path, cast(Manifest, manifest))
+
+
+def publish(build: Build) -> Release:
+    """Make a sealed build the current release and release the lease.
+
+    Raises:
+        AuditFailedError: its manifest lists a check that did not pass.
+        TornReleaseError: it was not sealed.
+        StorageError: the disk refused; the current release is untouched.
+    """
+    manifest = read_manifest(build.path)
+    failed = [check["name"] for check in manifest.get("audit", []) if not check["passed"]]
+    if failed:
+        raise AuditFailedError(f"Release {build.release_id} failed its audit: {', '.join(failed)}.")
+    target = build.data / "releases" / build.release_id
+    with storage_errors(build.data, "publish the release"), exclusive(pointer_lock(build.data)):
+        rename(build.path, target)
+        point_to(build.data, build.release_id)
+    build.lease.release()
+    return Release(build.release_id, target, manifest)
+
+
+def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -> Release:
+    """Keep a build that must not be published as `.failed-<id>`, with the reason, and release the lease."""
+    manifest = {
+        "release_id": build.release_id,
+        "run_id": build.run_id,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "failed": reason,
+        **(facts or {}),
+    }
+    target = build.path.with_name(f"{FAILED}{build.release_id}")
+    try:
+        build.path.chmod(0o755)
+        with suppress(OSError):  # it may have failed because the disk is full; keep what there is
+            replace_file(build.path / MANIFEST, _as_json(manifest))
+        rename(build.path, target)
+    finally:
+        build.lease.release()
+    return Release(build.release_id, target, cast(Manifest, manifest))
+
+
+def abandon(build: Build) -> None:
+    """Remove an unfinished build and release the lease."""
+    try:
+        if build.path.exists():
+            remove_tree(build.path)
+    finally:
+        build.lease.release()
+
+
+def _as_json(manifest: Mapping[str, object]) -> bytes:
+    return (json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n").encode()
