@@ -16,8 +16,7 @@ from typing import Any
 import click
 from pydantic import Field
 
-from batch.settings import BatchSettings
-from batch.vllm.platform import VllmSettings
+from batch.settings import BatchSettings, VllmSettings
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
 from rag.errors import BeforehandError, ConfigurationError

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from batch.models.model_folder import is_encoder
 from rag.errors import ModelError
 from rag.retrieval.embedding import ENCODER
 from rag.retrieval.reranking import RERANKER
@@ -17,18 +18,8 @@ from rag.retrieval.reranking import RERANKER
 ONNX = "onnx/model.onnx"
 _MOST_DIFFERENCE = 1e-3  # of a graph's output to its model's
 
+_Torch = Any  # torch and transformers are not typed here
 _Texts = Sequence[str] | Sequence[tuple[str, str]]
-
-
-def is_encoder(folder: Path) -> bool:
-    """Tell whether a folder is a sentence-transformers encoder."""
-    return (folder / "modules.json").exists()
-
-
-def is_reranker(folder: Path) -> bool:
-    """Tell whether a folder is a cross-encoder: a model that classifies a pair of texts."""
-    kinds = _json(folder / "config.json").get("architectures") or []
-    return any(str(each).endswith("ForSequenceClassification") for each in kinds)
 
 
 def served_files(folder: Path) -> list[Path]:
@@ -82,7 +73,7 @@ def export_reranker(folder: Path) -> None:
     (folder / RERANKER).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
-def _export(folder: Path, transformer: Path, kind: Any, output: str, examples: Sequence[_Texts]) -> None:
+def _export(folder: Path, transformer: Path, kind: _Torch, output: str, examples: Sequence[_Texts]) -> None:
     """Trace the model on the first example; compare the graph with it on the second, of another shape."""
     import torch
     from transformers import AutoTokenizer
@@ -109,7 +100,7 @@ def _export(folder: Path, transformer: Path, kind: Any, output: str, examples: S
         raise ModelError(f"the ONNX export of the model in {folder} differs by {difference:.2g} from the model")
 
 
-def _with_output(model: Any, names: list[str], output: str) -> Any:
+def _with_output(model: _Torch, names: list[str], output: str) -> _Torch:
     """Wrap the model so that its graph has named inputs in a fixed order and one output."""
     import torch
 
@@ -118,13 +109,13 @@ def _with_output(model: Any, names: list[str], output: str) -> Any:
             super().__init__()
             self.model = model
 
-        def forward(self, *tensors: Any) -> Any:
+        def forward(self, *tensors: _Torch) -> _Torch:
             return self.model(**dict(zip(names, tensors, strict=True)))[output]
 
     return Graph().eval()
 
 
-def _difference(graph: Any, onnx: Path, inputs: dict[str, Any]) -> float:
+def _difference(graph: _Torch, onnx: Path, inputs: dict[str, _Torch]) -> float:
     import onnxruntime
     import torch
 

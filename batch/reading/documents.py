@@ -21,8 +21,6 @@ from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.text.file_formats import ROW_ENDINGS, Reject, Row, decode, ending, read_rows, tidy
 
-__all__ = ["READABLE", "Document", "Reject", "Section", "file_id", "parse", "with_file"]
-
 _READERS = {
     ".md": (read_markdown, "text/markdown"),
     ".markdown": (read_markdown, "text/markdown"),

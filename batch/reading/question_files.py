@@ -1,7 +1,7 @@
-"""Anticipated questions and the team's own question and answer pairs, from the files that hold them.
+"""Question files: anticipated questions, and the team's own pairs of question and answer.
 
-Pure, as `batch.reading.documents`: bytes in, questions and rejects out. Two askings of one question have the same
-`query_key`; finding such duplicates across files and collections is left to the pipeline.
+Pure, like `batch.reading.documents`: bytes in, questions and rejects out. Two wordings of one question have the same
+`query_key`; the pipeline finds such duplicates across files and collections.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from rag.errors import DocumentError, QuestionError
 from rag.identity import normalise, query_key
 from rag.text.file_formats import ROW_ENDINGS, Reject, Row, decode, ending, has_controls, read_rows, tidy
 
-__all__ = ["Curated", "Question", "Reject", "named_question", "parse_curated", "parse_questions", "tidy_question"]
-
 LONGEST_QUESTION = 2000  # characters; a longer one is a text that slipped into the list
 _LONGEST_ANSWER = 20_000
 
 
 @dataclass(frozen=True)
 class Question:
-    """An anticipated question. `origin` is list, journal, corpus or curated; `detail` says where it stands."""
+    """An anticipated question. `origin` is list, journal, corpus, golden or canary; `detail` where it is from."""
 
     collection: str
     query_key: str
@@ -33,7 +31,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Curated:
+class CuratedPair:
     """A question with the team's own answer, and the ids of the documents that the answer rests on."""
 
     collection: str
@@ -43,10 +41,11 @@ class Curated:
     answer: str
     documents: tuple[str, ...]
     detail: str
+    origin: str = "curated"
 
 
 def named_question(collection: str, question: str, origin: str, detail: str) -> Question:
-    """Return a tidy question with its normalised form and the key that names it within its collection."""
+    """Return a question with its normalised form and its key."""
     return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)
 
 
@@ -89,7 +88,7 @@ def parse_questions(
         yield Reject(name, "empty: there are no questions in it")
 
 
-def parse_curated(name: str, data: bytes, collection: str) -> Iterator[Curated | Reject]:
+def parse_curated(name: str, data: bytes, collection: str) -> Iterator[CuratedPair | Reject]:
     """Read a JSONL, CSV or Parquet file of pairs with `question`, `answer` and optionally `documents`.
 
     `documents` are document ids: a list, or in CSV one text with ";" between them.
@@ -110,7 +109,7 @@ def parse_curated(name: str, data: bytes, collection: str) -> Iterator[Curated |
 
 
 def _texts(name: str, data: bytes) -> Iterator[tuple[str, object]]:
-    """Yield where each question stands and what stands there: its text, a `Reject`, or what is no text."""
+    """Yield the place and the value of each question: its text, a `Reject`, or something that is not text."""
     if ending(name) not in ROW_ENDINGS:
         for number, line in enumerate(decode(data).split("\n"), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
@@ -155,7 +154,7 @@ def _text_of(content: object) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _curated(name: str, row: Row, collection: str) -> Curated | Reject:
+def _curated(name: str, row: Row, collection: str) -> CuratedPair | Reject:
     detail = f"{name}, {row.place}"
     question = _question(name, row.place, row.values.get("question", ""), collection, LONGEST_QUESTION)
     if isinstance(question, Reject):
@@ -171,6 +170,6 @@ def _curated(name: str, row: Row, collection: str) -> Curated | Reject:
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
         return Reject(detail, "its documents are not a list of document ids")
     ids = tuple(dict.fromkeys(tidy(document).strip() for document in documents if document.strip()))
-    return Curated(
+    return CuratedPair(
         collection, question.query_key, question.question, question.normalised, tidy(answer).strip(), ids, detail
     )

@@ -19,7 +19,7 @@ _SIGNS = "*?["
 
 
 @dataclass
-class Found:
+class FoundFiles:
     """What was found: the paths of files in order, and those that can't be followed, with the reason."""
 
     files: list[str] = field(default_factory=list)
@@ -31,12 +31,12 @@ def is_glob(pattern: str) -> bool:
     return any(sign in pattern for sign in _SIGNS)
 
 
-def walk(folder: str, depth: int | None = None, *, hidden: bool = False) -> Found:
+def walk(folder: str, depth: int | None = None, *, hidden: bool = False) -> FoundFiles:
     """Find the files below a folder: `depth` folders far where given, `hidden` folders included or not."""
     return _Walk(folder, depth, hidden=hidden).run()
 
 
-def find(pattern: str) -> tuple[str, Found]:
+def find(pattern: str) -> tuple[str, FoundFiles]:
     """Return the folder that a glob starts from and the files that it matches.
 
     It starts from what is there under exactly the name that is written; the rest is the pattern, whose signs are
@@ -51,7 +51,7 @@ def find(pattern: str) -> tuple[str, Found]:
         return matches(path[skip:]) is not None
 
     broken = [(path, reason) for path, reason in below.broken if meant(path) or Path(path).is_dir()]
-    return root, Found([path for path in below.files if meant(path)], broken)
+    return root, FoundFiles([path for path in below.files if meant(path)], broken)
 
 
 def _split(pattern: str) -> tuple[str, str]:
@@ -71,9 +71,9 @@ class _Walk:
         self._deepest = None if depth is None else root.rstrip("/").count("/") + depth
         self._hidden = hidden
         self._seen: set[tuple[int, int]] = set()
-        self._found = Found()
+        self._found = FoundFiles()
 
-    def run(self) -> Found:
+    def run(self) -> FoundFiles:
         links = self._through(self._root)
         while links:
             links = [further for link in sorted(links) if self._leads_on(link) for further in self._through(link)]

@@ -13,7 +13,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from batch.sources.local_files import Found, is_glob
+from batch.sources.local_files import FoundFiles, is_glob
 from batch.stores.parquet import list_files
 from rag.errors import ConfigurationError
 
@@ -45,23 +45,23 @@ def require_access(address: str, options: PipelineOptions) -> None:
         _ask_s3(address, options)
 
 
-def walk(folder: str) -> Found:
+def walk(folder: str) -> FoundFiles:
     """Find the files below a folder. A name with `*` or `?` is no folder: to look would be a listing more."""
     if is_glob(folder) and "[" not in folder:
-        return Found()
+        return FoundFiles()
     anything = _SIGN.sub("?", folder)  # Beam has no sign that makes another one stand for itself
-    return Found([path for path in list_files(f"{anything}/**") if path.startswith(f"{folder}/")])
+    return FoundFiles([path for path in list_files(f"{anything}/**") if path.startswith(f"{folder}/")])
 
 
-def find(pattern: str) -> tuple[str, Found]:
+def find(pattern: str) -> tuple[str, FoundFiles]:
     """Return the folder of a file or a glob, and the files behind it."""
     glob = is_glob(pattern)
     if (not glob or "[" in pattern) and FileSystems.exists(pattern):
-        return FileSystems.split(pattern)[0], Found([pattern])
+        return FileSystems.split(pattern)[0], FoundFiles([pattern])
     if not glob:
-        return "", Found()
+        return "", FoundFiles()
     fixed = _SIGN.split(pattern, maxsplit=1)[0]
-    return fixed.rpartition("/")[0], Found([path for path in list_files(pattern) if not path.endswith("/")])
+    return fixed.rpartition("/")[0], FoundFiles([path for path in list_files(pattern) if not path.endswith("/")])
 
 
 def innermost(error: BaseException) -> str:

@@ -14,25 +14,26 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from batch.plan import RunPlan
-from batch.reading.documents import READABLE, Reject, file_id
+from batch.reading.documents import READABLE, file_id
 from batch.rejects import reject_row
 from batch.runner import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
-from batch.sources.local_files import Found, is_glob
+from batch.sources.local_files import FoundFiles, is_glob
 from rag.errors import ConfigurationError
+from rag.text.file_formats import Reject
+from warehouse.tables import RejectRow
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file of a collection. `name` is its path below the corpus root, `path` where it is opened."""
+class SourceFile:
+    """A file of a collection; `name` is its path below the folder that is listed, `path` opens it."""
 
     collection: str
     name: str
@@ -43,11 +44,11 @@ class Source:
 class Listing:
     """The files behind the entries, the entries behind which there is none, and what can't be read with its reason."""
 
-    sources: list[Source] = field(default_factory=list)
-    missing: list[Source] = field(default_factory=list)
+    sources: list[SourceFile] = field(default_factory=list)
+    missing: list[SourceFile] = field(default_factory=list)
     rejects: list[tuple[str, Reject]] = field(default_factory=list)
 
-    def reject_rows(self, run_id: str, stage: str) -> list[dict[str, Any]]:
+    def reject_rows(self, run_id: str, stage: str) -> list[RejectRow]:
         """Return the rows of the rejects table, those of the missing entries included."""
         rejects = [*map(_nowhere, self.missing), *self.rejects]
         return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
@@ -70,13 +71,13 @@ def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettin
             except ConfigurationError as error:
                 raise ConfigurationError(f"[collections.{collection}] {entry}: {error}") from error
             if not found.files:
-                listing.missing.append(Source(collection, entry, ""))
+                listing.missing.append(SourceFile(collection, entry, ""))
             listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
             for path in found.files:
                 if not _is_utf8(_below(path, root)):
                     listing.rejects.append((collection, _rejected(path, root, "its name is not UTF-8; rename it")))
                 elif name := names.give(path, root):
-                    listing.sources.append(Source(collection, name, path))
+                    listing.sources.append(SourceFile(collection, name, path))
     return listing
 
 
@@ -102,7 +103,7 @@ def refuse_missing(plan: RunPlan) -> None:
 # -- one entry ---------------------------------------------------------------------------------------------
 
 
-def _expand(entry: str, options: PipelineOptions) -> tuple[str, Found]:
+def _expand(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
     """Return the folder of an entry and the files behind it; a folder is searched for readable endings."""
     scheme, separator, rest = entry.partition("://")
     try:
@@ -124,25 +125,25 @@ def _path_of_url(rest: str) -> str:
     return path
 
 
-def _local(entry: str) -> tuple[str, Found]:
+def _local(entry: str) -> tuple[str, FoundFiles]:
     path = Path(entry).absolute()
     if path.is_dir():
         return str(path), _in_folder(str(path), local_files.walk(str(path)))
     if path.is_file():
-        return str(path.parent), Found([str(path)])
+        return str(path.parent), FoundFiles([str(path)])
     if not is_glob(str(path)):
-        return "", Found()
+        return "", FoundFiles()
     root, found = local_files.find(str(path))
-    return root, Found([each for each in found.files if not _base(each).startswith(".")], found.broken)
+    return root, FoundFiles([each for each in found.files if not _base(each).startswith(".")], found.broken)
 
 
-def _remote(entry: str, options: PipelineOptions) -> tuple[str, Found]:
+def _remote(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
     remote_files.require_access(entry, options)
     inside = _in_folder(entry, remote_files.walk(entry))
     return (entry, inside) if inside.files else remote_files.find(entry)
 
 
-def _in_folder(root: str, found: Found) -> Found:
+def _in_folder(root: str, found: FoundFiles) -> FoundFiles:
     """Keep what is read when a folder is listed: readable endings, nothing hidden."""
 
     def visible(path: str) -> bool:
@@ -151,7 +152,7 @@ def _in_folder(root: str, found: Found) -> Found:
     def may_be_meant(path: str) -> bool:
         return visible(path) and (_readable(path) or "." not in _base(path) or Path(path).is_dir())
 
-    return Found(
+    return FoundFiles(
         [path for path in found.files if visible(path) and _readable(path)],
         [(path, reason) for path, reason in found.broken if may_be_meant(path)],
     )
@@ -213,7 +214,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _nowhere(entry: Source) -> tuple[str, Reject]:
+def _nowhere(entry: SourceFile) -> tuple[str, Reject]:
     reason = f"{entry.name}: no such file, folder or match; correct [collections.{entry.collection}]"
     return entry.collection, Reject(entry.name, reason)
 

@@ -17,9 +17,8 @@ import pyarrow as pa
 from batch import progress
 from batch.generation.prompt_order import batches
 from batch.plan import Figures, RunPlan
-from batch.reading.documents import Reject
 from batch.rejects import reject_row
-from batch.stages.retrieve import question_hash
+from batch.retrieval.question_ranking import question_hash
 from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes, open_encoder
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, rows_to_table, write_table
@@ -30,7 +29,8 @@ from rag.identity import stable_hash
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import FORMAT, Verifier
 from rag.retrieval.embedding import Vectors
-from warehouse.tables import QUESTIONS, REJECTS
+from rag.text.file_formats import Reject
+from warehouse.tables import QUESTIONS, RejectRow
 
 STAGE = "calibrate"
 _TOGETHER = 512  # texts embedded and stored at once
@@ -51,7 +51,7 @@ def calibrate(plan: RunPlan) -> Figures:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verifier.json").write_bytes(verifier_path(plan, pairs).read_bytes())
     rows = [reject_row(plan.run_id, STAGE, "", each) for each in rejects]
-    write_table(f"{plan.folder(STAGE)}/rejects/part.parquet", rows_to_table(rows, REJECTS))
+    write_table(f"{plan.folder(STAGE)}/rejects/part.parquet", rows_to_table(rows, RejectRow))
     return {**figures, "rejects": len(rows)}
 
 

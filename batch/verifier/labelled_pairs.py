@@ -14,11 +14,10 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from batch.reading.documents import Reject
 from rag.errors import CalibrationError
 from rag.identity import normalise
+from rag.text.file_formats import Reject
 
 _LONGEST = 2000  # characters of a question
 _TRUE, _FALSE = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
@@ -42,7 +41,7 @@ def read_pairs(path: Path) -> tuple[list[LabelledPair], list[Reject]]:
     return usable(_rows(path, _text(path)))
 
 
-def usable(rows: Iterable[tuple[str, Any]]) -> tuple[list[LabelledPair], list[Reject]]:
+def usable(rows: Iterable[tuple[str, object]]) -> tuple[list[LabelledPair], list[Reject]]:
     """Keep what can be used of rows, each with the place where it stands."""
     kept: dict[frozenset[str], tuple[str, LabelledPair]] = {}
     rejects: list[Reject] = []
@@ -74,7 +73,7 @@ def _text(path: Path) -> str:
         raise CalibrationError(f"{path}: the labelled pairs can't be read ({error})") from error
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+def _rows(path: Path, text: str) -> Iterator[tuple[str, object]]:
     name = path.name.removesuffix(".gz")
     if name.endswith(".csv"):
         reader = csv.DictReader(io.StringIO(text))
@@ -90,7 +89,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[str, Any]]:
                 yield f"{path.name}:{number}", None
 
 
-def _pair(row: Any) -> LabelledPair | str:
+def _pair(row: object) -> LabelledPair | str:
     """Return the pair of a row, or why it can't be used."""
     if not isinstance(row, dict) or not {"a", "b", "same"} <= row.keys():
         return 'not a row with "a", "b" and "same"'

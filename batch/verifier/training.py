@@ -50,7 +50,8 @@ _DEPTH, _TREES = 4, 220
 _NEVER = 1e9  # no feature is larger
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
-Rows = NDArray[np.float64]
+FeatureTable = NDArray[np.float64]
+Sklearn = Any  # scikit-learn's own objects are not typed
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def compare(pairs: Sequence[LabelledPair], embed: Embed) -> list[Compared]:
     return compared
 
 
-def feature_rows(compared: Sequence[Compared], vocabulary: Vocabulary) -> Rows:
+def feature_rows(compared: Sequence[Compared], vocabulary: Vocabulary) -> FeatureTable:
     """Return the features of each pair, shape (pairs, features)."""
     rows = np.empty((len(compared), len(FEATURES)))
     for n, each in enumerate(compared):
@@ -191,7 +192,7 @@ def _clue_weights(
     return sums, {str(clue): round(float(weight), 3) for clue, weight in kept if abs(weight) >= 0.01}
 
 
-def _regress(table: Any, same: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _regress(table: Sklearn, same: NDArray[np.bool_]) -> NDArray[np.float64]:
     from sklearn.linear_model import LogisticRegression
 
     table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)  # liblinear's
@@ -200,7 +201,7 @@ def _regress(table: Any, same: NDArray[np.bool_]) -> NDArray[np.float64]:
     return weights
 
 
-def _boost(rows: Rows, same: NDArray[np.bool_], seed: int) -> BoostedTrees:
+def _boost(rows: FeatureTable, same: NDArray[np.bool_], seed: int) -> BoostedTrees:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
@@ -212,7 +213,7 @@ def _boost(rows: Rows, same: NDArray[np.bool_], seed: int) -> BoostedTrees:
     return exported(model)
 
 
-def exported(model: Any) -> BoostedTrees:
+def exported(model: Sklearn) -> BoostedTrees:
     """Copy scikit-learn's trees into complete ones of equal depth, which numpy evaluates at once."""
     trees = [each[0].nodes for each in model._predictors]
     nodes = 2**_DEPTH - 1
@@ -224,7 +225,14 @@ def exported(model: Any) -> BoostedTrees:
     return BoostedTrees(feature, threshold, value, float(np.ravel(model._baseline_prediction)[0]))
 
 
-def _copy(tree: Any, source: int, target: int, feature: Any, threshold: Any, value: Any) -> None:
+def _copy(
+    tree: Sklearn,
+    source: int,
+    target: int,
+    feature: NDArray[np.int32],
+    threshold: NDArray[np.float64],
+    value: NDArray[np.float64],
+) -> None:
     """Copy the subtree at `source` to node `target`; below a shallow leaf every path leads to its value."""
     node, nodes = tree[source], len(feature)
     if node["is_leaf"]:

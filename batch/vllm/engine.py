@@ -28,11 +28,14 @@ from functools import partial
 from typing import Any
 
 from batch.models.model_folder import ModelFolder
-from batch.vllm.platform import VllmSettings, context_length, engine_arguments, environment, installed_backend
+from batch.settings import VllmSettings
+from batch.vllm.platform import context_length, engine_arguments, environment, installed_backend
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 MAX_DEATHS = 3
+
+Vllm = Any  # vLLM's own objects; its types are not checked, since importing it takes 10 to 30 s
 
 
 class VllmEngine:
@@ -153,13 +156,13 @@ class _Request:
 class _Life:
     """One life of vLLM's engine: a thread that builds it, steps it and takes it down."""
 
-    def __init__(self, build: Callable[[], Any], context: int, model: str, predecessor: _Life | None) -> None:
+    def __init__(self, build: Callable[[], Vllm], context: int, model: str, predecessor: _Life | None) -> None:
         self.started: Future[None] = Future()
         self.started.set_running_or_notify_cancel()  # so that a cancelled caller can't cancel the start
         self.dead = False
         self._context = context
         self._model = model
-        self._commands: queue.SimpleQueue[Callable[[Any], None] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Callable[[Vllm], None] | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, args=(build, predecessor), name="vllm-engine", daemon=True)
@@ -183,7 +186,7 @@ class _Life:
         if self.started.done():
             self._thread.join()
 
-    def _admit(self, request: _Request, engine: Any) -> None:
+    def _admit(self, request: _Request, engine: Vllm) -> None:
         """Render, check and add a request; whatever is wrong with it is its own failure."""
         try:
             prompt = _render(engine, request.messages)
@@ -202,11 +205,11 @@ class _Life:
                 f"but {self._model} reads {self._context}; ask for less or raise [llm] context_tokens"
             )
 
-    def _abort(self, request: _Request, engine: Any) -> None:
+    def _abort(self, request: _Request, engine: Vllm) -> None:
         if self._requests.pop(request.id, None) is not None:
             engine.abort_request([request.id])
 
-    def _run(self, build: Callable[[], Any], predecessor: _Life | None) -> None:
+    def _run(self, build: Callable[[], Vllm], predecessor: _Life | None) -> None:
         if predecessor is not None:
             predecessor._thread.join()  # two engines at once would need twice the memory
         try:
@@ -226,7 +229,7 @@ class _Life:
         _take_down(engine)
         self._end(reason)
 
-    def _obey(self, engine: Any) -> bool:
+    def _obey(self, engine: Vllm) -> bool:
         """Run the commands that wait; sleep while there is nothing to generate. False means: end."""
         while True:
             try:
@@ -237,7 +240,7 @@ class _Life:
                 return False
             command(engine)
 
-    def _deliver(self, output: Any) -> None:
+    def _deliver(self, output: Vllm) -> None:
         request = self._requests.get(output.request_id)
         if request is None:
             return
@@ -265,7 +268,7 @@ class _Life:
 # -- vLLM's side -------------------------------------------------------------------------------------------
 
 
-def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Any:
+def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vllm:
     """Import vLLM and load the model, quietly.
 
     Raises:
@@ -301,7 +304,7 @@ def _calm_llvmlite() -> None:
         ffi.lib._fntab.setdefault("__dict__", {})
 
 
-def _render(engine: Any, messages: Sequence[Message]) -> Any:
+def _render(engine: Vllm, messages: Sequence[Message]) -> Vllm:
     """Fill the model's chat template and tokenise; the same way as vLLM's own chat routes."""
     from vllm.renderers import ChatParams, TokenizeParams
 
@@ -315,7 +318,7 @@ def _render(engine: Any, messages: Sequence[Message]) -> Any:
     return prompt
 
 
-def _sampling_params(sampling: Sampling, streaming: bool) -> Any:
+def _sampling_params(sampling: Sampling, streaming: bool) -> Vllm:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -332,7 +335,7 @@ def _sampling_params(sampling: Sampling, streaming: bool) -> Any:
     )
 
 
-def _completion(request: _Request, output: Any, model: str) -> Completion:
+def _completion(request: _Request, output: Vllm, model: str) -> Completion:
     return Completion(
         text=request.text,
         finish_reason=output.outputs[0].finish_reason,
@@ -344,7 +347,7 @@ def _completion(request: _Request, output: Any, model: str) -> Completion:
     )
 
 
-def _take_down(engine: Any) -> None:
+def _take_down(engine: Vllm) -> None:
     """Free the engine's memory and its process group, also after a death; more trouble changes nothing."""
     with contextlib.suppress(Exception):
         engine.engine_core.shutdown()

@@ -28,7 +28,8 @@ import httpx
 
 from batch.child_process import die_with
 from batch.models.model_folder import ModelFolder
-from batch.vllm.platform import VllmSettings, command_line, engine_arguments, environment, installed_backend
+from batch.settings import VllmSettings
+from batch.vllm.platform import command_line, engine_arguments, environment, installed_backend
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
 DRAIN_SECONDS = 8  # for requests in flight to end well

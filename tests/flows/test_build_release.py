@@ -185,7 +185,7 @@ def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
 def test_a_reranker_decides_in_the_batch_run_and_travels_with_the_release(
     project: Project, reranker_source: Path, tmp_path: Path
 ) -> None:
-    from batch.models.model_folder import pull
+    from batch.models.pull import pull
     from online.release.open_release import open_release
     from rag.settings import RetrievalSettings
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.models.model_folder import CHECKSUMS, list_models, locate, pull, verify
+from batch.models.model_folder import CHECKSUMS, list_models, locate, verify
 from batch.models.onnx_export import ONNX, export_encoder
+from batch.models.pull import pull
 from rag.errors import ModelError
 from rag.retrieval.embedding import ENCODER
 
@@ -37,8 +38,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pull_in_a_process(name: str, models: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    imports = "from pathlib import Path; from batch.models.model_folder import pull"
-    script = f"{imports}; pull({name!r}, Path({str(models)!r}), print)"
+    script = (
+        f"from pathlib import Path; from batch.models.pull import pull; pull({name!r}, Path({str(models)!r}), print)"
+    )
     return subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
@@ -140,9 +142,9 @@ def test_a_pull_that_was_killed_leaves_nothing_that_looks_like_a_model(tmp_path:
     script = f"""
 import os, signal
 from pathlib import Path
-from batch.models import model_folder as convert_models
-convert_models.export_encoder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
-convert_models.pull("all-minilm-l6-v2", Path({str(tmp_path)!r}))
+from batch.models import pull as pulling
+pulling.export_encoder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+pulling.pull("all-minilm-l6-v2", Path({str(tmp_path)!r}))
 """
     killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
 

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from batch.plan import Miss, RunPlan
+from batch.plan import MissedQuestion, RunPlan
 from batch.reading.documents import parse
 from batch.reading.question_files import parse_questions
-from batch.stages.anticipate import CURATED, anticipate
+from batch.rows import CURATED, PROMPTS
+from batch.stages.anticipate import anticipate
 from batch.stages.cite import cite
 from batch.stages.generate import generate
 from batch.stages.index import index
 from batch.stages.prepare import prepare
-from batch.stages.retrieve import PROMPTS, retrieve
+from batch.stages.retrieve import retrieve
 from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import read_table
 from rag.errors import LlmMisconfiguredError, LlmUnavailableError
@@ -165,11 +166,11 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
         json.dumps({"question": "how heavy is it", "answer": "7.4 kg.", "documents": ["specifications.txt"]}) + "\n"
     )
     project.sets["collections.default.curated"] = '["curated.jsonl"]'
-    seen = Miss("default", "How long does it last", 9)
-    typed = Miss("default", "!!!", 4)  # visitors type anything
+    seen = MissedQuestion("default", "How long does it last", 9)
+    typed = MissedQuestion("default", "!!!", 4)  # visitors type anything
     plan = replace(
         project.plan(),
-        misses=(seen, Miss("default", " Is it\nblue?", 3), typed),
+        misses=(seen, MissedQuestion("default", " Is it\nblue?", 3), typed),
         canaries=("Who shaves the moon?",),
         golden=(golden("Is it made of steel?"), golden("HOW HEAVY IS IT")),
     )

@@ -16,16 +16,17 @@ from batch.stores.compaction import compact_store, drop_torn
 from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes
 from batch.stores.generation_store import (
     GENERATIONS,
+    GenerationRow,
     batch_name,
-    checkpoint_rows,
+    count_generations,
     find_generations,
     known_fingerprints,
-    write_checkpoint,
+    write_generations,
 )
 from batch.stores.parquet import list_files, sweep_hidden, write_table
 
 
-def generation(fingerprint: str, text: str = "Yes [1].") -> dict[str, Any]:
+def generation(fingerprint: str, text: str = "Yes [1].") -> GenerationRow:
     return {
         "fingerprint": fingerprint,
         "text": text,
@@ -41,13 +42,11 @@ def generation(fingerprint: str, text: str = "Yes [1].") -> dict[str, Any]:
 
 def write_batches(store: Path, batches: list[list[str]]) -> None:
     for batch in batches:
-        write_checkpoint(str(store), [generation(each, f"answer to {each}") for each in batch])
+        write_generations(str(store), [generation(each, f"answer to {each}") for each in batch])
 
 
 def texts(store: Path, wanted: list[str]) -> dict[str, str]:
-    table = find_generations(str(store), wanted)
-    assert table.num_rows == len(set(table["fingerprint"].to_pylist())), "one row each"
-    return dict(zip(table["fingerprint"].to_pylist(), table["text"].to_pylist(), strict=True))
+    return {fingerprint: row["text"] for fingerprint, row in find_generations(str(store), wanted).items()}
 
 
 FINGERPRINTS = st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=4, unique=True), max_size=8)
@@ -69,7 +68,7 @@ def test_what_was_written_is_found_again_once_also_after_compaction(
 
     assert texts(store, [*everything, "never written"]) == found
     assert len(list_files(f"{store}/*.parquet")) <= 1
-    assert checkpoint_rows(str(store)) == len(everything)
+    assert count_generations(str(store)) == len(everything)
 
 
 @given(st.lists(st.text(max_size=5), unique=True), st.randoms())
@@ -82,7 +81,7 @@ def test_a_batch_has_one_name_in_any_order(fingerprints: list[str], dice: Any) -
 def test_a_batch_that_runs_twice_is_stored_once(tmp_path: Path) -> None:
     write_batches(tmp_path, [["a", "b"], ["b", "a"]])
 
-    assert checkpoint_rows(str(tmp_path)) == 2
+    assert count_generations(str(tmp_path)) == 2
 
 
 def test_few_files_are_left_alone(tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_a_crash_between_merging_and_deleting_doubles_nothing(tmp_path: Path) ->
     assert texts(tmp_path, ["a", "b", "c", "d"]) == {each: f"answer to {each}" for each in "abcd"}
     compact_store(str(tmp_path), GENERATIONS, "fingerprint", most=1)
 
-    assert checkpoint_rows(str(tmp_path)) == 4
+    assert count_generations(str(tmp_path)) == 4
     assert len(list_files(f"{tmp_path}/*")) == 1
     assert texts(tmp_path, list("abcd")) == {each: f"answer to {each}" for each in "abcd"}
 

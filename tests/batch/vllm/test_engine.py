@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch.models.model_folder import ModelFolder
+from batch.settings import VllmSettings
 from batch.vllm.engine import MAX_DEATHS, VllmEngine, engine_for
-from batch.vllm.platform import VllmSettings
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling, complete_all
 

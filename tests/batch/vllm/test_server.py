@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from batch.models.model_folder import ModelFolder
+from batch.settings import VllmSettings
 from batch.vllm import server as vllm_server
-from batch.vllm.platform import VllmSettings
 from batch.vllm.server import running_llm_server, serve_llm
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
@@ -77,7 +77,7 @@ def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
             from pathlib import Path
             signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell ignores it
             from batch.models.model_folder import ModelFolder
-            from batch.vllm.platform import VllmSettings
+            from batch.settings import VllmSettings
             from batch.vllm.server import serve_llm
             folder = Path({str(model.path)!r})
             model = ModelFolder(folder, "tiny", "abc", "language model", 1)
