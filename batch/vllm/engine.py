@@ -1,11 +1,10 @@
 """vLLM in this process, behind the protocol of `rag.llm.protocol`.
 
-One background thread owns vLLM's engine and steps it; calls from any event loop hand it a request and wait.
-So many concurrent calls form one continuous batch, which is where throughput comes from (on 2 cores: 13 tokens
-a second for one request, 145 to 217 for 64). A request that is wrong or too long fails alone. If the engine
-itself dies, all requests in flight fail as unavailable and the next call starts a new one, at most
-`MAX_DEATHS` times in a row. Ending the process ends the engine: it has no process of its own unless it
-spans several GPUs.
+One background thread owns vLLM's engine and steps it; calls from any event loop hand it a request and wait. So many
+concurrent calls form one continuous batch, which is where the throughput comes from (docs/measurements.md). A request
+that is wrong or too long fails alone. If the engine itself dies, all requests in flight fail as unavailable and the
+next call starts a new one, at most `MAX_DEATHS` times in a row. The engine ends with the process: it has no process
+of its own unless it spans several GPUs.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Vllm = Any  # vLLM's own objects; its types are not checked, since importing it 
 
 
 class VllmEngine:
-    """A language model in this process; safe to call from many tasks, threads and event loops at once."""
+    """A language model in this process, safe to call from several tasks, threads and event loops at once."""
 
     def __init__(self, model: ModelFolder, settings: VllmSettings, context_tokens: int) -> None:
         self._model = model
@@ -62,7 +61,7 @@ class VllmEngine:
         return self._closed
 
     def start(self) -> None:
-        """Load the model now rather than at the first call; returns when it is ready (10 to 60 s).
+        """Load the model now rather than at the first call; return when it is ready (10 to 60 s).
 
         Raises:
             ModelError: vLLM can't load the model; the message says why.
@@ -70,7 +69,7 @@ class VllmEngine:
         self._alive().started.result()
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
-        """Answer one chat. Cancelling the call cancels the request."""
+        """Generate the answer to one chat. Cancelling the call cancels the request."""
         async with contextlib.aclosing(self._deltas(messages, sampling, streaming=False)) as deltas:
             async for delta in deltas:
                 if delta.completion is not None:
@@ -78,13 +77,13 @@ class VllmEngine:
         raise LlmUnavailableError("the engine ended without an answer; ask again")
 
     async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta, None]:
-        """Answer one chat piece by piece. Closing the iterator cancels the request."""
+        """Stream the answer to one chat. Closing the iterator cancels the request."""
         async with contextlib.aclosing(self._deltas(messages, sampling, streaming=True)) as deltas:
             async for delta in deltas:
                 yield delta
 
     def close(self) -> None:
-        """End the engine and its thread, and free the memory; what is in flight fails as unavailable."""
+        """End the engine and its thread and free the memory; requests in flight fail as unavailable."""
         with self._lock:
             self._closed = True
             life, self._life = self._life, None
@@ -118,7 +117,7 @@ class VllmEngine:
                 life.drop(request)
 
     def _alive(self) -> _Life:
-        """Return the running life, or begin a new one."""
+        """Return the running engine's life, or begin a new one."""
         with self._lock:
             if self._closed:
                 raise LlmUnavailableError("the engine is closed")
@@ -136,7 +135,7 @@ class VllmEngine:
 
 @dataclass
 class _Request:
-    """One chat on its way: what was asked, what came so far, and where the outcome goes."""
+    """A chat in flight: the request, the text so far, and the queue for its outcomes."""
 
     id: str
     messages: Sequence[Message]
@@ -148,13 +147,13 @@ class _Request:
     tokens: int = 0
 
     def put(self, outcome: Delta | LlmError) -> None:
-        """Hand an outcome to the caller's event loop, from the engine's thread."""
-        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
+        """Pass an outcome from the engine's thread to the caller's event loop."""
+        with contextlib.suppress(RuntimeError):  # that loop is closed, so the caller is gone
             self.loop.call_soon_threadsafe(self.outcomes.put_nowait, outcome)
 
 
 class _Life:
-    """One life of vLLM's engine: a thread that builds it, steps it and takes it down."""
+    """One life of vLLM's engine: a thread that builds it, steps it and shuts it down."""
 
     def __init__(self, build: Callable[[], Vllm], context: int, model: str, predecessor: _Life | None) -> None:
         self.started: Future[None] = Future()
@@ -169,7 +168,7 @@ class _Life:
         self._thread.start()
 
     def ask(self, request: _Request) -> None:
-        """Queue a request for the engine's thread; its outcomes arrive in the request."""
+        """Queue a request for the engine's thread; its outcomes arrive in the request's queue."""
         with self._lock:
             if self.dead:
                 raise LlmUnavailableError("the engine has just died; ask again")
@@ -177,17 +176,17 @@ class _Life:
             self._commands.put(partial(self._admit, request))
 
     def drop(self, request: _Request) -> None:
-        """Abort a request that nobody waits for any more."""
+        """Abort a request whose caller is gone."""
         self._commands.put(partial(self._abort, request))
 
     def stop(self) -> None:
-        """End the thread and wait for it; one that still imports or loads ends by itself, or with the process."""
+        """End the thread and wait for it; one that is still loading ends by itself, or with the process."""
         self._commands.put(None)
         if self.started.done():
             self._thread.join()
 
     def _admit(self, request: _Request, engine: Vllm) -> None:
-        """Render, check and add a request; whatever is wrong with it is its own failure."""
+        """Render, check and add a request; an error in it fails this request alone."""
         try:
             prompt = _render(engine, request.messages)
             self._refuse_too_long(len(prompt["prompt_token_ids"]), request.sampling.max_tokens)
@@ -230,7 +229,7 @@ class _Life:
         self._end(reason)
 
     def _obey(self, engine: Vllm) -> bool:
-        """Run the commands that wait; sleep while there is nothing to generate. False means: end."""
+        """Run the queued commands; block while there is nothing to generate. Return False to end."""
         while True:
             try:
                 command = self._commands.get(block=not engine.has_unfinished_requests())
@@ -257,7 +256,7 @@ class _Life:
             request.put(Delta(piece.text, _completion(request, output, self._model)))
 
     def _end(self, reason: str) -> None:
-        """Take no more requests, and fail those that are in flight or wait to be admitted."""
+        """Accept no more requests, and fail those in flight or in the queue."""
         with self._lock:
             self.dead = True
         for request in self._requests.values():
@@ -269,10 +268,10 @@ class _Life:
 
 
 def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vllm:
-    """Import vLLM and load the model, quietly.
+    """Import vLLM and load the model, without its output.
 
     Raises:
-        ModelError: one sentence with vLLM's reason.
+        ModelError: vLLM can't load it; the message is one sentence with vLLM's reason.
     """
     backend = installed_backend()
     os.environ.update(environment(backend, settings, os.environ))
@@ -294,7 +293,7 @@ def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> V
 
 
 def _calm_llvmlite() -> None:
-    """Let vLLM's scan of all modules pass llvmlite's library object, which numba (by way of bm25s) may have loaded.
+    """Make llvmlite's library object, which numba (through bm25s) may have loaded, survive vLLM's scan of all modules.
 
     The scan asks every object for its `__dict__`; this one answers with a C function instead of a mapping, and
     vLLM 0.32.0 does not start.
@@ -305,7 +304,7 @@ def _calm_llvmlite() -> None:
 
 
 def _render(engine: Vllm, messages: Sequence[Message]) -> Vllm:
-    """Fill the model's chat template and tokenise; the same way as vLLM's own chat routes."""
+    """Fill the model's chat template and tokenise it, as vLLM's own chat routes do."""
     from vllm.renderers import ChatParams, TokenizeParams
 
     template = ChatParams(
@@ -348,7 +347,7 @@ def _completion(request: _Request, output: Vllm, model: str) -> Completion:
 
 
 def _take_down(engine: Vllm) -> None:
-    """Free the engine's memory and its process group, also after a death; more trouble changes nothing."""
+    """Free the engine's memory and its process group, even after it died; further errors don't matter."""
     with contextlib.suppress(Exception):
         engine.engine_core.shutdown()
     with contextlib.suppress(Exception):
@@ -369,9 +368,9 @@ _engines_lock = threading.Lock()
 
 
 def engine_for(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> VllmEngine:
-    """Return this process's engine for a model; the same one for the same arguments, as long as it is open.
+    """Return this process's engine for a model: the same one for the same arguments, as long as it is open.
 
-    Beam loads a model anew for each pipeline; an engine that is kept in this module outlives them.
+    Beam loads a model again for each pipeline; an engine that is kept in this module outlives them.
     """
     key = (str(model.path.resolve()), model.revision, settings.model_dump_json(), context_tokens)
     with _engines_lock:
