@@ -40,9 +40,9 @@ def chunk_text_hash(content_hash: str) -> str:
 
 
 def collection_chunks(prepared: str, collection: str) -> list[ChunkRow]:
-    """Return a collection's chunks, sorted by id."""
+    """Return a collection's chunks, in the order of the documents' text."""
     chunks = read_table(f"{prepared}/chunks", CHUNKS)
-    return table_rows(chunks.filter(pc.equal(chunks["collection"], collection)).sort_by("chunk_id"), ChunkRow)
+    return table_rows(chunks.filter(pc.equal(chunks["collection"], collection)), ChunkRow)
 
 
 @functools.lru_cache(maxsize=8)

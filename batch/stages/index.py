@@ -44,7 +44,7 @@ def index(plan: RunPlan) -> Figures:
 
 def _build(collection: str, plan: RunPlan) -> None:
     prepared = plan.folder("prepare")
-    rows = collection_chunks(prepared, collection)
+    rows = sorted(collection_chunks(prepared, collection), key=lambda row: row["chunk_id"])
     names = document_names(prepared)
     ids = [row["chunk_id"] for row in rows]
     texts = [chunk_text(row, names[collection, row["document_id"]]["title"]) for row in rows]

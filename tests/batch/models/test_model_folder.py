@@ -124,7 +124,7 @@ def test_verify_names_the_file_that_changed(models: Path, tmp_path: Path) -> Non
         verify(copy)
 
 
-def test_a_torn_model_is_refused_and_pulled_anew_with_the_same_revision(models: Path, tmp_path: Path) -> None:
+def test_a_torn_model_is_refused_and_pulled_again_with_the_same_revision(models: Path, tmp_path: Path) -> None:
     whole = locate("all-minilm-l6-v2", models)
     copy = copy_of(whole.path, tmp_path)
     (copy / "model.safetensors").unlink()
@@ -166,7 +166,7 @@ def test_an_unknown_model_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch", "./nosuch", "a/b/c"])
-def test_what_is_no_model_of_any_kind_is_not_sent_to_pull_again(name: str, tmp_path: Path) -> None:
+def test_an_impossible_model_name_gets_no_advice_to_pull(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as raised:
         pull(name, tmp_path)
 
@@ -219,7 +219,7 @@ def test_a_local_encoder_is_exported_beside_it_not_into_it(models: Path, tmp_pat
         ({"pooling_mode": "lasttoken"}, "lasttoken"),
     ],
 )
-def test_an_encoder_that_pools_otherwise_is_refused(tmp_path: Path, config: dict[str, object], expected: str) -> None:
+def test_an_encoder_with_another_pooling_is_refused(tmp_path: Path, config: dict[str, object], expected: str) -> None:
     encoder = encoder_with(tmp_path, "Pooling", config)
 
     with pytest.raises(ModelError, match=f"pooling '{expected}' is not served"):

@@ -160,7 +160,7 @@ def test_a_list_is_cut_between_its_items():
     assert all(piece.text.startswith("- item") for piece in chunks)
 
 
-def test_no_tiny_rest_is_left_alone():
+def test_no_tiny_chunk_is_left_over():
     sentence = "Seven words are in this short sentence."
     for count in range(3, 40):
         chunks = chunk(document(" ".join([sentence] * count)), words, 36)
@@ -207,7 +207,7 @@ def test_ids_differ_between_documents_and_collections_and_contents_between_title
     assert one.content_hash == other.content_hash != renamed.content_hash
 
 
-def test_outer_headings_give_way_where_they_would_fill_the_budget():
+def test_outer_headings_are_dropped_if_they_would_fill_the_budget():
     path = " › ".join(["A part with a rather long name", "A chapter with a long name", "Short"])  # noqa: RUF001
     [piece] = chunk(document((path, "Text.")), words, 12)
     assert piece.heading == "Short"

@@ -89,7 +89,7 @@ def test_the_name_of_a_request_is_tidied_to_what_a_table_can_hold():
         ("q.csv", "id\n1\n", "q.csv", "no column named question"),
     ],
 )
-def test_what_is_no_question_is_rejected_with_its_reason(name, data, item, reason):
+def test_unusable_questions_are_rejected_with_a_reason(name, data, item, reason):
     [reject] = read(name, data)
     assert isinstance(reject, Reject)
     assert reject.item == item
@@ -155,7 +155,7 @@ def test_curated_pairs_come_from_tables_too():
         ("c.csv", "answer\nThis.\n", "no column named question"),
     ],
 )
-def test_what_is_no_pair_is_rejected_with_its_reason(name, data, reason):
+def test_unusable_pairs_are_rejected_with_a_reason(name, data, reason):
     [reject] = curated(name, data)
     assert isinstance(reject, Reject)
     assert reject.reason.startswith(reason)

@@ -91,13 +91,13 @@ def test_a_file_whose_name_is_not_utf_8_is_rejected_and_the_others_are_read(tmp_
 # Two files of one name
 
 
-def test_files_of_one_name_in_two_folders_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_files_of_one_name_in_two_folders_get_their_folders_names(tmp_path: Path) -> None:
     write(tmp_path, "handbook/index.md", "handbook/a.md", "policies/index.md", "policies/b.md")
 
     assert names(tmp_path / "handbook", tmp_path / "policies") == ["a.md", "index.md", "b.md", "policies/index.md"]
 
 
-def test_folders_of_one_name_are_told_apart_by_those_above(tmp_path: Path) -> None:
+def test_folders_of_one_name_get_the_names_of_those_above(tmp_path: Path) -> None:
     write(tmp_path, "en/docs/index.md", "de/docs/index.md", "docs/index.md")
 
     entries = [tmp_path / "en" / "docs", tmp_path / "de" / "docs", tmp_path / "docs"]
@@ -123,7 +123,7 @@ def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
     assert names(f"{tmp_path}/docs/**/*.md") == ["linked/deep/x.md"]
 
 
-def test_links_in_a_ring_have_an_end_and_each_folder_its_own_name(tmp_path: Path) -> None:
+def test_links_that_form_a_cycle_come_to_an_end_and_each_folder_keeps_its_name(tmp_path: Path) -> None:
     write(tmp_path, "docs/b/x.md", "docs/c/y.md")
     (tmp_path / "docs" / "a").symlink_to(tmp_path / "docs" / "b")
     (tmp_path / "docs" / "b" / "to-c").symlink_to(tmp_path / "docs" / "c")

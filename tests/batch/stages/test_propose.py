@@ -58,7 +58,7 @@ def test_questions_that_lead_back_to_their_chunk_are_anticipated(project: Projec
     assert all(row["question"].removeprefix("Is it true that ")[:-1] in text[row["detail"]] for row in found)
 
 
-def test_what_does_not_lead_back_is_dropped(project: Project) -> None:
+def test_proposals_that_do_not_lead_back_are_dropped(project: Project) -> None:
     plan = planned(project, 100)
     propose(plan)
 

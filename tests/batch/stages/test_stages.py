@@ -78,9 +78,7 @@ def test_prepare_rejects_what_it_cannot_read_and_goes_on(project: Project) -> No
     assert all(row["reason"] and row["collection"] == "default" for row in rejects)
 
 
-def test_prepare_goes_on_where_a_reader_fails_as_nobody_foresaw(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prepare_survives_an_unforeseen_error_of_a_reader(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(name: str, *rest: object) -> object:
         return 1 / 0 if name == "setup.md" else parse(name, *rest)  # type: ignore[arg-type]
 
@@ -93,9 +91,7 @@ def test_prepare_goes_on_where_a_reader_fails_as_nobody_foresaw(
     ]
 
 
-def test_anticipate_goes_on_where_a_reader_fails_as_nobody_foresaw(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_anticipate_survives_an_unforeseen_error_of_a_reader(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (project.folder / "more.txt").write_text("Is it loud?\n")
     project.sets["collections.default.questions"] = '["questions.txt", "more.txt"]'
 
@@ -110,7 +106,7 @@ def test_anticipate_goes_on_where_a_reader_fails_as_nobody_foresaw(
     assert [row["item"] for row in rows(project.plan(), "anticipate", "rejects", REJECTS)] == ["questions.txt"]
 
 
-def test_what_no_table_can_hold_is_rejected_and_ends_no_run(project: Project) -> None:
+def test_text_that_no_table_can_hold_is_rejected_without_ending_the_run(project: Project) -> None:
     (project.folder / "documents" / os.fsdecode(b"caf\xe9.md")).write_text("# Café\n\nCoffee.")
     (project.folder / "more.jsonl").write_text(
         json.dumps({"custom_id": "a\ud800", "body": {"messages": [{"role": "user", "content": "\ud800?"}]}})
@@ -138,7 +134,7 @@ def test_a_stage_that_runs_again_replaces_what_it_wrote(project: Project) -> Non
     assert len(rows(plan, "prepare", "documents", DOCUMENTS)) == before
 
 
-def test_a_withdrawn_document_is_left_out_and_said_so(project: Project) -> None:
+def test_a_withdrawn_document_is_left_out_and_rejected(project: Project) -> None:
     plan = replace(project.plan(), withdrawn=frozenset({("default", "setup.md")}))
 
     prepare(plan)
@@ -270,7 +266,7 @@ def test_a_wrong_key_fails_the_stage_with_one_sentence_and_rejects_no_question(
     assert rows(plan, "generate", "rejects", REJECTS) == []
 
 
-def test_an_endpoint_that_asks_to_wait_is_waited_for(project: Project, llm: ReadingLlm) -> None:
+def test_generate_waits_for_an_endpoint_that_asks_to_wait(project: Project, llm: ReadingLlm) -> None:
     llm.behaviour.refuse_above = 1
     llm.behaviour.seconds = 0.05
     try:
@@ -281,7 +277,7 @@ def test_an_endpoint_that_asks_to_wait_is_waited_for(project: Project, llm: Read
     assert figures["generated"] == len(project.questions)
 
 
-def test_an_endpoint_that_is_away_leaves_its_work_to_the_others(project: Project, llm: ReadingLlm) -> None:
+def test_an_endpoint_that_is_down_leaves_its_work_to_the_others(project: Project, llm: ReadingLlm) -> None:
     project.sets["batch.endpoints"] = json.dumps(["http://127.0.0.1:9/v1", f"{llm.url}/v1"])
 
     assert generate(project.plan())["generated"] == len(project.questions)

@@ -54,7 +54,7 @@ FINGERPRINTS = st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_
 
 @settings(max_examples=25)
 @given(batches=FINGERPRINTS)
-def test_what_was_written_is_found_again_once_also_after_compaction(
+def test_each_generation_is_found_once_before_and_after_compaction(
     batches: list[list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = tmp_path_factory.mktemp("store")
@@ -123,7 +123,7 @@ def test_vectors_survive_compaction_bit_by_bit(tmp_path: Path) -> None:
         find_vectors(str(tmp_path), ["h1", "nowhere", "none"], 4)
 
 
-def test_what_a_killed_writer_left_is_never_read_and_is_swept(tmp_path: Path) -> None:
+def test_hidden_files_of_a_killed_writer_are_never_read_and_are_removed(tmp_path: Path) -> None:
     write_batches(tmp_path, [["a"]])
     (tmp_path / ".half.parquet.1a2b3c4d").write_bytes(b"PAR1 half of it")
 
@@ -133,7 +133,7 @@ def test_what_a_killed_writer_left_is_never_read_and_is_swept(tmp_path: Path) ->
     assert known_fingerprints(str(tmp_path)) == {"a"}
 
 
-def test_a_file_that_a_disk_tore_is_dropped_and_its_answers_are_unknown(tmp_path: Path) -> None:
+def test_a_torn_file_is_dropped_and_its_answers_are_unknown(tmp_path: Path) -> None:
     write_batches(tmp_path, [["a"], ["b"]])
     torn = tmp_path / f"{batch_name(['b'])}.parquet"
     torn.write_bytes(torn.read_bytes()[:40])
@@ -142,7 +142,7 @@ def test_a_file_that_a_disk_tore_is_dropped_and_its_answers_are_unknown(tmp_path
     assert known_fingerprints(str(tmp_path)) == {"a"}
 
 
-def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_a_missing_store_is_empty(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
 
     assert known_fingerprints(nowhere) == set()

@@ -71,7 +71,7 @@ def test_lookalikes_stay_out_of_a_trained_verifier(verifier: Verifier) -> None:
         assert not verifier.decide(case["asked"], [candidate], 0.2).accepted, case
 
 
-def test_what_can_not_be_promised_is_not_accepted(verifier: Verifier) -> None:
+def test_nothing_is_accepted_without_a_certificate(verifier: Verifier) -> None:
     same = [Candidate("How do I print my parcel?", "same", 1.0)]
     assert verifier.decide("How do I print my parcel?", same, 0.0).reason == "not_certified"
     assert {each.tolerated_error for each in verifier.certificates} >= {0.0, 0.01, 0.05, 0.1, 0.2}
@@ -177,7 +177,7 @@ def test_pairs_are_read_from_csv(tmp_path: Path, name: str) -> None:
         ('{"a": "Q?", "b": "p", "same": false}', "labelled different, but same at pairs.jsonl:1"),
     ],
 )
-def test_a_bad_row_is_rejected_with_its_reason_and_the_rest_goes_on(tmp_path: Path, line: str, reason: str) -> None:
+def test_a_bad_row_is_rejected_with_a_reason_and_the_others_are_read(tmp_path: Path, line: str, reason: str) -> None:
     good = '{"a": "p", "b": "q", "same": true}\n{"a": "r", "b": "s", "same": false}\n'
     kept, rejects = read_pairs(write(tmp_path / "pairs.jsonl", good + line))
     assert LabelledPair("r", "s", False) in kept

@@ -66,7 +66,7 @@ def ask(engine: VllmEngine, *texts: str, sampling: Sampling = SAMPLING) -> list[
     return asyncio.run(complete_all(engine, [chat(text) for text in texts], sampling, concurrency=64))
 
 
-def test_a_completion_says_what_was_said_by_whom_and_why_it_ended(engine: VllmEngine) -> None:
+def test_a_completion_has_its_text_model_and_finish_reason(engine: VllmEngine) -> None:
     (completion,) = ask(engine, "one two three")
 
     assert completion == Completion(
@@ -76,7 +76,7 @@ def test_a_completion_says_what_was_said_by_whom_and_why_it_ended(engine: VllmEn
     assert engine.model == "tiny@abc"
 
 
-def test_a_cut_answer_says_so(engine: VllmEngine) -> None:
+def test_a_truncated_answer_says_so(engine: VllmEngine) -> None:
     (completion,) = ask(engine, "one two three four", sampling=replace(SAMPLING, max_tokens=2))
 
     assert isinstance(completion, Completion)
@@ -213,7 +213,7 @@ def test_an_engine_that_keeps_dying_is_not_started_for_ever(engine: VllmEngine, 
     assert str(failures[-1]) == f"the engine died {MAX_DEATHS} times in a row; restart the process"
 
 
-def test_an_answer_between_deaths_makes_the_engine_trusted_again(engine: VllmEngine, vllm: fake_vllm.FakeVllm) -> None:
+def test_an_answer_resets_the_count_of_deaths(engine: VllmEngine, vllm: fake_vllm.FakeVllm) -> None:
     for _ in range(MAX_DEATHS + 2):
         vllm.dies = True
         ask(engine, "one")
@@ -222,7 +222,7 @@ def test_an_answer_between_deaths_makes_the_engine_trusted_again(engine: VllmEng
         assert isinstance(answered, Completion)
 
 
-def test_a_model_that_cannot_be_loaded_is_one_sentence_for_who_starts_and_who_asks(
+def test_a_model_that_cannot_be_loaded_is_one_sentence_for_operator_and_caller(
     engine: VllmEngine, vllm: fake_vllm.FakeVllm, model: ModelFolder
 ) -> None:
     vllm.fails_to_start = "no such architecture\nlong story"
@@ -286,7 +286,7 @@ def test_loading_the_same_model_twice_gives_the_same_engine(vllm: fake_vllm.Fake
     assert later is not first
 
 
-def test_the_engine_is_told_the_machine_and_never_to_trust_remote_code(
+def test_the_engine_is_set_up_for_the_machine_and_never_trusts_remote_code(
     engine: VllmEngine, vllm: fake_vllm.FakeVllm, model: ModelFolder
 ) -> None:
     engine.start()

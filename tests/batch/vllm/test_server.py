@@ -170,7 +170,7 @@ def test_a_server_that_fails_to_start_says_why_in_one_sentence(
         pass
 
 
-def test_a_port_in_use_is_said_before_anything_starts(model: ModelFolder, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(model: ModelFolder, tmp_path: Path) -> None:
     steps: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -181,13 +181,13 @@ def test_a_port_in_use_is_said_before_anything_starts(model: ModelFolder, tmp_pa
     assert not (tmp_path / "llm.log").exists()
 
 
-def test_a_host_that_is_not_ours_is_refused(model: ModelFolder, tmp_path: Path) -> None:
+def test_a_host_of_another_machine_is_refused(model: ModelFolder, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="host 'no such host' is unknown"):
         serve_llm(model, VllmSettings(), 64, tmp_path / "llm.log", host="no such host")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_service_wholly_and_calmly(
+def test_a_signal_stops_all_processes_of_the_service_without_an_error(
     serving: Callable[..., subprocess.Popen[str]], number: signal.Signals
 ) -> None:
     port = free_port()
