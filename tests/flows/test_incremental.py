@@ -80,7 +80,7 @@ def test_a_new_document_regenerates_only_answers_whose_passages_it_joins(project
     assert set(llm.asked()) < set(project.questions)
 
 
-def test_a_document_that_is_gone_is_withdrawn_and_its_answers_are_regenerated(
+def test_a_document_that_is_gone_is_withdrawn_and_its_answers_regenerated(
     project: Project, llm: ReadingLlm
 ) -> None:
     from warehouse.editorial.withdrawal import Withdrawals
