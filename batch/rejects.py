@@ -14,7 +14,7 @@ REJECTED = "rejected"
 def unexpected(item: str, error: Exception) -> Reject:
     """Return the reject for an item whose reader failed in an unforeseen way; the run goes on without the item."""
     said = str(error).partition("\n")[0]
-    return Reject(item, f"{item}: reading it failed ({type(error).__name__}: {said}); leave it out, or mend it")
+    return Reject(item, f"{item}: reading it failed ({type(error).__name__}: {said}); fix it or leave it out")
 
 
 def reject_row(run_id: str, stage: str, collection: str, reject: Reject) -> RejectRow:

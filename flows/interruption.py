@@ -42,6 +42,6 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _leave(number: int) -> None:
-    sys.stderr.write("beforehand: interrupted; what is finished is kept, and the next run goes on from there\n")
+    sys.stderr.write("beforehand: interrupted; finished work is kept, and the next run continues from there\n")
     sys.stderr.flush()
     os._exit(128 + number)

@@ -41,7 +41,7 @@ def read_html(text: str) -> tuple[str, list[Section]]:
         reader.feed(text)
         reader.close()
     except AssertionError as error:  # Python's parser gives up this way
-        raise DocumentError(f"its HTML can't be read ({error}): save it anew from a browser or an editor") from None
+        raise DocumentError(f"its HTML can't be read ({error}): save it again from a browser or an editor") from None
     return outline(reader.page.events, reader.title)
 
 

@@ -98,7 +98,7 @@ class _Embed(beam.DoFn):
 
 
 def embed_missing(plan: RunPlan, files: Sequence[str], read: Callable[[str], Texts], missing: frozenset[str]) -> None:
-    """Run the pipeline: embed the texts whose hashes are `missing`; `read` gives (hash, text) pairs of a file."""
+    """Embed the texts whose hashes are `missing`; `read` returns the (hash, text) pairs of a file."""
     if not missing:
         return
     progress.expect("embed", len(missing), "texts")

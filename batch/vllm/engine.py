@@ -251,7 +251,7 @@ class _Life:
             return
         del self._requests[output.request_id]
         if piece.finish_reason in ("error", "abort"):
-            request.put(LlmUnavailableError("vLLM gave this request up; ask again"))
+            request.put(LlmUnavailableError("vLLM aborted this request; ask again"))
         else:
             request.put(Delta(piece.text, _completion(request, output, self._model)))
 

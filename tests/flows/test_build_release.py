@@ -1,4 +1,4 @@
-"""The flow: its order, what it tells, what it keeps, and what it takes from the journal."""
+"""Builds: what they publish, what they keep, what they record, and what they take from the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from warehouse.releases.release import current, current_id, failed_builds, verif
 
 
 def ask(project: Project, question: str, source: str, times: int, number: int = 0) -> None:
-    """Write what the service would have journalled."""
+    """Write journal records as the service would."""
     folder = project.data / "journal"
     folder.mkdir(exist_ok=True)
     at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
@@ -88,7 +88,7 @@ def test_frequent_misses_are_anticipated_and_stay_so(project: Project, llm: Read
 
 
 def expect_a_unicorn(project: Project) -> None:
-    """Name a golden question that no release answers rightly."""
+    """Add a golden question that no release answers correctly."""
     project.sets["audit.golden"] = '["golden.jsonl"]'
     (project.folder / "golden.jsonl").write_text(
         json.dumps({"question": project.questions[0], "collection": "default", "expected": ["a unicorn"]}) + "\n"

@@ -1,4 +1,4 @@
-"""The temporary Prefect server: not started where one is named, and told clearly where it does not start."""
+"""The temporary Prefect server: not started if one is configured, and a clear error if it does not start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts with a common prefix run together, none is lost, and batches keep the order."""
+"""Prompts with a common prefix are adjacent, none is lost, and batches keep the order."""
 
 from __future__ import annotations
 

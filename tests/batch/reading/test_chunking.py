@@ -21,12 +21,12 @@ def words(text):
 
 
 def word_pieces(text):
-    """Counts like a tokenizer of pieces with two special tokens."""
+    """Count like a tokenizer of word pieces with two special tokens."""
     return 2 + sum(-(-len(word) // 4) for word in re.findall(r"\w+|[^\w\s]", text))
 
 
 def odd(text):
-    """Counts joined text dearer than its parts, which no sum of parts foresees."""
+    """Count joined text as more than its parts, which no sum of parts predicts."""
     return len(text.split()) + text.count("\n") + (len(text) // 50) ** 2
 
 
@@ -89,7 +89,7 @@ def test_no_chunk_exceeds_the_budget_and_nothing_is_lost_or_moved(sections, coun
 
 
 def covers(whole, parts):
-    """Whether the parts, each of which may repeat the end of the one before, make up the whole."""
+    """Whether the parts, each of which may repeat the end of the previous one, make up the whole."""
     done = 0
     for part in parts:
         begin = next((at for at in range(done, -1, -1) if whole.startswith(part, at) and at + len(part) > done), None)

@@ -1,4 +1,4 @@
-"""The small corpora: what the pipeline tests and the example stand on."""
+"""The small corpora that the pipeline tests and the example use."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""From what a collection names to the files that are read: folders, globs, links, URLs, and strange names."""
+"""The files behind a collection's entries: folders, globs, links, URLs, and strange names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_file_that_two_entries_name_is_read_once(corpus: Path) -> None:
     assert names(corpus, corpus / "deep", corpus / "a.md") == ["a.md", "deep/b.txt", "list.txt"]
 
 
-# Names that hold signs of a pattern
+# Names with the characters of a pattern
 
 
 def test_a_folder_and_its_files_may_have_brackets_in_their_names(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_file_whose_name_is_not_utf_8_is_rejected_and_the_others_are_read(tmp_
     assert reasons(tmp_path) == ["caf\\xe9.md: its name is not UTF-8; rename it"]
 
 
-# Two files of one name
+# Two files with one name
 
 
 def test_files_of_one_name_in_two_folders_get_their_folders_names(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_an_address_that_nothing_reads_is_one_sentence(
 
 
 class Bucket:
-    """Stands in for boto3: a client of a bucket with a few keys."""
+    """A fake of boto3: a client of a bucket with a few keys."""
 
     KEYS = ("policies/a.md", "policies/deep/b.md", "policies/notes [1].md", "policies/x.png", "policies/")
 

@@ -1,4 +1,4 @@
-"""One document an id: rows of several files may bring the same one, and none is lost."""
+"""One document per id: rows of several files may have the same id, and none is lost."""
 
 from __future__ import annotations
 

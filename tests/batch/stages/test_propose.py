@@ -1,4 +1,4 @@
-"""The corpus proposes questions: what is asked of the model, what is kept, and what a second run asks again."""
+"""Proposed questions: what the model is asked, what is kept, and what a second run does not ask again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages, each run alone on a small corpus: what they write, what they reject, what they reuse."""
+"""Each stage alone on a small corpus: what it writes, rejects and reuses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def retrieved(
     reading_llm: ReadingLlm,
     encoder_folder: Path,  # noqa: ARG001
 ) -> Project:
-    """A project whose run has come as far as the prompts."""
+    """A project whose run has reached the prompts."""
     project = Project.create(tmp_path_factory.mktemp("stages") / "project", reading_llm.url)
     plan = project.plan()
     for stage in (prepare, index, anticipate, retrieve):
@@ -87,7 +87,7 @@ def test_prepare_survives_an_unforeseen_error_of_a_reader(project: Project, monk
     prepare(project.plan())
 
     assert [row["reason"] for row in rows(project.plan(), "prepare", "rejects", REJECTS)] == [
-        "setup.md: reading it failed (ZeroDivisionError: division by zero); leave it out, or mend it"
+        "setup.md: reading it failed (ZeroDivisionError: division by zero); fix it or leave it out"
     ]
 
 
@@ -127,7 +127,7 @@ def test_a_stage_that_runs_again_replaces_what_it_wrote(project: Project) -> Non
     folder = Path(plan.folder("prepare")) / "documents"
     before = len(rows(plan, "prepare", "documents", DOCUMENTS))
     part = next(folder.glob("*.parquet"))
-    part.rename(folder / "part-00003-of-00004.parquet")  # as an earlier attempt with more parts would have left it
+    part.rename(folder / "part-00003-of-00004.parquet")  # like a leftover of an earlier attempt with more parts
 
     prepare(plan)
 

@@ -1,4 +1,4 @@
-"""The stores of answers and embeddings: found again after a crash, compacted without a loss."""
+"""The stores of answers and embeddings: readable after a crash, and compacted without loss."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_crash_between_merging_and_deleting_doubles_nothing(tmp_path: Path) ->
     parts = {path: Path(path).read_bytes() for path in list_files(f"{tmp_path}/*")}
     compact_store(str(tmp_path), GENERATIONS, "fingerprint", most=1)
     for path, content in parts.items():
-        Path(path).write_bytes(content)  # as if the deletion had not happened
+        Path(path).write_bytes(content)  # as if the parts had not been deleted
 
     assert texts(tmp_path, ["a", "b", "c", "d"]) == {each: f"answer to {each}" for each in "abcd"}
     compact_store(str(tmp_path), GENERATIONS, "fingerprint", most=1)

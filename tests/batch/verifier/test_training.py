@@ -1,4 +1,4 @@
-"""Training on a team's labelled pairs: what comes out decides, promises, and can be checked offline."""
+"""Training on a team's labelled pairs: the verifier decides, holds its certificates, and can be recomputed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPENINGS = ("How do I {} my {}?", "How can I {} my {}?", "What is the way to {} 
 
 
 def embed(texts: list[str]) -> NDArray[np.float32]:
-    """Stand in for an encoder: words hashed into 64 dimensions, rows of length 1."""
+    """A fake encoder: words hashed into 64 dimensions, rows of length 1."""
     rows = np.full((len(texts), 64), 1e-3, np.float32)
     for row, text in zip(rows, texts, strict=True):
         for word in read(text).words:
@@ -38,7 +38,7 @@ def embed(texts: list[str]) -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[LabelledPair]:
-    """Same verb and thing: the same; another thing: different."""
+    """Pairs with the same verb and thing are the same; with another thing they differ."""
     made = []
     for n, (verb, thing) in enumerate(itertools.product(VERBS, THINGS)):
         one, other = OPENINGS[n % 4], OPENINGS[(n + 1) % 4]
@@ -131,7 +131,7 @@ def test_too_few_or_one_sided_pairs_are_refused(pairs: list[LabelledPair]) -> No
 
 
 def test_opposites_are_among_the_training_pairs(pairs: list[LabelledPair]) -> None:
-    """The model itself, without its guards, scores an opposite below a paraphrase."""
+    """Even without guards, the model scores a look-alike below a paraphrase."""
     model = fit(pairs, [f"How do I enable the {thing}?" for thing in THINGS], embed)
     assert model.trees is not None
     rows = feature_rows(

@@ -1,4 +1,4 @@
-"""The in-process engine: one batch out of many calls, failures that stay where they belong, and a clean end."""
+"""The in-process engine: concurrent calls form one batch, a failing request fails alone, and it ends cleanly."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_cancelling_a_call_aborts_its_request_and_no_other(engine: VllmEngine, v
         vllm.running.clear()
         other = asyncio.create_task(engine.complete(chat("stays here"), SAMPLING))
         call = asyncio.create_task(engine.complete(chat("one two three four five"), SAMPLING))
-        await asyncio.sleep(0)  # lets both hand over their requests
+        await asyncio.sleep(0)  # lets both queue their requests
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -252,7 +252,7 @@ def test_close_fails_what_is_in_flight(engine: VllmEngine, vllm: fake_vllm.FakeV
         await engine.complete(chat("warm up"), SAMPLING)
         vllm.running.clear()
         call = asyncio.create_task(engine.complete(chat("one two three four five six"), SAMPLING))
-        await asyncio.sleep(0)  # lets it hand over its request
+        await asyncio.sleep(0)  # lets it queue its request
         closing = asyncio.get_running_loop().run_in_executor(None, engine.close)
         vllm.running.set()
         await closing

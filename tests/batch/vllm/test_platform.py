@@ -1,4 +1,4 @@
-"""What vLLM is told: the same for engine and server, fit for the machine, and never to run a model's code."""
+"""vLLM's arguments: the same for engine and server, fit for the machine, and never running a model's code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LLM microservice's process: it is ready when it says so, and nothing of it outlives us."""
+"""The LLM microservice's processes: ready when reported ready, and none outlives its parent."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
 ROOT = Path(__file__).parents[3]
 
-# A stand-in for vLLM's server, put before the real package on the child's path: it answers /health, has a process
-# below it as vLLM has its engine, and behaves as FAKE_VLLM says.
+# A fake of vLLM's server, put before the real package on the child's path: it answers /health, has a child process
+# like vLLM's engine, and behaves as FAKE_VLLM says.
 SERVER = """
 import json, os, signal, subprocess, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -69,13 +69,13 @@ def model(tmp_path: Path) -> ModelFolder:
 
 @pytest.fixture
 def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
-    """Start `serve_llm` in a process of its own, as the front door does."""
+    """Start `serve_llm` in its own process, as the command line does."""
 
     def start(port: int) -> subprocess.Popen[str]:
         script = f"""
             import signal
             from pathlib import Path
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell ignores it
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
             from batch.models.model_folder import ModelFolder
             from batch.settings import VllmSettings
             from batch.vllm.server import serve_llm
@@ -105,7 +105,7 @@ def described(url: str) -> dict[str, object]:
 
 
 def group_ends(group: object) -> bool:
-    """Wait until no process of the group is left; one that was killed is reaped in init's own time."""
+    """Wait until no process of the group is left; init reaps a killed one after a while."""
     assert isinstance(group, int)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
