@@ -326,4 +326,6 @@ def test_a_curated_answer_is_cited_to_its_documents_and_never_generated(project:
     assert [row["answer"] for row in own] == ["1.8 litres."]
     cited = [row for row in rows(plan, "cite", "citations", CITATIONS) if row["query_key"] == own[0]["query_key"]]
     assert [row["document_id"] for row in cited] == ["setup.md"]
+    beginnings = {row["chunk_id"] for row in rows(plan, "prepare", "chunks", CHUNKS) if row["position"] == 0}
+    assert {row["chunk_id"] for row in cited} <= beginnings
     assert project.questions[0] not in llm.asked()
