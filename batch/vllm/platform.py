@@ -1,9 +1,9 @@
 """vLLM's arguments and environment on this machine: the same for the engine and for the server.
 
 On a processor one process computes in float32 without compiling, and its threads sleep while they wait: vLLM starts
-four times faster and shares the cores fairly, for a little throughput on an idle machine (docs/measurements.md). On
-CUDA vLLM's own choices are good, so only its memory and the number of GPUs are set. A model's own code is never run
-(nothing here sets `trust_remote_code`), and every model is a local folder, so no hub is ever asked.
+several times faster, and it shares the cores better with other work (docs/measurements.md). On CUDA vLLM's own
+choices are good, so only its memory and the number of GPUs are set. A model's own code is never run (nothing here sets
+`trust_remote_code`), and every model is a local folder, so no hub is ever asked.
 """
 
 from __future__ import annotations
