@@ -12,29 +12,22 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import gc
 import itertools
-import logging
-import os
 import queue
-import sys
 import threading
-import warnings
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from batch.models.model_folder import ModelFolder
 from batch.settings import VllmSettings
-from batch.vllm.platform import context_length, engine_arguments, environment, installed_backend
+from batch.vllm.engine_calls import Vllm, build, completion, first_line, render, sampling_params, take_down
+from batch.vllm.platform import context_length
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 MAX_DEATHS = 3
-
-Vllm = Any  # vLLM's own objects; its types are not checked, since importing it takes 10 to 30 s
 
 
 class VllmEngine:
@@ -43,7 +36,7 @@ class VllmEngine:
     def __init__(self, model: ModelFolder, settings: VllmSettings, context_tokens: int) -> None:
         self._model = model
         self._context = context_length(model.path, context_tokens)
-        self._build = partial(_build, model, settings, context_tokens)
+        self._build = partial(build, model, settings, context_tokens)
         self._ids = itertools.count()
         self._lock = threading.Lock()
         self._life: _Life | None = None
@@ -188,13 +181,13 @@ class _Life:
     def _admit(self, request: _Request, engine: Vllm) -> None:
         """Render, check and add a request; an error in it fails this request alone."""
         try:
-            prompt = _render(engine, request.messages)
+            prompt = render(engine, request.messages)
             self._refuse_too_long(len(prompt["prompt_token_ids"]), request.sampling.max_tokens)
-            engine.add_request(request.id, prompt, _sampling_params(request.sampling, request.streaming))
+            engine.add_request(request.id, prompt, sampling_params(request.sampling, request.streaming))
         except LlmError as error:
             self._requests.pop(request.id).put(error)
         except Exception as error:  # the template or vLLM's validation: a retry can't help
-            refusal = LlmRefusedError(f"{self._model} can't be asked this: {_first_line(error)}")
+            refusal = LlmRefusedError(f"{self._model} can't be asked this: {first_line(error)}")
             self._requests.pop(request.id).put(refusal)
 
     def _refuse_too_long(self, prompt_tokens: int, max_tokens: int) -> None:
@@ -215,7 +208,7 @@ class _Life:
             engine = build()
         except BaseException as error:
             self._end("the engine did not start; ask again")
-            self.started.set_exception(error if isinstance(error, ModelError) else ModelError(_first_line(error)))
+            self.started.set_exception(error if isinstance(error, ModelError) else ModelError(first_line(error)))
             return
         self.started.set_result(None)
         reason = "the engine is closed"
@@ -224,8 +217,8 @@ class _Life:
                 for output in engine.step():
                     self._deliver(output)
         except BaseException as error:
-            reason = f"the engine died ({_first_line(error)}); ask again"
-        _take_down(engine)
+            reason = f"the engine died ({first_line(error)}); ask again"
+        take_down(engine)
         self._end(reason)
 
     def _obey(self, engine: Vllm) -> bool:
@@ -253,7 +246,7 @@ class _Life:
         if piece.finish_reason in ("error", "abort"):
             request.put(LlmUnavailableError("vLLM aborted this request; ask again"))
         else:
-            request.put(Delta(piece.text, _completion(request, output, self._model)))
+            request.put(Delta(piece.text, completion(output, request.text, request.tokens, self._model)))
 
     def _end(self, reason: str) -> None:
         """Accept no more requests, and fail those in flight or in the queue."""
@@ -264,104 +257,7 @@ class _Life:
         self._requests.clear()
 
 
-# -- vLLM's side -------------------------------------------------------------------------------------------
-
-
-def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vllm:
-    """Import vLLM and load the model, without its output.
-
-    Raises:
-        ModelError: vLLM can't load it; the message is one sentence with vLLM's reason.
-    """
-    backend = installed_backend()
-    os.environ.update(environment(backend, settings, os.environ))
-    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it logs before it reads the variable
-    warnings.filterwarnings("ignore", module=r"(vllm|torch|transformers)\b")
-    from vllm.engine.arg_utils import EngineArgs
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.llm_engine import LLMEngine
-
-    arguments = engine_arguments(model.path, settings, context_tokens, backend)
-    _calm_llvmlite()
-    try:
-        return LLMEngine.from_engine_args(
-            EngineArgs(**arguments, use_tqdm_on_load=False, disable_log_stats=True),
-            usage_context=UsageContext.LLM_CLASS,
-        )
-    except Exception as error:
-        raise ModelError(f"vLLM can't load {model.name} from {model.path}: {_first_line(error)}") from error
-
-
-def _calm_llvmlite() -> None:
-    """Make llvmlite's library object, which numba (through bm25s) may have loaded, survive vLLM's scan of all modules.
-
-    The scan asks every object for its `__dict__`; this one answers with a C function instead of a mapping, and
-    vLLM 0.32.0 does not start.
-    """
-    ffi = sys.modules.get("llvmlite.binding.ffi")
-    if ffi is not None:
-        ffi.lib._fntab.setdefault("__dict__", {})
-
-
-def _render(engine: Vllm, messages: Sequence[Message]) -> Vllm:
-    """Fill the model's chat template and tokenise it, as vLLM's own chat routes do."""
-    from vllm.renderers import ChatParams, TokenizeParams
-
-    template = ChatParams(
-        chat_template_content_format="auto",
-        chat_template_kwargs={"add_generation_prompt": True, "continue_final_message": False, "tokenize": False},
-    )
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
-    _, (prompt,) = engine.renderer.render_chat([turns], template, tokens)
-    return prompt
-
-
-def _sampling_params(sampling: Sampling, streaming: bool) -> Vllm:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
-
-    return SamplingParams(
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        frequency_penalty=sampling.frequency_penalty,
-        presence_penalty=sampling.presence_penalty,
-        repetition_penalty=sampling.repetition_penalty,
-        seed=sampling.seed,
-        stop=list(sampling.stop),
-        output_kind=RequestOutputKind.DELTA if streaming else RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _completion(request: _Request, output: Vllm, model: str) -> Completion:
-    return Completion(
-        text=request.text,
-        finish_reason=output.outputs[0].finish_reason,
-        prompt_tokens=len(output.prompt_token_ids),
-        completion_tokens=request.tokens,
-        model=model,
-        cached_tokens=output.num_cached_tokens or 0,
-        message={"role": "assistant", "content": request.text},
-    )
-
-
-def _take_down(engine: Vllm) -> None:
-    """Free the engine's memory and its process group, even after it died; further errors don't matter."""
-    with contextlib.suppress(Exception):
-        engine.engine_core.shutdown()
-    with contextlib.suppress(Exception):
-        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
-
-        cleanup_dist_env_and_memory()
-    gc.collect()
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".: ")
-
-
-# -- one engine a process ------------------------------------------------------------------------------------
+# -- one engine per process ------------------------------------------------------------------------------------
 
 _engines: dict[tuple[str, str, str, int], VllmEngine] = {}
 _engines_lock = threading.Lock()
