@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.reading.question_files import Curated, Question, Reject, parse_curated, parse_questions
+from batch.reading.question_files import CuratedPair, Question, Reject, parse_curated, parse_questions
 from rag.identity import normalise, query_key
 
 
@@ -126,7 +126,7 @@ def test_a_curated_pair_keeps_its_answer_and_documents():
     [pair] = curated(
         "c.jsonl", '{"question": "What?", "answer": " One.\\r\\n\\r\\nTwo. ", "documents": ["a.md", "a.md"]}'
     )
-    assert pair == Curated(
+    assert pair == CuratedPair(
         "default", query_key("default", "What?"), "What?", "what", "One.\n\nTwo.", ("a.md",), "c.jsonl, line 1"
     )
 
