@@ -101,7 +101,10 @@ def test_a_withdrawn_document_is_not_asked_about(project: Project, llm: ReadingL
     assert not withdrawn & {row["detail"] for row in questions(plan, "propose")}
 
 
-def test_a_release_serves_what_the_corpus_proposed_beside_what_the_team_lists(project: Project) -> None:
+def test_a_release_serves_what_the_corpus_proposed_beside_what_the_team_lists(
+    project: Project,
+    prefect_api: str,  # noqa: ARG001
+) -> None:
     project.sets["collections.default.proposals"] = "5"
     project.build()
 
