@@ -1,8 +1,8 @@
-"""Child processes that never outlive their parent, however that ends.
+"""Child processes that never outlive their parent, however it ends.
 
-A child that is started with `-m` watches its parent from a thread of its own: it works where the parent has
-threads (a hook between fork and exec would not be safe there) and takes the child's whole process group along, if
-the child leads one: another's holds whoever started us.
+A child that is started with `-m` watches its parent from a thread of its own. A hook between fork and exec would not
+be safe in a parent with threads. The child takes its process group along only if it leads one: otherwise the group
+is that of whoever started us.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import threading
 import time
 
 PARENT = "BEFOREHAND_PARENT"
-"""The variable in which a process names itself to a command that is to end with it."""
+"""The variable in which a process passes its id to a command that must end with it."""
 
 
 def die_with_named_parent() -> None:
-    """Die with the parent that the environment names, if any; what this process starts is told of none."""
+    """Die with the parent that the environment names, if any; children of this process don't inherit the variable."""
     if parent := os.environ.pop(PARENT, ""):
         die_with(int(parent))
 
 
 def die_with(parent: int) -> None:
-    """Kill this process and its group as soon as the parent is gone; returns at once."""
+    """Start watching the parent: when it is gone, this process and its group are killed."""
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 

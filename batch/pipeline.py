@@ -1,8 +1,7 @@
-"""Run a Beam pipeline so that what goes wrong in a worker is still one sentence for a person.
+"""Run Beam pipelines and restore the errors of their workers, so that each is still one sentence for a person.
 
-Beam raises a worker's exception with the step's name appended, as a `RuntimeError` with the type in its text where
-the type's constructor takes no text (a full disk), and with a whole traceback as its text where the worker is
-another process. Here it becomes the error that it was.
+Beam appends the step's name to a worker's exception. It raises a `RuntimeError` with the type in its text if the
+type's constructor takes no text (a full disk), or with a whole traceback if the worker is another process.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import apache_beam as beam
 
@@ -25,11 +23,11 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
 
 @contextmanager
-def running_pipeline(plan: RunPlan) -> Iterator[Any]:
-    """Give a pipeline of the plan's runner that runs to its end when the block ends.
+def running_pipeline(plan: RunPlan) -> Iterator[beam.Pipeline]:
+    """Yield a pipeline of the plan's runner, which runs when the block ends.
 
     Raises:
-        BeforehandError: what a worker raised, without Beam's additions.
+        BeforehandError: a worker raised it.
         StorageError: the disk is full.
     """
     try:
@@ -45,7 +43,7 @@ def running_pipeline(plan: RunPlan) -> Iterator[Any]:
 
 
 def _recognised(text: str, data: str) -> errors.BeforehandError | None:
-    """Return the user's error that a text tells of, None where there is none."""
+    """Return the error that a message of Beam stands for, None if it is not one that a user can act on."""
     if _FULL.search(text):
         return StorageError(f"The disk of {data} is full; free some space and start again.")
     for name, message in reversed(_RAISED.findall(text)):

@@ -1,7 +1,7 @@
-"""The plan of a run: plain data that each stage takes, and where each stage's files lie.
+"""The plan of a run: plain data that each stage takes, and where each stage's files are.
 
-A stage is a function of the plan. It reads the folders of the stages before it and writes its own, so it
-can be run, tested and looked at alone; it returns its figures.
+A stage is a function of the plan. It reads the folders of earlier stages, writes its own and returns its figures, so
+it can be run, tested and inspected alone.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from batch.models.model_folder import ModelFolder
-from batch.settings import BatchSettings
-from batch.vllm.platform import VllmSettings
+from batch.settings import BatchSettings, VllmSettings
 from rag.identity import template_id
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
@@ -26,10 +25,10 @@ Figures = Mapping[str, int]
 
 @dataclass(frozen=True)
 class LlmSource:
-    """How workers reach the language model; plain data, so that it travels to them.
+    """How workers reach the language model; plain data that Beam can send to them.
 
-    `name` and `revision` are its identity (part of every fingerprint). `kind` engine loads `folder` with
-    vLLM inside the worker; endpoints calls the servers, who know the model by its name.
+    `name` and `revision` are the model's identity (part of every fingerprint). The `kind` engine loads `folder` with
+    vLLM inside the worker; endpoints calls servers, which know the model by its name.
     """
 
     kind: Literal["engine", "endpoints"]
@@ -44,12 +43,12 @@ class LlmSource:
 
     @property
     def model_id(self) -> str:
-        """The model as answers and fingerprints name it."""
+        """The model's id in answers and fingerprints."""
         return f"{self.name}@{self.revision}"
 
 
 @dataclass(frozen=True)
-class Miss:
+class MissedQuestion:
     """A question that was asked `times` times and that nobody had anticipated."""
 
     collection: str
@@ -59,7 +58,7 @@ class Miss:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
+    """Everything that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
 
     `canaries` are nonsense questions that must not get a confident answer, `golden` are questions whose answers
     are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal.
@@ -82,28 +81,28 @@ class RunPlan:
     canaries: tuple[str, ...] = ()
     golden: tuple[Golden, ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
-    misses: tuple[Miss, ...] = ()
+    misses: tuple[MissedQuestion, ...] = ()
 
     def folder(self, stage: str) -> str:
-        """Where a stage of this run writes."""
+        """The folder that a stage of this run writes to."""
         return f"{self.data}/runs/{self.run_id}/{stage}"
 
     @property
     def template_id(self) -> str:
-        """The template as fingerprints name it."""
+        """The template's id in fingerprints."""
         return template_id(self.template)
 
     @property
     def answer_store(self) -> str:
-        """Every generation ever made (`batch.stores.generation_store`)."""
+        """The store of all answers ever generated (`batch.stores.generation_store`)."""
         return f"{self.data}/answers"
 
     @property
     def proposal_store(self) -> str:
-        """All questions that were ever proposed about a chunk, as the model wrote them."""
+        """The store of all proposals ever generated, as the model wrote them."""
         return f"{self.data}/proposals"
 
     @property
     def embedding_store(self) -> str:
-        """Every vector ever computed with this encoder (`batch.stores.embedding_store`)."""
+        """The store of all vectors ever computed with this encoder (`batch.stores.embedding_store`)."""
         return f"{self.data}/embeddings/{self.encoder_id}"

@@ -1,8 +1,8 @@
-"""What a person sees of a run: the stage, how much is done, how fast, how long it will take.
+"""The progress display: the stage, how much is done, how fast, and how long it will take.
 
-The stages report into one tracker of this process; a display reads it twice a second. On a runner whose
-workers are other processes the counts stay at the workers, and only the stages are shown. Time left is
-estimated from the last minute, so that the slow start of an engine does not haunt the estimate.
+The stages report to one tracker of this process; a display reads it twice a second. If the runner's workers are
+other processes, their counts stay there and only the stages are shown. The time left is estimated from the last
+minute, so that an engine's slow start does not distort it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _tracker = _Tracker()
 
 
 def enter(stage: str, doing: str) -> None:
-    """Say which stage begins, in words for a person."""
+    """Report that a stage begins; `doing` says for a person what it does."""
     with _tracker.lock:
         _tracker.stage, _tracker.doing, _tracker.total, _tracker.unit = stage, doing, 0, ""
         _tracker.done = _tracker.tokens = 0
@@ -48,7 +48,7 @@ def enter(stage: str, doing: str) -> None:
 
 
 def expect(doing: str, total: int, unit: str) -> None:
-    """Say how much the stage has to do."""
+    """Report how much the stage has to do."""
     with _tracker.lock:
         _tracker.doing, _tracker.total, _tracker.unit = doing, total, unit
         _tracker.done = _tracker.tokens = 0
@@ -57,7 +57,7 @@ def expect(doing: str, total: int, unit: str) -> None:
 
 
 def advance(done: int, tokens: int = 0) -> None:
-    """Say that so many more are done, and how many tokens they took."""
+    """Report that `done` more units are done, and how many tokens they took."""
     with _tracker.lock:
         _tracker.done += done
         _tracker.tokens += tokens
@@ -68,7 +68,7 @@ def advance(done: int, tokens: int = 0) -> None:
 
 
 def leave(stage: str, figures: Mapping[str, int], seconds: float) -> None:
-    """Say that a stage is done: one line that stays."""
+    """Report that a stage is done, as one line that stays on the terminal."""
     with _tracker.lock:
         _tracker.stage = _tracker.doing = ""
         _tracker.total = 0
@@ -80,7 +80,7 @@ def leave(stage: str, figures: Mapping[str, int], seconds: float) -> None:
 
 
 def describe_figures(figures: Mapping[str, int]) -> str:
-    """Return figures in words, zeros left out: "79 documents, 847 chunks"."""
+    """Return figures in words, without zeros: "79 documents, 847 chunks"."""
     return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in figures.items() if value) or "done"
 
 
@@ -115,7 +115,7 @@ class _Line:
 
 @contextmanager
 def display(console: Console) -> Iterator[None]:
-    """Show what goes on while the block runs: a live line in a terminal, and one line a finished stage."""
+    """Show progress while the block runs: a live line in a terminal, and one line per finished stage."""
     _tracker.console = console
     try:
         if console.is_terminal:

@@ -1,27 +1,34 @@
-"""What a stage could not use, with the reason: rows beside the good ones, not lines in a log."""
+"""Rejects: what a stage could not use and why, as rows beside the good ones rather than lines in a log."""
 
 from __future__ import annotations
 
-from typing import Any
+import apache_beam as beam
 
-from batch.reading.documents import Reject
 from rag.text.decoding import tidy
+from rag.text.table_files import Reject
+from warehouse.tables import RejectRow
 
 REJECTED = "rejected"
+"""The tag of a pipeline's output for rejects."""
 
 
 def unexpected(item: str, error: Exception) -> Reject:
-    """Return the reject of something at which its reader failed as nobody foresaw: the run goes on without it."""
+    """Return the reject for an item whose reader failed in an unforeseen way; the run goes on without the item."""
     said = str(error).partition("\n")[0]
-    return Reject(item, f"{item}: reading it failed ({type(error).__name__}: {said}); leave it out, or mend it")
+    return Reject(item, f"{item}: reading it failed ({type(error).__name__}: {said}); fix it or leave it out")
 
 
-def reject_row(run_id: str, stage: str, collection: str, reject: Reject) -> dict[str, Any]:
+def reject_row(run_id: str, stage: str, collection: str, reject: Reject) -> RejectRow:
     """Return a row of the rejects table."""
     return {
         "run_id": run_id,
         "stage": stage,
         "collection": collection,
-        "item": tidy(reject.item),  # which may quote what could not be read, and a table could not hold
+        "item": tidy(reject.item),  # may quote unreadable text, which a table cannot hold
         "reason": tidy(reject.reason),
     }
+
+
+def tagged_reject(run_id: str, stage: str, collection: str, reject: Reject) -> beam.pvalue.TaggedOutput:
+    """Return a row of the rejects table for the rejects output of a pipeline."""
+    return beam.pvalue.TaggedOutput(REJECTED, reject_row(run_id, stage, collection, reject))

@@ -1,4 +1,4 @@
-"""The Beam runner: which one runs the pipelines, and with which options."""
+"""The Beam runners: which are offered, and their options."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from batch.settings import BatchSettings
 
-# What a person calls a runner, and Beam's options for it. Beam's own default tries to download a runner,
-# which hangs where packets are dropped; its Dask runner loses rows, so it is not offered.
+# Beam's options by the name of the runner in the configuration. Beam's own default downloads a runner, which
+# hangs where packets are dropped; its Dask runner loses rows, so it is not offered.
 RUNNERS: dict[str, list[str]] = {
     "embedded": ["--runner=FnApiRunner"],
     "multi_processing": ["--runner=FnApiRunner", "--direct_running_mode=multi_processing"],

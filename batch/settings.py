@@ -1,4 +1,4 @@
-"""Settings of the batch room."""
+"""Settings of the batch: the run, and vLLM."""
 
 from __future__ import annotations
 
@@ -35,3 +35,14 @@ class BatchSettings(RoomSettings):
     batch_size: int = Field(64, ge=1, description="Answers generated at once, and lost at most when the run is killed.")
     max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")
     max_question_characters: int = Field(2_000, ge=1, description="Longer questions are rejected.")
+
+
+class VllmSettings(RoomSettings):
+    """How vLLM runs, in this process or as a microservice."""
+
+    kv_cache_gb: int = Field(
+        2, ge=1, description="Memory of the KV cache in GB, on a processor; a GPU takes what is left of its share."
+    )
+    max_sequences: int = Field(64, ge=1, description="Requests generated together; the more, the more tokens a second.")
+    gpu_memory_share: float = Field(0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM may take.")
+    gpus: int = Field(1, ge=1, description="GPUs that one model is spread over (tensor parallelism).")

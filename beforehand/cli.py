@@ -256,7 +256,7 @@ def list_models(config: Config) -> None:
 @reported
 def pull_models(config: Config, names: tuple[str, ...], revision: str | None) -> None:
     """Pull models into the models folder; without NAMES, those of the configuration."""
-    from batch.models.model_folder import pull
+    from batch.models.pull import pull
 
     settings = read_settings(config)
     named = (settings.encoder.model, settings.llm.model, settings.retrieval.reranker)

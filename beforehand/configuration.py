@@ -15,8 +15,7 @@ from typing import Any
 import click
 from pydantic import Field
 
-from batch.settings import BatchSettings
-from batch.vllm.platform import VllmSettings
+from batch.settings import BatchSettings, VllmSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings

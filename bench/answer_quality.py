@@ -29,8 +29,8 @@ sys.path.insert(0, str(ROOT))
 from batch.models.model_folder import locate  # noqa: E402
 from batch.reading.chunking import chunk, embedded_text  # noqa: E402
 from batch.reading.documents import Document, parse  # noqa: E402
+from batch.settings import VllmSettings  # noqa: E402
 from batch.vllm.engine import VllmEngine  # noqa: E402
-from batch.vllm.platform import VllmSettings  # noqa: E402
 from rag.evaluation import Summary, exact_match, judge_retrieval, normalise_answer, summarise, token_f1  # noqa: E402
 from rag.llm.protocol import Completion, Llm, Sampling, complete_all  # noqa: E402
 from rag.prompting.citations import link, support, without_references  # noqa: E402

@@ -1,7 +1,7 @@
 """Build a release: the stages in order, each a Prefect task, then write, audit, publish.
 
-The stages' bodies live in `batch`; here is only their order, what a retry can help, and what is told about
-them. A retry of `generate` costs little: what was generated is in the answer store. No Prefect server is
+The stages' bodies live in `batch`; this module holds only their order, their retries and the words for their
+progress. A retry of `generate` costs little: what was generated is in the answer store. No Prefect server is
 needed; one that is configured (`PREFECT_API_URL`) is used.
 """
 
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from batch import progress
-from batch.plan import Figures, Miss, RunPlan
+from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.stages.anticipate import anticipate
 from batch.stages.calibrate import calibrate
 from batch.stages.cite import cite
@@ -30,6 +30,7 @@ from batch.stages.prepare import document_ids, prepare
 from batch.stages.propose import propose, wants_proposals
 from batch.stages.retrieve import retrieve
 from flows.compact_journal import compact_journal
+from flows.errors import UnknownStageError
 from flows.interruption import ending_soon
 from flows.publish_release import (
     FAILED_AUDIT,
@@ -45,7 +46,7 @@ from flows.tidy_data import tidy_data
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
-from warehouse.errors import AuditFailedError, WarehouseError
+from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import log_run
 from warehouse.lease import Lease
 from warehouse.releases.build import Build, abandon, begin_build
@@ -53,10 +54,12 @@ from warehouse.releases.changes import documents_of, note_changes, previous_data
 from warehouse.releases.release import Release
 from warehouse.sql import sql_text
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: its name, what it does in words for a person, its body, and whether a plan wants it."""
+    """A stage; `doing` says for a person what it does, `wanted` whether a plan includes it."""
 
     name: str
     doing: str
@@ -77,13 +80,9 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-class UnknownStageError(WarehouseError):
-    """A stage was named that does not exist."""
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """How a build ended: the release that was published, and what each stage did."""
+    """The release that a build published, and what each stage did."""
 
     run_id: str
     release_id: str
@@ -92,10 +91,10 @@ class Outcome:
 
 @flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
 def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outcome:
-    """Run every stage, load, audit and publish.
+    """Run every stage, load the warehouse, audit the build and publish it.
 
     Raises:
-        BuildInProgressError: another build is at work.
+        BuildInProgressError: another build is running.
         AuditFailedError: the build failed its audit; it is kept and not published.
     """
     ledger = Ledger()
@@ -104,14 +103,14 @@ def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outco
         with storage_errors(build.data, "build a release"), ending_soon(), _logged(plan, ledger):
             release = _build(plan, build, publication, ledger)
     finally:
-        abandon(build)  # what was published or kept as failed has another name by now
+        abandon(build)  # a build that was published or kept as failed has been renamed by now
     create_markdown_artifact(markdown=summary(run_id, ledger), key="build-release")
     return Outcome(run_id, release.release_id, ledger)
 
 
 @contextmanager
 def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
-    """Write the run into the run log, however it ends."""
+    """Write the run to the run log, however it ends."""
     status = PUBLISHED
     try:
         yield
@@ -140,10 +139,9 @@ def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
     _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
     checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(plan, build, publication))
-    published: Release = _timed(
+    return _timed(
         "publish", "publishing the release", ledger, lambda: publish_release(plan, build, checks, publication.keep)
     )
-    return published
 
 
 def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
@@ -153,8 +151,8 @@ def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
 def notice_withdrawals(plan: RunPlan) -> None:
     """Withdraw the documents that are gone from the corpus: servers stop serving their answers at once.
 
-    Where more than half of a collection is gone, that is taken for an accident (a folder that was emptied or not
-    mounted): nothing is withdrawn, and the audit has the word.
+    If more than half of a collection is gone, that is taken for an accident (a folder that was emptied or not
+    mounted): nothing is withdrawn, and the audit decides.
     """
     data = Path(plan.data)
     database = previous_database(data)
@@ -167,23 +165,23 @@ def notice_withdrawals(plan: RunPlan) -> None:
             follow_corpus(data, collection, known, present)
 
 
-def find_misses(plan: RunPlan) -> tuple[Miss, ...]:
-    """Read from the history what was asked often enough and was on nobody's list."""
+def find_misses(plan: RunPlan) -> tuple[MissedQuestion, ...]:
+    """Return the questions of the history that were asked often enough and not anticipated."""
     often = plan.settings.anticipate_misses
     data = Path(plan.data)
     if not often or previous_database(data) is None:
         return ()
     with connect(data) as session:
         rows = session.execute(sql_text("journal_questions.sql"), [often]).fetchall()
-    return tuple(Miss(*row) for row in rows if row[0] in plan.collections)
+    return tuple(MissedQuestion(*row) for row in rows if row[0] in plan.collections)
 
 
 def run_one_stage(name: str, plan: RunPlan) -> None:
-    """Run one stage alone, outside a flow, over the folders of the stages before it.
+    """Run one stage alone, outside a flow, on the folders that earlier stages wrote.
 
     Raises:
-        UnknownStageError: there is none of that name, or no such run.
-        BuildInProgressError: a build is at work; it might tidy away what the stage is writing.
+        UnknownStageError: there is no such stage or run.
+        BuildInProgressError: a build is running; it might delete what the stage writes.
     """
     found = [stage for stage in STAGES if stage.name == name]
     if not found:
@@ -210,13 +208,13 @@ def run_stage(stage: Stage, plan: RunPlan, ledger: Ledger) -> None:
     _timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)
 
 
-def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], Any], retries: int = 0) -> Any:
-    """Run a body as a task under the progress display and write down its time and figures."""
+def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries: int = 0) -> T:
+    """Run a body as a task, show its progress, and record its time and figures."""
     progress.enter(name, doing)
     ledger.started[name] = datetime.now(UTC)
     started = time.monotonic()
     as_task = task(name=name, retries=retries, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
-    outcome = as_task(body)()
+    outcome: T = as_task(body)()
     ledger.seconds[name] = time.monotonic() - started
     ledger.figures[name] = _figures(outcome)
     progress.leave(name, ledger.figures[name], ledger.seconds[name])
@@ -224,7 +222,7 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], Any], retri
 
 
 def _figures(outcome: object) -> Mapping[str, int]:
-    """Return what a stage's line tells of its outcome."""
+    """Return the figures that a stage's line shows."""
     if isinstance(outcome, Mapping):
         return outcome
     return {"checks passed": len(outcome)} if isinstance(outcome, list) and all(c.passed for c in outcome) else {}

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM during a build: end in order if that is quick, and within seconds in any case.
+"""Ctrl-C and SIGTERM during a build: end cleanly if that is quick, and within seconds in any case.
 
-Beam waits for its worker threads, and a batch in flight can take minutes. Nothing is lost by not waiting: every
-finished batch is on the disk, and a build that ends at any moment leaves the current release as it is.
+Beam waits for its worker threads, and a batch in flight can take minutes. Not waiting loses nothing but that batch:
+every finished one is on disk, and a build that ends at any moment leaves the current release unchanged.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _PATIENCE = 3.0  # seconds
 def ending_soon() -> Iterator[None]:
     """Let a signal interrupt the block, and end the process soon after if the block does not.
 
-    To be entered inside a flow: Prefect installs handlers of its own around one. Does nothing outside the main
-    thread, which is the only one that may handle signals.
+    Enter it inside a flow, since Prefect installs its own handlers around one. It does nothing outside the main
+    thread, the only one that may handle signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,6 +42,6 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _leave(number: int) -> None:
-    sys.stderr.write("beforehand: interrupted; what is finished is kept, and the next run goes on from there\n")
+    sys.stderr.write("beforehand: interrupted; finished work is kept, and the next run continues from there\n")
     sys.stderr.flush()
     os._exit(128 + number)

@@ -1,8 +1,8 @@
-"""A Prefect server for the length of one run, where none is configured.
+"""A temporary Prefect server for one run, if none is configured.
 
-Prefect would start one itself, but only when the first flow begins, which costs 17 to 40 s of waiting, and it
-would leave it behind if this process were killed. This one starts beside the imports and models that the run
-needs anyway, keeps its database in the data folder, and dies with its parent, however that ends.
+Prefect would start one itself, but only when the first flow begins, which costs 17 to 40 s of waiting, and the
+server would outlive this process if it were killed. This one starts while the run's imports and models load, keeps
+its database in the data folder, and dies with its parent, however that ends.
 """
 
 from __future__ import annotations
@@ -19,19 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batch.child_process import die_with
-from warehouse.errors import WarehouseError
+from flows.errors import PrefectServerError
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
-_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy lies between us and our child
-
-
-class PrefectServerError(WarehouseError):
-    """The temporary Prefect server did not start."""
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # our own child is reached without a proxy
 
 
 class TemporaryServer:
-    """A server that was started and may not be ready yet."""
+    """A Prefect server that was started and may not be ready yet."""
 
     def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         self._process = process
@@ -39,7 +35,7 @@ class TemporaryServer:
         self._log = log
 
     def wait_until_ready(self) -> None:
-        """Wait until it answers.
+        """Wait until the server answers.
 
         Raises:
             PrefectServerError: it ended, or took longer than three minutes; the message names its log.
@@ -54,7 +50,7 @@ class TemporaryServer:
         raise PrefectServerError(f"the temporary Prefect server did not start; {self._log} says why")
 
     def stop(self) -> None:
-        """Stop it, by force if it does not end in time."""
+        """Stop the server, by force if it does not end in time."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -65,10 +61,10 @@ class TemporaryServer:
 
 @contextmanager
 def prefect_server(home: Path, *, services: bool = False) -> Iterator[TemporaryServer | None]:
-    """Start a server for the block, or give None where `PREFECT_API_URL` names one.
+    """Start a server for the block, or yield None if `PREFECT_API_URL` names one.
 
     Call it before Prefect is imported: Prefect reads its settings then. With `services` it also runs the
-    scheduler and its like, which a single run does not need.
+    scheduler and similar services, which a single run does not need.
     """
     if os.environ.get("PREFECT_API_URL"):
         yield None
@@ -97,7 +93,7 @@ def _spawn(port: int, output: int, *, services: bool) -> subprocess.Popen[bytes]
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        start_new_session=True,  # Ctrl-C reaches the run, which stops the server when it is done with it
+        start_new_session=True,  # Ctrl-C must reach only the run, which then stops the server
     )
 
 

@@ -1,6 +1,6 @@
-"""From the stages' Parquet to a published release: load, audit, publish.
+"""Publish a release: load the stages' Parquet into DuckDB, audit the build, publish it.
 
-Side effects stand here: the build's folder is filled, sealed and made current, or kept as failed.
+The build's folder is filled, sealed and made current, or kept as failed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.models.onnx_export import served_files
 from batch.plan import RunPlan
+from batch.retrieval.question_ranking import index_questions
 from batch.stages.check_encoder import encoder_agreement
-from batch.stages.retrieve import index_questions
+from batch.stores.parquet import rows_to_table
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import logged_runs
@@ -30,18 +30,17 @@ from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import served_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
-from warehouse.tables import MODELS, PROMPT_TEMPLATES, RUN_STAGES, RUNS
+from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
 PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
 _WRITING = ("propose", "generate")  # the stages in which the language model works
-_TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens")
 _REJECTING = ("prepare", "propose", "anticipate", "calibrate", "generate")
 
 
 @dataclass
 class Ledger:
-    """What the stages of a run did so far: figures, start and seconds by stage."""
+    """What the stages of a run have done so far: figures, start and seconds by stage."""
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     figures: dict[str, Mapping[str, int]] = field(default_factory=dict)
@@ -49,15 +48,15 @@ class Ledger:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def figure(self, stage: str, name: str) -> int:
-        """Return one figure of a stage, 0 where it has none."""
+        """Return one figure of a stage, 0 if it has none."""
         return self.figures.get(stage, {}).get(name, 0)
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What decides whether and how a build is published.
+    """The settings that decide whether and how a build is published.
 
-    `keep` and `keep_runs` are the releases and the runs that stay.
+    `keep` and `keep_runs` are how many releases and runs are kept.
     """
 
     audit: AuditSettings
@@ -91,44 +90,45 @@ def _parquet(folder: str, table: str) -> list[str]:
 
 def _write_own_tables(plan: RunPlan, ledger: Ledger) -> dict[str, Path]:
     """Write what the flow itself knows: the models, the template, the run and its stages."""
+    template: PromptTemplateRow = {"template_id": plan.template_id, "name": "answer", "text": plan.template}
+    runs = [*_earlier_runs(plan), run_row(plan, ledger, "built")]
+    tables = {
+        "models": rows_to_table(_model_rows(plan), ModelRow),
+        "prompt_templates": rows_to_table([template], PromptTemplateRow),
+        "runs": rows_to_table(runs, RunRow),
+        "run_stages": rows_to_table(_stage_rows(plan, ledger), RunStageRow),
+    }
     folder = Path(plan.folder("load"))
     folder.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, tuple[pa.Schema, list[dict[str, Any]]]] = {
-        "models": (MODELS, _model_rows(plan)),
-        "prompt_templates": (
-            PROMPT_TEMPLATES,
-            [{"template_id": plan.template_id, "name": "answer", "text": plan.template}],
-        ),
-        "runs": (RUNS, [*_earlier_runs(plan), run_row(plan, ledger, "built")]),
-        "run_stages": (
-            RUN_STAGES,
-            [
-                {
-                    "run_id": plan.run_id,
-                    "stage": stage,
-                    "started_at": ledger.started[stage],
-                    "seconds": seconds,
-                    "rows": sum(ledger.figures.get(stage, {}).values()),
-                }
-                for stage, seconds in ledger.seconds.items()
-            ],
-        ),
-    }
-    paths = {table: folder / f"{table}.parquet" for table in rows}
-    for table, (schema, content) in rows.items():
-        pq.write_table(pa.Table.from_pylist(content, schema=schema), paths[table])
+    paths = {name: folder / f"{name}.parquet" for name in tables}
+    for name, table in tables.items():
+        pq.write_table(table, paths[name])
     return paths
 
 
-def _model_rows(plan: RunPlan) -> list[dict[str, Any]]:
-    encoder = {"dimensions": plan.encoder_spec.dimensions, "max_tokens": plan.encoder_spec.max_tokens}
+def _stage_rows(plan: RunPlan, ledger: Ledger) -> list[RunStageRow]:
     return [
+        {
+            "run_id": plan.run_id,
+            "stage": stage,
+            "started_at": ledger.started[stage],
+            "seconds": seconds,
+            "rows": sum(ledger.figures.get(stage, {}).values()),
+        }
+        for stage, seconds in ledger.seconds.items()
+    ]
+
+
+def _model_rows(plan: RunPlan) -> list[ModelRow]:
+    llm = {"context_tokens": plan.llm.context_tokens, "generated_with": plan.llm.kind}
+    encoder = {"dimensions": plan.encoder_spec.dimensions, "max_tokens": plan.encoder_spec.max_tokens}
+    rows: list[ModelRow] = [
         {
             "model_id": plan.llm.model_id,
             "kind": "llm",
             "name": plan.llm.name,
             "revision": plan.llm.revision,
-            "details": json.dumps({"context_tokens": plan.llm.context_tokens, "generated_with": plan.llm.kind}),
+            "details": json.dumps(llm),
         },
         {
             "model_id": plan.encoder_id,
@@ -137,49 +137,55 @@ def _model_rows(plan: RunPlan) -> list[dict[str, Any]]:
             "revision": plan.encoder_id.rsplit("-", 1)[-1],
             "details": json.dumps(encoder),
         },
-        *([_reranker_row(plan.reranker_id)] if plan.reranker_id else []),
     ]
+    return [*rows, _reranker_row(plan.reranker_id)] if plan.reranker_id else rows
 
 
-def _reranker_row(identity: str) -> dict[str, Any]:
+def _reranker_row(identity: str) -> ModelRow:
     name, revision = identity.rsplit("@", 1)
     return {"model_id": identity, "kind": "reranker", "name": name, "revision": revision, "details": "{}"}
 
 
-def _earlier_runs(plan: RunPlan) -> list[dict[str, Any]]:
-    return [row for row in logged_runs(Path(plan.data)) if row["run_id"] != plan.run_id]
+def _earlier_runs(plan: RunPlan) -> list[RunRow]:
+    runs = cast("list[RunRow]", logged_runs(Path(plan.data)))
+    return [row for row in runs if row["run_id"] != plan.run_id]
 
 
-def run_row(plan: RunPlan, ledger: Ledger, status: str) -> dict[str, Any]:
-    """Return what the table `runs` and the run log tell of a run."""
+def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
+    """Return a run's row of the runs table and of the run log."""
     settings = {
         "sampling": plan.sampling.identity(),
         "chunking": plan.chunking.model_dump(),
         "retrieval": plan.retrieval.model_dump(),
         "batch": plan.settings.model_dump(),
     }
-    figures = {
-        "documents": ("prepare", "documents"),
-        "chunks": ("prepare", "chunks"),
-        "questions": ("anticipate", "questions"),
-        "embedded": ("index", "embedded"),
-        "embeddings_reused": ("index", "embeddings_reused"),
-        "generated": ("generate", "generated"),
-        "reused": ("generate", "reused"),
-    }
+    dropped = [count for change, count in ledger.figures.get("changes", {}).items() if change.startswith("dropped")]
     return {
         "run_id": plan.run_id,
         "started_at": ledger.started_at,
         "finished_at": datetime.now(UTC),
         "status": status,
         "runner": plan.settings.runner,
-        **{column: ledger.figure(stage, name) for column, (stage, name) in figures.items()},
-        **{kind: sum(ledger.figure(stage, kind) for stage in _WRITING) for kind in _TOKENS},
-        "dropped": sum(n for change, n in ledger.figures.get("changes", {}).items() if change.startswith("dropped")),
+        "documents": ledger.figure("prepare", "documents"),
+        "chunks": ledger.figure("prepare", "chunks"),
+        "questions": ledger.figure("anticipate", "questions"),
+        "embedded": ledger.figure("index", "embedded"),
+        "embeddings_reused": ledger.figure("index", "embeddings_reused"),
+        "generated": ledger.figure("generate", "generated"),
+        "reused": ledger.figure("generate", "reused"),
+        "dropped": sum(dropped),
         "rejected": sum(ledger.figure(stage, "rejects") for stage in ledger.figures),
+        "prompt_tokens": _written(ledger, "prompt_tokens"),
+        "completion_tokens": _written(ledger, "completion_tokens"),
+        "cached_tokens": _written(ledger, "cached_tokens"),
         "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _WRITING),
         "settings": json.dumps(settings, default=str),
     }
+
+
+def _written(ledger: Ledger, tokens: str) -> int:
+    """Return the tokens of one kind over the stages in which the language model works."""
+    return sum(ledger.figure(stage, tokens) for stage in _WRITING)
 
 
 def audit_release(plan: RunPlan, build: Build, publication: Publication) -> list[Check]:
@@ -196,7 +202,7 @@ def audit_release(plan: RunPlan, build: Build, publication: Publication) -> list
 
 
 def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:
-    """Complete the build's folder with what servers need, seal it, make it current, prune old releases.
+    """Add what servers need to the build's folder, seal it, make it current, and prune old releases.
 
     Raises:
         AuditFailedError: a check did not pass; the build is kept for inspection.
@@ -229,8 +235,8 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     return release
 
 
-def describe(plan: RunPlan) -> dict[str, Any]:
-    """Return what the manifest says of the plan."""
+def describe(plan: RunPlan) -> dict[str, object]:
+    """Return the manifest's facts about the plan."""
     return {
         "model": plan.llm.model_id,
         "template": plan.template_id,
@@ -243,7 +249,7 @@ def describe(plan: RunPlan) -> dict[str, Any]:
 
 
 def _carry_model(source: Path, target: Path) -> None:
-    """Put a model into the release: a second name for the same bytes where the disk allows it."""
+    """Put a model into the release: hard links where the disk allows them, copies elsewhere."""
     target.mkdir()
     for origin in served_files(source):
         try:

@@ -1,9 +1,8 @@
-"""The schedule: a release in every batch window, and the journal compacted every hour.
+"""The schedule: build a release in every batch window, and compact the journal every hour.
 
-A scheduled build runs as a process of its own: the language model's memory is given back when it ends, and a
-build that dies takes nothing along. It is `beforehand run`, so what is scheduled is what a person can try. One
-build at a time: Prefect's limit holds a late one back, and the lease on the build refuses a second one from
-anywhere else.
+A scheduled build is `beforehand run` in its own process: the language model's memory is freed when it ends, and a
+crash does not take the scheduler down. Builds run one at a time: Prefect's concurrency limit delays a late one, and
+the lease on the build refuses a second one from anywhere else.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, serve
 from prefect.flows import EntrypointType
@@ -22,14 +20,10 @@ from prefect.runner import Runner
 from prefect.schedules import Cron
 
 from flows.compact_journal import compact_journal
+from flows.errors import ScheduledRunError
 from flows.settings import ScheduleSettings
-from warehouse.errors import WarehouseError
 
 _LAST_LINES = 5
-
-
-class ScheduledRunError(WarehouseError):
-    """A scheduled build failed; the message is the end of what it said."""
 
 
 @flow(name="scheduled_build", persist_result=False)
@@ -37,7 +31,7 @@ def scheduled_build(config: str) -> str:
     """Run `beforehand run` and return its last line.
 
     Raises:
-        ScheduledRunError: it ended with an error.
+        ScheduledRunError: the build ended with an error.
     """
     command = [sys.executable, "-P", "-m", "beforehand", "--config", config, "run"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(config).parent, check=False)
@@ -47,8 +41,8 @@ def scheduled_build(config: str) -> str:
     return said[-1] if said else ""
 
 
-def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history: dict[str, Any]) -> None:
-    """Register both flows with the Prefect server and run them when they are due, until stopped."""
+def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history: dict[str, object]) -> None:
+    """Register both flows with the Prefect server and run them on schedule until stopped."""
     build = scheduled_build.to_deployment(
         name="window",
         parameters={"config": str(config.resolve())},
@@ -69,7 +63,7 @@ def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history:
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the loop as Ctrl-C does; Prefect's own way leaves it in the middle, with pages of errors."""
+    """Make SIGTERM end the loop like Ctrl-C; Prefect's own handler stops it halfway, with pages of errors."""
 
     def interrupt(*_: object) -> None:
         handler = signal.getsignal(signal.SIGINT)

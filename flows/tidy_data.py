@@ -1,4 +1,4 @@
-"""Tidy the data folder at the start of a build, under its lease: nothing that a crash left, or a year, piles up."""
+"""Tidy the data folder at the start of a build, under its lease: no files of crashes and old runs pile up."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from batch.stores.compaction import tidy_stores
 
 
 def tidy_data(plan: RunPlan, keep_runs: int) -> dict[str, int]:
-    """Compact the stores and remove the files of old runs; gives what was done."""
+    """Compact the stores and remove the files of old runs; return what was done."""
     return {"store files merged": tidy_stores(plan), "old runs removed": len(prune_runs(plan, keep_runs))}
 
 
 def prune_runs(plan: RunPlan, keep: int) -> list[str]:
-    """Remove the stages' files of all but the newest `keep` runs; never those of this run."""
+    """Remove the stages' files of all but the newest `keep` runs, never of this run; return the removed runs."""
     runs = sorted(path for path in Path(plan.data, "runs").glob("*") if path.is_dir() and path.name != plan.run_id)
     surplus = runs[: max(0, len(runs) - keep)]
     for path in surplus:

@@ -39,7 +39,7 @@ def models_folder() -> Path:
 @pytest.fixture(scope="session")
 def encoder_folder(models_folder: Path) -> Path:
     """The example's encoder with its ONNX form; the first use converts it (about half a minute)."""
-    from batch.models.model_folder import pull
+    from batch.models.pull import pull
 
     return pull("all-minilm-l6-v2", models_folder).path
 

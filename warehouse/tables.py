@@ -1,4 +1,4 @@
-"""The tables as Arrow schemas: what the batch stages write as Parquet and `load` takes into DuckDB.
+"""The tables as row types with their Arrow schemas: what the batch writes as Parquet and `load` takes into DuckDB.
 
 `sql/schema.sql` declares the same tables with keys and comments; a test keeps the two equal. All times
 are UTC, all hashes are 32 hexadecimal digits (`rag.identity`). A table that a run does not have (for
@@ -11,98 +11,269 @@ example `reviews`) may be left out when a release is loaded: it is then empty.
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypedDict
+
 import pyarrow as pa
 
-_TEXT, _INT, _REAL, _FLAG, _TIME = (
-    pa.string(),
-    pa.int64(),
-    pa.float64(),
-    pa.bool_(),
-    pa.timestamp("us", tz="UTC"),
-)
+from warehouse.arrow_schema import schema_of
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    return pa.schema([pa.field(name, kind) for name, kind in columns.items()])
+class DocumentRow(TypedDict):
+    """A document as it was read."""
+
+    collection: str
+    document_id: str
+    uri: str
+    title: str
+    media_type: str
+    content_hash: str
+    characters: int
+    read_at: datetime
 
 
-DOCUMENTS = _schema(
-    collection=_TEXT, document_id=_TEXT, uri=_TEXT, title=_TEXT, media_type=_TEXT,
-    content_hash=_TEXT, characters=_INT, read_at=_TIME,
-)  # fmt: skip
+class ChunkRow(TypedDict):
+    """A stored piece of a document."""
 
-CHUNKS = _schema(
-    collection=_TEXT, chunk_id=_TEXT, document_id=_TEXT, position=_INT, heading=_TEXT,
-    text=_TEXT, content_hash=_TEXT, tokens=_INT,
-)  # fmt: skip
+    collection: str
+    chunk_id: str
+    document_id: str
+    position: int
+    heading: str
+    text: str
+    content_hash: str
+    tokens: int
 
-# origin: list, journal, corpus or curated; detail: the file and line, or the chunk that proposed it
-QUESTIONS = _schema(
-    collection=_TEXT, query_key=_TEXT, question=_TEXT, normalised=_TEXT, origin=_TEXT, detail=_TEXT,
-)  # fmt: skip
 
-# one row a candidate; ranks start at 1; in_prompt says which became passages, position their number there
-RETRIEVALS = _schema(
-    collection=_TEXT, query_key=_TEXT, rank=_INT, chunk_id=_TEXT, score=_REAL, dense_rank=_INT,
-    dense_score=_REAL, lexical_rank=_INT, lexical_score=_REAL, in_prompt=_FLAG,
-)  # fmt: skip
+class QuestionRow(TypedDict):
+    """An anticipated question; `origin`: list, journal, corpus, golden, canary or curated; `detail`: its source."""
 
-# origin: generated, curated or edited; status: served or withheld (then withheld_reason says why)
-ANSWERS = _schema(
-    collection=_TEXT, query_key=_TEXT, fingerprint=_TEXT, answer=_TEXT, origin=_TEXT, status=_TEXT,
-    withheld_reason=_TEXT, model_id=_TEXT, template_id=_TEXT, sampling=_TEXT, passages_hash=_TEXT,
-    finish_reason=_TEXT, prompt_tokens=_INT, completion_tokens=_INT, cached_tokens=_INT,
-    support=_REAL, invalid_citations=_INT, run_id=_TEXT, generated_at=_TIME, seconds=_REAL,
-)  # fmt: skip
+    collection: str
+    query_key: str
+    question: str
+    normalised: str
+    origin: str
+    detail: str
 
-# number: the passage's number in the prompt; kind: cited (the answer refers to it) or consulted
-CITATIONS = _schema(
-    collection=_TEXT, query_key=_TEXT, number=_INT, chunk_id=_TEXT, document_id=_TEXT, kind=_TEXT,
-)  # fmt: skip
 
-MODELS = _schema(model_id=_TEXT, kind=_TEXT, name=_TEXT, revision=_TEXT, details=_TEXT)
+class RetrievalRow(TypedDict):
+    """A candidate passage of a question: `rank` starts at 1, `in_prompt` tells which became passages of the prompt."""
 
-PROMPT_TEMPLATES = _schema(template_id=_TEXT, name=_TEXT, text=_TEXT)
+    collection: str
+    query_key: str
+    rank: int
+    chunk_id: str
+    score: float
+    dense_rank: int | None
+    dense_score: float | None
+    lexical_rank: int | None
+    lexical_score: float | None
+    in_prompt: bool
 
-RUNS = _schema(
-    run_id=_TEXT, started_at=_TIME, finished_at=_TIME, status=_TEXT, runner=_TEXT, documents=_INT,
-    chunks=_INT, questions=_INT, embedded=_INT, embeddings_reused=_INT, generated=_INT, reused=_INT,
-    dropped=_INT, rejected=_INT, prompt_tokens=_INT, completion_tokens=_INT, cached_tokens=_INT,
-    generation_seconds=_REAL, settings=_TEXT,
-)  # fmt: skip
 
-RUN_STAGES = _schema(run_id=_TEXT, stage=_TEXT, started_at=_TIME, seconds=_REAL, rows=_INT)
+class AnswerRow(TypedDict):
+    """An answer; `origin`: generated, curated or edited; `status`: served, or withheld for `withheld_reason`."""
 
-# what became of each answer since the last release; change: reused, restored, regenerated, new or dropped;
-# reason: new question, question removed, passages, prompt, model, sampling, review, curated
-CHANGES = _schema(collection=_TEXT, query_key=_TEXT, change=_TEXT, reason=_TEXT, previous_fingerprint=_TEXT)
+    collection: str
+    query_key: str
+    fingerprint: str
+    answer: str
+    origin: str
+    status: str
+    withheld_reason: str | None
+    model_id: str | None
+    template_id: str | None
+    sampling: str | None
+    passages_hash: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    support: float | None
+    invalid_citations: int
+    run_id: str
+    generated_at: datetime
+    seconds: float
 
-REJECTS = _schema(run_id=_TEXT, stage=_TEXT, collection=_TEXT, item=_TEXT, reason=_TEXT)
 
-# decision: approve, edit or reject; it holds as long as the fingerprint is the same
-REVIEWS = _schema(
-    collection=_TEXT, query_key=_TEXT, fingerprint=_TEXT, decision=_TEXT, answer=_TEXT, reviewer=_TEXT,
-    reviewed_at=_TIME, note=_TEXT,
-)  # fmt: skip
+class CitationRow(TypedDict):
+    """A passage of an answer, by its `number` in the prompt; `kind`: cited (the answer refers to it) or consulted."""
 
-# why a person should look at an answer that is served; written by the audit
-DOUBTS = _schema(collection=_TEXT, query_key=_TEXT, fingerprint=_TEXT, reason=_TEXT)
+    collection: str
+    query_key: str
+    number: int
+    chunk_id: str
+    document_id: str
+    kind: str
 
-# the checks of the release audit; written by the audit
-CHECKS = _schema(
-    name=_TEXT, passed=_FLAG, figure=_REAL, allowed=_REAL, explanation=_TEXT, examples=pa.list_(_TEXT)
-)  # fmt: skip
 
-# kind: request, feedback or comparison; source: exact, semantic, live, refused, failed or bypass; prompt
-# and citations hold JSON; refusal: why a semantic candidate was not taken; matched_key: that candidate
-JOURNAL = _schema(
-    kind=_TEXT, request_id=_TEXT, at=_TIME, collection=_TEXT, route=_TEXT, question=_TEXT, query_key=_TEXT,
-    source=_TEXT, cache_status=_TEXT, confidence=_REAL, matched_key=_TEXT, similarity=_REAL, refusal=_TEXT,
-    answer=_TEXT, prompt=_TEXT, citations=_TEXT, model=_TEXT, finish_reason=_TEXT, prompt_tokens=_INT,
-    completion_tokens=_INT, total_seconds=_REAL, embed_seconds=_REAL, retrieve_seconds=_REAL,
-    queue_seconds=_REAL, llm_seconds=_REAL, release_id=_TEXT, status=_INT, fingerprint=_TEXT, key_id=_TEXT,
-    streamed=_FLAG, helpful=_FLAG, comment=_TEXT, agrees=_FLAG,
-)  # fmt: skip
+class ModelRow(TypedDict):
+    """A model that the run used."""
+
+    model_id: str
+    kind: str
+    name: str
+    revision: str
+    details: str
+
+
+class PromptTemplateRow(TypedDict):
+    """A prompt template that the run used."""
+
+    template_id: str
+    name: str
+    text: str
+
+
+class RunRow(TypedDict):
+    """A run."""
+
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    status: str
+    runner: str
+    documents: int
+    chunks: int
+    questions: int
+    embedded: int
+    embeddings_reused: int
+    generated: int
+    reused: int
+    dropped: int
+    rejected: int
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    generation_seconds: float
+    settings: str
+
+
+class RunStageRow(TypedDict):
+    """A stage of a run."""
+
+    run_id: str
+    stage: str
+    started_at: datetime
+    seconds: float
+    rows: int
+
+
+class ChangeRow(TypedDict):
+    """What became of an answer since the last release.
+
+    `change`: reused, restored, regenerated, new or dropped; `reason`: new question, question removed, passages,
+    prompt, model, sampling, review or curated.
+    """
+
+    collection: str
+    query_key: str
+    change: str
+    reason: str
+    previous_fingerprint: str
+
+
+class RejectRow(TypedDict):
+    """Something that a stage could not use."""
+
+    run_id: str
+    stage: str
+    collection: str
+    item: str
+    reason: str
+
+
+class ReviewRow(TypedDict):
+    """A person's decision: approve, edit or reject. It holds as long as the fingerprint is the same."""
+
+    collection: str
+    query_key: str
+    fingerprint: str
+    decision: str
+    answer: str
+    reviewer: str
+    reviewed_at: datetime
+    note: str
+
+
+class DoubtRow(TypedDict):
+    """Why a person should look at an answer that is served; the audit writes it."""
+
+    collection: str
+    query_key: str
+    fingerprint: str
+    reason: str
+
+
+class CheckRow(TypedDict):
+    """A check of the release audit; the audit writes it."""
+
+    name: str
+    passed: bool
+    figure: float
+    allowed: float
+    explanation: str
+    examples: list[str]
+
+
+class JournalRow(TypedDict):
+    """A record of the online service.
+
+    `kind`: request, feedback or comparison; `source`: exact, semantic, live, refused, failed or bypass; `prompt` and
+    `citations` hold JSON; `refusal`: why a semantic candidate was not taken; `matched_key`: that candidate.
+    """
+
+    kind: str | None
+    request_id: str | None
+    at: datetime | None
+    collection: str | None
+    route: str | None
+    question: str | None
+    query_key: str | None
+    source: str | None
+    cache_status: str | None
+    confidence: float | None
+    matched_key: str | None
+    similarity: float | None
+    refusal: str | None
+    answer: str | None
+    prompt: str | None
+    citations: str | None
+    model: str | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_seconds: float | None
+    embed_seconds: float | None
+    retrieve_seconds: float | None
+    queue_seconds: float | None
+    llm_seconds: float | None
+    release_id: str | None
+    status: int | None
+    fingerprint: str | None
+    key_id: str | None
+    streamed: bool | None
+    helpful: bool | None
+    comment: str | None
+    agrees: bool | None
+
+
+DOCUMENTS = schema_of(DocumentRow)
+CHUNKS = schema_of(ChunkRow)
+QUESTIONS = schema_of(QuestionRow)
+RETRIEVALS = schema_of(RetrievalRow)
+ANSWERS = schema_of(AnswerRow)
+CITATIONS = schema_of(CitationRow)
+MODELS = schema_of(ModelRow)
+PROMPT_TEMPLATES = schema_of(PromptTemplateRow)
+RUNS = schema_of(RunRow)
+RUN_STAGES = schema_of(RunStageRow)
+CHANGES = schema_of(ChangeRow)
+REJECTS = schema_of(RejectRow)
+REVIEWS = schema_of(ReviewRow)
+DOUBTS = schema_of(DoubtRow)
+CHECKS = schema_of(CheckRow)
+JOURNAL = schema_of(JournalRow)
 
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,

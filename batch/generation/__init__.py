@@ -1,1 +1,1 @@
-"""What generation needs beside the engine: the order of prompts, proposed questions."""
+"""Generation: batches of prompts, their order, and the proposing of questions."""

@@ -1,7 +1,7 @@
-"""Questions that a text answers: the language model reads a chunk and proposes what people will ask about it.
+"""Proposed questions: the language model reads a chunk and writes what people will ask about it.
 
-The idea is that of docTTTTTquery (Nogueira and Lin 2019). Models also propose what the text does not answer; that is
-dropped by retrieval, as Doc2Query-- (arXiv 2301.03266) does: `batch/stages/propose.py` keeps a question only if it
+The idea is that of docTTTTTquery (Nogueira and Lin 2019). Models also propose what the text does not answer; as in
+Doc2Query-- (arXiv 2301.03266), retrieval filters that out: `batch/stages/propose.py` keeps a question only if it
 leads back to its chunk.
 """
 
@@ -19,19 +19,19 @@ _MOST = 3  # questions of one chunk
 
 _FEWEST_WORDS, _LONGEST = 3, 200
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.):]|Q\d*[.:])\s*", re.IGNORECASE)
-# A question about the text itself; no visitor has it before their eyes.
+# A question about the text itself, which visitors don't see.
 _OF_THE_TEXT = re.compile(
     r"\b(?:the|this) (?:above )?(?:passage|text|paragraph|excerpt|section|snippet|author)\b", re.IGNORECASE
 )
 
 
 def proposing_messages(chunk: StoredChunk) -> list[Message]:
-    """Return the chat that asks for the questions of a chunk."""
+    """Return the chat that asks the model for questions about a chunk."""
     return own_messages(_template(), "{passage}", quoted(chunk))
 
 
 def proposed(said: str) -> list[str]:
-    """Return the at most three questions that the model wrote: whole lines that end as a question does."""
+    """Return up to three questions from the model's text: the lines that end with a question mark."""
     lines = (_BULLET.sub("", line).strip(" \t\"'*_") for line in said.splitlines())
     questions: dict[str, str] = {}
     for line in lines:
@@ -46,7 +46,7 @@ def _usable(line: str) -> bool:
 
 
 def proposing_template() -> str:
-    """Name the template, for fingerprints."""
+    """Return the template's id, for fingerprints."""
     return template_id(_template())
 
 

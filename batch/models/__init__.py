@@ -1,1 +1,1 @@
-"""The models folder, and encoders as ONNX graphs."""
+"""The models folder: pulling models, exporting them to ONNX, and finding them."""

@@ -1,6 +1,6 @@
 """Encoders and rerankers as ONNX graphs, which a service runs without torch.
 
-Each graph is run once after its export and compared with the model that it was made from.
+Each graph is run once after its export, and its output compared with that of the original model.
 """
 
 from __future__ import annotations
@@ -10,29 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from batch.models.model_folder import is_encoder
 from rag.errors import ModelError
 from rag.retrieval.embedding import ENCODER
 from rag.retrieval.reranking import RERANKER
 
 ONNX = "onnx/model.onnx"
-_MOST_DIFFERENCE = 1e-3  # of a graph's output to its model's
+_MOST_DIFFERENCE = 1e-3  # between the outputs of graph and model
 
+_Torch = Any  # torch and transformers are not typed here
 _Texts = Sequence[str] | Sequence[tuple[str, str]]
 
 
-def is_encoder(folder: Path) -> bool:
-    """Tell whether a folder is a sentence-transformers encoder."""
-    return (folder / "modules.json").exists()
-
-
-def is_reranker(folder: Path) -> bool:
-    """Tell whether a folder is a cross-encoder: a model that classifies a pair of texts."""
-    kinds = _json(folder / "config.json").get("architectures") or []
-    return any(str(each).endswith("ForSequenceClassification") for each in kinds)
-
-
 def served_files(folder: Path) -> list[Path]:
-    """Return what a service needs of an exported model: the graph, the tokenizer and the description."""
+    """Return the files of an exported model that a service needs: graph, tokenizer and description."""
     described = folder / (ENCODER if is_encoder(folder) else RERANKER)
     return [folder / ONNX, folder / "tokenizer.json", described]
 
@@ -44,7 +35,7 @@ def export_encoder(folder: Path) -> None:
     of shape (batch, tokens), and gives last_hidden_state, float32 (batch, tokens, dimensions).
 
     Raises:
-        ModelError: the folder pools or projects in a way that we don't serve, or the graph disagrees.
+        ModelError: its pooling or projection is not supported, or the graph's output differs from the model's.
     """
     from transformers import AutoModel
 
@@ -61,10 +52,10 @@ def export_encoder(folder: Path) -> None:
 def export_reranker(folder: Path) -> None:
     """Write a cross-encoder folder's `onnx/model.onnx` and `reranker.json`.
 
-    The graph takes what an encoder's takes, of pairs (question, passage), and gives logits, float32 (batch, 1).
+    It takes the inputs of an encoder's graph, for pairs (question, passage), and gives logits, float32 (batch, 1).
 
     Raises:
-        ModelError: the model gives another number of scores than one, or the graph disagrees.
+        ModelError: the model does not give one score per pair, or the graph's output differs from the model's.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -82,8 +73,8 @@ def export_reranker(folder: Path) -> None:
     (folder / RERANKER).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
-def _export(folder: Path, transformer: Path, kind: Any, output: str, examples: Sequence[_Texts]) -> None:
-    """Trace the model on the first example; compare the graph with it on the second, of another shape."""
+def _export(folder: Path, transformer: Path, kind: _Torch, output: str, examples: Sequence[_Texts]) -> None:
+    """Export by tracing the model on the first example; compare both on the second, which has another shape."""
     import torch
     from transformers import AutoTokenizer
 
@@ -102,14 +93,14 @@ def _export(folder: Path, transformer: Path, kind: Any, output: str, examples: S
         output_names=[output],
         dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, output]},
         opset_version=17,
-        dynamo=False,  # ONNX Runtime refuses the other exporter's graph ("Duplicate definition of name")
+        dynamo=False,  # ONNX Runtime refuses the newer exporter's graph ("Duplicate definition of name")
     )
     difference = _difference(graph, target, {name: other[name] for name in names})
     if not difference < _MOST_DIFFERENCE:
         raise ModelError(f"the ONNX export of the model in {folder} differs by {difference:.2g} from the model")
 
 
-def _with_output(model: Any, names: list[str], output: str) -> Any:
+def _with_output(model: _Torch, names: list[str], output: str) -> _Torch:
     """Wrap the model so that its graph has named inputs in a fixed order and one output."""
     import torch
 
@@ -118,13 +109,13 @@ def _with_output(model: Any, names: list[str], output: str) -> Any:
             super().__init__()
             self.model = model
 
-        def forward(self, *tensors: Any) -> Any:
+        def forward(self, *tensors: _Torch) -> _Torch:
             return self.model(**dict(zip(names, tensors, strict=True)))[output]
 
     return Graph().eval()
 
 
-def _difference(graph: Any, onnx: Path, inputs: dict[str, Any]) -> float:
+def _difference(graph: _Torch, onnx: Path, inputs: dict[str, _Torch]) -> float:
     import onnxruntime
     import torch
 
@@ -136,7 +127,7 @@ def _difference(graph: Any, onnx: Path, inputs: dict[str, Any]) -> float:
 
 
 def _describe_encoder(folder: Path) -> dict[str, object]:
-    """Read what a reader needs beside the graph: longest input, width, pooling."""
+    """Return what a reader needs besides the graph: the longest input, the dimensions, the pooling."""
     modules = _modules(folder)
     kinds = [str(m["type"]).rsplit(".", 1)[-1] for m in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or set(kinds[2:]) - {"Normalize"}:

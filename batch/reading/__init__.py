@@ -1,1 +1,1 @@
-"""From the bytes of a file to documents, chunks and anticipated questions."""
+"""Reading: documents and question files, from bytes to chunks and questions."""

@@ -1,18 +1,17 @@
-"""Cutting documents into chunks that the embedding model can read whole.
+"""Chunks: documents are cut into pieces that the embedding model can read whole.
 
-A chunk never crosses a heading. Inside a section the text is taken apart only as far as it must be:
-blocks, then lines and list items, then sentences, then words. Each piece is a span of the section, so a
-chunk keeps the white space and the indentation that lay between its pieces, and nothing can get lost.
+A chunk never crosses a heading. Inside a section the text is split only as far as necessary: into blocks, then lines
+and list items, then sentences, then words. Each piece is a span of the section, so a chunk keeps the white space and
+the indentation between its pieces, and nothing gets lost.
 
-Where a section is longer than a chunk, the cut is not simply made when the budget is full: then one
-inserted paragraph would move every later cut, and every answer below it would be generated again. Among
-the cuts between half and all of the budget we take the best kind (between paragraphs before between
-sentences) and, among equals, the one whose next piece has the smallest checksum. So equal text finds equal
-cuts again soon after an edit (content-defined chunking): of 779 chunks of one long section, an inserted
-paragraph changed one. The price: chunks of running text fill 75 % of the budget and not 90 %.
+A section that is longer than a chunk is not simply cut when the budget is full: one inserted paragraph would then
+move every later cut, and every answer below it would be generated again. Among the cuts between half and all of the
+budget we take the best kind (between paragraphs before between sentences) and, among equals, the one whose next piece
+has the smallest checksum. So the cuts are the same again soon after an edit (content-defined chunking), at the price
+of chunks that are three quarters full (docs/measurements.md).
 
-Counting tokens is what costs. Each piece is counted once, a chunk's size is estimated as the sum, and one
-count a chunk confirms it: a document is counted about four times, however long it is.
+Counting tokens is the expensive part. Each piece is counted once, a chunk's size is estimated as the sum, and one
+count per chunk confirms it.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.text.sentences import sentence_spans
 
-# Some tokenizers turn a long unknown word into one token; a chunk has at most this many characters a token.
+# Some tokenizers turn a long unknown word into one token; a chunk has at most this many characters per token.
 _CHARACTERS_A_TOKEN = 16
 
-# How far a piece has been taken apart, and so what kind of cut lies before it; best cuts first.
+# How far a piece has been split, and so the kind of cut before it; best cuts first.
 _SECTION, _BLOCK, _DEPENDENT_BLOCK, _LINE, _SENTENCE, _WORD = range(6)
 
 
@@ -42,7 +41,7 @@ class Chunk:
     """A stored piece of a document.
 
     `position` counts from 0 within the document; `tokens` is the size of its `embedded_text`. The id
-    depends on the content and not on the position: what is inserted above does not change it.
+    depends on the content and not on the position, so text that is inserted above does not change it.
     """
 
     collection: str
@@ -56,21 +55,21 @@ class Chunk:
 
 
 def embedded_text(title: str, chunk: Chunk) -> str:
-    """Return what is embedded and ranked for a chunk: where it stands, then its text."""
+    """Return the text of a chunk that is embedded and ranked: title and heading, then its own text."""
     return _embedded(title, chunk.heading, chunk.text)
 
 
 def chunk(
     document: Document, count_tokens: Callable[[str], int], max_tokens: int, overlap_sentences: int = 0
 ) -> list[Chunk]:
-    """Cut a document. No chunk's `embedded_text` has more than `max_tokens`.
+    """Cut a document into chunks whose `embedded_text` has at most `max_tokens`.
 
     `count_tokens` counts as the embedding model does, special tokens included and without truncation.
     With `overlap_sentences`, a chunk repeats that many sentences of the one before it in its section, as
-    far as a third of the budget holds them. Headings that would take half of the budget are shortened.
+    far as they fit into a third of the budget. Headings that would take half of the budget are shortened.
 
     Raises:
-        DocumentError: the title alone leaves no room for any text.
+        DocumentError: the title leaves no room for any text.
     """
     gauge = _Gauge(count_tokens, max_tokens)
     chunks: list[Chunk] = []
@@ -93,11 +92,11 @@ def _embedded(title: str, heading: str, text: str) -> str:
 
 
 class _Gauge:
-    """Measures text against the budget. A text's size is its tokens, or its length where that is absurd."""
+    """Measures text against the budget. A text's size is its tokens, or follows from its length if that is absurd."""
 
     def __init__(self, count_tokens: Callable[[str], int], max_tokens: int) -> None:
         self.max_tokens = max_tokens
-        self.count = lru_cache(maxsize=64)(count_tokens)  # white space between pieces recurs
+        self.count = lru_cache(maxsize=64)(count_tokens)  # the white space between pieces repeats
         self._special = count_tokens("")
 
     def size(self, text: str) -> int:
@@ -105,7 +104,7 @@ class _Gauge:
         return at_least if at_least > self.max_tokens else max(self.count(text), at_least)
 
     def cost(self, text: str) -> int:
-        """Return what a text adds to a chunk: its size without the special tokens."""
+        """Return the tokens that a text adds to a chunk: its size without the special tokens."""
         return max(0, self.size(text) - self._special)
 
     def shorten(self, title: str, heading: str) -> str:
@@ -167,7 +166,7 @@ class _Cutter:
         return keep
 
     def _fill(self, pending: deque[_Piece], room: int) -> list[_Piece]:
-        """Take the pieces that fit; the one that does not is taken apart if little would be left alone."""
+        """Take the pieces that fit; split the first that does not if the chunk would otherwise stay short."""
         taken: list[_Piece] = []
         filled = 0
         while pending:
@@ -188,7 +187,7 @@ class _Cutter:
         return taken or [pending.popleft()]
 
     def _best_cut(self, taken: list[_Piece], pending: deque[_Piece]) -> int:
-        """Return how many of the pieces make the best chunk. All, where nothing comes after them."""
+        """Return how many of the pieces make the best chunk: all of them if none follow."""
         if not pending:
             return len(taken)
         left = sum(piece.cost for piece in taken) + _cost_up_to(pending, self._room // 8)
@@ -201,7 +200,7 @@ class _Cutter:
         return best[2]
 
     def _divide(self, piece: _Piece) -> list[_Piece]:
-        """Take a piece apart one level further; nothing is returned for a single character."""
+        """Split a piece one level further; return nothing for a single character."""
         text = self._text[piece.start : piece.end]
         parts = max(2, -(-piece.cost * 4 // (3 * max(1, self._room))))
         for level in (_BLOCK, _LINE, _SENTENCE, _WORD):
@@ -226,7 +225,7 @@ class _Cutter:
         return found
 
     def _lead(self, previous: int, start: int, overlap: int) -> int:
-        """Return where a chunk begins that repeats the last sentences before `start`."""
+        """Return where a chunk begins if it repeats the last sentences before `start`."""
         spans = sentence_spans(self._text[previous:start])[-overlap:] if overlap and start else []
         for begin, _ in spans:
             if self._cost(previous + begin, start) * 3 <= self._room:

@@ -1,6 +1,6 @@
-"""Where a text may be cut: blocks, lines, sentences, words, each level only inside the one before.
+"""Cut points: where a text may be split into blocks, lines, sentences and words, each level inside the one before.
 
-Every function takes a text and returns spans in order; between the spans there is only white space.
+Every function takes a text and returns spans in order, with only white space between them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def blocks(text: str) -> list[Span]:
 
 
 def lines(text: str) -> list[Span]:
-    """Split a list at its items, a table at its rows and code at its lines; prose is left whole."""
+    """Split a list at its items, a table at its rows and code at its lines; prose stays whole."""
     rows = [(begin, end) for begin, end in _lines(text) if text[begin:end].strip()]
     if not rows:
         return []
@@ -50,7 +50,7 @@ def lines(text: str) -> list[Span]:
 
 
 def words(text: str, parts: int) -> list[Span]:
-    """Split into about as many parts of equal length, between words; a single word between characters."""
+    """Split into about `parts` parts of equal length, between words; split a single word between characters."""
     found = [match.span() for match in _WORDS.finditer(text)]
     if len(found) <= 1:
         step = max(1, -(-len(text) // parts))
@@ -62,7 +62,7 @@ def words(text: str, parts: int) -> list[Span]:
 
 
 def belongs_to_previous(previous: str, following: str) -> bool:
-    """Whether a block explains or completes the one before: deeper indentation, or code after a colon."""
+    """Whether a block continues the one before: deeper indentation, or code or a list after a colon."""
     if _indentation(following) > _indentation(previous):
         return True
     return bool(_FENCE.match(following) or _MARKER.match(following)) and previous.rstrip().endswith(":")

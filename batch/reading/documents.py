@@ -1,9 +1,9 @@
 """Documents: from the bytes of a file to titled sections.
 
-Pure: bytes come in, documents and rejects go out; who lists folders and opens URLs is not decided here.
-The format follows from the file's ending. A document's id is its path below the corpus root, so it stays
-the same across machines and runs; a row's id is its own, or else its title's, or else its content's: never
-its number, which every insertion above would change.
+Pure: bytes in, documents and rejects out; listing folders and opening URLs is done elsewhere. A file's ending decides
+its format. A document's id is its path below the folder that is listed, so it is the same across machines and runs.
+A row's id is its own, else from its title, else from its content; never its number, which every insertion above
+would change.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from rag.identity import stable_hash
 from rag.text.decoding import decode, tidy
 from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
-__all__ = ["READABLE", "Document", "Reject", "Section", "file_id", "parse", "with_file"]
-
 _READERS = {
     ".md": (read_markdown, "text/markdown"),
     ".markdown": (read_markdown, "text/markdown"),
@@ -33,16 +31,16 @@ _READERS = {
     ".rst": (read_text, "text/x-rst"),
 }
 _TEXT_COLUMNS = ("text", "content", "body")
-_LONGEST_TITLE = 160  # characters; a longer one would fill the budget of every chunk
+_LONGEST_TITLE = 160  # characters; a longer one would fill every chunk
 _LONGEST_DOCUMENT = 32_000_000  # bytes: far above any book, far below what exhausts a worker
 
 READABLE = frozenset(_READERS) | ROW_ENDINGS
-"""The endings that are read when a folder is listed; a file that is named itself may have any."""
+"""The endings that are read in a listed folder; a file that is named itself may have any ending."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A document as read. `uri` says where it came from; `content_hash` covers title and sections."""
+    """A document as it was read; `uri` says where it came from, `content_hash` covers title and sections."""
 
     collection: str
     document_id: str
@@ -59,20 +57,20 @@ class Document:
 
 
 def file_id(name: str) -> str:
-    """Return the id of the document that a file is."""
+    """Return the id of the document in a file, by the file's name."""
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
 def with_file(document: Document, name: str) -> Document:
-    """Return a row's document with its file in its id, where another file has a row of the same id."""
+    """Return a row's document with its file's name in its id, for when another file has a row of the same id."""
     return replace(document, document_id=f"{file_id(name)}#{document.document_id}")
 
 
 def parse(name: str, data: bytes, collection: str, max_bytes: int = _LONGEST_DOCUMENT) -> Iterator[Document | Reject]:
     """Read the documents of one file: one from a page, many from a file of rows.
 
-    `name` is the path below the corpus root, with "/" between its parts. `max_bytes` limits one
-    document. Nothing is raised for what a file holds: what can't be read comes out as a `Reject`.
+    `name` is the path below the folder that is listed, with "/" between its parts. `max_bytes` limits one document.
+    Nothing in a file raises: what can't be read is yielded as a `Reject`.
     """
     try:
         if ending(name) in ROW_ENDINGS:

@@ -1,9 +1,8 @@
-"""From an HTML page to the events of its outline, in one pass over its tags.
+"""HTML pages: from a page to the events of its outline, in one pass over its tags.
 
-No tree is built: what is open is a list of names, and what a page says follows from the order of its tags. A page
-of 3.6 MB is read in a third of the time that a tree of it took (2.6 s instead of 7 s on one core). Tags are
-paired as Python's own parser leaves them: an end closes all that was opened inside, one without a beginning is
-left out, and what is never closed ends with the page.
+No tree is built, which makes it almost three times as fast (docs/measurements.md): the open tags are a list of names,
+and their order decides what a page says. Tags are paired as Python's own parser reports them: an end tag closes
+everything opened inside, an end without a start is ignored, and a tag that is never closed ends with the page.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from html.parser import HTMLParser
 from batch.reading.outline import Event, Section, outline
 from rag.errors import DocumentError
 
-# What holds no sentence for a reader; `rt` and `rp` are how a word beside them is pronounced.
+# Tags without sentences for a reader; `rt` and `rp` hold the pronunciation of the word beside them.
 _SKIPPED = frozenset(
     ("head", "script", "style", "nav", "template", "noscript", "svg", "iframe", "object", "canvas", "button",
      "select", "textarea", "rt", "rp")
@@ -35,27 +34,27 @@ def read_html(text: str) -> tuple[str, list[Section]]:
     """Return the title and the sections of an HTML page, without its scripts, styles and navigation.
 
     Raises:
-        DocumentError: its markup is broken beyond reading.
+        DocumentError: the markup is too broken to read.
     """
     reader = _Reader()
     try:
         reader.feed(text)
         reader.close()
-    except AssertionError as error:  # how Python's parser gives up
-        raise DocumentError(f"its HTML can't be read ({error}): save it anew from a browser or an editor") from None
+    except AssertionError as error:  # Python's parser gives up this way
+        raise DocumentError(f"its HTML can't be read ({error}): save it again from a browser or an editor") from None
     return outline(reader.page.events, reader.title)
 
 
 class _Reader(HTMLParser):
-    """Follows which tags are open, and tells the page of those that count."""
+    """Tracks the open tags and passes those that matter on to the page."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.page = _Page()
         self._open: list[str] = []
-        self._times: Counter[str] = Counter()  # how often each name is among them
-        self._skipping: int | None = None  # how many were open when one began that is skipped
-        self._silent = 0  # how many are open whose text is none
+        self._times: Counter[str] = Counter()  # how often each name is open
+        self._skipping: int | None = None  # how many tags were open when a skipped one began
+        self._silent = 0  # how many open tags have no text for readers
         self._title: list[str] = []
         self._titled = False  # the first title has ended; an SVG has others
         self._heading: list[str] = []
@@ -63,7 +62,7 @@ class _Reader(HTMLParser):
 
     @property
     def title(self) -> str:
-        """The page's title; its only h1 where the title holds it, since the rest is the name of the site."""
+        """The page's title, or its only h1 if the title contains it: the rest is then the name of the site."""
         title = " ".join("".join(self._title).split())
         heading = " ".join("".join(self._heading).split()).rstrip("¶ ")
         return heading if self._headings == 1 and heading and heading in title else title
@@ -81,7 +80,7 @@ class _Reader(HTMLParser):
             self._end()
 
     def handle_endtag(self, tag: str) -> None:
-        while self._times[tag]:  # an end closes what was opened inside
+        while self._times[tag]:  # an end tag closes everything opened inside
             if self._end() == tag:
                 return
 
@@ -114,7 +113,7 @@ class _Reader(HTMLParser):
 
 
 class _Page:
-    """The events of an HTML page, and where in its lists, tables and code the walk stands."""
+    """The events of an HTML page, and the position in its lists, tables and code."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -166,7 +165,7 @@ class _Page:
             self._break()
 
     def flush(self) -> None:
-        """Write the collected inline text as one line; inside a table row or code it stays collected."""
+        """Write the collected inline text as one line; inside a table row or code, keep collecting."""
         if self._row or self._code:
             self.inline.append(" " if self._row else "")
             return

@@ -1,9 +1,8 @@
-"""From Markdown and plain text to an outline: sections with the path of headings above them.
+"""Outlines: from Markdown and plain text to sections with the path of headings above them.
 
-Each format is read into events, a line of text or a heading with its level, and one function folds the
-events. A parser of Markdown's whole grammar would bring a dependency and lose the source text; only what
-decides where a document may be cut is looked at: fences, headings, front matter. The rest stays as it is,
-since language models read Markdown well.
+Each format is read into events (a line of text, or a heading with its level), and one function folds the events.
+A full Markdown parser would add a dependency and lose the source text; only what decides where a document may be cut
+is parsed: fences, headings, front matter. The rest stays as it is, since language models read Markdown well.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ _UNDERLINE = re.compile(r"^([=\-~*^\"+#'`:._])\1{2,}$")
 _TABLE_ROW = re.compile(r"^\s*[|+]")
 _PADDING = re.compile(r"([-=\xa0 ])\1{3,}")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
-_LONGEST_HEADING = 300  # characters; a longer line is a paragraph, whatever its marks say
+_LONGEST_HEADING = 300  # characters; a longer line is a paragraph, whatever its markup
 _ANCHOR = re.compile(r"\s*\{#[^}]*\}$")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of text under one heading. `heading` is the path of headings ("A › B") or ""."""  # noqa: RUF002
+    """The text under one heading; `heading` is the path of headings ("A › B") or ""."""  # noqa: RUF002
 
     heading: str
     text: str
@@ -46,9 +45,9 @@ class Event:
 
 
 def read_markdown(text: str) -> tuple[str, list[Section]]:
-    """Return the title ("" where there is none) and the sections of a Markdown document."""
+    """Return the title ("" if there is none) and the sections of a Markdown document."""
     title, front = "", _FRONT_MATTER.match(text)
-    if front and _FRONT_FIELD.search(front.group(2) or ""):  # else two rules with text between them
+    if front and _FRONT_FIELD.search(front.group(2) or ""):  # otherwise it is text between two rules
         found = _FRONT_TITLE.search(front.group(2) or "")
         title = found.group(1).strip("\"'") if found else ""
         text = text[front.end() :]
@@ -61,9 +60,9 @@ def read_text(text: str) -> tuple[str, list[Section]]:
 
 
 def outline(events: Iterable[Event], title: str) -> tuple[str, list[Section]]:
-    """Fold events into sections. Without a title, a heading that comes before all text is the title.
+    """Fold events into sections. Without a title, a heading before all text becomes the title.
 
-    The title is left out of the paths. A heading with nothing below it becomes a line of text.
+    Paths don't include the title. A heading with nothing below it becomes a line of text.
     """
     sections: list[tuple[tuple[str, ...], str]] = []
     path: list[tuple[int, str]] = []
@@ -95,7 +94,7 @@ def outline(events: Iterable[Event], title: str) -> tuple[str, list[Section]]:
 
 
 def _trim(lines: list[str]) -> str:
-    """Join lines without blank ones at either end; the indentation of the first one stays."""
+    """Join lines, without blank ones at either end; keep the indentation of the first."""
     text = "\n".join(line.rstrip() for line in lines)
     return text.strip("\n")
 
@@ -133,7 +132,7 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def _plain(heading: str) -> str:
-    """Take the marks of emphasis, code and links off a heading."""
+    """Strip the markup of emphasis, code and links from a heading."""
     text = _LINK.sub(r"\1", _ANCHOR.sub("", heading.strip()))
     return " ".join(text.replace("`", "").replace("**", "").split())
 
@@ -155,12 +154,12 @@ def _text_events(lines: list[str]) -> Iterator[Event]:
 
 
 def _squeeze(line: str) -> str:
-    """Shorten the padding and the rules of a drawn table: they would fill the budget of its chunks."""
+    """Shorten the padding and the rules of a drawn table, which would fill its chunks."""
     return _PADDING.sub(r"\1\1\1", line) if _TABLE_ROW.match(line) else line
 
 
 def _underlined(lines: list[str], number: int) -> tuple[str, str, int]:
-    """Return the heading that starts at a line, its style and its last line; the heading may be ""."""
+    """Return the heading that starts at a line ("" if none does), its style and its last line."""
     if number and lines[number - 1].strip() and not _UNDERLINE.match(lines[number - 1].rstrip()):
         return "", "", number
     rows = [row.rstrip() for row in lines[number : number + 3]] + ["", ""]

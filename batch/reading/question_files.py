@@ -1,7 +1,7 @@
-"""Anticipated questions and the team's own question and answer pairs, from the files that hold them.
+"""Question files: anticipated questions, and the team's own pairs of question and answer.
 
-Pure, as `batch.reading.documents`: bytes in, questions and rejects out. Two askings of one question have the same
-`query_key`; finding such duplicates across files and collections is left to the pipeline.
+Pure, like `batch.reading.documents`: bytes in, questions and rejects out. Two wordings of one question have the same
+`query_key`; the pipeline finds such duplicates across files and collections.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from rag.identity import normalise, query_key
 from rag.text.decoding import decode, has_controls, tidy
 from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
-__all__ = ["Curated", "Question", "Reject", "named_question", "parse_curated", "parse_questions", "tidy_question"]
-
-LONGEST_QUESTION = 2000  # characters; a longer one is a text that slipped into the list
+LONGEST_QUESTION = 2000  # characters; a longer one is a text that got into the list by mistake
 _LONGEST_ANSWER = 20_000
 
 
 @dataclass(frozen=True)
 class Question:
-    """An anticipated question. `origin` is list, journal, corpus or curated; `detail` says where it stands."""
+    """An anticipated question. `origin` is list, journal, corpus, golden or canary; `detail` where it is from."""
 
     collection: str
     query_key: str
@@ -34,7 +32,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Curated:
+class CuratedPair:
     """A question with the team's own answer, and the ids of the documents that the answer rests on."""
 
     collection: str
@@ -44,10 +42,11 @@ class Curated:
     answer: str
     documents: tuple[str, ...]
     detail: str
+    origin: str = "curated"
 
 
 def named_question(collection: str, question: str, origin: str, detail: str) -> Question:
-    """Return a tidy question with its normalised form and the key that names it within its collection."""
+    """Return a question with its normalised form and its key."""
     return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)
 
 
@@ -74,9 +73,9 @@ def parse_questions(
 ) -> Iterator[Question | Reject]:
     """Read a file of anticipated questions.
 
-    Text has one a line (blank lines and lines that begin with # are skipped); JSONL has objects with a
-    `question`, bare strings, or requests in OpenAI's batch format, of which the last user message is
-    taken; CSV and Parquet have a column `question`. What can't be read comes out as a `Reject`.
+    Text has one question per line (blank lines and lines that begin with # are skipped); JSONL has objects with a
+    `question`, bare strings, or requests in OpenAI's batch format, whose last user message is the question; CSV and
+    Parquet have a column `question`. What can't be read is yielded as a `Reject`.
     """
     found = 0
     try:
@@ -90,7 +89,7 @@ def parse_questions(
         yield Reject(name, "empty: there are no questions in it")
 
 
-def parse_curated(name: str, data: bytes, collection: str) -> Iterator[Curated | Reject]:
+def parse_curated(name: str, data: bytes, collection: str) -> Iterator[CuratedPair | Reject]:
     """Read a JSONL, CSV or Parquet file of pairs with `question`, `answer` and optionally `documents`.
 
     `documents` are document ids: a list, or in CSV one text with ";" between them.
@@ -111,7 +110,7 @@ def parse_curated(name: str, data: bytes, collection: str) -> Iterator[Curated |
 
 
 def _texts(name: str, data: bytes) -> Iterator[tuple[str, object]]:
-    """Yield where each question stands and what stands there: its text, a `Reject`, or what is no text."""
+    """Yield the place and the value of each question: its text, a `Reject`, or something that is not text."""
     if ending(name) not in ROW_ENDINGS:
         for number, line in enumerate(decode(data).split("\n"), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
@@ -148,7 +147,7 @@ def _last_user_message(body: Mapping[str, object]) -> str:
 
 
 def _text_of(content: object) -> str:
-    """Return the text of a message's content: a string, or a list of parts of which some are text."""
+    """Return the text of a message's content, which is a string or a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -156,7 +155,7 @@ def _text_of(content: object) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _curated(name: str, row: Row, collection: str) -> Curated | Reject:
+def _curated(name: str, row: Row, collection: str) -> CuratedPair | Reject:
     detail = f"{name}, {row.place}"
     question = _question(name, row.place, row.values.get("question", ""), collection, LONGEST_QUESTION)
     if isinstance(question, Reject):
@@ -172,6 +171,6 @@ def _curated(name: str, row: Row, collection: str) -> Curated | Reject:
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
         return Reject(detail, "its documents are not a list of document ids")
     ids = tuple(dict.fromkeys(tidy(document).strip() for document in documents if document.strip()))
-    return Curated(
+    return CuratedPair(
         collection, question.query_key, question.question, question.normalised, tidy(answer).strip(), ids, detail
     )

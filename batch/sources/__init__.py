@@ -1,1 +1,1 @@
-"""The files that a collection names: folders, globs, object stores."""
+"""Sources: the files that a collection names, as folders, globs or addresses of object stores."""

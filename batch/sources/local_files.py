@@ -1,8 +1,8 @@
-"""Files of this machine: a folder walked to its end, and a glob that takes no file's name for a pattern.
+"""Local files: walk folders and match globs, without taking a file's name for a pattern.
 
-Beam lists local files too, but it reads a `[` in the name of what is there as the beginning of a pattern, and drops
-links to folders and links that lead nowhere without a word. Here links are followed. A folder is read once, under
-its own name rather than that of a link to it, so links that form a ring have an end.
+Beam lists local files too, but it reads a `[` in a name as the beginning of a pattern, and silently drops links to
+folders and broken links. Here links are followed. A folder is read once, under its own name rather than a link's, so
+links that form a cycle come to an end.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ _SIGNS = "*?["
 
 
 @dataclass
-class Found:
-    """What was found: the paths of files in order, and those that can't be followed, with the reason."""
+class FoundFiles:
+    """The paths of files in order, and the paths that can't be followed, each with the reason."""
 
     files: list[str] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
 
 
 def is_glob(pattern: str) -> bool:
-    """Tell whether a pattern's signs are in it."""
+    """Whether a path contains the characters of a glob."""
     return any(sign in pattern for sign in _SIGNS)
 
 
-def walk(folder: str, depth: int | None = None, *, hidden: bool = False) -> Found:
-    """Find the files below a folder: `depth` folders far where given, `hidden` folders included or not."""
+def walk(folder: str, depth: int | None = None, *, hidden: bool = False) -> FoundFiles:
+    """Find the files below a folder, at most `depth` folders deep if given; `hidden` includes hidden folders."""
     return _Walk(folder, depth, hidden=hidden).run()
 
 
-def find(pattern: str) -> tuple[str, Found]:
+def find(pattern: str) -> tuple[str, FoundFiles]:
     """Return the folder that a glob starts from and the files that it matches.
 
-    It starts from what is there under exactly the name that is written; the rest is the pattern, whose signs are
-    Beam's: `*` within a name, `**` across folders, `?` and `[abc]`.
+    The part of the path that exists exactly as written is the folder; the rest is the pattern, in Beam's syntax: `*`
+    within a name, `**` across folders, `?` and `[abc]`.
     """
     root, rest = _split(pattern)
     matches = re.compile(FileSystem.translate_pattern(rest)).match
@@ -51,11 +51,11 @@ def find(pattern: str) -> tuple[str, Found]:
         return matches(path[skip:]) is not None
 
     broken = [(path, reason) for path, reason in below.broken if meant(path) or Path(path).is_dir()]
-    return root, Found([path for path in below.files if meant(path)], broken)
+    return root, FoundFiles([path for path in below.files if meant(path)], broken)
 
 
 def _split(pattern: str) -> tuple[str, str]:
-    """Cut a glob behind the last folder that is there as it is written."""
+    """Split a glob after the last folder that exists exactly as written."""
     fixed, *parts = pattern.split("/")
     fixed = fixed or "/"
     while len(parts) > 1 and Path(fixed, parts[0]).is_dir():
@@ -64,16 +64,16 @@ def _split(pattern: str) -> tuple[str, str]:
 
 
 class _Walk:
-    """A walk through a folder: first its own folders, then those that links in them lead to, and so on."""
+    """A walk through a folder: first its own folders, then those that links lead to, and so on."""
 
     def __init__(self, root: str, depth: int | None, *, hidden: bool) -> None:
         self._root = root
         self._deepest = None if depth is None else root.rstrip("/").count("/") + depth
         self._hidden = hidden
         self._seen: set[tuple[int, int]] = set()
-        self._found = Found()
+        self._found = FoundFiles()
 
-    def run(self) -> Found:
+    def run(self) -> FoundFiles:
         links = self._through(self._root)
         while links:
             links = [further for link in sorted(links) if self._leads_on(link) for further in self._through(link)]
@@ -82,7 +82,7 @@ class _Walk:
         return self._found
 
     def _through(self, start: str) -> list[str]:
-        """Take the files of a folder and of all below it; return the links to other folders."""
+        """Collect the files of a folder and all folders below; return the links to other folders."""
         folders = [start]
         links: list[str] = []
         while folders:
@@ -98,7 +98,7 @@ class _Walk:
         return links
 
     def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        """Yield what is in a folder, unless that was read before."""
+        """Yield the entries of a folder, unless it was read before."""
         try:
             status = Path(folder).stat()
             known = (status.st_dev, status.st_ino) in self._seen
@@ -115,7 +115,7 @@ class _Walk:
         return self._deepest is None or folder.path.count("/") <= self._deepest
 
     def _leads_on(self, link: str) -> bool:
-        """Refuse a link to a folder above its own: all that lies beside the corpus would be read."""
+        """Whether to follow a link; not to a folder above its own, since everything beside the corpus would be read."""
         target, place = Path(link).resolve(), Path(link).parent.resolve()
         status = target.stat()
         if (status.st_dev, status.st_ino) in self._seen or target not in place.parents:
@@ -127,7 +127,7 @@ class _Walk:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # links that lead to each other
+    except OSError:  # links that point to each other
         return False
 
 

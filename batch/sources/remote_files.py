@@ -1,7 +1,7 @@
-"""Files of an object store, or of whatever else Beam has a file system for.
+"""Remote files: in an object store, or any other place that Beam has a file system for.
 
-Beam asks a store again for ten minutes where an error may pass, and takes missing credentials for such a one. So
-S3 is asked once before: a mistake is told at once.
+Beam retries an error that may pass for ten minutes, and takes missing credentials for one. So S3 is asked once
+beforehand, and a mistake is reported at once.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from batch.sources.local_files import Found, is_glob
+from batch.sources.local_files import FoundFiles, is_glob
 from batch.stores.parquet import list_files
 from rag.errors import ConfigurationError
 
-# What reading an address takes: a package, and the extra that installs it.
+# The package that reads an address, and the extra that installs it.
 _NEEDED = {"s3": ("boto3", "s3"), "gs": ("google.cloud.storage", "gcs")}
 _SIGN = re.compile(r"[*?[]")
 
 
 def require_access(address: str, options: PipelineOptions) -> None:
-    """Refuse an address that can't be read for a reason that is known beforehand.
+    """Raise if an address can't be read, before Beam retries for minutes.
 
     Raises:
         ConfigurationError: nothing reads such addresses, or a package is missing.
-        Exception: the store's own error, where it lets nobody in.
+        Exception: the store's own error, if it denies access.
     """
     scheme = address.partition("://")[0]
     module, extra = _NEEDED.get(scheme, ("", ""))
@@ -45,27 +45,27 @@ def require_access(address: str, options: PipelineOptions) -> None:
         _ask_s3(address, options)
 
 
-def walk(folder: str) -> Found:
-    """Find the files below a folder. A name with `*` or `?` is no folder: to look would be a listing more."""
+def walk(folder: str) -> FoundFiles:
+    """Find the files below a folder. A name with `*` or `?` is not one, which saves a listing."""
     if is_glob(folder) and "[" not in folder:
-        return Found()
+        return FoundFiles()
     anything = _SIGN.sub("?", folder)  # Beam has no sign that makes another one stand for itself
-    return Found([path for path in list_files(f"{anything}/**") if path.startswith(f"{folder}/")])
+    return FoundFiles([path for path in list_files(f"{anything}/**") if path.startswith(f"{folder}/")])
 
 
-def find(pattern: str) -> tuple[str, Found]:
+def find(pattern: str) -> tuple[str, FoundFiles]:
     """Return the folder of a file or a glob, and the files behind it."""
     glob = is_glob(pattern)
     if (not glob or "[" in pattern) and FileSystems.exists(pattern):
-        return FileSystems.split(pattern)[0], Found([pattern])
+        return FileSystems.split(pattern)[0], FoundFiles([pattern])
     if not glob:
-        return "", Found()
+        return "", FoundFiles()
     fixed = _SIGN.split(pattern, maxsplit=1)[0]
-    return fixed.rpartition("/")[0], Found([path for path in list_files(pattern) if not path.endswith("/")])
+    return fixed.rpartition("/")[0], FoundFiles([path for path in list_files(pattern) if not path.endswith("/")])
 
 
 def innermost(error: BaseException) -> str:
-    """Return the first line of what an error of Beam was raised for."""
+    """Return the first line of the error that made Beam raise one."""
     while isinstance(error, BeamIOError) and error.exception_details:
         error = next(iter(error.exception_details.values()))
     if isinstance(error, OSError) and error.strerror:
@@ -77,7 +77,7 @@ def innermost(error: BaseException) -> str:
 def _installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it would be in
+    except ModuleNotFoundError:  # its parent package is missing too
         return False
 
 
@@ -89,5 +89,5 @@ def _ask_s3(address: str, options: PipelineOptions) -> None:
     try:
         s3io.S3IO(options=options).client.list(messages.ListRequest(bucket=bucket, prefix=_SIGN.split(key)[0]))
     except messages.S3ClientError as error:
-        if error.code != 404:  # which says that there is nothing of this name
+        if error.code != 404:  # 404: there is nothing of this name
             raise

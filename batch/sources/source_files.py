@@ -1,11 +1,11 @@
-"""What a collection names, as files: each file, folder, glob or URL with the files behind it.
+"""Source files: the files behind each file, folder, glob or URL that a collection names.
 
-A name that is there exactly as it is written is meant, whatever signs it holds; only then is it a pattern. What
-Beam has a file system for is listed through it (`batch.sources.remote_files`), this machine's files are not
-(`batch.sources.local_files`).
+A name that exists exactly as written is meant literally, whatever characters it contains; only otherwise is it a
+pattern. Local files are listed by `batch.sources.local_files`, everything else through Beam's file systems
+(`batch.sources.remote_files`).
 
-A document is named by its path below the folder that is listed. Where two entries hold the same name, the later
-one's is told with its folder (`policies/index.md` beside `index.md`), so that none is lost and no other changes.
+A document is named by its path below the folder that is listed. If two entries contain the same name, the later one
+gets its folder's name in front (`policies/index.md` beside `index.md`), so that none is lost and no other changes.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from batch.plan import RunPlan
-from batch.reading.documents import READABLE, Reject, file_id
+from batch.reading.documents import READABLE, file_id
 from batch.rejects import reject_row
 from batch.runner import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
-from batch.sources.local_files import Found, is_glob
+from batch.sources.local_files import FoundFiles, is_glob
 from rag.errors import ConfigurationError
+from rag.text.table_files import Reject
+from warehouse.tables import RejectRow
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file of a collection. `name` is its path below the corpus root, `path` where it is opened."""
+class SourceFile:
+    """A file of a collection; `name` is its path below the folder that is listed, `path` opens it."""
 
     collection: str
     name: str
@@ -41,26 +42,26 @@ class Source:
 
 @dataclass
 class Listing:
-    """The files behind the entries, the entries behind which there is none, and what can't be read with its reason."""
+    """The files of the entries, the entries without any file, and what can't be read, with the reason."""
 
-    sources: list[Source] = field(default_factory=list)
-    missing: list[Source] = field(default_factory=list)
+    sources: list[SourceFile] = field(default_factory=list)
+    missing: list[SourceFile] = field(default_factory=list)
     rejects: list[tuple[str, Reject]] = field(default_factory=list)
 
-    def reject_rows(self, run_id: str, stage: str) -> list[dict[str, Any]]:
-        """Return the rows of the rejects table, those of the missing entries included."""
-        rejects = [*map(_nowhere, self.missing), *self.rejects]
+    def reject_rows(self, run_id: str, stage: str) -> list[RejectRow]:
+        """Return the rows of the rejects table, including those of missing entries."""
+        rejects = [*map(_missing_reject, self.missing), *self.rejects]
         return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
 
 
 def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettings) -> Listing:
-    """List the files behind files, folders, globs and URLs; an entry without any is no error here.
+    """List the files of each collection's entries; an entry without any file is no error here.
 
     Raises:
-        ConfigurationError: an address that nothing reads, or that can't be reached.
+        ConfigurationError: an address can't be read or reached.
     """
     options = pipeline_options(settings)
-    FileSystems.set_options(options)  # a pipeline would, but there is none yet
+    FileSystems.set_options(options)  # a pipeline would do this, but there is none yet
     listing = Listing()
     for collection, entries in collections.items():
         names = _Names()
@@ -70,24 +71,24 @@ def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettin
             except ConfigurationError as error:
                 raise ConfigurationError(f"[collections.{collection}] {entry}: {error}") from error
             if not found.files:
-                listing.missing.append(Source(collection, entry, ""))
+                listing.missing.append(SourceFile(collection, entry, ""))
             listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
             for path in found.files:
                 if not _is_utf8(_below(path, root)):
                     listing.rejects.append((collection, _rejected(path, root, "its name is not UTF-8; rename it")))
                 elif name := names.give(path, root):
-                    listing.sources.append(Source(collection, name, path))
+                    listing.sources.append(SourceFile(collection, name, path))
     return listing
 
 
 def refuse_missing(plan: RunPlan) -> None:
-    """Refuse a configured file or folder that is not there; a glob may match nothing.
+    """Raise if a configured file or folder is missing; a glob may match nothing.
 
-    A folder that was not mounted would look like a corpus whose documents are all gone, and a list that was moved
+    A folder that is not mounted would look like a corpus whose documents are all gone, and a list that was moved
     like questions that nobody asks any more.
 
     Raises:
-        ConfigurationError: the first one that is missing.
+        ConfigurationError: names the first one that is missing.
     """
     for name, collection in plan.collections.items():
         for kind in ("documents", "questions", "curated"):
@@ -102,8 +103,8 @@ def refuse_missing(plan: RunPlan) -> None:
 # -- one entry ---------------------------------------------------------------------------------------------
 
 
-def _expand(entry: str, options: PipelineOptions) -> tuple[str, Found]:
-    """Return the folder of an entry and the files behind it; a folder is searched for readable endings."""
+def _expand(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
+    """Return the folder of an entry and its files; in a folder, those with a readable ending."""
     scheme, separator, rest = entry.partition("://")
     try:
         if separator and scheme != "file":
@@ -124,26 +125,26 @@ def _path_of_url(rest: str) -> str:
     return path
 
 
-def _local(entry: str) -> tuple[str, Found]:
+def _local(entry: str) -> tuple[str, FoundFiles]:
     path = Path(entry).absolute()
     if path.is_dir():
         return str(path), _in_folder(str(path), local_files.walk(str(path)))
     if path.is_file():
-        return str(path.parent), Found([str(path)])
+        return str(path.parent), FoundFiles([str(path)])
     if not is_glob(str(path)):
-        return "", Found()
+        return "", FoundFiles()
     root, found = local_files.find(str(path))
-    return root, Found([each for each in found.files if not _base(each).startswith(".")], found.broken)
+    return root, FoundFiles([each for each in found.files if not _base(each).startswith(".")], found.broken)
 
 
-def _remote(entry: str, options: PipelineOptions) -> tuple[str, Found]:
+def _remote(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
     remote_files.require_access(entry, options)
     inside = _in_folder(entry, remote_files.walk(entry))
     return (entry, inside) if inside.files else remote_files.find(entry)
 
 
-def _in_folder(root: str, found: Found) -> Found:
-    """Keep what is read when a folder is listed: readable endings, nothing hidden."""
+def _in_folder(root: str, found: FoundFiles) -> FoundFiles:
+    """Keep the files of a listed folder that are read: readable endings, nothing hidden."""
 
     def visible(path: str) -> bool:
         return "/." not in path.removeprefix(root)
@@ -151,7 +152,7 @@ def _in_folder(root: str, found: Found) -> Found:
     def may_be_meant(path: str) -> bool:
         return visible(path) and (_readable(path) or "." not in _base(path) or Path(path).is_dir())
 
-    return Found(
+    return FoundFiles(
         [path for path in found.files if visible(path) and _readable(path)],
         [(path, reason) for path, reason in found.broken if may_be_meant(path)],
     )
@@ -170,14 +171,14 @@ def _readable(path: str) -> bool:
 
 
 class _Names:
-    """The names that a collection's files have been given: one file each, and none twice."""
+    """The names of a collection's files; each name is of one file, and each file has one name."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}  # by the id that the name makes
         self._known: set[str] = set()
 
     def give(self, path: str, root: str) -> str:
-        """Return the first of a file's possible names that is free; "" for a file that has one."""
+        """Return the first of a file's possible names that is free, or "" if the file has a name already."""
         if path in self._known:
             return ""
         self._known.add(path)
@@ -205,7 +206,7 @@ def _below(path: str, root: str) -> str:
 
 
 def _is_utf8(name: str) -> bool:
-    """Tell whether a table could hold a name: Python shows bytes that are no UTF-8 as halves of characters."""
+    """Whether a table can hold a name; Python represents bytes that are not UTF-8 as lone surrogates."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -213,7 +214,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _nowhere(entry: Source) -> tuple[str, Reject]:
+def _missing_reject(entry: SourceFile) -> tuple[str, Reject]:
     reason = f"{entry.name}: no such file, folder or match; correct [collections.{entry.collection}]"
     return entry.collection, Reject(entry.name, reason)
 

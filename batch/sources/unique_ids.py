@@ -1,27 +1,29 @@
-"""One document an id: what becomes of those that claim the same one.
+"""One document per id: which of several documents that claim the same id keeps it.
 
-A file keeps its id: no two have the same (`batch.sources.source_files`). Of rows that bring the same id from several
-files, that of the first file by its path keeps it, and the others are told with their file's name (`b.csv#7`), so that
-two tables that both count from 1 lose nothing. The same text under the same id is one document, read twice.
+Files never share an id (`batch.sources.source_files`). Rows of several files may: the row of the first file by path
+keeps the id, and the others get their file's name before theirs (`b.csv#7`), so that two tables that both count from
+1 lose nothing. The same text under the same id is one document that was read twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import apache_beam as beam
 
-from batch.reading.documents import Document, Reject, with_file
-from batch.rejects import REJECTED, reject_row
+from batch.reading.documents import Document, with_file
+from batch.rejects import REJECTED, tagged_reject
+from rag.text.table_files import Reject
 
 _TAKEN, _RENAMED = "taken", "renamed"
 
+_Key = tuple[str, str]
+
 
 @dataclass(frozen=True)
-class Reading:
-    """A document as it was read, and the file that it was in."""
+class ParsedDocument:
+    """A document and the file that it was read from, by `path` and `name`."""
 
     path: str
     name: str
@@ -33,37 +35,37 @@ class Reading:
         return self.document.uri != self.name
 
 
-def keyed(reading: Reading) -> tuple[tuple[str, str], Reading]:
-    """Return a reading under the collection and the id that it claims."""
-    return (reading.document.collection, reading.document.document_id), reading
+def keyed(parsed: ParsedDocument) -> tuple[_Key, ParsedDocument]:
+    """Return a document under the collection and the id that it claims."""
+    return (parsed.document.collection, parsed.document.document_id), parsed
 
 
-class _Deciding(beam.DoFn):
-    """What can become of a reading: it is kept, withdrawn, or one too many."""
+class _Decision(beam.DoFn):
+    """A document is kept, or rejected as withdrawn or as repeated."""
 
-    def __init__(self, run_id: str, withdrawn: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, run_id: str, withdrawn: frozenset[_Key]) -> None:
         self._run_id = run_id
         self._withdrawn = withdrawn
 
-    def kept(self, reading: Reading) -> Any:
-        document = reading.document
+    def kept(self, parsed: ParsedDocument) -> Document | beam.pvalue.TaggedOutput:
+        document = parsed.document
         if (document.collection, document.document_id) not in self._withdrawn:
             return document
         return self._rejected(document, "is withdrawn; `beforehand withdraw --undo` brings it back")
 
-    def repeated(self, reading: Reading, place: str) -> Any:
+    def repeated(self, parsed: ParsedDocument, place: str) -> beam.pvalue.TaggedOutput:
         reason = f"a document of this id was already read from {place}; rename one of them"
-        return self._rejected(reading.document, reason)
+        return self._rejected(parsed.document, reason)
 
-    def _rejected(self, document: Document, reason: str) -> Any:
+    def _rejected(self, document: Document, reason: str) -> beam.pvalue.TaggedOutput:
         reject = Reject(document.document_id, f"{document.document_id}: {reason}")
-        return beam.pvalue.TaggedOutput(REJECTED, reject_row(self._run_id, "prepare", document.collection, reject))
+        return tagged_reject(self._run_id, "prepare", document.collection, reject)
 
 
-class _KeepFirst(_Deciding):
-    """One document an id. A file comes before a row; a row of another text goes on under its file's name."""
+class _KeepFirst(_Decision):
+    """One document per id: files before rows. A row of another text goes on under its file's name."""
 
-    def process(self, element: tuple[tuple[str, str], Iterable[Reading]]) -> Iterator[Any]:
+    def process(self, element: tuple[_Key, Iterable[ParsedDocument]]) -> Iterator[Document | beam.pvalue.TaggedOutput]:
         first, *others = _in_order(element[1])
         yield self.kept(first)
         for each in others:
@@ -74,39 +76,54 @@ class _KeepFirst(_Deciding):
                 yield self.repeated(each, first.path)
 
 
-class _KeepFree(_Deciding):
-    """Those of the renamed rows whose new id is that of no other document."""
+@dataclass(frozen=True)
+class _Claims:
+    """Who claims an id: the places of the documents that have it, and the rows that were renamed to it."""
 
-    def process(self, element: tuple[tuple[str, str], Mapping[str, Iterable[Any]]]) -> Iterator[Any]:
-        places, renamed = list(element[1][_TAKEN]), _in_order(element[1][_RENAMED])
-        for each in renamed:
+    taken: list[str]
+    renamed: list[ParsedDocument]
+
+
+def _claims(element: tuple[_Key, Mapping[str, Iterable[object]]]) -> _Claims:
+    groups = element[1]
+    renamed = [each for each in groups[_RENAMED] if isinstance(each, ParsedDocument)]
+    return _Claims([str(place) for place in groups[_TAKEN]], renamed)
+
+
+class _KeepFree(_Decision):
+    """The renamed rows whose new id no other document has."""
+
+    def process(self, claims: _Claims) -> Iterator[Document | beam.pvalue.TaggedOutput]:
+        places = list(claims.taken)
+        for each in _in_order(claims.renamed):
             yield self.repeated(each, places[0]) if places else self.kept(each)
             places.append(each.path)
 
 
-def _in_order(readings: Iterable[Reading]) -> list[Reading]:
-    return sorted(readings, key=lambda each: (each.is_row, each.path))
+def _in_order(documents: Iterable[ParsedDocument]) -> list[ParsedDocument]:
+    return sorted(documents, key=lambda each: (each.is_row, each.path))
 
 
-class OneAnId(beam.PTransform):
-    """((collection, document id), reading) → the documents that are kept, and the rejects."""
+class KeepUniqueIds(beam.PTransform):
+    """((collection, document id), parsed document) → the documents that are kept, and the rejects."""
 
-    def __init__(self, run_id: str, withdrawn: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, run_id: str, withdrawn: frozenset[_Key]) -> None:
         super().__init__()
-        self._parts = run_id, withdrawn
+        self._decision = run_id, withdrawn
 
-    def expand(self, readings: Any) -> Any:
-        """Keep one reading an id, then those of the renamed ones whose new id is free."""
+    def expand(self, documents: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
+        """Keep one document per id, then the renamed ones whose new id is free."""
         kept = (
-            readings
+            documents
             | "ById" >> beam.GroupByKey()
-            | "KeepFirst" >> beam.ParDo(_KeepFirst(*self._parts)).with_outputs(_RENAMED, REJECTED, main="documents")
+            | "KeepFirst" >> beam.ParDo(_KeepFirst(*self._decision)).with_outputs(_RENAMED, REJECTED, main="documents")
         )
         taken = kept.documents | "Taken" >> beam.Map(lambda each: ((each.collection, each.document_id), each.uri))
         renamed = (
             {_TAKEN: taken, _RENAMED: kept[_RENAMED]}
             | "ByNewId" >> beam.CoGroupByKey()
-            | "KeepFree" >> beam.ParDo(_KeepFree(*self._parts)).with_outputs(REJECTED, main="documents")
+            | "Claims" >> beam.Map(_claims)
+            | "KeepFree" >> beam.ParDo(_KeepFree(*self._decision)).with_outputs(REJECTED, main="documents")
         )
-        documents = (kept.documents, renamed.documents) | "Documents" >> beam.Flatten()
-        return documents, (kept[REJECTED], renamed[REJECTED]) | "Repeated" >> beam.Flatten()
+        unique = (kept.documents, renamed.documents) | "Documents" >> beam.Flatten()
+        return unique, (kept[REJECTED], renamed[REJECTED]) | "Repeated" >> beam.Flatten()

@@ -1,186 +1,150 @@
 """Anticipate: the questions that people are about to ask, each once.
 
 They come from the team's lists, from the journal (what people asked and nobody had anticipated), from the corpus
-(`batch.stages.propose`), and with curated pairs from the team itself. A question is named by its normalised form, so
-the same one with other capitals or without its question mark is a duplicate, and a reject that says of what.
+(`batch.stages.propose`), and with curated pairs from the team itself. A question is identified by its normalised
+form: the same one in other capitals or without its question mark is a duplicate, and the reject says of what.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.reading.documents import Reject
 from batch.reading.question_files import (
-    Curated,
+    CuratedPair,
     Question,
     named_question,
     parse_curated,
     parse_questions,
     tidy_question,
 )
-from batch.rejects import REJECTED, reject_row, unexpected
+from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
+from batch.rows import CuratedRow, curated_row, question_row
 from batch.settings import BatchSettings
-from batch.sources.source_files import Source, find_sources
-from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_table
+from batch.sources.source_files import SourceFile, find_sources
+from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
 from rag.errors import QuestionError
-from warehouse.tables import QUESTIONS, REJECTS
+from rag.text.table_files import Reject
+from warehouse.tables import QuestionRow, RejectRow
 
 STAGE = "anticipate"
 
-# An answer that the team wrote; documents are the ids that it rests on.
-CURATED = pa.schema(
-    [
-        pa.field("collection", pa.string()),
-        pa.field("query_key", pa.string()),
-        pa.field("answer", pa.string()),
-        pa.field("documents", pa.list_(pa.string())),
-    ]
-)
-
-# Which of two askings of one question is kept: the team's own answer, its list, then what was seen.
+# Which of several questions with one key is kept: the team's own answer, its list, then what was seen.
 _PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "journal": 3, "corpus": 4, "canary": 5}
+
+_Keyed = tuple[str, Question | CuratedPair]
 
 
 class _Parse(beam.DoFn):
-    """Source → (query_key, question or curated pair), rejects on the side."""
+    """Source file → (query_key, question or curated pair), and rejects."""
 
     def __init__(self, run_id: str, settings: BatchSettings, *, curated: bool) -> None:
         self._run_id = run_id
         self._longest = settings.max_question_characters
         self._curated = curated
 
-    def process(self, source: Source) -> Iterator[Any]:
+    def process(self, source: SourceFile) -> Iterator[_Keyed | beam.pvalue.TaggedOutput]:
         try:
             data = read_bytes(source.path)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
-            yield _rejected(self._run_id, source.collection, Reject(source.name, f"can't be opened ({error})"))
+            reject = Reject(source.name, f"can't be opened ({error})")
+            yield tagged_reject(self._run_id, STAGE, source.collection, reject)
             return
         try:
             for each in self._parse(source, data):
                 if isinstance(each, Reject):
-                    yield _rejected(self._run_id, source.collection, each)
+                    yield tagged_reject(self._run_id, STAGE, source.collection, each)
                 else:
                     yield each.query_key, each
-        except Exception as error:  # the last resort: no list ends the run for all others
-            yield _rejected(self._run_id, source.collection, unexpected(source.name, error))
+        except Exception as error:  # the last resort: one bad list must not end the run
+            yield tagged_reject(self._run_id, STAGE, source.collection, unexpected(source.name, error))
 
-    def _parse(self, source: Source, data: bytes) -> Iterable[Question | Curated | Reject]:
+    def _parse(self, source: SourceFile, data: bytes) -> Iterable[Question | CuratedPair | Reject]:
         if self._curated:
             return parse_curated(source.name, data, source.collection)
         return parse_questions(source.name, data, source.collection, self._longest)
 
 
 class _KeepFirst(beam.DoFn):
-    """One asking a query_key; the others are rejects that name the one that was kept."""
+    """(query_key, questions) → the row of the first one by precedence; rejects name it for the others."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
 
-    def process(self, element: tuple[str, Iterable[Question | Curated]]) -> Iterator[Any]:
-        askings = sorted(element[1], key=lambda each: (_PRECEDENCE[_origin(each)], each.detail))
-        kept, *repeated = askings
+    def process(
+        self, element: tuple[str, Iterable[Question | CuratedPair]]
+    ) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
+        kept, *repeated = sorted(element[1], key=lambda each: (_PRECEDENCE[each.origin], each.detail))
         yield question_row(kept)
-        if isinstance(kept, Curated):
+        if isinstance(kept, CuratedPair):
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
         for each in repeated:
-            if _origin(each) in {"list", "curated"}:  # others repeat by nature
+            if each.origin in {"list", "curated"}:  # the other origins repeat by nature
                 reason = f"{each.detail}: asks the same as {kept.detail}; it was kept once"
-                yield _rejected(self._run_id, each.collection, Reject(each.question, reason))
-
-
-def _origin(each: Question | Curated) -> str:
-    return "curated" if isinstance(each, Curated) else each.origin
-
-
-def _rejected(run_id: str, collection: str, reject: Reject) -> Any:
-    return beam.pvalue.TaggedOutput(REJECTED, reject_row(run_id, STAGE, collection, reject))
-
-
-def question_row(each: Question | Curated) -> dict[str, Any]:
-    """Return a row of the questions table."""
-    return {
-        "collection": each.collection,
-        "query_key": each.query_key,
-        "question": each.question,
-        "normalised": each.normalised,
-        "origin": _origin(each),
-        "detail": each.detail,
-    }
-
-
-def curated_row(each: Curated) -> dict[str, Any]:
-    """Return a row of the curated table."""
-    return {
-        "collection": each.collection,
-        "query_key": each.query_key,
-        "answer": each.answer,
-        "documents": list(each.documents),
-    }
+                yield tagged_reject(self._run_id, STAGE, each.collection, Reject(each.question, reason))
 
 
 def anticipate(plan: RunPlan) -> Figures:
-    """Run the pipeline over lists, curated pairs, what the journal and the corpus give, golden questions, canaries."""
+    """Collect the questions of lists, curated pairs, journal, corpus and audit; write each once."""
     out = plan.folder(STAGE)
     lists = find_sources({name: each.questions for name, each in plan.collections.items()}, plan.settings)
     curated = find_sources({name: each.curated for name, each in plan.collections.items()}, plan.settings)
-    seen, unusable = _seen(plan)
+    missed, unusable = _journal_questions(plan)
     unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan.run_id, plan.settings, curated=False))
         pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan.run_id, plan.settings, curated=True))
         other = pipeline | "Other" >> beam.Create(
-            [(each.query_key, each) for each in (*seen, *_proposed(plan), *_told(plan))]
+            [(each.query_key, each) for each in (*missed, *_corpus_questions(plan), *_audit_questions(plan))]
         )
         kept = (
-            (listed.askings, pairs.askings, other)
-            | "Askings" >> beam.Flatten()
+            (listed.questions, pairs.questions, other)
+            | "Questions" >> beam.Flatten()
             | "ByKey" >> beam.GroupByKey()
             | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", main="questions")
         )
         lost = pipeline | "Unread" >> beam.Create(unread)
         rejects = (listed[REJECTED], pairs[REJECTED], kept[REJECTED], lost) | "Rejects" >> beam.Flatten()
-        _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QUESTIONS)
-        _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CURATED)
-        _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
+        _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QuestionRow)
+        _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CuratedRow)
+        _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
     return {table: count_rows(f"{out}/{table}") for table in ("questions", "curated", "rejects")}
 
 
-def _parsed(pipeline: Any, label: str, files: list[Source], parse: _Parse) -> Any:
+def _parsed(pipeline: beam.Pipeline, label: str, files: list[SourceFile], parse: _Parse) -> beam.pvalue.DoOutputsTuple:
     sources = pipeline | f"{label}Files" >> beam.Create(files)
-    return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, main="askings")
+    return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, main="questions")
 
 
-def _seen(plan: RunPlan) -> tuple[list[Question], list[dict[str, Any]]]:
-    """Return what visitors asked, and as rejects what of it is no question: they type anything, "???" too."""
+def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
+    """Return what visitors asked, and rejects for what is not a question: visitors type anything, "???" too."""
     today = datetime.now(UTC).date().isoformat()
     questions: list[Question] = []
-    rejects: list[dict[str, Any]] = []
-    for miss in plan.misses:
-        detail = f"asked {miss.times} times by {today}"
+    rejects: list[RejectRow] = []
+    for missed in plan.misses:
+        detail = f"asked {missed.times} times by {today}"
         try:
-            text = tidy_question(miss.question, plan.settings.max_question_characters)
+            text = tidy_question(missed.question, plan.settings.max_question_characters)
         except QuestionError as error:
-            reject = Reject(miss.question, f"the journal, {detail}: {error}")
-            rejects.append(reject_row(plan.run_id, STAGE, miss.collection, reject))
+            reject = Reject(missed.question, f"the journal, {detail}: {error}")
+            rejects.append(reject_row(plan.run_id, STAGE, missed.collection, reject))
         else:
-            questions.append(named_question(miss.collection, text, "journal", detail))
+            questions.append(named_question(missed.collection, text, "journal", detail))
     return questions, rejects
 
 
-def _proposed(plan: RunPlan) -> Iterator[Question]:
-    for row in read_table(f"{plan.folder('propose')}/questions", QUESTIONS).to_pylist():
+def _corpus_questions(plan: RunPlan) -> Iterator[Question]:
+    """Yield the questions that were proposed about chunks."""
+    for row in read_rows(f"{plan.folder('propose')}/questions", QuestionRow):
         yield Question(**row)
 
 
-def _told(plan: RunPlan) -> Iterator[Question]:
-    """Give the questions of the audit: golden ones, which are anticipated as any other, and canaries."""
+def _audit_questions(plan: RunPlan) -> Iterator[Question]:
+    """Yield the questions of the audit: golden ones, which are anticipated like any other, and canaries."""
     for golden in plan.golden:
         yield named_question(golden.collection, golden.question, "golden", golden.detail)
     for collection in plan.collections:

@@ -1,9 +1,8 @@
-"""Calibrate: labelled pairs of questions into the verifier of semantic hits, certified for the tolerated errors.
+"""Calibrate: from labelled pairs of questions to the verifier of semantic hits, certified for the tolerated errors.
 
-The pairs come from the team's files and from what people labelled since (`<data>/labelled_pairs.jsonl`, written by
-`beforehand review import`). Training takes minutes, so a verifier is kept by what it was trained on: the same pairs
-and encoder give the one that is there. Without enough pairs there is none, and the service uses its conservative
-default.
+The pairs come from the team's files and from what people have labelled since (`<data>/labelled_pairs.jsonl`, written
+by `beforehand review import`). Training takes minutes, so a verifier is kept under the hash of its input: the same
+pairs and encoder find it again. With too few pairs there is none, and the service uses its conservative default.
 """
 
 from __future__ import annotations
@@ -17,9 +16,8 @@ import pyarrow as pa
 from batch import progress
 from batch.generation.prompt_order import batches
 from batch.plan import Figures, RunPlan
-from batch.reading.documents import Reject
 from batch.rejects import reject_row
-from batch.stages.retrieve import question_hash
+from batch.retrieval.question_ranking import question_hash
 from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes, open_encoder
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, rows_to_table, write_table
@@ -30,14 +28,15 @@ from rag.identity import stable_hash
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import FORMAT, Verifier
 from rag.retrieval.vectors import Vectors
-from warehouse.tables import QUESTIONS, REJECTS
+from rag.text.table_files import Reject
+from warehouse.tables import QUESTIONS, RejectRow
 
 STAGE = "calibrate"
 _TOGETHER = 512  # texts embedded and stored at once
 
 
 def calibrate(plan: RunPlan) -> Figures:
-    """Train the verifier, or find the one that was trained on the same pairs; `verifier_file` says where it is."""
+    """Train the verifier, or reuse the one that was trained on the same pairs."""
     pairs, rejects = _labelled_pairs(plan)
     figures = {"labelled_pairs": len(pairs), "trained": 0, "rejects": 0}
     if pairs and not verifier_path(plan, pairs).exists():
@@ -51,21 +50,21 @@ def calibrate(plan: RunPlan) -> Figures:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verifier.json").write_bytes(verifier_path(plan, pairs).read_bytes())
     rows = [reject_row(plan.run_id, STAGE, "", each) for each in rejects]
-    write_table(f"{plan.folder(STAGE)}/rejects/part.parquet", rows_to_table(rows, REJECTS))
+    write_table(f"{plan.folder(STAGE)}/rejects/part.parquet", rows_to_table(rows, RejectRow))
     return {**figures, "rejects": len(rows)}
 
 
 def verifier_path(plan: RunPlan, pairs: Sequence[LabelledPair]) -> Path:
-    """Where the verifier of these pairs is kept, across runs."""
+    """Return the file that keeps the verifier of these pairs across runs."""
     errors = sorted({*TOLERATED_ERRORS, *(each.tolerated_error for each in plan.collections.values())})
     return Path(plan.data, "verifiers", f"{stable_hash(FORMAT, pairs_hash(pairs), plan.encoder_id, errors)}.json")
 
 
 def recompute_certificates(plan: RunPlan, verifier: Path) -> list[tuple[Certificate, Certificate]]:
-    """Derive the certificates of a release's verifier again from the labelled pairs: (stored, recomputed).
+    """Recompute the certificates of a release's verifier from the labelled pairs: (stored, recomputed).
 
     Raises:
-        CalibrationError: the release has no verifier of its own, or the pairs are not those of its calibration.
+        CalibrationError: the release has no verifier of its own, or it was calibrated on other pairs.
     """
     if not verifier.exists():
         raise CalibrationError(f"{verifier.parent.name} has no verifier of its own: no labelled pairs were configured")
@@ -79,7 +78,7 @@ def _labelled_pairs(plan: RunPlan) -> tuple[list[LabelledPair], list[Reject]]:
     rejects: list[Reject] = []
     for path in [*map(Path, plan.settings.labelled_pairs), *([own] if own.exists() else [])]:
         found, wrong = read_pairs(path)
-        pairs.update({(pair.first, pair.second): pair for pair in found})  # what people labelled last counts
+        pairs.update({(pair.first, pair.second): pair for pair in found})  # the latest label counts
         rejects += wrong
     return list(pairs.values()), rejects
 
@@ -98,7 +97,7 @@ def _train(plan: RunPlan, pairs: Sequence[LabelledPair]) -> None:
 
 
 def _embed(plan: RunPlan, texts: Sequence[str]) -> Vectors:
-    """Embed texts by way of the embedding store, so that a second training embeds nothing."""
+    """Return the vectors of texts, kept in the embedding store, so that a second training embeds nothing."""
     hashes = [question_hash(text) for text in texts]
     known = known_hashes(plan.embedding_store)
     missing = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}

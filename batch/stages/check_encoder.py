@@ -1,6 +1,6 @@
-"""Compare encoders: does the service's ONNX encoder give the vectors that the indexes were built with?
+"""Check the encoder: does the service's ONNX encoder give the vectors that the indexes were built with?
 
-Batch may embed with sentence-transformers and the service embeds with ONNX Runtime; a difference (another
+The batch may embed with sentence-transformers while the service embeds with ONNX Runtime; a difference (another
 pooling, a torn export, another tokenizer) would make every neighbour wrong without an error anywhere.
 """
 
@@ -11,26 +11,26 @@ from pathlib import Path
 import numpy as np
 
 from batch.plan import RunPlan
-from batch.stages.index import chunk_text, text_hash, titles
-from batch.stages.retrieve import question_hash
+from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, document_names
+from batch.retrieval.question_ranking import question_hash
 from batch.stores.embedding_store import find_vectors
-from batch.stores.parquet import read_table
+from batch.stores.parquet import read_table, table_rows
 from rag.retrieval.embedding import OnnxEncoder
-from warehouse.tables import CHUNKS, QUESTIONS
+from warehouse.tables import CHUNKS, QUESTIONS, ChunkRow
 
 _SAMPLE = 12  # texts of each kind
 
 
 def encoder_agreement(plan: RunPlan) -> tuple[float, int]:
-    """Return the smallest cosine between stored and ONNX vectors over a sample, and how many were compared."""
-    known_titles = titles(f"{plan.folder('prepare')}/documents")
-    chunks = read_table(f"{plan.folder('prepare')}/chunks", CHUNKS).slice(0, _SAMPLE).to_pylist()
+    """Return the smallest cosine between stored and ONNX vectors over a sample, and the size of the sample."""
+    names = document_names(plan.folder("prepare"))
+    chunks = table_rows(read_table(f"{plan.folder('prepare')}/chunks", CHUNKS).slice(0, _SAMPLE), ChunkRow)
     questions = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["question"]).slice(0, _SAMPLE)
     asked = questions["question"].to_pylist()
-    texts = [chunk_text(row, known_titles[row["collection"], row["document_id"]]) for row in chunks] + asked
+    texts = [chunk_text(row, names[row["collection"], row["document_id"]]["title"]) for row in chunks] + asked
     if not texts:
         return 1.0, 0
-    hashes = [text_hash(row) for row in chunks] + [question_hash(question) for question in asked]
+    hashes = [chunk_text_hash(row["content_hash"]) for row in chunks] + [question_hash(question) for question in asked]
     stored = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
     served = OnnxEncoder.load(Path(plan.encoder)).embed(texts)
     norms = np.linalg.norm(stored, axis=1) * np.linalg.norm(served, axis=1)

@@ -1,43 +1,46 @@
 """Prepare: documents into chunks.
 
 Lists the files of each collection, parses and chunks them in parallel, and writes three tables below `<out>`:
-documents, chunks and rejects. Nothing a document holds stops the run; what can't be used is a reject with its reason.
-What is listed is told by `batch.sources.source_files`, what becomes of two documents under one id by
-`batch.sources.unique_ids`.
+documents, chunks and rejects. Nothing in a document stops the run; what can't be used is a reject with its reason.
+`batch.sources.source_files` decides which files are read, `batch.sources.unique_ids` which of several documents
+keeps an id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.chunking import chunk
-from batch.reading.documents import Document, Reject, parse
-from batch.rejects import REJECTED, reject_row, unexpected
-from batch.sources.source_files import Source, find_sources
-from batch.sources.unique_ids import OneAnId, Reading, keyed
-from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_table
+from batch.reading.documents import Document, parse
+from batch.rejects import REJECTED, tagged_reject, unexpected
+from batch.rows import chunk_row, document_row
+from batch.sources.source_files import SourceFile, find_sources
+from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
+from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
 from rag.errors import DocumentError
 from rag.retrieval.embedding import TokenCounter
-from warehouse.tables import CHUNKS, DOCUMENTS, REJECTS
+from rag.text.table_files import Reject
+from warehouse.tables import ChunkRow, DocumentRow, RejectRow
 
 STAGE = "prepare"
 
 
 class _Parse(beam.DoFn):
-    """Source → ((collection, document id), reading), rejects on the side."""
+    """Source file → ((collection, document id), parsed document), and rejects."""
 
     def __init__(self, run_id: str, max_bytes: int) -> None:
         self._run_id = run_id
         self._max_bytes = max_bytes
 
-    def process(self, source: Source) -> Iterator[Any]:
+    def process(
+        self, source: SourceFile
+    ) -> Iterator[tuple[tuple[str, str], ParsedDocument] | beam.pvalue.TaggedOutput]:
         try:
             data = read_bytes(source.path)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
@@ -48,16 +51,16 @@ class _Parse(beam.DoFn):
                 if isinstance(parsed, Reject):
                     yield self._rejected(source, parsed)
                 else:
-                    yield keyed(Reading(source.path, source.name, parsed))
-        except Exception as error:  # the last resort: no document ends the run for all others
+                    yield keyed(ParsedDocument(source.path, source.name, parsed))
+        except Exception as error:  # the last resort: one bad document must not end the run
             yield self._rejected(source, unexpected(source.name, error))
 
-    def _rejected(self, source: Source, reject: Reject) -> Any:
-        return beam.pvalue.TaggedOutput(REJECTED, reject_row(self._run_id, STAGE, source.collection, reject))
+    def _rejected(self, source: SourceFile, reject: Reject) -> beam.pvalue.TaggedOutput:
+        return tagged_reject(self._run_id, STAGE, source.collection, reject)
 
 
 class _Chunk(beam.DoFn):
-    """Document → its rows: one of the documents table, the rest of the chunks table."""
+    """Document → its row of the documents table, and the rows of its chunks as a second output."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
@@ -66,36 +69,22 @@ class _Chunk(beam.DoFn):
     def setup(self) -> None:
         self._count = TokenCounter(Path(self._plan.encoder))
 
-    def process(self, document: Document) -> Iterator[Any]:
+    def process(self, document: Document) -> Iterator[DocumentRow | beam.pvalue.TaggedOutput]:
         assert self._count is not None
         settings = self._plan.chunking
         try:
-            pieces = chunk(document, self._count, settings.max_tokens, settings.overlap_sentences)
+            chunks = chunk(document, self._count, settings.max_tokens, settings.overlap_sentences)
         except DocumentError as error:
             reject = Reject(document.document_id, str(error))
-            yield beam.pvalue.TaggedOutput(REJECTED, reject_row(self._plan.run_id, STAGE, document.collection, reject))
+            yield tagged_reject(self._plan.run_id, STAGE, document.collection, reject)
             return
         yield document_row(document)
-        for piece in pieces:
-            yield beam.pvalue.TaggedOutput("chunks", vars(piece))
-
-
-def document_row(document: Document) -> dict[str, Any]:
-    """Return a row of the documents table."""
-    return {
-        "collection": document.collection,
-        "document_id": document.document_id,
-        "uri": document.uri,
-        "title": document.title,
-        "media_type": document.media_type,
-        "content_hash": document.content_hash,
-        "characters": len(document.text),
-        "read_at": datetime.now(UTC),
-    }
+        for each in chunks:
+            yield beam.pvalue.TaggedOutput("chunks", chunk_row(each))
 
 
 def prepare(plan: RunPlan) -> Figures:
-    """Run the pipeline; documents that the plan calls withdrawn are left out."""
+    """Read and chunk the documents, except for those that the plan calls withdrawn."""
     out = plan.folder(STAGE)
     listing = find_sources({name: each.documents for name, each in plan.collections.items()}, plan.settings)
     parse_sources = _Parse(plan.run_id, plan.settings.max_document_bytes)
@@ -105,20 +94,26 @@ def prepare(plan: RunPlan) -> Figures:
             | "Sources" >> beam.Create(listing.sources, reshuffle=True)
             | "Parse" >> beam.ParDo(parse_sources).with_outputs(REJECTED, main="documents")
         )
-        documents, repeated = parsed.documents | "OneAnId" >> OneAnId(plan.run_id, plan.withdrawn)
+        documents, repeated = parsed.documents | "UniqueIds" >> KeepUniqueIds(plan.run_id, plan.withdrawn)
         rows = documents | "Chunk" >> beam.ParDo(_Chunk(plan)).with_outputs("chunks", REJECTED, main="documents")
         unread = pipeline | "Unread" >> beam.Create(listing.reject_rows(plan.run_id, STAGE))
         rejects = (parsed[REJECTED], repeated, rows[REJECTED], unread) | "Rejects" >> beam.Flatten()
-        _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DOCUMENTS)
-        _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", CHUNKS)
-        _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", REJECTS)
+        _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DocumentRow)
+        _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", ChunkRow)
+        _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
     return {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}
+
+
+class _DocumentKey(TypedDict):
+    """The columns of the documents table that identify a document."""
+
+    collection: str
+    document_id: str
 
 
 def document_ids(plan: RunPlan) -> dict[str, set[str]]:
     """Return the ids of the documents that were read, by collection."""
-    table = read_table(f"{plan.folder(STAGE)}/documents", DOCUMENTS, ["collection", "document_id"])
     found: dict[str, set[str]] = {name: set() for name in plan.collections}
-    for row in table.to_pylist():
+    for row in read_rows(f"{plan.folder(STAGE)}/documents", _DocumentKey):
         found[row["collection"]].add(row["document_id"])
     return found

@@ -11,90 +11,107 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 import apache_beam as beam
 import pyarrow.compute as pc
 
+from batch.generation.prompt_batches import ChatRow, GenerationTask, PromptBatch, generate_batches
 from batch.generation.prompt_order import batches
 from batch.generation.proposing import SAMPLING, proposed, proposing_messages, proposing_template
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.question_files import Question, named_question, tidy_question
-from batch.stages.anticipate import question_row
-from batch.stages.generate import PromptBatch, Writing, write
-from batch.stages.retrieve import embed_questions, load_chunks, question_vectors, questions_by_collection, rank
+from batch.retrieval.prepared_chunks import load_chunks
+from batch.retrieval.question_ranking import embed_questions, question_vectors, questions_by_collection, rank
+from batch.rows import question_row
 from batch.stores.generation_store import find_generations, known_fingerprints, made_by_run
-from batch.stores.parquet import WriteRows, list_files, read_table, rows_to_table, write_table
+from batch.stores.parquet import WriteRows, list_files, read_table, rows_to_table, table_rows, write_table
 from rag.errors import QuestionError
 from rag.identity import fingerprint
+from rag.retrieval.passages import StoredChunk
 from rag.retrieval.retriever import choose_passages
-from warehouse.tables import CHUNKS, QUESTIONS
+from warehouse.tables import CHUNKS, QUESTIONS, QuestionRow
 
 STAGE = "propose"
 
-Row = dict[str, Any]
+
+class ProposalChat(ChatRow):
+    """The chat that asks for the questions of one chunk."""
+
+    chunk_id: str
+
+
+class _ChunkPlace(TypedDict):
+    """The columns of the chunks table that say which chunks are asked about first."""
+
+    collection: str
+    chunk_id: str
+    document_id: str
+    position: int
 
 
 def wants_proposals(plan: RunPlan) -> bool:
-    """Say whether any collection does."""
+    """Whether any collection wants proposals."""
     return any(each.proposals for each in plan.collections.values())
 
 
 def propose(plan: RunPlan) -> Figures:
-    """Ask about the chunks that were not asked about before, and write the questions that lead back to their chunk."""
+    """Ask about chunks that were not asked about before, and write the questions that lead back to their chunks."""
     out = plan.folder(STAGE)
     chats = [chat for name, each in plan.collections.items() for chat in _chats(plan, name, each.proposals)]
     known = known_fingerprints(plan.proposal_store)
     pending = [chat for chat in chats if chat["fingerprint"] not in known]
     cut = [PromptBatch(tuple(each)) for each in batches(pending, plan.settings.batch_size)]
-    writing = Writing(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
-    rejects = write(plan, cut, writing, "passages")
+    task = GenerationTask(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
+    rejects = generate_batches(plan, cut, task, "passages")
     candidates = _candidates(plan, chats)
-    write_table(f"{out}/candidates/candidates.parquet", rows_to_table(candidates, QUESTIONS))
+    write_table(f"{out}/candidates/candidates.parquet", rows_to_table(candidates, QuestionRow))
     leading_back = _leading_back(plan)
     kept = _first_of_each_collection(plan, [row for row in candidates if row["query_key"] in leading_back])
-    write_table(f"{out}/questions/questions.parquet", rows_to_table(kept, QUESTIONS))
+    write_table(f"{out}/questions/questions.parquet", rows_to_table(kept, QuestionRow))
     _, tokens = made_by_run(plan.proposal_store, plan.run_id)
     counts = {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
     return counts | tokens
 
 
-def _chats(plan: RunPlan, collection: str, count: int) -> Iterator[Row]:
-    """Ask about as many chunks as questions are wanted: some give none, others up to three."""
+def _chats(plan: RunPlan, collection: str, count: int) -> Iterator[ProposalChat]:
+    """Yield a chat for as many chunks as questions are wanted: some chunks give none, others up to three."""
     if not count:
         return
-    table = read_table(
-        f"{plan.folder('prepare')}/chunks", CHUNKS, ["collection", "chunk_id", "document_id", "position"]
-    )
-    rows = table.filter(pc.equal(table["collection"], collection)).to_pylist()
+    table = read_table(f"{plan.folder('prepare')}/chunks", CHUNKS, list(_ChunkPlace.__annotations__))
+    rows = table_rows(table.filter(pc.equal(table["collection"], collection)), _ChunkPlace)
     rows = [row for row in rows if (collection, row["document_id"]) not in plan.withdrawn]
     rows.sort(key=lambda row: (row["position"], row["document_id"]))
     chunks = load_chunks(plan.folder("prepare"), collection)
     for row in rows[:count]:
-        chunk = chunks[row["chunk_id"]]
-        yield {
-            "collection": collection,
-            "chunk_id": chunk.chunk_id,
-            "question": f"(questions about {chunk.title})",  # names the chat in a reject
-            "messages": json.dumps([asdict(each) for each in proposing_messages(chunk)]),
-            "fingerprint": fingerprint(
-                query_key=STAGE,
-                passages=[chunk.content_hash],
-                template=proposing_template(),
-                model=plan.llm.model_id,
-                sampling=SAMPLING.identity(),
-            ),
-        }
+        yield _chat(plan, collection, chunks[row["chunk_id"]])
 
 
-def _candidates(plan: RunPlan, chats: list[Row]) -> list[Row]:
-    """Read what was written, rows of the questions table: the first question of each chunk, then the second ones."""
+def _chat(plan: RunPlan, collection: str, chunk: StoredChunk) -> ProposalChat:
+    return {
+        "collection": collection,
+        "chunk_id": chunk.chunk_id,
+        "question": f"(questions about {chunk.title})",
+        "messages": json.dumps([asdict(each) for each in proposing_messages(chunk)]),
+        "fingerprint": fingerprint(
+            query_key=STAGE,
+            passages=[chunk.content_hash],
+            template=proposing_template(),
+            model=plan.llm.model_id,
+            sampling=SAMPLING.identity(),
+        ),
+    }
+
+
+def _candidates(plan: RunPlan, chats: list[ProposalChat]) -> list[QuestionRow]:
+    """Return the proposed questions, each once: the first of each chunk, then the second ones."""
     found = find_generations(plan.proposal_store, (chat["fingerprint"] for chat in chats))
-    said = dict(zip(found["fingerprint"].to_pylist(), found["text"].to_pylist(), strict=True))
-    written = [
-        [_question(plan, chat, text) for text in proposed(said.get(chat["fingerprint"]) or "")] for chat in chats
-    ]
+    written: list[list[Question | None]] = []
+    for chat in chats:
+        generation = found.get(chat["fingerprint"])
+        texts = proposed(generation["text"] or "") if generation else []
+        written.append([_question(plan, chat, text) for text in texts])
     kept: dict[str, Question] = {}
     for each in itertools.chain.from_iterable(itertools.zip_longest(*written)):
         if each is not None:
@@ -102,7 +119,7 @@ def _candidates(plan: RunPlan, chats: list[Row]) -> list[Row]:
     return [question_row(each) for each in kept.values()]
 
 
-def _question(plan: RunPlan, chat: Row, text: str) -> Question | None:
+def _question(plan: RunPlan, chat: ProposalChat, text: str) -> Question | None:
     try:
         question = tidy_question(text, plan.settings.max_question_characters)
     except QuestionError:  # a model may write anything
@@ -111,12 +128,12 @@ def _question(plan: RunPlan, chat: Row, text: str) -> Question | None:
 
 
 class _LeadBack(beam.DoFn):
-    """(collection, candidates) → those that find the chunk that they come from among their passages."""
+    """(collection, candidates) → the candidates whose passages include the chunk that they come from."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
 
-    def process(self, batch: tuple[str, list[Row]]) -> Iterator[Row]:
+    def process(self, batch: tuple[str, list[QuestionRow]]) -> Iterator[QuestionRow]:
         collection, rows = batch
         chunks = load_chunks(self._plan.folder("prepare"), collection)
         ranked = rank(self._plan, collection, rows, question_vectors(self._plan, rows), chunks.get)
@@ -127,6 +144,7 @@ class _LeadBack(beam.DoFn):
 
 
 def _leading_back(plan: RunPlan) -> set[str]:
+    """Return the keys of the candidates that lead back to their chunks."""
     out = plan.folder(STAGE)
     embed_questions(plan, f"{out}/candidates")
     with running_pipeline(plan) as pipeline:
@@ -135,14 +153,14 @@ def _leading_back(plan: RunPlan) -> set[str]:
             | "Candidates" >> beam.Create(list_files(f"{out}/candidates/*.parquet"))
             | "Read" >> beam.FlatMap(questions_by_collection)
             | "LeadBack" >> beam.ParDo(_LeadBack(plan))
-            | "Write" >> WriteRows(f"{out}/leading_back", QUESTIONS)
+            | "Write" >> WriteRows(f"{out}/leading_back", QuestionRow)
         )
     return set(read_table(f"{out}/leading_back", QUESTIONS, ["query_key"])["query_key"].to_pylist())
 
 
-def _first_of_each_collection(plan: RunPlan, rows: list[Row]) -> list[Row]:
-    """Keep as many as each collection wants, in their order."""
-    kept: list[Row] = []
+def _first_of_each_collection(plan: RunPlan, rows: list[QuestionRow]) -> list[QuestionRow]:
+    """Keep as many questions as each collection wants, in order."""
+    kept: list[QuestionRow] = []
     for name, each in plan.collections.items():
         kept += [row for row in rows if row["collection"] == name][: each.proposals]
     return kept

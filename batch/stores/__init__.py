@@ -1,1 +1,1 @@
-"""What outlives a run: Parquet files, generations, embeddings."""
+"""Stores: the Parquet files that outlive runs, and how they are read, written and compacted."""

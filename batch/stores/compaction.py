@@ -1,9 +1,9 @@
-"""Compact the stores of answers, proposals and embeddings: many small files into few larger ones.
+"""Compaction of the stores: many small files become few larger ones.
 
-A run adds a file a batch, so a team that runs every night has some thousand of them after a year, and each is opened
-at least twice a run. Beyond `_MOST` small files they are merged. The merged file is written whole before its parts
-are deleted; a crash between the two leaves rows twice, which readers ignore, and which the next compaction drops.
-Only whoever holds the lease of the build may compact: a reader could find a part gone.
+A run adds a file per batch, so a team that runs every night has thousands after a year, and each is opened at least
+twice a run. Beyond `_MOST` small files they are merged. A merged file is written whole before its parts are deleted;
+a crash in between leaves rows twice, which readers ignore and the next compaction drops. Only the holder of the
+build's lease may compact, since a reader could miss a deleted part.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from batch.stores.generation_store import GENERATIONS, batch_name
 from batch.stores.parquet import file_sizes, is_parquet, read_tables, sweep_hidden, write_table
 
 _MOST = 200  # small files
-_SMALL = 16_000_000  # bytes; a larger file is left as it is
-_MERGED = 64_000_000  # bytes that are merged at once; it bounds the memory
+_SMALL = 16_000_000  # bytes; larger files are not merged
+_MERGED = 64_000_000  # bytes that are merged at once, to bound the memory
 
 
 def tidy_stores(plan: RunPlan) -> int:
-    """Remove what a crash left in the stores, then compact them; returns how many files were merged."""
+    """Remove what crashes left in the stores, then compact them; return how many files were merged."""
     stores = (
         (plan.answer_store, GENERATIONS, "fingerprint"),
         (plan.proposal_store, GENERATIONS, "fingerprint"),
@@ -38,7 +38,7 @@ def tidy_stores(plan: RunPlan) -> int:
 
 
 def compact_store(store: str, schema: pa.Schema, key: str, most: int = _MOST) -> int:
-    """Merge the small files of a store where there are more than `most`; one row is kept for each `key`."""
+    """Merge the small files of a store if there are more than `most`; keep one row per `key`."""
     small = {path: size for path, size in file_sizes(f"{store}/*.parquet").items() if size < _SMALL}
     if len(small) <= most:
         return 0
@@ -54,7 +54,7 @@ def compact_store(store: str, schema: pa.Schema, key: str, most: int = _MOST) ->
 
 
 def drop_torn(store: str) -> int:
-    """Remove files that are not Parquet (a disk lost a part of one): what they held is computed again."""
+    """Remove torn files (a disk lost a part): their rows are computed again."""
     torn = [path for path in file_sizes(f"{store}/*.parquet") if not is_parquet(path)]
     if torn:
         FileSystems.delete(torn)
@@ -62,7 +62,7 @@ def drop_torn(store: str) -> int:
 
 
 def _groups(sizes: dict[str, int]) -> Iterator[list[str]]:
-    """Cut files, in their order, into groups of at most `_MERGED` bytes; a group of one file needs no merging."""
+    """Group files, in order, up to `_MERGED` bytes; drop groups of a single file."""
     group: list[str] = []
     total = 0
     for path, size in sizes.items():

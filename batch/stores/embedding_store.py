@@ -1,9 +1,8 @@
-"""Embed: texts into the embedding store, each text once in the life of the store.
+"""The embedding store: the vector of each text, computed once in the life of the store.
 
-The store holds one Parquet file a batch, named by its content, so that a killed run loses a batch at most
-and a batch that runs twice writes the same file. sentence-transformers embeds where there is much to do (it
-uses a GPU, and batches well); for a handful of texts its import alone takes twenty seconds, and ONNX Runtime
-gives the same vectors at once.
+One Parquet file per batch, named by its content, so a killed run loses one batch at most and a batch that runs twice
+writes the same file. sentence-transformers embeds where there is much to do (it uses a GPU and batches well). For a
+few texts its import alone takes twenty seconds, so ONNX Runtime embeds them: it gives the same vectors at once.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from batch.stores.parquet import read_table, read_tables, write_table
 from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.vectors import Vectors
 
-_FEW = 256  # texts; below, ONNX Runtime is done before sentence-transformers is imported
-_BATCH = 512  # texts a file of the store
+_FEW = 256  # texts; up to here ONNX Runtime is done before sentence-transformers is imported
+_BATCH = 512  # texts per file of the store
 
 EMBEDDINGS = pa.schema([pa.field("text_hash", pa.string()), pa.field("vector", pa.list_(pa.float32()))])
 
@@ -35,7 +34,7 @@ Texts = Iterable[tuple[str, str]]
 
 
 def encoder_id(folder: Path) -> str:
-    """Name an encoder by its weights and how they are used."""
+    """Return an encoder's id, from its weights and settings."""
     digest = hashlib.sha256()
     for name in ("encoder.json", "tokenizer.json", "checksums.json"):
         if (folder / name).exists():
@@ -45,7 +44,7 @@ def encoder_id(folder: Path) -> str:
 
 @functools.lru_cache(maxsize=2)
 def open_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], Vectors]:
-    """Open an encoder once a process: a function from n texts to float32 of shape (n, dimensions)."""
+    """Return an encoder, loaded once per process: a function from n texts to float32 of shape (n, dimensions)."""
     if not many:
         return OnnxEncoder.load(Path(folder)).embed
     from sentence_transformers import SentenceTransformer
@@ -67,7 +66,7 @@ def known_hashes(store: str) -> set[str]:
 
 
 def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
-    """Return the vectors of n text hashes in their order, of shape (n, dimensions); an unknown one is a KeyError."""
+    """Return the vectors of n text hashes, in order, of shape (n, dimensions); raise KeyError if one is unknown."""
     wanted = pa.array(sorted(set(hashes)), pa.string())
     rows = {text_hash: row for row, text_hash in enumerate(wanted.to_pylist())}
     vectors = np.full((len(rows), dimensions), np.nan, dtype=np.float32)
@@ -84,7 +83,7 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
 
 
 class _Embed(beam.DoFn):
-    """A batch of (hash, text) → its file in the store; gives the number of texts."""
+    """Batch of (hash, text) → a file in the store; yields the number of texts."""
 
     def __init__(self, folder: str, store: str, many: bool) -> None:
         self._folder = folder
@@ -100,7 +99,7 @@ class _Embed(beam.DoFn):
 
 
 def embed_missing(plan: RunPlan, files: Sequence[str], read: Callable[[str], Texts], missing: frozenset[str]) -> None:
-    """Run the pipeline: embed the texts whose hashes are `missing`; `read` gives (hash, text) pairs of a file."""
+    """Embed the texts whose hashes are `missing`; `read` returns the (hash, text) pairs of a file."""
     if not missing:
         return
     progress.expect("embed", len(missing), "texts")

@@ -1,7 +1,8 @@
 """Parquet through Beam's file systems: a local folder or an object store, the same calls.
 
-A part is written under a hidden name and renamed, so that a reader never sees half of one. What a process that
-was killed left under such a name, `sweep_hidden` removes.
+A table's rows are typed by its row type (a `TypedDict`, see `warehouse.tables`), which names the columns to read
+and write; whole tables stay Arrow. A file is written under a hidden name and renamed, so that a reader never sees
+half of one; `sweep_hidden` removes the hidden files that a killed process left.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
@@ -22,22 +23,26 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.parquetio import WriteToParquetBatched
 
+from warehouse.arrow_schema import schema_of
+
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # an exception that is raised need not be logged too
+
+R = TypeVar("R")  # a row type
 
 
 def list_files(pattern: str) -> list[str]:
-    """Return the files that a pattern matches, in order, hidden ones left out."""
+    """Return the files that match a pattern, sorted, without hidden ones."""
     return list(file_sizes(pattern))
 
 
 def file_sizes(pattern: str) -> dict[str, int]:
-    """Return the files that a pattern matches with their sizes in bytes, in order, hidden ones left out."""
+    """Return the files that match a pattern and their sizes in bytes, sorted, without hidden ones."""
     found = {m.path: int(m.size_in_bytes) for result in FileSystems.match([pattern]) for m in result.metadata_list}
     return {path: found[path] for path in sorted(found) if not FileSystems.split(path)[1].startswith(".")}
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a whole file as it is."""
+    """Read a whole file, without decompressing it."""
     with FileSystems.open(path, compression_type="uncompressed") as stream:
         return bytes(stream.read())
 
@@ -53,8 +58,8 @@ def write_bytes(path: str, data: bytes) -> None:
     FileSystems.rename([hidden], [path])
 
 
-def _sync(stream: Any) -> None:
-    """Bring a local file to the disk, so that a checkpoint outlives the machine; an object store does so itself."""
+def _sync(stream: BinaryIO) -> None:
+    """Flush a local file to the disk, so that it survives a power cut; an object store does so itself."""
     stream.flush()
     try:
         os.fsync(stream.fileno())
@@ -63,7 +68,7 @@ def _sync(stream: Any) -> None:
 
 
 def sweep_hidden(folder: str) -> int:
-    """Remove the half-written files that a killed process left; returns how many there were."""
+    """Remove the half-written files that a killed process left; return how many there were."""
     matches = [metadata.path for result in FileSystems.match([f"{folder}/*"]) for metadata in result.metadata_list]
     found = [path for path in matches if FileSystems.split(path)[1].startswith(".")]
     if found:
@@ -72,13 +77,13 @@ def sweep_hidden(folder: str) -> int:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder where the file system has such a thing."""
+    """Create a folder, where the file system has folders."""
     if not FileSystems.exists(path):
         FileSystems.mkdirs(path)
 
 
 def empty_folder(path: str) -> None:
-    """Make a folder without Parquet files: a stage that runs again may write fewer of them than before."""
+    """Create a folder or delete its Parquet files: a stage that runs again may write fewer of them."""
     make_folder(path)
     left = list_files(f"{path}/*.parquet")
     if left:
@@ -93,7 +98,7 @@ def write_table(path: str, table: pa.Table) -> None:
 
 
 def read_tables(pattern: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """Read the Parquet files that a pattern matches, one table a file; none is no error."""
+    """Read the Parquet files that match a pattern, one table per file; no file is no error."""
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
     for path in list_files(pattern):
         with FileSystems.open(path, compression_type="uncompressed") as stream:  # reads the wanted columns alone
@@ -101,18 +106,34 @@ def read_tables(pattern: str, schema: pa.Schema, columns: Sequence[str] | None =
 
 
 def read_table(folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read all Parquet files of a folder as one table; an empty one where there are none."""
+    """Read all Parquet files of a folder as one table, which is empty if there are none."""
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
     return pa.concat_tables([wanted.empty_table(), *read_tables(f"{folder}/*.parquet", schema, columns)])
 
 
-def rows_to_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Turn rows into a table of a schema; a missing column is null."""
-    return pa.Table.from_pylist(list(rows), schema=schema)
+def read_rows(folder: str, row: type[R]) -> list[R]:
+    """Read the rows of a folder's Parquet files; of the columns, those of the row type."""
+    return table_rows(read_table(folder, schema_of(row)), row)
+
+
+def read_file_rows(path: str, row: type[R]) -> list[R]:
+    """Read the rows of one Parquet file; of the columns, those of the row type."""
+    return [each for table in read_tables(path, schema_of(row)) for each in table_rows(table, row)]
+
+
+def table_rows(table: pa.Table, row: type[R]) -> list[R]:
+    """Turn an Arrow table into rows; of the columns, those of the row type."""
+    rows: list[R] = table.select(schema_of(row).names).to_pylist()
+    return rows
+
+
+def rows_to_table(rows: list[R], row: type[R]) -> pa.Table:
+    """Turn rows into an Arrow table."""
+    return pa.Table.from_pylist(rows, schema=schema_of(row))
 
 
 def is_parquet(path: str) -> bool:
-    """Return whether a file is whole, by its footer."""
+    """Whether a file has a readable Parquet footer, so is complete."""
     with FileSystems.open(path, compression_type="uncompressed") as stream:
         try:
             pq.read_metadata(stream)
@@ -122,7 +143,7 @@ def is_parquet(path: str) -> bool:
 
 
 def count_rows(folder: str) -> int:
-    """Count the rows of a folder's Parquet files from their footers."""
+    """Count the rows of a folder's Parquet files, from their footers."""
     total = 0
     for path in list_files(f"{folder}/*.parquet"):
         with FileSystems.open(path, compression_type="uncompressed") as stream:
@@ -132,7 +153,7 @@ def count_rows(folder: str) -> int:
 
 @contextmanager
 def local_copy(folder: str) -> Iterator[Path]:
-    """Give a folder as a local path, copied from the object store where it lies in one."""
+    """Yield a folder as a local path; one in an object store is copied to a temporary folder first."""
     if "://" not in folder:
         yield Path(folder)
         return
@@ -146,9 +167,9 @@ def local_copy(folder: str) -> Iterator[Path]:
 
 @contextmanager
 def local_output(folder: str) -> Iterator[Path]:
-    """Give an empty local folder whose files are moved to `folder` at the end."""
+    """Yield an empty local folder whose files are moved to `folder` at the end."""
     beside = None
-    if "://" not in folder:  # within the run's folder, where it is swept even if this process is killed
+    if "://" not in folder:  # in the run's folder, which is deleted later even if this process is killed
         beside = Path(folder).parent
         beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".output-", dir=beside) as temporary:
@@ -158,21 +179,21 @@ def local_output(folder: str) -> Iterator[Path]:
 
 
 class WriteRows(beam.PTransform):
-    """Write dictionaries as the Parquet files of a folder, batched, with Beam's own sink."""
+    """Write rows as the Parquet files of a folder, in batches, with Beam's own sink."""
 
-    def __init__(self, folder: str, schema: pa.Schema) -> None:
+    def __init__(self, folder: str, row: type) -> None:
         super().__init__()
         self._folder = folder
-        self._schema = schema
+        self._row = row
 
-    def expand(self, rows: Any) -> Any:
+    def expand(self, rows: beam.PCollection) -> beam.PCollection:
         """Batch the rows into Arrow tables and write them."""
-        schema = self._schema
+        row = self._row
         empty_folder(self._folder)
         return (
             rows
             | "Batch" >> beam.BatchElements(min_batch_size=1_000, max_batch_size=10_000)
-            | "ToArrow" >> beam.Map(lambda batch: rows_to_table(batch, schema))
+            | "ToArrow" >> beam.Map(lambda batch: rows_to_table(batch, row))
             | "Write"
-            >> WriteToParquetBatched(f"{self._folder}/part", schema, codec="zstd", file_name_suffix=".parquet")
+            >> WriteToParquetBatched(f"{self._folder}/part", schema_of(row), codec="zstd", file_name_suffix=".parquet")
         )

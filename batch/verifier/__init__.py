@@ -1,1 +1,1 @@
-"""Training the verifier of semantic hits on labelled pairs and look-alikes."""
+"""The verifier of semantic hits: its labelled pairs, their look-alikes, and its training."""

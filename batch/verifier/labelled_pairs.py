@@ -1,8 +1,8 @@
-"""Labelled pairs of questions: the team's file that teaches and calibrates the verifier.
+"""Labelled pairs of questions: the team's file that trains and calibrates the verifier.
 
 JSON lines `{"a": question, "b": question, "same": true|false}`, or CSV or Parquet with these columns; gzipped or not.
-A row that can't be used is rejected with its reason, and the rest goes on. A pair that occurs twice counts
-once; one that is labelled both ways is rejected, since nobody can say which label is right.
+A row that can't be used is rejected with its reason, and the others count. A pair that occurs twice counts once; a pair
+that is labelled both ways is rejected, since nobody can say which label is right.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LabelledPair:
 
 
 def read_pairs(path: Path) -> tuple[list[LabelledPair], list[Reject]]:
-    """Read a file of labelled pairs, and what of it could not be used.
+    """Return the labelled pairs of a file, and rejects for the rows that can't be used.
 
     Raises:
         CalibrationError: the file is missing, unreadable, or of another format.
@@ -40,7 +40,7 @@ def read_pairs(path: Path) -> tuple[list[LabelledPair], list[Reject]]:
 
 
 def usable(rows: Iterable[tuple[str, PairRow]]) -> tuple[list[LabelledPair], list[Reject]]:
-    """Keep what can be used of rows, each with the place where it stands."""
+    """Return the usable pairs of rows, and rejects for the others; each row comes with its place in the file."""
     kept: dict[frozenset[str], tuple[str, LabelledPair]] = {}
     rejects: list[Reject] = []
     contradictory: set[frozenset[str]] = set()

@@ -1,11 +1,10 @@
-"""Minimal-edit opposites: questions that look like a given one and ask something else.
+"""Look-alikes: questions that differ from a given one by a minimal edit and ask something else.
 
-Labelled pairs of real questions do not teach polarity: "enable" and "disable", or "from A to B" and "from B
-to A", hardly occur in them, and a model trained on them alone ranks such pairs above true paraphrases. So
-each anticipated question, and each question of the training pairs, is turned by small edits whose result is
-different by construction: an antonym, a negation, another number, another name of the same kind, swapped
-roles. They train the verifier (`batch/verifier/training.py`) and probe it: a guard that lets one pass is a bug
-with an example.
+Labelled pairs of real questions do not teach polarity: "enable" and "disable", or "from A to B" and "from B to A",
+hardly occur in them, and a model trained on them alone ranks such pairs above true paraphrases. So small edits turn
+each question into others that are different by construction: an antonym, a negation, another number, another name of
+the same kind, swapped roles. They train the verifier (`batch/verifier/training.py`) and test it: a guard that lets
+one pass is a bug with an example.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Opposite:
 
 
 def opposites(question: str, seed: int = 0) -> list[Opposite]:
-    """Turn a question by each edit that applies; the same seed gives the same opposites."""
+    """Return a question's look-alikes, one for each edit that applies; the same seed gives the same ones."""
     chance = random.Random(f"{seed} {question}")
     found = []
     for kind, edit in _EDITS:
@@ -49,13 +48,13 @@ def opposites(question: str, seed: int = 0) -> list[Opposite]:
 
 
 def _antonym(question: str, chance: random.Random) -> str | None:
-    """Exchange one word for an opposite; words of the sentence's frame ("do", "like") are left alone."""
+    """Replace one word by an antonym; not function words ("do", "like")."""
     frame = word_class("function") - word_class("preposition")
     return _exchange(question, chance, lambda word: () if word in frame else lexicon().opposites.get(word, ()))
 
 
 def _name(question: str, chance: random.Random) -> str | None:
-    """Exchange one word for another of its kind: another country, drug, unit, colour."""
+    """Replace one word by another of its kind: another country, drug, unit, colour."""
     frame = word_class("function")
     return _exchange(question, chance, lambda word: () if word in frame else _same_kind(word))
 
@@ -109,7 +108,7 @@ def _number(question: str, chance: random.Random) -> str | None:
 
 
 def _negation(question: str, _: random.Random) -> str | None:
-    """Put "not" behind the first auxiliary's subject, or exchange "with" for "without"."""
+    """Put "not" after the first auxiliary, or replace "with" by "without"."""
     if " not " in question or "n't" in question:
         return None
     if _WITH.search(question):

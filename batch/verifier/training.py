@@ -1,13 +1,11 @@
-"""Train the verifier of semantic hits on labelled pairs, and certify its thresholds on others.
+"""Training of the verifier of semantic hits on labelled pairs, and certificates for its thresholds on others.
 
-The pairs are split by connected question: 70 % train, 30 % calibrate, and no question is on both sides.
-Training adds minimal-edit opposites of the anticipated questions and of the training pairs as pairs that
-differ (`batch.verifier.lookalikes`). The model is stacked: a sparse logistic regression over which words differ gives
-the feature "clues", made out of fold so that it does not flatter itself, and gradient-boosted trees of depth
-4 weigh it with the others. Scikit-learn trains; what is stored are plain arrays that `rag` evaluates.
-
-40 thousand pairs take two to three minutes on two cores beside the embedding of their questions. A
-cross-encoder was not worth its milliseconds: see docs/semantic-hits.md.
+The pairs are split by connected question: 70 % train, 30 % calibrate, and no question is on both sides. Training adds
+look-alikes of the anticipated questions and of the training pairs as pairs that differ (`batch.verifier.lookalikes`).
+The model is stacked: a sparse logistic regression over the differing words gives the feature "clues", made out of
+fold so that it does not flatter itself, and gradient-boosted trees of depth 4 weigh it with the other features.
+Scikit-learn trains; plain arrays are stored, which `rag` evaluates. A cross-encoder was not worth its milliseconds:
+see docs/semantic-hits.md.
 """
 
 from __future__ import annotations
@@ -43,20 +41,21 @@ from rag.paraphrase.question_parser import parse
 from rag.paraphrase.verifier import Verifier
 
 TOLERATED_ERRORS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
-_TRAIN = 0.7  # share of the pairs; the rest calibrates
-_FEWEST = 200  # pairs; below, the default verifier is the better one
+_TRAIN = 0.7  # share of the pairs; the others calibrate
+_FEWEST = 200  # pairs; with fewer, the default verifier is better
 _MOST_OPPOSITES = 2000
 _FOLDS = 4
 _DEPTH, _TREES = 4, 220
 _NEVER = 1e9  # no feature is larger
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
-Rows = NDArray[np.float64]
+FeatureTable = NDArray[np.float64]
+Sklearn = Any  # scikit-learn's own objects are not typed
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A pair, read: what the features are made from."""
+    """A pair of parsed questions, from which its features are computed."""
 
     first: ParsedQuestion
     second: ParsedQuestion
@@ -75,12 +74,12 @@ def train(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Verifier:
-    """Train on labelled pairs; `questions` are the anticipated ones, which opposites are made from.
+    """Train on labelled pairs, and on look-alikes of the anticipated `questions`.
 
-    `embed` turns n texts into rows of float32. Same input and seed, same verifier.
+    `embed` returns the vectors of n texts, as rows of float32. The same input and seed give the same verifier.
 
     Raises:
-        CalibrationError: fewer than 200 pairs, or all judged alike.
+        CalibrationError: there are fewer than 200 pairs, or all have one label.
     """
     if len(pairs) < _FEWEST or len({pair.same for pair in pairs}) < 2:
         raise CalibrationError(
@@ -101,7 +100,7 @@ def train(
 
 
 def divide(pairs: Sequence[LabelledPair], seed: int) -> tuple[list[LabelledPair], list[LabelledPair]]:
-    """Split into pairs to learn from and pairs to calibrate on; no question is on both sides."""
+    """Split into pairs for training and pairs for calibration; no question is on both sides."""
     ordered = sorted(pairs, key=lambda pair: (pair.first, pair.second, pair.same))
     parts = split(connected_groups((pair.first, pair.second) for pair in ordered), (_TRAIN, 1 - _TRAIN), seed)
     sides: tuple[list[LabelledPair], list[LabelledPair]] = ([], [])
@@ -111,12 +110,12 @@ def divide(pairs: Sequence[LabelledPair], seed: int) -> tuple[list[LabelledPair]
 
 
 def pairs_hash(pairs: Sequence[LabelledPair]) -> str:
-    """Name a file of labelled pairs by its content, in any order."""
+    """Return the hash of labelled pairs, in any order."""
     return stable_hash("pairs", sorted([pair.first, pair.second, pair.same] for pair in pairs))
 
 
 def fit(learning: Sequence[LabelledPair], questions: Sequence[str], embed: Embed, seed: int = 0) -> Verifier:
-    """Train the model alone; it has no certificates, so it accepts nothing yet."""
+    """Train the model without certificates, so that it accepts nothing yet."""
     texts = sorted({text for pair in learning for text in (pair.first, pair.second)} | set(questions))
     opposed = _opposites(texts, questions, seed)
     compared = compare([*learning, *opposed], embed)
@@ -131,7 +130,7 @@ def fit(learning: Sequence[LabelledPair], questions: Sequence[str], embed: Embed
 
 
 def _opposites(texts: Sequence[str], questions: Sequence[str], seed: int) -> list[LabelledPair]:
-    """Turn the anticipated questions first, then as many of the training pairs' as there is room for."""
+    """Return look-alikes: of the anticipated questions first, then of the training pairs, up to a limit."""
     shuffled = list(np.random.default_rng(seed).permutation(len(texts)))
     found: list[LabelledPair] = []
     for text in [*questions, *(texts[i] for i in shuffled)]:
@@ -142,7 +141,7 @@ def _opposites(texts: Sequence[str], questions: Sequence[str], seed: int) -> lis
 
 
 def compare(pairs: Sequence[LabelledPair], embed: Embed) -> list[Compared]:
-    """Embed and read each pair."""
+    """Embed and parse the questions of each pair."""
     texts = sorted({text for pair in pairs for text in (pair.first, pair.second)})
     vectors = embed(texts)
     row = {text: i for i, text in enumerate(texts)}
@@ -156,7 +155,7 @@ def compare(pairs: Sequence[LabelledPair], embed: Embed) -> list[Compared]:
     return compared
 
 
-def feature_rows(compared: Sequence[Compared], vocabulary: Vocabulary) -> Rows:
+def feature_rows(compared: Sequence[Compared], vocabulary: Vocabulary) -> FeatureTable:
     """Return the features of each pair, shape (pairs, features)."""
     rows = np.empty((len(compared), len(FEATURES)))
     for n, each in enumerate(compared):
@@ -175,7 +174,7 @@ def _rarity(texts: Sequence[str]) -> dict[str, float]:
 def _clue_weights(
     named: Sequence[list[str]], same: NDArray[np.bool_], groups: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Learn a weight for each clue: the sums for the training pairs out of fold, and the weights from all."""
+    """Return the clues' sums for the training pairs, made out of fold, and the clues' weights from all pairs."""
     from sklearn.feature_extraction import DictVectorizer
 
     counts = Counter(clue for each in named for clue in each)
@@ -192,7 +191,7 @@ def _clue_weights(
     return sums, {str(clue): round(float(weight), 3) for clue, weight in kept if abs(weight) >= 0.01}
 
 
-def _regress(table: Any, same: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _regress(table: Sklearn, same: NDArray[np.bool_]) -> NDArray[np.float64]:
     from sklearn.linear_model import LogisticRegression
 
     table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)  # liblinear's
@@ -201,7 +200,7 @@ def _regress(table: Any, same: NDArray[np.bool_]) -> NDArray[np.float64]:
     return weights
 
 
-def _boost(rows: Rows, same: NDArray[np.bool_], seed: int) -> BoostedTrees:
+def _boost(rows: FeatureTable, same: NDArray[np.bool_], seed: int) -> BoostedTrees:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
@@ -213,8 +212,8 @@ def _boost(rows: Rows, same: NDArray[np.bool_], seed: int) -> BoostedTrees:
     return exported(model)
 
 
-def exported(model: Any) -> BoostedTrees:
-    """Copy scikit-learn's trees into complete ones of equal depth, which numpy evaluates at once."""
+def exported(model: Sklearn) -> BoostedTrees:
+    """Return scikit-learn's trees as complete trees of equal depth, which numpy evaluates together."""
     trees = [each[0].nodes for each in model._predictors]
     nodes = 2**_DEPTH - 1
     feature = np.zeros((len(trees), nodes), np.int32)
@@ -225,7 +224,14 @@ def exported(model: Any) -> BoostedTrees:
     return BoostedTrees(feature, threshold, value, float(np.ravel(model._baseline_prediction)[0]))
 
 
-def _copy(tree: Any, source: int, target: int, feature: Any, threshold: Any, value: Any) -> None:
+def _copy(
+    tree: Sklearn,
+    source: int,
+    target: int,
+    feature: NDArray[np.int32],
+    threshold: NDArray[np.float64],
+    value: NDArray[np.float64],
+) -> None:
     """Copy the subtree at `source` to node `target`; below a shallow leaf every path leads to its value."""
     node, nodes = tree[source], len(feature)
     if node["is_leaf"]:
@@ -240,7 +246,7 @@ def _copy(tree: Any, source: int, target: int, feature: Any, threshold: Any, val
 
 
 def score_pairs(verifier: Verifier, pairs: Sequence[LabelledPair], embed: Embed) -> list[ScoredPair]:
-    """Score pairs as the service would; minus infinity where a guard refuses."""
+    """Score pairs as the service would: minus infinity if a guard objects."""
     if verifier.trees is None:
         raise CalibrationError("the default verifier has no scores to calibrate; train one on labelled pairs")
     compared = compare(pairs, embed)
@@ -254,10 +260,10 @@ def score_pairs(verifier: Verifier, pairs: Sequence[LabelledPair], embed: Embed)
 def recomputed(
     verifier: Verifier, pairs: Sequence[LabelledPair], embed: Embed
 ) -> list[tuple[Certificate, Certificate]]:
-    """Derive each certificate of a stored verifier again from the team's file: (stored, recomputed).
+    """Recompute each certificate of a stored verifier from the team's pairs: (stored, recomputed).
 
     Raises:
-        CalibrationError: these are not the pairs that it was trained and calibrated on.
+        CalibrationError: the verifier was trained and calibrated on other pairs.
     """
     seed = verifier.details.get("seed", 0)
     _, held_out = divide(pairs, seed if isinstance(seed, int) else 0)

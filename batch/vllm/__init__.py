@@ -1,1 +1,1 @@
-"""vLLM: in this process, as a server, and what both are told about the machine."""
+"""vLLM: in this process, and as a server."""

@@ -1,11 +1,10 @@
 """vLLM in this process, behind the protocol of `rag.llm.protocol`.
 
-One background thread owns vLLM's engine and steps it; calls from any event loop hand it a request and wait.
-So many concurrent calls form one continuous batch, which is where throughput comes from (on 2 cores: 13 tokens
-a second for one request, 145 to 217 for 64). A request that is wrong or too long fails alone. If the engine
-itself dies, all requests in flight fail as unavailable and the next call starts a new one, at most
-`MAX_DEATHS` times in a row. Ending the process ends the engine: it has no process of its own unless it
-spans several GPUs.
+One background thread owns vLLM's engine and steps it; calls from any event loop hand it a request and wait. So many
+concurrent calls form one continuous batch, which is where the throughput comes from (docs/measurements.md). A request
+that is wrong or too long fails alone. If the engine itself dies, all requests in flight fail as unavailable and the
+next call starts a new one, at most `MAX_DEATHS` times in a row. The engine ends with the process: it has no process
+of its own unless it spans several GPUs.
 """
 
 from __future__ import annotations
@@ -13,22 +12,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import gc
 import itertools
-import logging
-import os
 import queue
-import sys
 import threading
-import warnings
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from batch.models.model_folder import ModelFolder
-from batch.vllm.platform import VllmSettings, context_length, engine_arguments, environment, installed_backend
+from batch.settings import VllmSettings
+from batch.vllm.engine_calls import Vllm, build, completion, first_line, render, sampling_params, take_down
+from batch.vllm.platform import context_length
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
@@ -36,12 +31,12 @@ MAX_DEATHS = 3
 
 
 class VllmEngine:
-    """A language model in this process; safe to call from many tasks, threads and event loops at once."""
+    """A language model in this process, safe to call from several tasks, threads and event loops at once."""
 
     def __init__(self, model: ModelFolder, settings: VllmSettings, context_tokens: int) -> None:
         self._model = model
         self._context = context_length(model.path, context_tokens)
-        self._build = partial(_build, model, settings, context_tokens)
+        self._build = partial(build, model, settings, context_tokens)
         self._ids = itertools.count()
         self._lock = threading.Lock()
         self._life: _Life | None = None
@@ -59,7 +54,7 @@ class VllmEngine:
         return self._closed
 
     def start(self) -> None:
-        """Load the model now rather than at the first call; returns when it is ready (10 to 60 s).
+        """Load the model now rather than at the first call; return when it is ready (10 to 60 s).
 
         Raises:
             ModelError: vLLM can't load the model; the message says why.
@@ -67,7 +62,7 @@ class VllmEngine:
         self._alive().started.result()
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
-        """Answer one chat. Cancelling the call cancels the request."""
+        """Generate the answer to one chat. Cancelling the call cancels the request."""
         async with contextlib.aclosing(self._deltas(messages, sampling, streaming=False)) as deltas:
             async for delta in deltas:
                 if delta.completion is not None:
@@ -75,13 +70,13 @@ class VllmEngine:
         raise LlmUnavailableError("the engine ended without an answer; ask again")
 
     async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Delta, None]:
-        """Answer one chat piece by piece. Closing the iterator cancels the request."""
+        """Stream the answer to one chat. Closing the iterator cancels the request."""
         async with contextlib.aclosing(self._deltas(messages, sampling, streaming=True)) as deltas:
             async for delta in deltas:
                 yield delta
 
     def close(self) -> None:
-        """End the engine and its thread, and free the memory; what is in flight fails as unavailable."""
+        """End the engine and its thread and free the memory; requests in flight fail as unavailable."""
         with self._lock:
             self._closed = True
             life, self._life = self._life, None
@@ -115,7 +110,7 @@ class VllmEngine:
                 life.drop(request)
 
     def _alive(self) -> _Life:
-        """Return the running life, or begin a new one."""
+        """Return the running engine's life, or begin a new one."""
         with self._lock:
             if self._closed:
                 raise LlmUnavailableError("the engine is closed")
@@ -133,7 +128,7 @@ class VllmEngine:
 
 @dataclass
 class _Request:
-    """One chat on its way: what was asked, what came so far, and where the outcome goes."""
+    """A chat in flight: the request, the text so far, and the queue for its outcomes."""
 
     id: str
     messages: Sequence[Message]
@@ -145,28 +140,28 @@ class _Request:
     tokens: int = 0
 
     def put(self, outcome: Delta | LlmError) -> None:
-        """Hand an outcome to the caller's event loop, from the engine's thread."""
-        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
+        """Pass an outcome from the engine's thread to the caller's event loop."""
+        with contextlib.suppress(RuntimeError):  # that loop is closed, so the caller is gone
             self.loop.call_soon_threadsafe(self.outcomes.put_nowait, outcome)
 
 
 class _Life:
-    """One life of vLLM's engine: a thread that builds it, steps it and takes it down."""
+    """One life of vLLM's engine: a thread that builds it, steps it and shuts it down."""
 
-    def __init__(self, build: Callable[[], Any], context: int, model: str, predecessor: _Life | None) -> None:
+    def __init__(self, build: Callable[[], Vllm], context: int, model: str, predecessor: _Life | None) -> None:
         self.started: Future[None] = Future()
         self.started.set_running_or_notify_cancel()  # so that a cancelled caller can't cancel the start
         self.dead = False
         self._context = context
         self._model = model
-        self._commands: queue.SimpleQueue[Callable[[Any], None] | None] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Callable[[Vllm], None] | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, args=(build, predecessor), name="vllm-engine", daemon=True)
         self._thread.start()
 
     def ask(self, request: _Request) -> None:
-        """Queue a request for the engine's thread; its outcomes arrive in the request."""
+        """Queue a request for the engine's thread; its outcomes arrive in the request's queue."""
         with self._lock:
             if self.dead:
                 raise LlmUnavailableError("the engine has just died; ask again")
@@ -174,25 +169,25 @@ class _Life:
             self._commands.put(partial(self._admit, request))
 
     def drop(self, request: _Request) -> None:
-        """Abort a request that nobody waits for any more."""
+        """Abort a request whose caller is gone."""
         self._commands.put(partial(self._abort, request))
 
     def stop(self) -> None:
-        """End the thread and wait for it; one that still imports or loads ends by itself, or with the process."""
+        """End the thread and wait for it; one that is still loading ends by itself, or with the process."""
         self._commands.put(None)
         if self.started.done():
             self._thread.join()
 
-    def _admit(self, request: _Request, engine: Any) -> None:
-        """Render, check and add a request; whatever is wrong with it is its own failure."""
+    def _admit(self, request: _Request, engine: Vllm) -> None:
+        """Render, check and add a request; an error in it fails this request alone."""
         try:
-            prompt = _render(engine, request.messages)
+            prompt = render(engine, request.messages)
             self._refuse_too_long(len(prompt["prompt_token_ids"]), request.sampling.max_tokens)
-            engine.add_request(request.id, prompt, _sampling_params(request.sampling, request.streaming))
+            engine.add_request(request.id, prompt, sampling_params(request.sampling, request.streaming))
         except LlmError as error:
             self._requests.pop(request.id).put(error)
         except Exception as error:  # the template or vLLM's validation: a retry can't help
-            refusal = LlmRefusedError(f"{self._model} can't be asked this: {_first_line(error)}")
+            refusal = LlmRefusedError(f"{self._model} can't be asked this: {first_line(error)}")
             self._requests.pop(request.id).put(refusal)
 
     def _refuse_too_long(self, prompt_tokens: int, max_tokens: int) -> None:
@@ -202,18 +197,18 @@ class _Life:
                 f"but {self._model} reads {self._context}; ask for less or raise [llm] context_tokens"
             )
 
-    def _abort(self, request: _Request, engine: Any) -> None:
+    def _abort(self, request: _Request, engine: Vllm) -> None:
         if self._requests.pop(request.id, None) is not None:
             engine.abort_request([request.id])
 
-    def _run(self, build: Callable[[], Any], predecessor: _Life | None) -> None:
+    def _run(self, build: Callable[[], Vllm], predecessor: _Life | None) -> None:
         if predecessor is not None:
             predecessor._thread.join()  # two engines at once would need twice the memory
         try:
             engine = build()
         except BaseException as error:
             self._end("the engine did not start; ask again")
-            self.started.set_exception(error if isinstance(error, ModelError) else ModelError(_first_line(error)))
+            self.started.set_exception(error if isinstance(error, ModelError) else ModelError(first_line(error)))
             return
         self.started.set_result(None)
         reason = "the engine is closed"
@@ -222,12 +217,12 @@ class _Life:
                 for output in engine.step():
                     self._deliver(output)
         except BaseException as error:
-            reason = f"the engine died ({_first_line(error)}); ask again"
-        _take_down(engine)
+            reason = f"the engine died ({first_line(error)}); ask again"
+        take_down(engine)
         self._end(reason)
 
-    def _obey(self, engine: Any) -> bool:
-        """Run the commands that wait; sleep while there is nothing to generate. False means: end."""
+    def _obey(self, engine: Vllm) -> bool:
+        """Run the queued commands; block while there is nothing to generate. Return False to end."""
         while True:
             try:
                 command = self._commands.get(block=not engine.has_unfinished_requests())
@@ -237,7 +232,7 @@ class _Life:
                 return False
             command(engine)
 
-    def _deliver(self, output: Any) -> None:
+    def _deliver(self, output: Vllm) -> None:
         request = self._requests.get(output.request_id)
         if request is None:
             return
@@ -249,12 +244,12 @@ class _Life:
             return
         del self._requests[output.request_id]
         if piece.finish_reason in ("error", "abort"):
-            request.put(LlmUnavailableError("vLLM gave this request up; ask again"))
+            request.put(LlmUnavailableError("vLLM aborted this request; ask again"))
         else:
-            request.put(Delta(piece.text, _completion(request, output, self._model)))
+            request.put(Delta(piece.text, completion(output, request.text, request.tokens, self._model)))
 
     def _end(self, reason: str) -> None:
-        """Take no more requests, and fail those that are in flight or wait to be admitted."""
+        """Accept no more requests, and fail those in flight or in the queue."""
         with self._lock:
             self.dead = True
         for request in self._requests.values():
@@ -262,113 +257,16 @@ class _Life:
         self._requests.clear()
 
 
-# -- vLLM's side -------------------------------------------------------------------------------------------
-
-
-def _build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Any:
-    """Import vLLM and load the model, quietly.
-
-    Raises:
-        ModelError: one sentence with vLLM's reason.
-    """
-    backend = installed_backend()
-    os.environ.update(environment(backend, settings, os.environ))
-    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it logs before it reads the variable
-    warnings.filterwarnings("ignore", module=r"(vllm|torch|transformers)\b")
-    from vllm.engine.arg_utils import EngineArgs
-    from vllm.usage.usage_lib import UsageContext
-    from vllm.v1.engine.llm_engine import LLMEngine
-
-    arguments = engine_arguments(model.path, settings, context_tokens, backend)
-    _calm_llvmlite()
-    try:
-        return LLMEngine.from_engine_args(
-            EngineArgs(**arguments, use_tqdm_on_load=False, disable_log_stats=True),
-            usage_context=UsageContext.LLM_CLASS,
-        )
-    except Exception as error:
-        raise ModelError(f"vLLM can't load {model.name} from {model.path}: {_first_line(error)}") from error
-
-
-def _calm_llvmlite() -> None:
-    """Let vLLM's scan of all modules pass llvmlite's library object, which numba (by way of bm25s) may have loaded.
-
-    The scan asks every object for its `__dict__`; this one answers with a C function instead of a mapping, and
-    vLLM 0.32.0 does not start.
-    """
-    ffi = sys.modules.get("llvmlite.binding.ffi")
-    if ffi is not None:
-        ffi.lib._fntab.setdefault("__dict__", {})
-
-
-def _render(engine: Any, messages: Sequence[Message]) -> Any:
-    """Fill the model's chat template and tokenise; the same way as vLLM's own chat routes."""
-    from vllm.renderers import ChatParams, TokenizeParams
-
-    template = ChatParams(
-        chat_template_content_format="auto",
-        chat_template_kwargs={"add_generation_prompt": True, "continue_final_message": False, "tokenize": False},
-    )
-    turns = [{"role": m.role, "content": m.content} for m in messages]
-    tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
-    _, (prompt,) = engine.renderer.render_chat([turns], template, tokens)
-    return prompt
-
-
-def _sampling_params(sampling: Sampling, streaming: bool) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
-
-    return SamplingParams(
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        frequency_penalty=sampling.frequency_penalty,
-        presence_penalty=sampling.presence_penalty,
-        repetition_penalty=sampling.repetition_penalty,
-        seed=sampling.seed,
-        stop=list(sampling.stop),
-        output_kind=RequestOutputKind.DELTA if streaming else RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _completion(request: _Request, output: Any, model: str) -> Completion:
-    return Completion(
-        text=request.text,
-        finish_reason=output.outputs[0].finish_reason,
-        prompt_tokens=len(output.prompt_token_ids),
-        completion_tokens=request.tokens,
-        model=model,
-        cached_tokens=output.num_cached_tokens or 0,
-        message={"role": "assistant", "content": request.text},
-    )
-
-
-def _take_down(engine: Any) -> None:
-    """Free the engine's memory and its process group, also after a death; more trouble changes nothing."""
-    with contextlib.suppress(Exception):
-        engine.engine_core.shutdown()
-    with contextlib.suppress(Exception):
-        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
-
-        cleanup_dist_env_and_memory()
-    gc.collect()
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0].rstrip(".: ")
-
-
-# -- one engine a process ------------------------------------------------------------------------------------
+# -- one engine per process ------------------------------------------------------------------------------------
 
 _engines: dict[tuple[str, str, str, int], VllmEngine] = {}
 _engines_lock = threading.Lock()
 
 
 def engine_for(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> VllmEngine:
-    """Return this process's engine for a model; the same one for the same arguments, as long as it is open.
+    """Return this process's engine for a model: the same one for the same arguments, as long as it is open.
 
-    Beam loads a model anew for each pipeline; an engine that is kept in this module outlives them.
+    Beam loads a model again for each pipeline; an engine that is kept in this module outlives them.
     """
     key = (str(model.path.resolve()), model.revision, settings.model_dump_json(), context_tokens)
     with _engines_lock:

@@ -1,13 +1,9 @@
-"""What vLLM is told about this machine: the same arguments and environment for the engine and for the server.
+"""vLLM's arguments and environment on this machine: the same for the engine and for the server.
 
-On a processor (2 cores, a model of 135M): float32, because bfloat16 was four times slower without AVX-512; eager,
-because compiling costs a minute and gains nothing; one process, because the engine then starts in 13 s instead
-of 83 s, and a server in 33 to 55 s instead of 57 to 118 s, with 700 MB less. Threads are not pinned and sleep while
-they wait, since other work shares the cores: beside three busy processes one request then got 12 to 16 tokens a
-second instead of 3 to 19, and sixteen 56 to 92 instead of 43 to 112.
-
-On CUDA vLLM's own choices are good, so only its memory and the number of GPUs are set. A model's own code is
-never run: nothing here sets `trust_remote_code`, and every model is a local folder, so no hub is ever asked.
+On a processor one process computes in float32 without compiling, and its threads sleep while they wait: vLLM starts
+several times faster, and it shares the cores better with other work (docs/measurements.md). On CUDA vLLM's own
+choices are good, so only its memory and the number of GPUs are set. A model's own code is never run (nothing here sets
+`trust_remote_code`), and every model is a local folder, so no hub is ever asked.
 """
 
 from __future__ import annotations
@@ -19,27 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
+from batch.settings import VllmSettings
 from rag.errors import ModelError
-from rag.settings import RoomSettings
 
 Backend = Literal["cpu", "cuda"]
 
 
-class VllmSettings(RoomSettings):
-    """How vLLM runs, in this process or as a microservice."""
-
-    kv_cache_gb: int = Field(
-        2, ge=1, description="Memory of the KV cache in GB, on a processor; a GPU takes what is left of its share."
-    )
-    max_sequences: int = Field(64, ge=1, description="Requests generated together; the more, the more tokens a second.")
-    gpu_memory_share: float = Field(0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM may take.")
-    gpus: int = Field(1, ge=1, description="GPUs that one model is spread over (tensor parallelism).")
-
-
 def installed_backend() -> Backend:
-    """Tell which build of vLLM is installed, without importing it (an import takes 10 to 30 s).
+    """Return which build of vLLM is installed, without importing it (an import takes 10 to 30 s).
 
     Raises:
         ModelError: vLLM is not installed.
@@ -54,7 +37,7 @@ def installed_backend() -> Backend:
 
 
 def context_length(model: Path, wanted: int) -> int:
-    """Return the longest prompt and answer together: what is wanted, or less if the model reads less."""
+    """Return the tokens of prompt and answer together: as many as wanted, or fewer if the model reads fewer."""
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
     return min(wanted, int(config.get("max_position_embeddings") or wanted))
 

@@ -1,13 +1,13 @@
-"""The LLM microservice: vLLM's OpenAI-compatible server, started, watched and ended as one process group.
+"""The LLM microservice: vLLM's OpenAI-compatible server, started, watched and stopped as one process group.
 
-vLLM runs as two or three processes, and on SIGTERM with a request in flight its server may wait for ever
-for an engine that is already gone. So the child leads a group of its own; stopping asks politely, waits
-`STOP_SECONDS`, then kills the whole group. The child also watches its parent and kills its group when the
-parent is gone, so that not even SIGKILL leaves an engine behind. (Linux can signal a child on its
-parent's death, but that means the parent's *thread*, and only the first generation.)
+vLLM runs as two or three processes, and on SIGTERM with a request in flight its server may wait forever for an engine
+that is already gone. So the child leads a process group; stopping it sends SIGTERM, waits `STOP_SECONDS`, then kills
+the whole group. The child also watches its parent and kills its group when the parent is gone, so that not even
+SIGKILL leaves an engine behind. (Linux can signal a child on its parent's death, but that means the parent's
+*thread*, and only the first generation.)
 
-The child enters vLLM through this small module: the engine's process imports its parent's main module
-again, and vLLM's own entry point takes 10 s to import. What vLLM has to say goes to a log file.
+The child enters vLLM through this small module: the engine's process imports its parent's main module again, and
+vLLM's own entry point takes 10 s to import. vLLM's output goes to a log file.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ import httpx
 
 from batch.child_process import die_with
 from batch.models.model_folder import ModelFolder
-from batch.vllm.platform import VllmSettings, command_line, engine_arguments, environment, installed_backend
+from batch.settings import VllmSettings
+from batch.vllm.platform import command_line, engine_arguments, environment, installed_backend
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
-DRAIN_SECONDS = 8  # for requests in flight to end well
+DRAIN_SECONDS = 8  # for requests in flight to finish
 STOP_SECONDS = 12.0
 START_SECONDS = 1800.0  # a large model from a slow disk
 REPORT_SECONDS = 20.0
@@ -49,12 +50,12 @@ def serve_llm(
     api_key: str | None = None,
     on_step: Step = print,
 ) -> None:
-    """Serve a model until SIGINT or SIGTERM, from the main thread; then stop it wholly and return.
+    """Serve a model until SIGINT or SIGTERM, then stop all its processes and return. Main thread only.
 
     Raises:
-        ConfigurationError: the port is in use, or the host is not ours.
+        ConfigurationError: the port is in use, or the host is not of this machine.
         ModelError: vLLM is missing or can't load the model.
-        LlmUnavailableError: the server ended by itself.
+        LlmUnavailableError: the server ended on its own.
     """
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -76,7 +77,7 @@ def running_llm_server(
     port: int = 0,
     on_step: Step = lambda _: None,
 ) -> Iterator[str]:
-    """Serve a model on the loopback for the length of a `with` block; yields its base URL.
+    """Serve a model on the loopback interface for the length of a `with` block; yield its base URL.
 
     Port 0 takes a free one. Raises as `serve_llm` does.
     """
@@ -99,7 +100,7 @@ def _running(
     port = _free_port(host, port)
     variables = environment(backend, settings, {"VLLM_LOGGING_LEVEL": "INFO", **os.environ})
     if api_key is not None:
-        variables["VLLM_API_KEY"] = api_key  # not a flag: flags are for all to see
+        variables["VLLM_API_KEY"] = api_key  # not a flag: other users can see the flags of a process
     flags = command_line(engine_arguments(model.path, settings, context_tokens, backend))
     flags += ["--host", host, "--port", str(port), "--served-model-name", model.identity, model.name]
     flags += ["--shutdown-timeout", str(DRAIN_SECONDS), "--enable-prompt-tokens-details"]
@@ -129,7 +130,7 @@ def _spawn(flags: list[str], variables: dict[str, str], log: Path) -> subprocess
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, on_step: Step) -> None:
     began = reported = time.monotonic()
-    with httpx.Client(trust_env=False, timeout=5) as client:  # no proxy lies between us and our child
+    with httpx.Client(trust_env=False, timeout=5) as client:  # our own child is reached without a proxy
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 if client.get(url.removesuffix("/v1") + "/health").is_success:
@@ -147,7 +148,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, on_
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the child and all its descendants: politely, then at once."""
+    """Stop the child and all its descendants: with SIGTERM first, then SIGKILL."""
     try:
         process.terminate()
         process.wait(STOP_SECONDS)
@@ -160,7 +161,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _free_port(host: str, port: int) -> int:
-    """Return the port, or a free one for 0, after checking that it can be listened on."""
+    """Return the port, or a free one for 0, after checking that we can listen on it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -176,13 +177,13 @@ def _free_port(host: str, port: int) -> int:
 
 
 def _address(host: str) -> str:
-    """Return what a client on this machine connects to."""
+    """Return the address that a client on this machine connects to."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{reachable}]" if ":" in reachable else reachable
 
 
 def _reason(log: Path) -> str:
-    """Find the last error that vLLM logged, without its prefix; the engine's own says more than the server's."""
+    """Return the last error that vLLM logged, without its prefix; the engine's says more than the server's."""
     text = log.read_text(encoding="utf-8", errors="replace")
     errors = re.findall(r"\b(\w*(?:Error|Exception): .+)$", text, flags=re.MULTILINE)
     telling = [error for error in errors if "Engine core initialization failed" not in error]

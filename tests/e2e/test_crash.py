@@ -155,9 +155,9 @@ def project(tmp_path: Path, llm: ReadingLlm, encoder_folder: Path) -> Project:  
 
 def checkpointed(project: Project) -> int:
     """Count the answers that are known."""
-    from batch.stores.generation_store import checkpoint_rows
+    from batch.stores.generation_store import count_generations
 
-    return checkpoint_rows(str(project.data / "answers"))
+    return count_generations(str(project.data / "answers"))
 
 
 def leftovers(project: Project) -> list[str]:

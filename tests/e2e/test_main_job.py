@@ -19,7 +19,7 @@ import duckdb
 import httpx
 import pytest
 
-from batch.models.model_folder import pull
+from batch.models.pull import pull
 from tests.corpus_project import ROOT
 from warehouse.releases.release import current, verify
 

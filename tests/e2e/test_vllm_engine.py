@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from batch.models.model_folder import ModelFolder, pull
+from batch.models.model_folder import ModelFolder
+from batch.models.pull import pull
+from batch.settings import VllmSettings
 from batch.vllm.engine import VllmEngine, engine_for
-from batch.vllm.platform import VllmSettings
 from rag.errors import LlmRefusedError, LlmUnavailableError
 from rag.llm.protocol import Completion, Delta, Message, Sampling, complete_all
 
@@ -141,7 +142,7 @@ def test_a_process_with_an_engine_is_quiet_and_ends_wholly(model: ModelFolder) -
         from pathlib import Path
         from batch.models.model_folder import locate
         from batch.vllm.engine import engine_for
-        from batch.vllm.platform import VllmSettings
+        from batch.settings import VllmSettings
         from rag.llm.protocol import Message, Sampling
         model = locate("smollm2-135m-instruct", Path({str(model.path.parent)!r}))
         engine = engine_for(model, VllmSettings(kv_cache_gb=1), 512)

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from batch.models.model_folder import ModelFolder, pull
-from batch.vllm.platform import VllmSettings
+from batch.models.model_folder import ModelFolder
+from batch.models.pull import pull
+from batch.settings import VllmSettings
 from batch.vllm.server import running_llm_server
 from rag.errors import ModelError
 

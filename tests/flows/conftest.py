@@ -1,4 +1,4 @@
-"""A project that was built once; each test works on its own copy."""
+"""A project that is built once; each test works on its own copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flow: its order, what it tells, what it keeps, and what it takes from the journal."""
+"""Builds: what they publish, what they keep, what they record, and what they take from the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from warehouse.releases.release import current, current_id, failed_builds, verif
 
 
 def ask(project: Project, question: str, source: str, times: int, number: int = 0) -> None:
-    """Write what the service would have journalled."""
+    """Write journal records as the service would."""
     folder = project.data / "journal"
     folder.mkdir(exist_ok=True)
     at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
@@ -33,7 +33,7 @@ def ask(project: Project, question: str, source: str, times: int, number: int = 
     (folder / f"segment-{source}-{number}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
 
 
-def test_a_release_is_whole_and_tells_of_its_making(base_project: Project) -> None:
+def test_a_release_is_complete_and_records_how_it_was_made(base_project: Project) -> None:
     release = current(base_project.data)
 
     verify(release)
@@ -69,7 +69,7 @@ def test_a_curated_answer_whose_document_is_gone_is_withheld_and_not_searched_fo
     assert searched == [key for (key,) in served]
 
 
-def test_what_was_missed_often_is_anticipated_and_stays_so(project: Project, llm: ReadingLlm) -> None:
+def test_frequent_misses_are_anticipated_and_stay_so(project: Project, llm: ReadingLlm) -> None:
     missed = "How heavy is the machine?"
     ask(project, missed, "live", times=3)
     ask(project, "How loud is the pump?", "live", times=1, number=1)
@@ -88,7 +88,7 @@ def test_what_was_missed_often_is_anticipated_and_stays_so(project: Project, llm
 
 
 def expect_a_unicorn(project: Project) -> None:
-    """Name a golden question that no release answers rightly."""
+    """Add a golden question that no release answers correctly."""
     project.sets["audit.golden"] = '["golden.jsonl"]'
     (project.folder / "golden.jsonl").write_text(
         json.dumps({"question": project.questions[0], "collection": "default", "expected": ["a unicorn"]}) + "\n"
@@ -125,7 +125,7 @@ def test_a_release_knows_the_runs_that_failed_before_it(project: Project, llm: R
     assert {change for change, _ in project.changes().values()} == {"restored"}
 
 
-def test_a_build_that_another_one_holds_up_changes_nothing(project: Project, llm: ReadingLlm) -> None:
+def test_a_build_that_another_one_blocks_changes_nothing(project: Project, llm: ReadingLlm) -> None:
     lease = Lease.acquire(project.data / "releases" / ".lease", "the other run")
     try:
         with pytest.raises(BuildInProgressError, match="the other run"):
@@ -163,8 +163,9 @@ def test_the_summary_says_what_became_of_the_answers(project: Project) -> None:
     assert "11 chunks" not in said
 
 
-def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
-    from flows.build_release import UnknownStageError, run_one_stage
+def test_a_single_stage_runs_only_on_a_known_run_and_not_beside_a_build(project: Project) -> None:
+    from flows.build_release import run_one_stage
+    from flows.errors import UnknownStageError
 
     plan = project.plan("20260101T000000-none")
     with pytest.raises(UnknownStageError, match="no such run"):
@@ -182,10 +183,10 @@ def test_a_stage_alone_waits_for_no_build(project: Project) -> None:
     assert list(Path(project.plan(run).folder("cite"), "answers").glob("*.parquet"))
 
 
-def test_a_reranker_decides_in_the_batch_run_and_travels_with_the_release(
+def test_a_reranker_orders_passages_in_the_batch_and_is_part_of_the_release(
     project: Project, reranker_source: Path, tmp_path: Path
 ) -> None:
-    from batch.models.model_folder import pull
+    from batch.models.pull import pull
     from online.release.open_release import open_release
     from rag.settings import RetrievalSettings
 
@@ -214,7 +215,7 @@ def test_a_reranker_decides_in_the_batch_run_and_travels_with_the_release(
     opened.retire()
 
 
-def test_what_is_no_cross_encoder_is_refused_as_a_reranker(project: Project, encoder_folder: Path) -> None:
+def test_a_model_that_is_not_a_cross_encoder_is_refused_as_a_reranker(project: Project, encoder_folder: Path) -> None:
     project.sets["retrieval.reranker"] = str(encoder_folder)
 
     with pytest.raises(ConfigurationError, match="is no cross-encoder"):

@@ -1,4 +1,4 @@
-"""`prefect.yaml` names flows that are there, with parameters that they take."""
+"""`prefect.yaml` names flows that exist, with parameters that they accept."""
 
 from __future__ import annotations
 

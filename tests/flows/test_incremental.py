@@ -1,4 +1,4 @@
-"""An incremental build generates what it must and nothing else, and says why."""
+"""Incremental builds: they generate only what changed, and record why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def outcomes(project: Project) -> Counter[tuple[str, str | None]]:
 
 
 def counts(project: Project) -> tuple[int, int, int]:
-    """Return what the run's row says was generated, reused and dropped."""
+    """Return how many answers the run's row says were generated, reused and dropped."""
     row = project.query("SELECT generated, reused, dropped FROM runs ORDER BY run_id DESC LIMIT 1")[0]
     return row[0], row[1], row[2]
 
@@ -80,7 +80,7 @@ def test_a_new_document_regenerates_only_answers_whose_passages_it_joins(project
     assert set(llm.asked()) < set(project.questions)
 
 
-def test_a_document_that_is_gone_is_withdrawn_and_its_answers_are_made_anew(project: Project, llm: ReadingLlm) -> None:
+def test_a_document_that_is_gone_is_withdrawn_and_its_answers_regenerated(project: Project, llm: ReadingLlm) -> None:
     from warehouse.editorial.withdrawal import Withdrawals
 
     (project.folder / "documents" / "warranty.html").unlink()
@@ -143,7 +143,7 @@ def test_a_removed_question_is_dropped_and_costs_nothing_when_it_comes_back(proj
     ("setting", "value", "reason"),
     [("llm.model", "larger-model", "model"), ("prompt.template", "briefly.txt", "prompt")],
 )
-def test_what_every_answer_depends_on_regenerates_all(
+def test_a_setting_that_all_answers_depend_on_regenerates_all(
     project: Project, llm: ReadingLlm, setting: str, value: str, reason: str
 ) -> None:
     (project.folder / "briefly.txt").write_text("[user]\n{passages}\n\nQuestion: {question}\n\nBriefly:\n")

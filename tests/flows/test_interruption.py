@@ -1,4 +1,4 @@
-"""A build that is interrupted ends within seconds, though its worker threads would go on."""
+"""A build that is interrupted ends within seconds, even if its worker threads would go on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ with ending_soon():
         print("ready", flush=True)
         never.wait()
     except KeyboardInterrupt:
-        never.wait()  # as a pipeline that first waits for its workers
+        never.wait()  # like a pipeline that waits for its workers first
 """
 
 
@@ -34,4 +34,4 @@ def test_signal_ends_a_build_that_waits_for_its_threads(number: signal.Signals, 
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "interrupted; what is finished is kept" in said
+    assert "interrupted; finished work is kept" in said

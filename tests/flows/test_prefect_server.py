@@ -1,4 +1,4 @@
-"""The temporary Prefect server: not started where one is named, and told clearly where it does not start."""
+"""The temporary Prefect server: not started if one is configured, and a clear error if it does not start."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from flows import prefect_server as module
-from flows.prefect_server import PrefectServerError, TemporaryServer, prefect_server
+from flows.errors import PrefectServerError
+from flows.prefect_server import TemporaryServer, prefect_server
 from tests.fake_llm import served
 
 
-def test_a_server_that_is_named_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_configured_server_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
 
     with prefect_server(tmp_path / "home") as server:
@@ -42,7 +43,7 @@ def test_a_server_that_ends_at_once_is_an_error_that_names_its_log(
     assert "PREFECT_API_URL" not in os.environ
 
 
-def test_a_server_on_this_machine_is_waited_for_past_any_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_local_server_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     asked: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Prompts with a common prefix run together, none is lost, and batches keep the order."""
+"""Prompts with a common prefix are adjacent, none is lost, and batches keep the order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_each_prompt_is_generated_once(passages: list[tuple[str, ...]]) -> None:
 
 
 @given(PASSAGES)
-def test_prompts_with_the_same_beginning_stand_together(passages: list[tuple[str, ...]]) -> None:
+def test_prompts_with_the_same_prefix_are_adjacent(passages: list[tuple[str, ...]]) -> None:
     ordered = [passages[place] for place in order_by_prefix(passages)]
 
     for length in (1, 2, 3):

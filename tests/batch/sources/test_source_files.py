@@ -1,4 +1,4 @@
-"""From what a collection names to the files that are read: folders, globs, links, URLs, and strange names."""
+"""The files behind a collection's entries: folders, globs, links, URLs, and strange names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_file_that_two_entries_name_is_read_once(corpus: Path) -> None:
     assert names(corpus, corpus / "deep", corpus / "a.md") == ["a.md", "deep/b.txt", "list.txt"]
 
 
-# Names that hold signs of a pattern
+# Names with the characters of a pattern
 
 
 def test_a_folder_and_its_files_may_have_brackets_in_their_names(tmp_path: Path) -> None:
@@ -88,16 +88,16 @@ def test_a_file_whose_name_is_not_utf_8_is_rejected_and_the_others_are_read(tmp_
     assert reasons(tmp_path) == ["caf\\xe9.md: its name is not UTF-8; rename it"]
 
 
-# Two files of one name
+# Two files with one name
 
 
-def test_files_of_one_name_in_two_folders_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+def test_files_of_one_name_in_two_folders_get_their_folders_names(tmp_path: Path) -> None:
     write(tmp_path, "handbook/index.md", "handbook/a.md", "policies/index.md", "policies/b.md")
 
     assert names(tmp_path / "handbook", tmp_path / "policies") == ["a.md", "index.md", "b.md", "policies/index.md"]
 
 
-def test_folders_of_one_name_are_told_apart_by_those_above(tmp_path: Path) -> None:
+def test_folders_of_one_name_get_the_names_of_those_above(tmp_path: Path) -> None:
     write(tmp_path, "en/docs/index.md", "de/docs/index.md", "docs/index.md")
 
     entries = [tmp_path / "en" / "docs", tmp_path / "de" / "docs", tmp_path / "docs"]
@@ -123,7 +123,7 @@ def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
     assert names(f"{tmp_path}/docs/**/*.md") == ["linked/deep/x.md"]
 
 
-def test_links_in_a_ring_have_an_end_and_each_folder_its_own_name(tmp_path: Path) -> None:
+def test_links_that_form_a_cycle_come_to_an_end_and_each_folder_keeps_its_name(tmp_path: Path) -> None:
     write(tmp_path, "docs/b/x.md", "docs/c/y.md")
     (tmp_path / "docs" / "a").symlink_to(tmp_path / "docs" / "b")
     (tmp_path / "docs" / "b" / "to-c").symlink_to(tmp_path / "docs" / "c")
@@ -203,7 +203,7 @@ def test_an_address_that_nothing_reads_is_one_sentence(
 
 
 class Bucket:
-    """Stands in for boto3: a client of a bucket with a few keys."""
+    """A fake of boto3: a client of a bucket with a few keys."""
 
     KEYS = ("policies/a.md", "policies/deep/b.md", "policies/notes [1].md", "policies/x.png", "policies/")
 

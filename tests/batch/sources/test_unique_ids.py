@@ -1,4 +1,4 @@
-"""One document an id: rows of several files may bring the same one, and none is lost."""
+"""One document per id: rows of several files may have the same id, and none is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(project: Project, **changes: object) -> tuple[dict[str, int], dict[str,
     return {row["document_id"]: row["characters"] for row in documents}, {row["item"]: row["reason"] for row in rejects}
 
 
-def test_rows_that_share_an_id_are_told_with_their_files(project: Project) -> None:
+def test_rows_that_share_an_id_get_their_files_names(project: Project) -> None:
     write(
         project,
         a_csv="id,text\n1,One.\n2,Two.\n",

@@ -1,4 +1,4 @@
-"""The corpus proposes questions: what is asked of the model, what is kept, and what a second run asks again."""
+"""Proposed questions: what the model is asked, what is kept, and what a second run does not ask again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_questions_that_lead_back_to_their_chunk_are_anticipated(project: Projec
     assert all(row["question"].removeprefix("Is it true that ")[:-1] in text[row["detail"]] for row in found)
 
 
-def test_what_does_not_lead_back_is_dropped(project: Project) -> None:
+def test_proposals_that_do_not_lead_back_are_dropped(project: Project) -> None:
     plan = planned(project, 100)
     propose(plan)
 
@@ -101,7 +101,10 @@ def test_a_withdrawn_document_is_not_asked_about(project: Project, llm: ReadingL
     assert not withdrawn & {row["detail"] for row in questions(plan, "propose")}
 
 
-def test_a_release_serves_what_the_corpus_proposed_beside_what_the_team_lists(project: Project) -> None:
+def test_a_release_serves_what_the_corpus_proposed_beside_what_the_team_lists(
+    project: Project,
+    prefect_api: str,  # noqa: ARG001
+) -> None:
     project.sets["collections.default.proposals"] = "5"
     project.build()
 

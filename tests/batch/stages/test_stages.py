@@ -1,4 +1,4 @@
-"""The stages, each run alone on a small corpus: what they write, what they reject, what they reuse."""
+"""Each stage alone on a small corpus: what it writes, rejects and reuses."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from batch.plan import Miss, RunPlan
+from batch.plan import MissedQuestion, RunPlan
 from batch.reading.documents import parse
 from batch.reading.question_files import parse_questions
-from batch.stages.anticipate import CURATED, anticipate
+from batch.rows import CURATED, PROMPTS
+from batch.stages.anticipate import anticipate
 from batch.stages.cite import cite
 from batch.stages.generate import generate
 from batch.stages.index import index
 from batch.stages.prepare import prepare
-from batch.stages.retrieve import PROMPTS, retrieve
+from batch.stages.retrieve import retrieve
 from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import read_table
 from rag.errors import LlmMisconfiguredError, LlmUnavailableError
@@ -36,7 +37,7 @@ def retrieved(
     reading_llm: ReadingLlm,
     encoder_folder: Path,  # noqa: ARG001
 ) -> Project:
-    """A project whose run has come as far as the prompts."""
+    """A project whose run has reached the prompts."""
     project = Project.create(tmp_path_factory.mktemp("stages") / "project", reading_llm.url)
     plan = project.plan()
     for stage in (prepare, index, anticipate, retrieve):
@@ -77,9 +78,7 @@ def test_prepare_rejects_what_it_cannot_read_and_goes_on(project: Project) -> No
     assert all(row["reason"] and row["collection"] == "default" for row in rejects)
 
 
-def test_prepare_goes_on_where_a_reader_fails_as_nobody_foresaw(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prepare_survives_an_unforeseen_error_of_a_reader(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(name: str, *rest: object) -> object:
         return 1 / 0 if name == "setup.md" else parse(name, *rest)  # type: ignore[arg-type]
 
@@ -88,13 +87,11 @@ def test_prepare_goes_on_where_a_reader_fails_as_nobody_foresaw(
     prepare(project.plan())
 
     assert [row["reason"] for row in rows(project.plan(), "prepare", "rejects", REJECTS)] == [
-        "setup.md: reading it failed (ZeroDivisionError: division by zero); leave it out, or mend it"
+        "setup.md: reading it failed (ZeroDivisionError: division by zero); fix it or leave it out"
     ]
 
 
-def test_anticipate_goes_on_where_a_reader_fails_as_nobody_foresaw(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_anticipate_survives_an_unforeseen_error_of_a_reader(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (project.folder / "more.txt").write_text("Is it loud?\n")
     project.sets["collections.default.questions"] = '["questions.txt", "more.txt"]'
 
@@ -109,7 +106,7 @@ def test_anticipate_goes_on_where_a_reader_fails_as_nobody_foresaw(
     assert [row["item"] for row in rows(project.plan(), "anticipate", "rejects", REJECTS)] == ["questions.txt"]
 
 
-def test_what_no_table_can_hold_is_rejected_and_ends_no_run(project: Project) -> None:
+def test_text_that_no_table_can_hold_is_rejected_without_ending_the_run(project: Project) -> None:
     (project.folder / "documents" / os.fsdecode(b"caf\xe9.md")).write_text("# Café\n\nCoffee.")
     (project.folder / "more.jsonl").write_text(
         json.dumps({"custom_id": "a\ud800", "body": {"messages": [{"role": "user", "content": "\ud800?"}]}})
@@ -130,14 +127,14 @@ def test_a_stage_that_runs_again_replaces_what_it_wrote(project: Project) -> Non
     folder = Path(plan.folder("prepare")) / "documents"
     before = len(rows(plan, "prepare", "documents", DOCUMENTS))
     part = next(folder.glob("*.parquet"))
-    part.rename(folder / "part-00003-of-00004.parquet")  # as an earlier attempt with more parts would have left it
+    part.rename(folder / "part-00003-of-00004.parquet")  # like a leftover of an earlier attempt with more parts
 
     prepare(plan)
 
     assert len(rows(plan, "prepare", "documents", DOCUMENTS)) == before
 
 
-def test_a_withdrawn_document_is_left_out_and_said_so(project: Project) -> None:
+def test_a_withdrawn_document_is_left_out_and_rejected(project: Project) -> None:
     plan = replace(project.plan(), withdrawn=frozenset({("default", "setup.md")}))
 
     prepare(plan)
@@ -165,11 +162,11 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
         json.dumps({"question": "how heavy is it", "answer": "7.4 kg.", "documents": ["specifications.txt"]}) + "\n"
     )
     project.sets["collections.default.curated"] = '["curated.jsonl"]'
-    seen = Miss("default", "How long does it last", 9)
-    typed = Miss("default", "!!!", 4)  # visitors type anything
+    seen = MissedQuestion("default", "How long does it last", 9)
+    typed = MissedQuestion("default", "!!!", 4)  # visitors type anything
     plan = replace(
         project.plan(),
-        misses=(seen, Miss("default", " Is it\nblue?", 3), typed),
+        misses=(seen, MissedQuestion("default", " Is it\nblue?", 3), typed),
         canaries=("Who shaves the moon?",),
         golden=(golden("Is it made of steel?"), golden("HOW HEAVY IS IT")),
     )
@@ -269,7 +266,7 @@ def test_a_wrong_key_fails_the_stage_with_one_sentence_and_rejects_no_question(
     assert rows(plan, "generate", "rejects", REJECTS) == []
 
 
-def test_an_endpoint_that_asks_to_wait_is_waited_for(project: Project, llm: ReadingLlm) -> None:
+def test_generate_waits_for_an_endpoint_that_asks_to_wait(project: Project, llm: ReadingLlm) -> None:
     llm.behaviour.refuse_above = 1
     llm.behaviour.seconds = 0.05
     try:
@@ -280,7 +277,7 @@ def test_an_endpoint_that_asks_to_wait_is_waited_for(project: Project, llm: Read
     assert figures["generated"] == len(project.questions)
 
 
-def test_an_endpoint_that_is_away_leaves_its_work_to_the_others(project: Project, llm: ReadingLlm) -> None:
+def test_an_endpoint_that_is_down_leaves_its_work_to_the_others(project: Project, llm: ReadingLlm) -> None:
     project.sets["batch.endpoints"] = json.dumps(["http://127.0.0.1:9/v1", f"{llm.url}/v1"])
 
     assert generate(project.plan())["generated"] == len(project.questions)
@@ -329,4 +326,6 @@ def test_a_curated_answer_is_cited_to_its_documents_and_never_generated(project:
     assert [row["answer"] for row in own] == ["1.8 litres."]
     cited = [row for row in rows(plan, "cite", "citations", CITATIONS) if row["query_key"] == own[0]["query_key"]]
     assert [row["document_id"] for row in cited] == ["setup.md"]
+    beginnings = {row["chunk_id"] for row in rows(plan, "prepare", "chunks", CHUNKS) if row["position"] == 0}
+    assert {row["chunk_id"] for row in cited} <= beginnings
     assert project.questions[0] not in llm.asked()

@@ -1,4 +1,4 @@
-"""The stores of answers and embeddings: found again after a crash, compacted without a loss."""
+"""The stores of answers and embeddings: readable after a crash, and compacted without loss."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from batch.stores.compaction import compact_store, drop_torn
 from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes
 from batch.stores.generation_store import (
     GENERATIONS,
+    GenerationRow,
     batch_name,
-    checkpoint_rows,
+    count_generations,
     find_generations,
     known_fingerprints,
-    write_checkpoint,
+    write_generations,
 )
 from batch.stores.parquet import list_files, sweep_hidden, write_table
 
 
-def generation(fingerprint: str, text: str = "Yes [1].") -> dict[str, Any]:
+def generation(fingerprint: str, text: str = "Yes [1].") -> GenerationRow:
     return {
         "fingerprint": fingerprint,
         "text": text,
@@ -41,13 +42,11 @@ def generation(fingerprint: str, text: str = "Yes [1].") -> dict[str, Any]:
 
 def write_batches(store: Path, batches: list[list[str]]) -> None:
     for batch in batches:
-        write_checkpoint(str(store), [generation(each, f"answer to {each}") for each in batch])
+        write_generations(str(store), [generation(each, f"answer to {each}") for each in batch])
 
 
 def texts(store: Path, wanted: list[str]) -> dict[str, str]:
-    table = find_generations(str(store), wanted)
-    assert table.num_rows == len(set(table["fingerprint"].to_pylist())), "one row each"
-    return dict(zip(table["fingerprint"].to_pylist(), table["text"].to_pylist(), strict=True))
+    return {fingerprint: row["text"] for fingerprint, row in find_generations(str(store), wanted).items()}
 
 
 FINGERPRINTS = st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=4, unique=True), max_size=8)
@@ -55,7 +54,7 @@ FINGERPRINTS = st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_
 
 @settings(max_examples=25)
 @given(batches=FINGERPRINTS)
-def test_what_was_written_is_found_again_once_also_after_compaction(
+def test_each_generation_is_found_once_before_and_after_compaction(
     batches: list[list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = tmp_path_factory.mktemp("store")
@@ -69,7 +68,7 @@ def test_what_was_written_is_found_again_once_also_after_compaction(
 
     assert texts(store, [*everything, "never written"]) == found
     assert len(list_files(f"{store}/*.parquet")) <= 1
-    assert checkpoint_rows(str(store)) == len(everything)
+    assert count_generations(str(store)) == len(everything)
 
 
 @given(st.lists(st.text(max_size=5), unique=True), st.randoms())
@@ -82,7 +81,7 @@ def test_a_batch_has_one_name_in_any_order(fingerprints: list[str], dice: Any) -
 def test_a_batch_that_runs_twice_is_stored_once(tmp_path: Path) -> None:
     write_batches(tmp_path, [["a", "b"], ["b", "a"]])
 
-    assert checkpoint_rows(str(tmp_path)) == 2
+    assert count_generations(str(tmp_path)) == 2
 
 
 def test_few_files_are_left_alone(tmp_path: Path) -> None:
@@ -98,12 +97,12 @@ def test_a_crash_between_merging_and_deleting_doubles_nothing(tmp_path: Path) ->
     parts = {path: Path(path).read_bytes() for path in list_files(f"{tmp_path}/*")}
     compact_store(str(tmp_path), GENERATIONS, "fingerprint", most=1)
     for path, content in parts.items():
-        Path(path).write_bytes(content)  # as if the deletion had not happened
+        Path(path).write_bytes(content)  # as if the parts had not been deleted
 
     assert texts(tmp_path, ["a", "b", "c", "d"]) == {each: f"answer to {each}" for each in "abcd"}
     compact_store(str(tmp_path), GENERATIONS, "fingerprint", most=1)
 
-    assert checkpoint_rows(str(tmp_path)) == 4
+    assert count_generations(str(tmp_path)) == 4
     assert len(list_files(f"{tmp_path}/*")) == 1
     assert texts(tmp_path, list("abcd")) == {each: f"answer to {each}" for each in "abcd"}
 
@@ -124,7 +123,7 @@ def test_vectors_survive_compaction_bit_by_bit(tmp_path: Path) -> None:
         find_vectors(str(tmp_path), ["h1", "nowhere", "none"], 4)
 
 
-def test_what_a_killed_writer_left_is_never_read_and_is_swept(tmp_path: Path) -> None:
+def test_hidden_files_of_a_killed_writer_are_never_read_and_are_removed(tmp_path: Path) -> None:
     write_batches(tmp_path, [["a"]])
     (tmp_path / ".half.parquet.1a2b3c4d").write_bytes(b"PAR1 half of it")
 
@@ -134,7 +133,7 @@ def test_what_a_killed_writer_left_is_never_read_and_is_swept(tmp_path: Path) ->
     assert known_fingerprints(str(tmp_path)) == {"a"}
 
 
-def test_a_file_that_a_disk_tore_is_dropped_and_its_answers_are_unknown(tmp_path: Path) -> None:
+def test_a_torn_file_is_dropped_and_its_answers_are_unknown(tmp_path: Path) -> None:
     write_batches(tmp_path, [["a"], ["b"]])
     torn = tmp_path / f"{batch_name(['b'])}.parquet"
     torn.write_bytes(torn.read_bytes()[:40])
@@ -143,7 +142,7 @@ def test_a_file_that_a_disk_tore_is_dropped_and_its_answers_are_unknown(tmp_path
     assert known_fingerprints(str(tmp_path)) == {"a"}
 
 
-def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+def test_a_missing_store_is_empty(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "nowhere")
 
     assert known_fingerprints(nowhere) == set()

@@ -1,4 +1,4 @@
-"""Opposites are different by construction, and no guard lets one pass."""
+"""Look-alikes ask something else by construction, and the guards stop all of them."""
 
 from __future__ import annotations
 

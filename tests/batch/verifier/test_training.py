@@ -1,4 +1,4 @@
-"""Training on a team's labelled pairs: what comes out decides, promises, and can be checked offline."""
+"""Training on a team's labelled pairs: the verifier decides, holds its certificates, and can be recomputed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPENINGS = ("How do I {} my {}?", "How can I {} my {}?", "What is the way to {} 
 
 
 def embed(texts: list[str]) -> NDArray[np.float32]:
-    """Stand in for an encoder: words hashed into 64 dimensions, rows of length 1."""
+    """A fake encoder: words hashed into 64 dimensions, rows of length 1."""
     rows = np.full((len(texts), 64), 1e-3, np.float32)
     for row, text in zip(rows, texts, strict=True):
         for word in parse(text).words:
@@ -38,7 +38,7 @@ def embed(texts: list[str]) -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def pairs() -> list[LabelledPair]:
-    """Same verb and thing: the same; another thing: different."""
+    """Pairs with the same verb and thing are the same; with another thing they differ."""
     made = []
     for n, (verb, thing) in enumerate(itertools.product(VERBS, THINGS)):
         one, other = OPENINGS[n % 4], OPENINGS[(n + 1) % 4]
@@ -71,7 +71,7 @@ def test_lookalikes_stay_out_of_a_trained_verifier(verifier: Verifier) -> None:
         assert not verifier.decide(case["asked"], [candidate], 0.2).accepted, case
 
 
-def test_what_can_not_be_promised_is_not_accepted(verifier: Verifier) -> None:
+def test_nothing_is_accepted_without_a_certificate(verifier: Verifier) -> None:
     same = [Candidate("How do I print my parcel?", "same", 1.0)]
     assert verifier.decide("How do I print my parcel?", same, 0.0).reason == "not_certified"
     assert {each.tolerated_error for each in verifier.certificates} >= {0.0, 0.01, 0.05, 0.1, 0.2}
@@ -131,7 +131,7 @@ def test_too_few_or_one_sided_pairs_are_refused(pairs: list[LabelledPair]) -> No
 
 
 def test_opposites_are_among_the_training_pairs(pairs: list[LabelledPair]) -> None:
-    """The model itself, without its guards, scores an opposite below a paraphrase."""
+    """Even without guards, the model scores a look-alike below a paraphrase."""
     model = fit(pairs, [f"How do I enable the {thing}?" for thing in THINGS], embed)
     assert model.trees is not None
     rows = feature_rows(
@@ -177,7 +177,7 @@ def test_pairs_are_read_from_csv(tmp_path: Path, name: str) -> None:
         ('{"a": "Q?", "b": "p", "same": false}', "labelled different, but same at pairs.jsonl:1"),
     ],
 )
-def test_a_bad_row_is_rejected_with_its_reason_and_the_rest_goes_on(tmp_path: Path, line: str, reason: str) -> None:
+def test_a_bad_row_is_rejected_with_a_reason_and_the_others_are_read(tmp_path: Path, line: str, reason: str) -> None:
     good = '{"a": "p", "b": "q", "same": true}\n{"a": "r", "b": "s", "same": false}\n'
     kept, rejects = read_pairs(write(tmp_path / "pairs.jsonl", good + line))
     assert LabelledPair("r", "s", False) in kept

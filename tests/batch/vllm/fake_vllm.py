@@ -1,8 +1,8 @@
-"""A stand-in for the package vLLM: the few names that the engine imports, without a model.
+"""A fake of the package vLLM: the few names that the engine imports, without a model.
 
-A token is a word. The model answers with the last message's words, one a step; a step of all requests in
-flight is one batch. It can be told to die and to refuse to start. While `running` is cleared it takes one
-step for each release of `steps`.
+A token is a word. The model answers with the last message's words, one per step; a step of all requests in flight is
+one batch. It can be made to die or to refuse to start. While `running` is cleared it takes one step for each release
+of `steps`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 
 @dataclass
 class FakeVllm:
-    """What the tests see and steer."""
+    """What the tests observe and control."""
 
     started_with: list[dict[str, Any]] = field(default_factory=list)
     sampled_with: list[dict[str, Any]] = field(default_factory=list)
@@ -38,7 +38,7 @@ class FakeVllm:
 
 
 class FakeEngine:
-    """The part of vLLM's LLMEngine that ours drives."""
+    """The part of vLLM's LLMEngine that our engine uses."""
 
     def __init__(self, vllm: FakeVllm) -> None:
         self.vllm = vllm
@@ -97,7 +97,7 @@ class FakeEngine:
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> FakeVllm:
-    """Put the stand-in where `import vllm` finds it."""
+    """Put the fake where `import vllm` finds it."""
     vllm = FakeVllm()
     vllm.running.set()
     kinds = SimpleNamespace(DELTA="delta", FINAL_ONLY="final")

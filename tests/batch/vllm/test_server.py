@@ -1,4 +1,4 @@
-"""The LLM microservice's process: it is ready when it says so, and nothing of it outlives us."""
+"""The LLM microservice's processes: ready when reported ready, and none outlives its parent."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import httpx
 import pytest
 
 from batch.models.model_folder import ModelFolder
+from batch.settings import VllmSettings
 from batch.vllm import server as vllm_server
-from batch.vllm.platform import VllmSettings
 from batch.vllm.server import running_llm_server, serve_llm
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
 ROOT = Path(__file__).parents[3]
 
-# A stand-in for vLLM's server, put before the real package on the child's path: it answers /health, has a process
-# below it as vLLM has its engine, and behaves as FAKE_VLLM says.
+# A fake of vLLM's server, put before the real package on the child's path: it answers /health, has a child process
+# like vLLM's engine, and behaves as FAKE_VLLM says.
 SERVER = """
 import json, os, signal, subprocess, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -69,15 +69,15 @@ def model(tmp_path: Path) -> ModelFolder:
 
 @pytest.fixture
 def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
-    """Start `serve_llm` in a process of its own, as the front door does."""
+    """Start `serve_llm` in its own process, as the command line does."""
 
     def start(port: int) -> subprocess.Popen[str]:
         script = f"""
             import signal
             from pathlib import Path
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell ignores it
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
             from batch.models.model_folder import ModelFolder
-            from batch.vllm.platform import VllmSettings
+            from batch.settings import VllmSettings
             from batch.vllm.server import serve_llm
             folder = Path({str(model.path)!r})
             model = ModelFolder(folder, "tiny", "abc", "language model", 1)
@@ -105,7 +105,7 @@ def described(url: str) -> dict[str, object]:
 
 
 def group_ends(group: object) -> bool:
-    """Wait until no process of the group is left; one that was killed is reaped in init's own time."""
+    """Wait until no process of the group is left; init reaps a killed one after a while."""
     assert isinstance(group, int)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -170,7 +170,7 @@ def test_a_server_that_fails_to_start_says_why_in_one_sentence(
         pass
 
 
-def test_a_port_in_use_is_said_before_anything_starts(model: ModelFolder, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_starts(model: ModelFolder, tmp_path: Path) -> None:
     steps: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -181,13 +181,13 @@ def test_a_port_in_use_is_said_before_anything_starts(model: ModelFolder, tmp_pa
     assert not (tmp_path / "llm.log").exists()
 
 
-def test_a_host_that_is_not_ours_is_refused(model: ModelFolder, tmp_path: Path) -> None:
+def test_a_host_of_another_machine_is_refused(model: ModelFolder, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="host 'no such host' is unknown"):
         serve_llm(model, VllmSettings(), 64, tmp_path / "llm.log", host="no such host")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_service_wholly_and_calmly(
+def test_a_signal_stops_all_processes_of_the_service_without_an_error(
     serving: Callable[..., subprocess.Popen[str]], number: signal.Signals
 ) -> None:
     port = free_port()

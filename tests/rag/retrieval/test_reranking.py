@@ -17,7 +17,7 @@ TEXTS = ["Descale it every three months.", "The warranty lasts for two years. " 
 
 @pytest.fixture(scope="module")
 def folder(reranker_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from batch.models.model_folder import pull
+    from batch.models.pull import pull
 
     return pull(str(reranker_source), tmp_path_factory.mktemp("models")).path
 

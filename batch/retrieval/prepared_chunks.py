@@ -1,0 +1,64 @@
+"""The chunks of a run, as the stages after `prepare` read them: by id, with their documents' titles."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TypedDict
+
+import pyarrow.compute as pc
+
+from batch.reading.chunking import Chunk, embedded_text
+from batch.stores.parquet import read_rows, read_table, table_rows
+from rag.identity import stable_hash
+from rag.retrieval.passages import StoredChunk
+from warehouse.tables import CHUNKS, ChunkRow
+
+
+class DocumentName(TypedDict):
+    """The columns of the documents table that say what a document is called and where it came from."""
+
+    collection: str
+    document_id: str
+    title: str
+    uri: str
+
+
+def document_names(prepared: str) -> dict[tuple[str, str], DocumentName]:
+    """Return the names of each (collection, document id)."""
+    return {(row["collection"], row["document_id"]): row for row in read_rows(f"{prepared}/documents", DocumentName)}
+
+
+def chunk_text(row: ChunkRow, title: str) -> str:
+    """Return the text of a chunk as it is embedded."""
+    return embedded_text(title, Chunk(**row))
+
+
+def chunk_text_hash(content_hash: str) -> str:
+    """Return a chunk's key in the embedding store: its content hash covers title, heading and text."""
+    return stable_hash("chunk", content_hash)
+
+
+def collection_chunks(prepared: str, collection: str) -> list[ChunkRow]:
+    """Return a collection's chunks, in the order of the documents' text."""
+    chunks = read_table(f"{prepared}/chunks", CHUNKS)
+    return table_rows(chunks.filter(pc.equal(chunks["collection"], collection)), ChunkRow)
+
+
+@functools.lru_cache(maxsize=8)
+def load_chunks(prepared: str, collection: str) -> Mapping[str, StoredChunk]:
+    """Read a collection's chunks by id, with their documents' titles; once per process and run."""
+    names = document_names(prepared)
+    found: dict[str, StoredChunk] = {}
+    for row in collection_chunks(prepared, collection):
+        name = names[collection, row["document_id"]]
+        found[row["chunk_id"]] = StoredChunk(
+            chunk_id=row["chunk_id"],
+            document_id=row["document_id"],
+            title=name["title"],
+            uri=name["uri"],
+            heading=row["heading"],
+            text=row["text"],
+            content_hash=row["content_hash"],
+        )
+    return found

@@ -1,0 +1,89 @@
+"""The questions of a run: their vectors, and the chunks that rank highest for each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.plan import RunPlan
+from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
+from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
+from rag.identity import stable_hash
+from rag.retrieval.reranking import Reranker
+from rag.retrieval.retriever import Lookup, Ranked, Retriever
+from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vectors import Vectors
+from warehouse.tables import QUESTIONS, QuestionRow
+
+_TOGETHER = 256  # questions searched at once
+
+
+class _QuestionText(TypedDict):
+    """The one column of the questions table that is embedded."""
+
+    question: str
+
+
+def question_hash(question: str) -> str:
+    """Return a question's key in the embedding store."""
+    return stable_hash("question", question)
+
+
+def embed_questions(plan: RunPlan, folder: str) -> int:
+    """Embed the questions of a folder whose vectors are not known; return how many there were."""
+    texts = read_table(folder, QUESTIONS, ["question"])["question"].to_pylist()
+    missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
+    embed_missing(plan, list_files(f"{folder}/*.parquet"), _read_questions, missing)
+    return len(missing)
+
+
+def _read_questions(path: str) -> Iterator[tuple[str, str]]:
+    for row in read_file_rows(path, _QuestionText):
+        yield question_hash(row["question"]), row["question"]
+
+
+def questions_by_collection(path: str) -> Iterator[tuple[str, list[QuestionRow]]]:
+    """Read a file of questions in batches of one collection each."""
+    table = pa.concat_tables(read_tables(path, QUESTIONS))
+    for collection in pc.unique(table["collection"]).to_pylist():
+        rows = table_rows(table.filter(pc.equal(table["collection"], collection)), QuestionRow)
+        for start in range(0, len(rows), _TOGETHER):
+            yield collection, rows[start : start + _TOGETHER]
+
+
+def question_vectors(plan: RunPlan, rows: Sequence[QuestionRow]) -> Vectors:
+    """Return the vectors of n questions, of shape (n, dimensions)."""
+    hashes = [question_hash(row["question"]) for row in rows]
+    return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
+
+
+@functools.lru_cache(maxsize=1)
+def load_reranker(folder: str) -> Reranker:
+    """Load the reranker, once per process."""
+    return Reranker.load(Path(folder))
+
+
+def rank(
+    plan: RunPlan, collection: str, rows: Sequence[QuestionRow], vectors: Vectors, lookup: Lookup
+) -> list[list[Ranked]]:
+    """Return the ranked candidates of n questions, given their vectors of shape (n, dimensions)."""
+    reranker = load_reranker(plan.reranker) if plan.reranker else None
+    with local_copy(f"{plan.folder('index')}/{collection}") as folder:
+        retriever = Retriever.load(folder, plan.retrieval, reranker)
+        return retriever.rank([row["question"] for row in rows], vectors, lookup)
+
+
+def index_questions(plan: RunPlan, collection: str, served: Collection[str], stem: Path) -> None:
+    """Write the vector index of a collection's served questions, for semantic hits and the search of questions.
+
+    It is made after the audit: a question whose answer is withheld would take the place of one that can be answered.
+    """
+    table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
+    table = table.filter(pc.equal(table["collection"], collection)).sort_by("query_key")
+    rows = [row for row in table_rows(table, QuestionRow) if row["query_key"] in served]
+    VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)

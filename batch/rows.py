@@ -1,0 +1,90 @@
+"""Rows of the tables that the stages write: those that stay within a run, and how what was read becomes rows.
+
+The tables of a release are in `warehouse.tables`; prompts and curated answers are needed by later stages only.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TypedDict
+
+from batch.reading.chunking import Chunk
+from batch.reading.documents import Document
+from batch.reading.question_files import CuratedPair, Question
+from warehouse.arrow_schema import schema_of
+from warehouse.tables import ChunkRow, DocumentRow, QuestionRow
+
+
+class PromptRow(TypedDict):
+    """What generation needs of a question; `messages` is the chat as JSON, `chunk_ids` the passages in order."""
+
+    collection: str
+    query_key: str
+    question: str
+    fingerprint: str
+    passages_hash: str
+    messages: str
+    chunk_ids: list[str]
+
+
+class CuratedRow(TypedDict):
+    """An answer that the team wrote; `documents` are the ids that it rests on."""
+
+    collection: str
+    query_key: str
+    answer: str
+    documents: list[str]
+
+
+PROMPTS = schema_of(PromptRow)
+CURATED = schema_of(CuratedRow)
+
+
+def document_row(document: Document) -> DocumentRow:
+    """Return a document's row of the documents table."""
+    return {
+        "collection": document.collection,
+        "document_id": document.document_id,
+        "uri": document.uri,
+        "title": document.title,
+        "media_type": document.media_type,
+        "content_hash": document.content_hash,
+        "characters": len(document.text),
+        "read_at": datetime.now(UTC),
+    }
+
+
+def chunk_row(chunk: Chunk) -> ChunkRow:
+    """Return a chunk's row of the chunks table."""
+    return {
+        "collection": chunk.collection,
+        "chunk_id": chunk.chunk_id,
+        "document_id": chunk.document_id,
+        "position": chunk.position,
+        "heading": chunk.heading,
+        "text": chunk.text,
+        "content_hash": chunk.content_hash,
+        "tokens": chunk.tokens,
+    }
+
+
+def question_row(asked: Question | CuratedPair) -> QuestionRow:
+    """Return a question's row of the questions table."""
+    return {
+        "collection": asked.collection,
+        "query_key": asked.query_key,
+        "question": asked.question,
+        "normalised": asked.normalised,
+        "origin": asked.origin,
+        "detail": asked.detail,
+    }
+
+
+def curated_row(pair: CuratedPair) -> CuratedRow:
+    """Return a curated pair's row of the curated table."""
+    return {
+        "collection": pair.collection,
+        "query_key": pair.query_key,
+        "answer": pair.answer,
+        "documents": list(pair.documents),
+    }
