@@ -18,7 +18,7 @@ test: setup-dev models
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 setup: .venv/$(EXTRA).done
 
@@ -28,10 +28,7 @@ models: setup
 	@$(BIN)/beforehand --config $(DEMO)/beforehand.toml models pull >/dev/null
 
 .venv/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Beforehand needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
-	@echo "making the virtual environment .venv"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --quiet uv==$(UV_VERSION)
+	@sh locks/venv.sh $(PYTHON) $(UV_VERSION)
 
 .venv/%.done: locks/%.txt pyproject.toml | .venv/bin/uv
 	@echo "installing $< (about half a minute, and several GB the first time)"

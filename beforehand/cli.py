@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ def main() -> None:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # through the current handler
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger().handlers[0].setLevel(logging.ERROR)  # packages lower the level of their loggers
+    os.environ["PYTHONSAFEPATH"] = "1"  # child processes import nothing from the working folder
     reach_loopback_directly()
     cli(prog_name="beforehand")
 

@@ -26,13 +26,16 @@ import numpy as np
 ROOT = http.ROOT
 sys.path.insert(0, str(ROOT))
 
+from bench.word_encoder import write_encoder  # noqa: E402
 from rag.identity import query_key  # noqa: E402
+from rag.prompting.template import PromptTemplate  # noqa: E402
 from rag.retrieval.embedding import OnnxEncoder  # noqa: E402
 from rag.retrieval.lexical_index import LexicalIndex  # noqa: E402
 from rag.retrieval.vector_index import VectorIndex  # noqa: E402
-from tests.online.conftest import write_encoder  # noqa: E402
 
 _PASSAGE = "The setting is changed on the page of your account. " * 12
+# The service refuses an encoder to which questions such as these are alike.
+_UNRELATED = "How do I bake a sourdough bread? Which treaty ended the Thirty Years' War?"
 QUESTION = "How do I change the setting number {} of my account?"
 _NOOP = """
 import uvicorn
@@ -91,7 +94,7 @@ def write_release(data: Path, answers: int, encoder: Path | None = None, name: s
     environment.close()
     _write_encoder(release / "encoder", encoder)
     _write_indexes(release, sorted(keys)[:100_000])  # beyond, FAISS trains for minutes; exact hits don't look there
-    shutil.copy(ROOT / "rag" / "prompts" / "answer.txt", release / "prompt.txt")
+    (release / "prompt.txt").write_text(PromptTemplate.load(None).text, encoding="utf-8")
     checksum = hashlib.sha256((release / "encoder" / "model.onnx").read_bytes()).hexdigest()
     manifest = {"release_id": name, "checksums": {"encoder/model.onnx": checksum}}
     (release / "manifest.json").write_text(json.dumps(manifest))
@@ -101,7 +104,7 @@ def write_release(data: Path, answers: int, encoder: Path | None = None, name: s
 
 def _write_encoder(folder: Path, encoder: Path | None) -> None:
     if encoder is None:
-        write_encoder(folder)
+        write_encoder(folder, set(re.findall(r"\w+", f"{_PASSAGE} {QUESTION} {_UNRELATED}".lower())))
         return
     shutil.copytree(encoder, folder)
     if (folder / "onnx" / "model.onnx").exists():

@@ -30,8 +30,8 @@ serve(ServeConfig.model_validate_json(sys.argv[1]), on_ready=lambda url: print(u
 """
 FAKE_LLM = """
 import sys, json, threading
-from tests.fake_llm import Behaviour, FakeLlm, served
-with served(FakeLlm(Behaviour(**json.loads(sys.argv[1]))).app, int(sys.argv[2])) as url:
+from bench.fake_llm import FakeLlm, served
+with served(FakeLlm(**json.loads(sys.argv[1])).app, int(sys.argv[2])) as url:
     print(url, flush=True)
     threading.Event().wait()
 """

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.conftest import PREFECT_ENVIRONMENT  # noqa: E402
-from tests.corpus_project import Project, ReadingLlm  # noqa: E402
-from tests.fake_llm import served  # noqa: E402
+from beforehand.configuration import prepare_environment, read_settings  # noqa: E402
+from bench.fake_llm import FakeLlm, served  # noqa: E402
 
 PARTS = ("boiler", "pump", "grinder", "valve", "display", "filter", "hose", "lamp", "wheel", "lid")
 FACTS = {
@@ -34,6 +35,34 @@ FACTS = {
 QUESTIONS = ("How much does the {name} weigh?", "What does a new {name} cost?", "How many hours does the {name} last?")
 
 
+CONFIGURATION = """
+[project]
+data = "data"
+models = {models}
+[llm]
+model = "fake-model"
+[collections.default]
+documents = ["documents"]
+questions = ["questions.txt"]
+[prompt]
+template = "prompt.txt"
+[batch]
+generate_with = "endpoints"
+endpoints = ["{url}/v1"]
+batch_size = 64
+[audit]
+most_alike = 1.0
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a configuration, documents and questions, and the address of its language model."""
+
+    folder: Path
+    url: str
+
+
 def write_corpus(project: Project, documents: int, questions: int) -> None:
     folder = project.folder / "documents"
     folder.mkdir(parents=True)
@@ -42,9 +71,11 @@ def write_corpus(project: Project, documents: int, questions: int) -> None:
     for number, name in enumerate(names):
         facts = (fact.format(name=name, n=100 + number) for fact in FACTS.values())
         (folder / f"part-{number}.md").write_text(f"# {name.capitalize()}\n\n" + " ".join(facts) + "\n")
-    project.questions = [question.format(name=name) for name in names for question in QUESTIONS[:questions]]
-    # the fake model quotes one sentence, so some answers are alike
-    project.write_configuration("[audit]\nmost_alike = 1.0\n")
+    asked = [question.format(name=name) for name in names for question in QUESTIONS[:questions]]
+    (project.folder / "questions.txt").write_text("\n".join(asked) + "\n")
+    # most_alike: the fake model quotes one sentence, so some answers are alike
+    configuration = CONFIGURATION.format(models=json.dumps(str(ROOT / "models")), url=project.url)
+    (project.folder / "beforehand.toml").write_text(configuration)
 
 
 def change(project: Project, documents: int, share: float) -> int:
@@ -56,10 +87,16 @@ def change(project: Project, documents: int, share: float) -> int:
     return len(range(0, documents, documents // changed))
 
 
-def build(project: Project, llm: ReadingLlm, what: str) -> dict[str, Any]:
-    llm.requests.clear()
+def build(project: Project, what: str) -> dict[str, Any]:
+    from beforehand.run_plan import compose_plan, new_run
+    from flows.build_release import build_release
+    from flows.publish_release import Publication
+
+    settings = read_settings((project.folder / "beforehand.toml", ()))
+    publication = Publication(settings.audit, settings.history, settings.releases.keep, settings.releases.keep_runs)
+    plan = compose_plan(settings, new_run())
     started = time.monotonic()
-    ledger = project.build().ledger
+    ledger = build_release(plan.run_id, plan, publication).ledger
     figures: dict[str, Any] = {
         "build": what,
         "seconds": round(time.monotonic() - started, 1),
@@ -76,7 +113,12 @@ def build(project: Project, llm: ReadingLlm, what: str) -> dict[str, Any]:
 
 def affected(project: Project) -> int:
     """Count the answers whose passages are others than in the release before, from the tables of both."""
-    return int(project.query("SELECT count(*) FROM changes WHERE reason = 'passages'")[0][0])
+    from warehouse.releases.release import current
+
+    with duckdb.connect(str(current(project.folder / "data").database), read_only=True) as connection:
+        counted = connection.execute("SELECT count(*) FROM changes WHERE reason = 'passages'").fetchone()
+    assert counted is not None
+    return int(counted[0])
 
 
 def main() -> None:
@@ -86,27 +128,26 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.01, help="of the documents that change")
     parser.add_argument("--tokens-per-second", type=float, default=150)
     options = parser.parse_args()
-    os.environ.update(PREFECT_ENVIRONMENT)
     with tempfile.TemporaryDirectory() as temporary:
-        os.environ["PREFECT_HOME"] = f"{temporary}/prefect"
-        from flows.prefect_server import prefect_server
+        llm = FakeLlm(seconds=64 * 40 / options.tokens_per_second, tokens=40)
+        with served(llm.app) as url:
+            project = Project(Path(temporary) / "project", url)
+            write_corpus(project, options.documents, options.questions)
+            settings = read_settings((project.folder / "beforehand.toml", ()))
+            prepare_environment(settings)
+            from flows.prefect_server import prefect_server
 
-        llm = ReadingLlm()
-        llm.behaviour.text = " ".join(["word"] * 40)  # counted as the answer's tokens
-        llm.behaviour.seconds = 64 * 40 / options.tokens_per_second
-        with served(llm.app) as llm.url, prefect_server(Path(os.environ["PREFECT_HOME"])) as server:
-            if server is not None:
-                server.wait_until_ready()
-            measure(Project(Path(temporary) / "project", llm.url), llm, options)
+            with prefect_server(settings.project.data / "prefect") as server:
+                if server is not None:
+                    server.wait_until_ready()
+                measure(project, options)
 
 
-def measure(project: Project, llm: ReadingLlm, options: argparse.Namespace) -> None:
-    write_corpus(project, options.documents, options.questions)
-    project.sets |= {"batch.batch_size": "64"}
-    full = build(project, llm, "full")
-    nothing = build(project, llm, "nothing changed")
+def measure(project: Project, options: argparse.Namespace) -> None:
+    full = build(project, "full")
+    nothing = build(project, "nothing changed")
     changed = change(project, options.documents, options.share)
-    incremental = build(project, llm, f"{changed} of {options.documents} documents changed")
+    incremental = build(project, f"{changed} of {options.documents} documents changed")
     ratios = {
         "tokens_to_full": round(incremental["tokens_generated"] / full["tokens_generated"], 4),
         "seconds_to_full": round(incremental["seconds"] / full["seconds"], 3),

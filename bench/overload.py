@@ -1,6 +1,6 @@
 """Ten times more misses than the language model bears, nine times as many hits beside them; then it is killed.
 
-The language model is the tests' fake one: `--seconds` an answer, `--capacity` at once. Of a real one
+The language model is a fake one: `--seconds` an answer, `--capacity` at once. Of a real one
 (`--endpoint`) the capacity is measured first: the answers a second to so many callers. One JSON line a phase:
 idle (hits alone), overload (hits and misses), down (the model is killed), back (until the first live answer).
 
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="How long one takes.")
     parser.add_argument("--duration", type=float, default=30.0)
     parser.add_argument("--most-hits", type=float, default=400.0, help="Hits a second that are sent at most.")
-    parser.add_argument("--encoder", type=Path, help="A converted encoder; the tests' word encoder by default.")
+    parser.add_argument("--encoder", type=Path, help="A converted encoder; a small word encoder by default.")
     parser.add_argument(
         "--endpoint", help="A real language model's base URL, instead of the fake one; it is not killed."
     )

@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=300.0)
     parser.add_argument("--swaps", type=int, default=10)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--encoder", type=Path, help="A converted encoder; the tests' word encoder by default.")
+    parser.add_argument("--encoder", type=Path, help="A converted encoder; a small word encoder by default.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from prefect import flow, serve
@@ -57,7 +57,9 @@ def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history:
         concurrency_limit=1,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    with _ended_by_sigterm():
+    data.mkdir(parents=True, exist_ok=True)
+    # Prefect imports a flow from the working folder first, where a user may have packages of our names.
+    with chdir(data), _ended_by_sigterm():
         serve(build, compaction, print_starting_message=False)
 
 

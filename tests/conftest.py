@@ -19,6 +19,11 @@ settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]
+# Two processes share the tests: what starts the real vLLM as a service stays together, and so does what needs a
+# Prefect server, so that neither is started twice. These take longest, so they come first; the engine in this very
+# process comes last, since all that it imports stays.
+_FIRST = ("llm service", "prefect")
+_LAST = "llm engine"
 PREFECT_ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
@@ -28,6 +33,21 @@ PREFECT_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the tests to the processes by group, and by file where they belong to none."""
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    rank = {**{name: number for number, name in enumerate(_FIRST)}, _LAST: len(_FIRST) + 1}
+    items.sort(key=lambda item: rank.get(groups[item], len(_FIRST)))
+
+
+def _group(item: pytest.Item) -> str:
+    if item.get_closest_marker("vllm"):
+        return _LAST if item.path.stem == "test_vllm_engine" else "llm service"
+    return "prefect" if "prefect_api" in getattr(item, "fixturenames", ()) else str(item.path)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from beforehand.configuration import Settings
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("rag", "warehouse", "batch", "online", "flows", "bench")
+ROOMS = ("beforehand", "rag", "warehouse", "batch", "online", "flows", "bench")
 LONGEST_MODULE = 450
 # Where packages come from on one machine is that machine's affair; so is where its files lie.
 PRIVATE = re.compile(
@@ -83,6 +83,18 @@ def test_no_module_is_too_long_to_read():
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in _modules()}
 
     assert {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE} == {}
+
+
+def test_benches_stand_alone():
+    """They run on the plain set-up, which has neither our tests nor what these import."""
+    leaning = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "bench").rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.match(r"\s*(?:from|import)\s+(?:tests|pytest)\b", line)
+    ]
+
+    assert leaning == []
 
 
 def test_every_module_opens_with_its_purpose():

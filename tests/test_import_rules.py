@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     "torch", "transformers", "apache_beam", "prefect", "vllm", "sentence_transformers", "sklearn", "matplotlib",
 )  # fmt: skip
+
+
+ROOMS = ("beforehand", "rag", "batch", "flows", "online", "warehouse")
+LONGEST_CHAIN = 12
 
 
 def _python(code: str) -> subprocess.CompletedProcess[str]:
@@ -29,6 +35,19 @@ def test_the_rooms_keep_their_import_rules():
     result = subprocess.run([lint, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False)
 
     assert result.returncode == 0, result.stdout
+
+
+def test_no_cycle_and_no_long_chain_of_imports():
+    graph = grimp.build_graph(*ROOMS, cache_dir=None)
+    order = TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules})
+
+    chains: dict[str, tuple[str, ...]] = {}
+    for module in order.static_order():  # raises CycleError at a cycle
+        below = (chains[name] for name in graph.find_modules_directly_imported_by(module))
+        chains[module] = (module, *max(below, key=len, default=()))
+
+    longest = max(chains.values(), key=len)
+    assert len(longest) <= LONGEST_CHAIN, " → ".join(longest)
 
 
 @pytest.mark.parametrize("room", ["online", "rag", "warehouse"])

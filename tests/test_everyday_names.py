@@ -1,0 +1,152 @@
+"""Commands, and the processes they start, work in a folder whose files bear the names of our packages.
+
+The wheel installs packages with everyday names; a user's own `batch.py` or `flows/` must never be taken for ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.corpus_project import ROOT, Project, ReadingLlm
+from warehouse.releases.release import current_id
+
+OWN_FILES = (
+    "batch.py", "flows/__init__.py", "online.py", "warehouse/__init__.py", "rag.py", "configuration.py", "prefect.py",
+)  # fmt: skip
+SCRIPT = [str(Path(sys.executable).with_name("beforehand"))]
+MODULE = [sys.executable, "-P", "-m", "beforehand"]
+DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+# Loads a flow as Prefect's worker does, and runs nothing.
+LOAD = """
+import sys
+from prefect.flows import load_flow_from_entrypoint
+print(load_flow_from_entrypoint(sys.argv[1], use_placeholder_flow=False).name)
+"""
+PATIENCE = 240.0  # seconds; only a broken test waits so long
+
+
+@pytest.fixture(scope="module")
+def project(
+    tmp_path_factory: pytest.TempPathFactory,
+    reading_llm: ReadingLlm,
+    encoder_folder: Path,  # noqa: ARG001
+) -> Project:
+    """A project beside a user's own modules, each of which ends the process that imports it."""
+    project = Project.create(tmp_path_factory.mktemp("own") / "project", reading_llm.url)
+    for name in OWN_FILES:
+        path = project.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit('imported the user\\'s own ' + __file__)\n", encoding="utf-8")
+    return project
+
+
+@pytest.fixture(scope="module")
+def released(project: Project, prefect_api: str) -> Project:
+    """The project with a release, built by `beforehand schedule` when its window came."""
+    with started(project, *SCRIPT, "schedule") as schedule, httpx.Client(base_url=prefect_api, timeout=30) as prefect:
+        window = eventually(schedule, lambda: prefect.get("/deployments/name/scheduled_build/window"))
+        now = {"state": {"type": "SCHEDULED"}, "idempotency_key": "now"}  # a busy server may have to be asked again
+        run = eventually(schedule, lambda: prefect.post(f"/deployments/{window['id']}/create_flow_run", json=now))
+        over = {"COMPLETED", "FAILED", "CRASHED"}
+        ended = eventually(
+            schedule, lambda: prefect.get(f"/flow_runs/{run['id']}"), lambda row: row["state_type"] in over
+        )
+    assert ended["state_type"] == "COMPLETED", ended["state"]
+    return project
+
+
+def said(project: Project, *command: str) -> str:
+    """Run a command in the project's folder, which must succeed, and return what it printed."""
+    result = subprocess.run(command, cwd=project.folder, env=environment(), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a user who has set up nothing about paths."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    return kept | {"PREFECT_RUNNER_POLL_FREQUENCY": "2"}
+
+
+@contextlib.contextmanager
+def started(project: Project, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in the project's folder beside the test."""
+    log = project.folder / "command.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=project.folder, env=environment(), stdout=output, stderr=output)
+    try:
+        yield process
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def eventually(
+    process: subprocess.Popen[bytes],
+    ask: Callable[[], httpx.Response],
+    enough: Callable[[dict[str, Any]], bool] = lambda _: True,
+) -> dict[str, Any]:
+    """Ask until the answer is a good one that is enough, and return it; give up when the process has ended."""
+    deadline, pause, last = time.monotonic() + PATIENCE, threading.Event(), ""
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            response = ask()
+            if response.is_success and enough(found := response.json()):
+                return dict(found)
+        pause.wait(0.2)
+    pytest.fail(f"waited in vain; the last answer was {last!r}")
+
+
+@pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
+def test_a_command_starts(command: list[str], project: Project) -> None:
+    assert "Usage: beforehand" in said(project, *command, "--help")
+    assert "all-minilm-l6-v2" in said(project, *command, "models", "list")
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: str(deployment["name"]))
+def test_prefects_own_worker_loads_our_flow(deployment: dict[str, Any], project: Project) -> None:
+    worker = deployment["work_pool"]["job_variables"]["env"]
+    command = ["env", *(f"{name}={value}" for name, value in worker.items()), sys.executable, "-c", LOAD]
+
+    name = said(project, *command, deployment["entrypoint"])
+
+    assert name.strip() == deployment["entrypoint"].rsplit(".", 1)[1]
+
+
+def test_the_schedule_builds_a_release(released: Project) -> None:
+    assert current_id(released.data) is not None
+    assert json.loads(said(released, *SCRIPT, "sql", "--format", "json", "SELECT count(*) AS n FROM answers")) == [
+        {"n": len(released.questions)}
+    ]
+
+
+def test_a_build_spreads_over_worker_processes(released: Project) -> None:
+    workers = ("--set", "batch.runner=multi_processing", "--set", 'batch.runner_options=["--direct_num_workers=2"]')
+
+    said(released, *SCRIPT, *workers, "run", "--stage", "prepare")
+
+
+def test_a_service_of_several_processes_answers(released: Project) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with started(released, *SCRIPT, "--set", "service.workers=2", "serve", "--port", str(port)) as service:
+        eventually(service, lambda: httpx.get(f"{url}/readyz", timeout=30))
+
+        assert "exact" in said(released, *SCRIPT, "ask", "--url", url, released.questions[0])
