@@ -348,3 +348,10 @@ def test_only_web_addresses_of_documents_become_links(uri: str) -> None:
 
 def test_the_page_of_a_new_project_is_closed_where_keys_are_configured() -> None:
     assert ServiceSettings.model_validate({}).public_page == []
+
+
+def test_a_page_can_be_asked_for_its_headers_alone(client: httpx.Client) -> None:
+    for path in ("/", "/static/faq.css", permalink("When does the library open?")):
+        response = client.head(path)
+        assert response.status_code == 200
+        assert response.content == b""
