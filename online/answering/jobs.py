@@ -25,12 +25,12 @@ from online.answering.question import Asked
 from online.answering.rendering import answer_body
 from online.errors import Problem, fault
 from online.records.job_store import JobStore, StoredJob
-from online.release.withdrawn import Withdrawn
 from online.telemetry.metrics import Metrics
 from online.telemetry.throttled_log import ThrottledLog
 
 if TYPE_CHECKING:
     from online.answering.exchange import Exchanges
+    from online.release.withdrawn import Withdrawn
 
 T = TypeVar("T")
 

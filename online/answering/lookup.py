@@ -19,8 +19,6 @@ from online.answering.single_flight import SingleFlight
 from online.errors import Problem, as_problem
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
-from online.release.reviewed import Reviewed
-from online.release.withdrawn import Withdrawn
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
 from rag.identity import normalise
@@ -29,6 +27,8 @@ from rag.llm.protocol import Delta
 if TYPE_CHECKING:
     from online.release.current_release import CurrentRelease
     from online.release.open_release import OpenRelease
+    from online.release.reviewed import Reviewed
+    from online.release.withdrawn import Withdrawn
 
 _decode_head = msgspec.json.Decoder(Head).decode
 
