@@ -1,9 +1,8 @@
-"""Running the service: one process, or several on one port.
+"""Runs the service: one process, or several on one port.
 
-The listening socket is bound here, before anything is started, so that a port in use is one clear sentence.
-Several workers share it. They are spawned, not forked, and each builds its application from the same
-`ServeConfig`, which travels as JSON in the environment; a language model that lives in this process (`llm`)
-can't be shared, so it allows for one worker only.
+The listening socket is bound here, before anything starts, so that a port in use is one clear sentence. Several workers
+share it. They are spawned, not forked, and each builds its application from the same `ServeConfig`, which travels as
+JSON in the environment. A language model in this process (`llm`) can't be shared, so it allows one worker only.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,11 @@ from rag.llm.protocol import Llm
 from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, SamplingSettings
 
 _CONFIG = "BEFOREHAND_WORKER_CONFIG"
-_SWITCH_SECONDS = 0.001  # Python's 5 ms are how long a computing thread may keep an exact hit waiting
+_SWITCH_SECONDS = 0.001  # by default a computing thread may delay an exact hit by 5 ms
 
 
 class ServeConfig(BaseModel):
-    """All that a worker process needs to know."""
+    """The configuration of a worker process."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,8 +59,7 @@ class ServeConfig(BaseModel):
 def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str], None] = lambda _: None) -> None:
     """Serve until SIGINT or SIGTERM; requests in flight are ended and the journal is written.
 
-    Without an `llm` the one behind `config.llm.endpoint` is asked. `on_ready` is told the address as soon as
-    the port is bound.
+    Without an `llm`, `config.llm.endpoint` is used. `on_ready` gets the address as soon as the port is bound.
 
     Raises:
         ConfigurationError: the port is in use, an in-process model is to be shared by several workers, or a key
@@ -70,7 +68,7 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
     settings = config.service
     if llm is not None:
         _refuse_to_share(settings)
-    keys_of(settings, config.collections)  # what is wrong with them is said once, not by each worker
+    keys_of(settings, config.collections)  # an error in them is reported once, not by each worker
     listening = bind(settings.host, settings.port)
     on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
     with contextlib.closing(listening), _quiet_signals():
@@ -82,7 +80,7 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
 
 
 def refuse_before_loading(config: ServeConfig) -> None:
-    """Refuse what `serve` would refuse with a model in this process, before one is loaded for a minute.
+    """Raise what `serve` would raise with a model in this process, before one is loaded for a minute.
 
     Raises:
         ConfigurationError: as `serve` does.
@@ -104,7 +102,7 @@ def bind(host: str, port: int) -> socket.socket:
     """Bind the listening socket.
 
     Raises:
-        ConfigurationError: the port is in use or the address is not ours.
+        ConfigurationError: the port is in use, or the address is not of this machine.
     """
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -123,7 +121,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def worker_app() -> FastAPI:
-    """Build the application of a worker process; named in the supervisor's configuration."""
+    """Return the application of a worker process; uvicorn calls it by its name."""
     return _app(ServeConfig.model_validate_json(os.environ[_CONFIG]), None)
 
 
@@ -139,7 +137,7 @@ def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
 
 
 def _spare_the_collector() -> None:
-    """Leave what lives as long as the process out of garbage collections: a full one stops all requests for 75 ms."""
+    """Exempt long-lived objects from garbage collection: a full one stops all requests for 75 ms."""
     gc.collect()
     gc.freeze()
 
@@ -174,8 +172,8 @@ def _options(settings: ServiceSettings) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _quiet_signals() -> Any:
-    """Let a stop by signal be an ordinary end: uvicorn raises the signal again when it has shut down."""
+def _quiet_signals() -> Iterator[None]:
+    """Make a stop by signal an ordinary end: uvicorn raises the signal again after its shutdown."""
     before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

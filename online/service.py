@@ -1,4 +1,4 @@
-"""The pieces of the service, made once from the settings and handed to the routes."""
+"""The parts of the service, made once from the settings and handed to the routes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from online.answering.comparison import Comparisons
-from online.answering.jobs import Jobs
-from online.answering.lookup import Answering
+from online.answering.exchange import Exchanges
+from online.answering.jobs import Jobs, Outcome
+from online.answering.lookup import Lookup
+from online.answering.request_log import RequestLog
 from online.answering.semantic_watch import SemanticWatch
+from online.errors import Problem
 from online.http.authentication import keys_of
+from online.http.problems import render, status_of
+from online.http.schemas import Readiness
 from online.model.admission import Admission
 from online.model.circuit_breaker import CircuitBreaker
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from online.records.job_store import JobStore
 from online.records.journal import Journal
-from online.records.request_log import Recording
 from online.release.current_release import CurrentRelease
-from online.release.poller import Following
+from online.release.poller import Poller
 from online.release.reviewed import Reviewed
 from online.release.withdrawn import Withdrawn
 from online.settings import ServiceSettings
@@ -31,7 +35,7 @@ from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 
 class Service:
-    """What lives as long as the process."""
+    """The parts that live as long as the process."""
 
     def __init__(
         self,
@@ -44,11 +48,11 @@ class Service:
         tracing: Tracing | None,
     ) -> None:
         self.settings = settings
+        self._collections = collections
         self.tracing = tracing
         self.metrics = Metrics()
         self.keys = keys_of(settings, collections, shared_folder())
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
-        self.recording = Recording(self.journal, self.metrics)
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
         self.withdrawn = Withdrawn(data)
         self.reviewed = Reviewed(data)
@@ -59,8 +63,8 @@ class Service:
             enabled=settings.semantic_hits,
         )
         self.current = CurrentRelease(data, collections, retrieval, self._swapped)
-        # The withdrawals first: they are waited for by people, and read in no time. A release takes its time to open.
-        self.following = Following(
+        # Withdrawals first: people wait for them, and they are cheap to read. A release takes its time to open.
+        self.poller = Poller(
             {
                 "withdrawals": self.withdrawn.follow_documents,
                 "reported pairs": self.withdrawn.follow_pairs,
@@ -72,7 +76,7 @@ class Service:
             lambda what: self.metrics.following_failures.labels(what).inc(),
         )
         self.model = _language_model(settings, llm, sampling, self.metrics, tracing)
-        self.answering = Answering(
+        self.lookup = Lookup(
             self.current,
             self.withdrawn,
             self.reviewed,
@@ -80,15 +84,16 @@ class Service:
             self.pool,
             self.watch,
             self.metrics,
-            collections,
             settings.rewrite_queries,
         )
-        self.comparisons = Comparisons(self.answering, self.journal, settings.comparison_share)
-        self.answering.on_semantic_hit = self.comparisons.consider
+        self.comparisons = Comparisons(self.lookup, self.journal, settings.comparison_share)
+        self.lookup.on_semantic_hit = self.comparisons.consider
+        self.exchanges = Exchanges(self.lookup, RequestLog(self.journal, self.metrics, status_of))
         self.jobs = Jobs(
             JobStore(data / "jobs.sqlite3"),
-            self.answering,
-            self.recording,
+            self.exchanges,
+            self.withdrawn,
+            _refused,
             self.metrics,
             settings.job_limit,
             settings.job_hours,
@@ -102,18 +107,18 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run what runs beside the requests; on the way out everything is written and closed."""
-        self.withdrawn.follow_documents()  # unguarded: rather no service than one that serves what is withdrawn
+        """Run the background work; on exit everything is written and closed."""
+        self.withdrawn.follow_documents()  # unguarded: better no service than one that serves withdrawn answers
         if self.journal is not None:
             self.journal.start()
-        await self.following.look()
-        following = asyncio.create_task(self.following.run(self.settings.poll_seconds))
+        await self.poller.look()
+        polling = asyncio.create_task(self.poller.run(self.settings.poll_seconds))
         try:
             async with self.jobs.running():
                 yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, self.comparisons.stop(), return_exceptions=True)
+            polling.cancel()
+            await asyncio.gather(polling, self.comparisons.stop(), return_exceptions=True)
             self.pool.close()
             self.current.close()
             if self.journal is not None:
@@ -123,15 +128,31 @@ class Service:
 
     @property
     def trouble(self) -> str | None:
-        """Why a newer release, a withdrawal or a report does not take effect, if that is so."""
-        return "; ".join(filter(None, (self.current.failure, self.following.failure))) or None
+        """Why a newer release, a withdrawal or a report does not take effect, or None."""
+        return "; ".join(filter(None, (self.current.failure, self.poller.failure))) or None
+
+    def readiness(self) -> Readiness:
+        """Return whether anticipated questions can be answered."""
+        release = self.current.get()
+        return Readiness(
+            status="not ready" if release is None else "ready",
+            release=None if release is None else release.release_id,
+            collections=[] if self.keys.required else sorted(self._collections),
+            language_model=self.model.breaker.state,
+            problem=self.trouble,
+        )
+
+    def scrape(self) -> bytes:
+        """Return the metrics, with fresh gauges of this process."""
+        self.refresh_metrics()
+        return self.metrics.scrape()
 
     def count_problem(self, kind: str) -> None:
         """Count a refusal or a failure."""
         self.metrics.problems.labels(kind).inc()
 
     def refresh_metrics(self) -> None:
-        """Set the gauges of this process; whichever worker is scraped shows them."""
+        """Set the gauges of this process; any worker's scrape shows them."""
         admission, metrics = self.model.admission, self.metrics
         metrics.queue_depth.set(admission.waiting)
         metrics.running.set(admission.running)
@@ -140,10 +161,15 @@ class Service:
         metrics.breaker.set(self.model.breaker.state != "closed")
 
 
+def _refused(problem: Problem, request_id: str) -> Outcome:
+    rendered = render(problem, request_id, openai=False)
+    return Outcome(rendered.status, rendered.body)
+
+
 def _language_model(
     settings: ServiceSettings, llm: Llm, sampling: SamplingSettings, metrics: Metrics, tracing: Tracing | None
 ) -> LanguageModel:
-    share = settings.workers  # the settings are for the whole service, each worker process takes its part
+    share = settings.workers  # the settings are for the whole service; each worker takes its share
     admission = Admission(
         start=max(1, settings.concurrency // share),
         most=max(1, settings.concurrency_limit // share),

@@ -1,9 +1,8 @@
-"""Several worker processes on one port: the folder that they share, and what is left of one that has ended.
+"""Several worker processes on one port: the folder that they share, and the gauges of one that has ended.
 
-prometheus_client keeps the values of each process in files (`PROMETHEUS_MULTIPROC_DIR`). The gauges of a process
-that is gone would be summed for ever, so its files have to go too. That is done here, by the parent: it alone
-knows which processes are its workers, where a worker could only ask whether a pid exists, and pids come again.
-The same folder has what the rate limits share (`online.http.rate_limits`).
+prometheus_client keeps the values of each process in files (`PROMETHEUS_MULTIPROC_DIR`). The gauges of a dead process
+would count for ever, so its files have to go. The parent removes them: it alone knows its workers, where a worker could
+only ask whether a pid exists, and pids are reused. The folder also holds the rate limits (`online.http.rate_limits`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from online.telemetry.metrics import MULTIPROCESS_FOLDER
 
 @contextlib.contextmanager
 def folder_for_workers() -> Iterator[Path]:
-    """Make the folder that the workers share, and name it to them in the environment."""
+    """Make the folder that the workers share, and name it in their environment."""
     with tempfile.TemporaryDirectory(prefix="beforehand-workers-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder
         try:
@@ -34,7 +33,7 @@ def folder_for_workers() -> Iterator[Path]:
 
 
 class Workers(Multiprocess):
-    """Starts the workers and replaces those that end; twice a second it looks after them."""
+    """Starts the workers, and replaces those that end; checks twice a second."""
 
     def __init__(self, config: uvicorn.Config, listening: socket, folder: Path) -> None:
         super().__init__(config, [listening])

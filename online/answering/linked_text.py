@@ -1,8 +1,8 @@
-"""Linking an answer's references while it streams, so that both forms of an answer have the same text.
+"""Links an answer's references while it streams, so that both forms of an answer have the same text.
 
-`rag.prompting.citations.link` drops references to passages that were not in the prompt. A stream must not show one
-and take it back, so text is held back as long as what follows can still change it: an open bracket, white
-space before it, an open backtick (nothing is linked inside code).
+`rag.prompting.citations.link` drops references to passages that were not in the prompt. A stream must not show one and
+take it back, so text is held back while what follows can still change it: an open bracket, white space before it, an
+open backtick (nothing is linked inside code).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNDECIDED = re.compile(rf"\s*\[[^\[\]]{{0,{_LONGEST_REFERENCE}}}\]?$|\s+$")
 
 
 class LinkedText:
-    """Takes the model's pieces, gives the pieces to show."""
+    """Turns the model's pieces into pieces to show."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self._passages = passages
@@ -27,7 +27,7 @@ class LinkedText:
         self._shown = ""
 
     def feed(self, piece: str) -> str:
-        """Take a piece and return what can be shown of it and of what was held back."""
+        """Take a piece; return what can be shown now, of it and of what was held back."""
         self._raw += piece
         return self._show(link(self._raw[: _settled(self._raw)], self._passages).text)
 

@@ -1,133 +1,41 @@
-"""The way of a question: exact hit, verified semantic hit, live answer."""
+"""The lookup of an answer: exact hit, verified semantic hit, live answer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import functools
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.live_answer import LiveAnswer, LiveOpening, Miss, answer_live
-from online.answering.semantic_hit import Sought, seek
+from online.answering.live_answer import LiveQuestion, answer_live
+from online.answering.question import AnswerFlight, Asked, Head, Live, LiveAnswer, Opening, Prepared, Sought
+from online.answering.semantic_hit import seek, suggestions
 from online.answering.semantic_watch import SemanticWatch
-from online.answering.single_flight import Flight, SingleFlight
-from online.http.problems import Problem, as_problem
-from online.http.schemas import Source
+from online.answering.single_flight import SingleFlight
+from online.errors import Problem, as_problem
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
-from online.release.current_release import CurrentRelease
-from online.release.open_release import OpenRelease
-from online.release.reviewed import Reviewed
-from online.release.withdrawn import Withdrawn
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
 from rag.identity import normalise
-from rag.llm.protocol import Delta, Sampling
-from rag.settings import CollectionSettings
+from rag.llm.protocol import Delta
 
-
-@dataclass(frozen=True)
-class Asked:
-    """A question after authentication and validation. `started` is on `time.perf_counter`.
-
-    `query_key` is empty in a chat that is only passed on. `fresh` asks for a live answer (`Cache-Control: no-cache`),
-    `private` keeps the text out of the journal (`no-store`), `stream` that the text be sent as it comes, `sampling`
-    that a live answer be drawn otherwise than the configuration says.
-    """
-
-    request_id: str
-    collection: str
-    question: str
-    query_key: str
-    started: float
-    key_id: str | None = None
-    route: str = "answers"
-    explain: bool = False
-    stream: bool = False
-    fresh: bool = False
-    private: bool = False
-    sampling: Sampling | None = None
-
-
-class Head(msgspec.Struct):
-    """What the service itself needs to know of an anticipated answer's body."""
-
-    collection: str
-    fingerprint: str
-    query_key: str
-    generated_at: datetime.datetime
-    documents: list[str]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An anticipated answer: its JSON `body` as the release holds it."""
-
-    body: bytes
-    head: Head
-    release_id: str
-    source: Source = "exact"
-    confidence: float = 1.0
-    sought: Sought | None = None
-
-    @property
-    def age_seconds(self) -> int:
-        """Seconds since the answer was generated."""
-        return max(0, int(time.time() - self.head.generated_at.timestamp()))
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A live answer that has begun."""
-
-    live: LiveOpening
-    sought: Sought
-    release_id: str
-
-
-AnswerFlight = Flight[Prepared | Opened, Delta, LiveAnswer]
-
-
-@dataclass(frozen=True)
-class Begun:
-    """An answer of which the kind is known: an anticipated one, or a live one that has begun.
-
-    `joined` says that someone else's call in flight is shared.
-    """
-
-    prepared: Prepared | None = None
-    opened: Opened | None = None
-    flight: AnswerFlight | None = None
-    joined: bool = False
-
-    def deltas(self) -> AsyncIterator[Delta]:
-        """Yield the message of a live answer as it comes."""
-        assert self.flight is not None
-        return self.flight.follow()
-
-    async def pieces(self) -> AsyncIterator[str]:
-        """Yield the text of a live answer as it comes."""
-        async for delta in self.deltas():
-            if delta.text:
-                yield delta.text
-
-    async def result(self) -> LiveAnswer:
-        """Return the whole live answer."""
-        assert self.flight is not None
-        return await asyncio.shield(self.flight.result)
-
+if TYPE_CHECKING:
+    from online.release.current_release import CurrentRelease
+    from online.release.open_release import OpenRelease
+    from online.release.reviewed import Reviewed
+    from online.release.withdrawn import Withdrawn
 
 _decode_head = msgspec.json.Decoder(Head).decode
 
 
 @dataclass
-class Answering:
-    """All that a question meets on its way."""
+class Lookup:
+    """Looks an answer up: exact, semantic, live."""
 
     current: CurrentRelease
     withdrawn: Withdrawn
@@ -136,20 +44,23 @@ class Answering:
     pool: WorkPool
     watch: SemanticWatch
     metrics: Metrics
-    collections: Mapping[str, CollectionSettings]
     rewrite_queries: bool = False
-    flights: SingleFlight[Prepared | Opened, Delta, LiveAnswer] = field(default_factory=SingleFlight)
+    flights: SingleFlight[Prepared | Opening, Delta, LiveAnswer] = field(default_factory=SingleFlight)
     on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
 
     def release(self) -> OpenRelease:
-        """Return the release that is served now."""
+        """Return the release that is served now.
+
+        Raises:
+            Problem: there is none yet.
+        """
         release = self.current.get()
         if release is None:
             raise Problem("no-release", "Nothing has been published yet; run `beforehand run` first.", retry_after=10)
         return release
 
     def exact(self, asked: Asked) -> Prepared | None:
-        """Look the very question up; a few microseconds, no thread, no wait."""
+        """Return the answer to this very question, if there is one; a few microseconds, without a thread."""
         return self._prepared(self.release(), asked.collection, asked.query_key)
 
     def _prepared(self, release: OpenRelease, collection: str, query_key: str) -> Prepared | None:
@@ -162,29 +73,26 @@ class Answering:
         return Prepared(body, head, release.release_id)
 
     @contextlib.asynccontextmanager
-    async def begin(self, asked: Asked) -> AsyncIterator[Begun]:
-        """Start on an answer, or join those who asked the same; leaving early gives it up.
+    async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Live]:
+        """Begin an answer, or join an identical question in flight; leaving early cancels it.
 
         Raises:
             Problem: there is no answer to be had.
         """
         prepared = None if asked.fresh else self.exact(asked)
         if prepared is not None:
-            yield Begun(prepared)
+            yield prepared
             return
-        if not normalise(asked.question):  # asked of a miss only: no such question is ever anticipated
+        if not normalise(asked.question):  # checked on a miss only: no such question is ever anticipated
             raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
         release = self.release()
         key = (release.release_id, asked.query_key, asked.fresh, asked.sampling)
         async with self.flights.join(key, functools.partial(self._fly, asked, release)) as (flight, joined):
             opening = await asyncio.shield(flight.opening)
-            if isinstance(opening, Prepared):
-                yield Begun(opening, joined=joined)
-            else:
-                yield Begun(None, opening, flight, joined)
+            yield opening if isinstance(opening, Prepared) else Live(opening, flight, joined)
 
     async def _fly(self, asked: Asked, release: OpenRelease, flight: AnswerFlight) -> None:
-        # Under a flood even to look for a semantic hit costs more than there is: hits need the processor.
+        # Under a flood even the search for a semantic hit is too expensive: exact hits need the processor.
         if self.pool.crowded and (refusal := self.model.refusal()) is not None:
             raise refusal
         with release.hold():
@@ -204,7 +112,7 @@ class Answering:
             await self._live(asked, release, sought, flight)
 
     def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
-        """Say whether an anticipated question has an answer that may be served."""
+        """Whether an anticipated question has an answer that may be served."""
         return self._prepared(release, collection, query_key) is not None
 
     def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
@@ -226,25 +134,18 @@ class Answering:
         return replace(found, source="semantic", confidence=confidence, sought=sought)
 
     async def _live(self, asked: Asked, release: OpenRelease, sought: Sought, flight: AnswerFlight) -> None:
-        withdrawn = self.withdrawn.documents(asked.collection)
-        miss = Miss(
+        question = LiveQuestion(
             asked.collection,
             asked.question,
             asked.query_key,
-            sought.vector,
-            withdrawn,
+            sought,
+            self.withdrawn.documents(asked.collection),
             self.rewrite_queries,
             asked.sampling,
         )
+        on_piece = flight.push if asked.stream else None
         try:
-            answer = await answer_live(
-                miss,
-                release,
-                self.model,
-                self.pool,
-                lambda live: flight.open(Opened(live, sought, release.release_id)),
-                flight.push if asked.stream else None,
-            )
+            answer = await answer_live(question, release, self.model, self.pool, flight.open, on_piece)
         except LlmError as error:
             raise _with_suggestions(as_problem(error), sought) from error
         except Problem as problem:
@@ -256,5 +157,5 @@ class Answering:
 
 
 def _with_suggestions(problem: Problem, sought: Sought) -> Problem:
-    problem.suggestions = sought.suggestions()
+    problem.suggestions = suggestions(sought)
     return problem

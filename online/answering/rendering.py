@@ -1,39 +1,52 @@
-"""Answers as bytes and headers."""
+"""Renders answers as bytes and headers."""
 
 from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.live_answer import LiveAnswer
-from online.answering.lookup import Asked, Opened, Prepared
-from online.answering.semantic_hit import Sought
-from online.http.schemas import Answer, Citation, Timings
-from rag.prompting.citations import CitedPassage
+from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought
+from online.http.responses import RawHeaders
+from online.http.schemas import Answer, AnswerSource, Citation, JsonObject, Timings
 
-RawHeaders = list[tuple[bytes, bytes]]
+if TYPE_CHECKING:
+    from rag.prompting.citations import CitedPassage
 
 
-def cache_status(asked: Asked, source: str, *, joined: bool = False) -> str:
+_HITS = {"exact": "beforehand; hit; detail=exact", "semantic": "beforehand; hit; detail=semantic"}
+
+
+def cache_status(asked: Asked, source: AnswerSource, *, joined: bool = False) -> str:
     """Return the value of Cache-Status (RFC 9211)."""
     if source != "live":
-        return f"beforehand; hit; detail={source}"
+        return _HITS[source]
     if asked.fresh:
         return "beforehand; fwd=bypass"
     return "beforehand; fwd=miss; collapsed" if joined else "beforehand; fwd=miss"
 
 
-def provenance(status: str, age: int, fingerprint: str) -> RawHeaders:
+def provenance(asked: Asked, answer: Prepared | Live) -> RawHeaders:
     """Return the headers that say where an answer came from."""
+    if isinstance(answer, Prepared):
+        status, age = cache_status(asked, answer.source), answer.age_seconds
+    else:
+        status, age = cache_status(asked, "live", joined=answer.joined), 0
     return [
         (b"cache-status", status.encode()),
         (b"age", b"%d" % age),
-        (b"etag", b'"%b"' % fingerprint.encode()),
+        (b"etag", b'"%b"' % answer.fingerprint.encode()),
         (b"cache-control", b"private, no-cache"),
     ]
+
+
+async def answer_body(asked: Asked, answer: Prepared | Live) -> bytes:
+    """Return a whole answer as JSON; a live one is waited for."""
+    if isinstance(answer, Prepared):
+        return prepared_body(asked, answer)
+    return msgspec.json.encode(live_answer(asked, answer, await answer.result()))
 
 
 def prepared_body(asked: Asked, prepared: Prepared) -> bytes:
@@ -58,8 +71,8 @@ def prepared_body(asked: Asked, prepared: Prepared) -> bytes:
     return msgspec.json.encode(_prepared_fields(asked, prepared, total))
 
 
-def _prepared_fields(asked: Asked, prepared: Prepared, total: float) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.json.decode(prepared.body)
+def _prepared_fields(asked: Asked, prepared: Prepared, total: float) -> JsonObject:
+    fields: JsonObject = msgspec.json.decode(prepared.body)
     sought = prepared.sought
     embed = 0.0 if sought is None else sought.embed_seconds * 1000
     fields |= {
@@ -77,12 +90,12 @@ def _prepared_fields(asked: Asked, prepared: Prepared, total: float) -> dict[str
     return fields
 
 
-def explanation(sought: Sought | None) -> dict[str, Any]:
-    """Say how an answer was chosen: the candidates and the verifier's decision."""
+def explanation(sought: Sought | None) -> JsonObject:
+    """Return how an answer was chosen: the candidates and the verifier's decision."""
     if sought is None:
         return {"decision": "exact: the question is anticipated, word for word after normalisation"}
     decision = sought.decision
-    explained: dict[str, Any] = {
+    explained: JsonObject = {
         "decision": sought.refusal if sought.hit is None else "semantic: an anticipated question asks the same",
         "candidates": [
             {"question": each.question, "query_key": each.query_key, "similarity": round(float(each.similarity), 4)}
@@ -118,8 +131,8 @@ def citations(linked: tuple[CitedPassage, ...]) -> list[Citation]:
     ]
 
 
-def live_answer(asked: Asked, opened: Opened, live: LiveAnswer) -> Answer:
-    """Put a live answer together for one of those who asked."""
+def live_answer(asked: Asked, begun: Live, live: LiveAnswer) -> Answer:
+    """Return a live answer as JSON fields for one of its callers."""
     sources = citations(live.linked.citations)
     return Answer(
         id=asked.request_id,
@@ -131,30 +144,27 @@ def live_answer(asked: Asked, opened: Opened, live: LiveAnswer) -> Answer:
         confidence=min(1.0, max(0.0, live.support)),
         citations=sources,
         model=live.completion.model,
-        release=opened.release_id,
-        fingerprint=opened.live.fingerprint,
+        release=begun.release_id,
+        fingerprint=begun.fingerprint,
         query_key=asked.query_key,
         generated_at=live.generated_at,
         age_seconds=0,
         finish_reason=live.completion.finish_reason,
         support=live.support,
-        timings=timings(asked, opened, live),
+        timings=timings(asked, begun, live),
         documents=sorted({each.document_id for each in sources}),
-        explanation=explanation(opened.sought) | {"rewritten": opened.live.rewritten} if asked.explain else None,
+        explanation=explanation(begun.opening.sought) | {"rewritten": begun.opening.rewritten}
+        if asked.explain
+        else None,
     )
 
 
-def timings(asked: Asked, opened: Opened, live: LiveAnswer) -> Timings:
+def timings(asked: Asked, begun: Live, live: LiveAnswer) -> Timings:
     """Return where the time of a live answer went."""
     return Timings(
         total_ms=round((time.perf_counter() - asked.started) * 1000, 3),
-        embed_ms=round(opened.sought.embed_seconds * 1000, 3),
-        retrieve_ms=round(opened.live.retrieve_seconds * 1000, 3),
-        queue_ms=round(opened.live.queue_seconds * 1000, 3),
+        embed_ms=round(begun.opening.sought.embed_seconds * 1000, 3),
+        retrieve_ms=round(begun.opening.retrieve_seconds * 1000, 3),
+        queue_ms=round(begun.opening.queue_seconds * 1000, 3),
         llm_ms=round(live.llm_seconds * 1000, 3),
     )
-
-
-def sse(event: str, data: object) -> bytes:
-    """Return one server-sent event."""
-    return b"event: %b\ndata: %b\n\n" % (event.encode(), msgspec.json.encode(data))

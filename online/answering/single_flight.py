@@ -1,8 +1,8 @@
-"""Identical questions in flight share one call.
+"""Single-flight: identical questions in flight share one call.
 
-A flight is a task that produces in two steps: an opening (what the headers need) and pieces until its result.
-Whoever joins late gets what was said so far and then follows. The task belongs to no single caller: it is
-cancelled when the last one has gone, which frees its place at the language model.
+A flight is a task that produces an opening (what the headers need), then pieces, then its result. A caller that joins
+late gets the earlier pieces first. The task belongs to no single caller: it is cancelled when the last one has left,
+which frees its place at the language model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class Flight(Generic[Opening, Piece, Result]):
-    """One call that is shared."""
+    """A shared call."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -30,7 +30,7 @@ class Flight(Generic[Opening, Piece, Result]):
         self.task: asyncio.Task[None] | None = None
 
     def open(self, opening: Opening) -> None:
-        """Tell what kind of answer is coming."""
+        """Announce what kind of answer is coming."""
         self.opening.set_result(opening)
 
     def push(self, piece: Piece) -> None:
@@ -44,17 +44,17 @@ class Flight(Generic[Opening, Piece, Result]):
         self._wake()
 
     def crash(self, error: BaseException) -> None:
-        """End with an error: before the opening all callers get it there, afterwards from the result."""
+        """End with an error, in the opening if there is none yet, and in the result."""
         for future in (self.opening, self.result):
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()
             elif not future.done():
                 future.set_exception(error)
-                future.exception()  # mark as seen: there may be no caller left to look at it
+                future.exception()  # mark as seen: there may be no caller left
         self._wake()
 
     async def follow(self) -> AsyncIterator[Piece]:
-        """Yield all pieces, those that were missed too, until the flight has ended."""
+        """Yield all pieces from the first on, until the flight has ended."""
         seen = 0
         while True:
             while seen < len(self._pieces):
@@ -70,7 +70,7 @@ class Flight(Generic[Opening, Piece, Result]):
 
 
 class SingleFlight(Generic[Opening, Piece, Result]):
-    """The flights that are under way, by key."""
+    """The flights under way, by key."""
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, Flight[Opening, Piece, Result]] = {}
@@ -86,7 +86,7 @@ class SingleFlight(Generic[Opening, Piece, Result]):
     async def join(
         self, key: Hashable, produce: Callable[[Flight[Opening, Piece, Result]], Awaitable[None]]
     ) -> AsyncIterator[tuple[Flight[Opening, Piece, Result], bool]]:
-        """Board the flight of a key, or start it; the flag says whether it was already under way."""
+        """Join the flight of a key, or start it; the flag says whether it was already under way."""
         flight = self._flights.get(key)
         joined = flight is not None
         if flight is None:
@@ -112,7 +112,7 @@ class SingleFlight(Generic[Opening, Piece, Result]):
         except asyncio.CancelledError as error:
             flight.crash(error)
             raise
-        except Exception as error:  # it belongs to the callers, each of whom raises it
+        except Exception as error:  # each caller raises it
             flight.crash(error)
         finally:
             self._forget(key, flight)

@@ -1,1 +1,1 @@
-"""HTTP: parsing, authentication, problems, the OpenAPI document."""
+"""HTTP: parsing, authentication, problems, responses, the OpenAPI document."""

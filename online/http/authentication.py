@@ -1,7 +1,7 @@
-"""Who asks, what they may do, and how often.
+"""API keys: who the caller is, what they may do, and how often.
 
 Keys are 256 random bits, so one round of SHA-256 at rest is enough: there is no dictionary to try, which is
-what slow hashes are for. Only the hash is in the configuration and in memory. How often is `online.http.rate_limits`.
+what slow hashes are for. Only the hash is in the configuration and in memory.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from online.http.problems import Problem
+from starlette.types import Scope
+
+from online.errors import Problem
+from online.http.problems import HttpProblem
 from online.http.rate_limits import Bucket, buckets
-from online.settings import KeySettings, Scope, ServiceSettings
+from online.settings import KeySettings, ServiceSettings
+from online.settings import Scope as KeyScope
 from rag.errors import ConfigurationError
 
 _PREFIX = "bf-"
@@ -24,7 +27,7 @@ Headers = Mapping[bytes, bytes]
 
 
 def hash_key(key: str) -> str:
-    """Return what the configuration holds of a key."""
+    """Return the hash of a key, for the configuration."""
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -36,13 +39,13 @@ def mint() -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `collections` are all that they can name; `bucket` is None without a rate limit.
+    """The caller. `collections` are all that they can name; `bucket` is None without a rate limit.
 
     `default_collection` is what the configuration chooses for a question that names none.
     """
 
     key_id: str | None
-    scopes: frozenset[Scope]
+    scopes: frozenset[KeyScope]
     collections: tuple[str, ...]
     bucket: Bucket | None = None
     default_collection: str | None = None
@@ -52,8 +55,8 @@ class Caller:
         """The collection of a question that names none: the only one, or the configured one, or None."""
         return self.collections[0] if len(self.collections) == 1 else self.default_collection
 
-    def require(self, scope: Scope) -> None:
-        """Refuse who lacks a scope; `admin` holds all."""
+    def require(self, scope: KeyScope) -> None:
+        """Raise unless the caller has `scope`; `admin` implies all."""
         if scope not in self.scopes and "admin" not in self.scopes:
             raise Problem("forbidden", f"This needs the scope {scope!r}, which the key does not have.")
 
@@ -78,10 +81,10 @@ class Keys:
         default: str | None = None,
         shared: Path | None = None,
     ) -> None:
-        """Take the keys; `public` are the collections that a visitor of the page sees without one.
+        """Take the keys; `public` are the collections that visitors see without one.
 
-        `default` is the collection of a question that names none, for callers who have no default of their own, and
-        `shared` the folder of the worker processes that keep to one limit together.
+        `default` is the collection of a question that names none, for callers without a default of their own, and
+        `shared` the folder of the worker processes that share the rate limits.
 
         Raises:
             ConfigurationError: there is no such collection.
@@ -95,17 +98,17 @@ class Keys:
         self._by_hash = {
             key.hash: _caller(name, key, collections, default, limited.get(name)) for name, key in keys.items()
         }
-        asking: frozenset[Scope] = frozenset({"ask", "feedback"})
+        asking: frozenset[KeyScope] = frozenset({"ask", "feedback"})
         visible = tuple(each for each in collections if each in public)
         self._everybody = Caller(None, asking, tuple(collections), None, default)
         self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
         self.required = bool(self._by_hash)
 
-    def caller(self, scope: MutableMapping[str, Any], *, visitors: bool = False) -> Caller:
-        """Return who sends a request, as `Authorization: Bearer <key>`; counts against the rate limit.
+    def caller(self, scope: Scope, *, visitors: bool = False) -> Caller:
+        """Return the caller of a request (`Authorization: Bearer <key>`), and count it against the rate limit.
 
-        The caller is kept in the scope: `online.http.middleware` tells with each response what is left of the limit.
-        With `visitors` who sends no key at all may see what is public: on the page and the routes that it uses.
+        The caller is kept in the scope, so that `online.http.middleware` can add the rate limit's headers.
+        With `visitors`, a caller without a key sees the public collections: for the page and the routes that it uses.
 
         Raises:
             Problem: no key or an unknown one, or one too many requests.
@@ -118,11 +121,8 @@ class Keys:
         scheme, _, key = sent.decode("latin-1").partition(" ")
         caller = self._by_hash.get(hash_key(key.strip())) if scheme.lower() == "bearer" else None
         if caller is None:
-            raise Problem(
-                "unauthenticated",
-                "Send a valid API key as `Authorization: Bearer <key>`.",
-                headers={"www-authenticate": "Bearer"},
-            )
+            detail = "Send a valid API key as `Authorization: Bearer <key>`."
+            raise HttpProblem("unauthenticated", detail, {"www-authenticate": "Bearer"})
         scope["caller"] = caller
         if caller.bucket is not None and not caller.bucket.take():
             raise Problem(
@@ -160,7 +160,7 @@ def _caller(
 
 
 def _require(complaint: str, named: Collection[str], collections: Collection[str]) -> None:
-    """Refuse a configuration that names a collection which is none of these."""
+    """Raise if a collection is named that does not exist."""
     for name in named:
         if name not in collections:
             close = difflib.get_close_matches(name, collections, n=1)

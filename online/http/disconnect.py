@@ -1,41 +1,49 @@
-"""Noticing that the one who asked has gone, so that nobody's answer takes no place."""
+"""Cancel work when the client disconnects, to free its model slot."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
-T = TypeVar("T")
+from online.errors import ClientGoneError
 
 
-class ClientGoneError(Exception):
-    """The one who asked has gone; there is nobody to answer."""
-
-
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work unless the client disconnects first; the body must have been read.
+@contextlib.asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancel the body when the client disconnects; the request must have been read.
 
     Raises:
-        ClientGoneError: it disconnected; the work was cancelled.
+        ClientGoneError: the client disconnected.
     """
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_gone(receive))
-    try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGoneError
-        return working.result()
-    finally:
-        for task in (working, watching):
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("while_connected needs a task to cancel")
+    before, gone, inside = task.cancelling(), False, True
+
+    def cancel(watching: asyncio.Task[None]) -> None:
+        nonlocal gone
+        if inside and not watching.cancelled():
+            gone = True
             task.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+
+    watching = asyncio.create_task(_disconnected(receive))
+    watching.add_done_callback(cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone and task.uncancel() <= before:  # else the server cancels it too
+            raise ClientGoneError from None
+        raise
+    finally:
+        inside = False
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     with contextlib.suppress(Exception):
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -1,28 +1,25 @@
-"""The edge of the service: what every request and response has, whatever route it takes.
+"""What every request and response has, on any route: id, body limit, safety and rate limit headers, error shape.
 
-Plain ASGI, since it runs on the hot path: a request id, a limit for the body, headers for safety and of the rate
-limit, and one shape for whatever goes wrong.
+Plain ASGI, since it runs on the hot path.
 """
 
 from __future__ import annotations
 
-import contextvars
+import contextlib
 import logging
-import re
-import secrets
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from online.errors import ClientGoneError, Problem, fault
 from online.http.authentication import Caller
-from online.http.disconnect import ClientGoneError
-from online.http.problems import Problem, render
-from online.telemetry.tracing import Tracing
+from online.http.problems import render
+from online.http.request_id import request_id, request_id_of
+from online.http.responses import RawHeaders, send_bytes
 
 OPENAI_ROUTES = ("/v1/chat/completions", "/v1/models")
 
-_WELL_FORMED = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -34,13 +31,22 @@ _API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors
 
 Headers = Mapping[bytes, bytes]
 _log = logging.getLogger("beforehand.service")
-request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
+
+
+class Span(Protocol):
+    """The span of a request, as OpenTelemetry has it."""
+
+    def set_attribute(self, key: str, value: int) -> None:
+        """Set one attribute."""
+
+
+RequestSpan = Callable[[Scope], contextlib.AbstractContextManager[Span]]
 
 
 class Edge:
-    """Wraps the application. `on_problem` is told the kind of everything that goes wrong.
+    """Wraps the application. `on_problem` gets the kind of every problem, `span` traces a request.
 
-    A POST to a path in `direct` goes straight there; routing would cost half as much again as an exact hit.
+    A POST to a path in `direct` skips routing, which would cost half as much again as an exact hit.
     """
 
     def __init__(
@@ -49,11 +55,11 @@ class Edge:
         body_bytes: int,
         on_problem: Callable[[str], None],
         direct: Mapping[str, ASGIApp],
-        tracing: Tracing | None,
+        span: RequestSpan | None,
     ) -> None:
         self._app = app
         self._direct = direct
-        self._tracing = tracing
+        self._span = span
         self._body_bytes = body_bytes
         self._on_problem = on_problem
 
@@ -63,15 +69,14 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        asked_id = headers.get(b"x-request-id", b"")
-        name = asked_id if _WELL_FORMED.fullmatch(asked_id) else secrets.token_hex(12).encode()
+        name = request_id_of(headers.get(b"x-request-id", b""))
         scope["headers_by_name"] = headers
         scope["request_id"] = name.decode()
         request_id.set(scope["request_id"])
-        if self._tracing is None:
+        if self._span is None:
             await self._serve(scope, receive, send, headers, name)
             return
-        with self._tracing.request(scope) as span:
+        with self._span(scope) as span:
 
             async def noted(message: Message) -> None:
                 if message["type"] == "http.response.start":
@@ -93,7 +98,7 @@ class Edge:
         pairs = scope["headers"]
         app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
         try:
-            if len(headers) != len(pairs):  # seldom; so an exact hit pays for no more than this
+            if len(headers) != len(pairs):  # rare; an exact hit pays for this test alone
                 headers = scope["headers_by_name"] = _joined(pairs)
             await app(scope, self._limited(headers, receive), send_with_headers)
         except ClientGoneError:
@@ -106,11 +111,10 @@ class Edge:
             _log.exception("fault in %s %s", scope["method"], scope["path"])
             if started:
                 raise
-            fault = Problem("internal", "The service has a fault; its log has the details.")
-            await self.refuse(fault, scope, send_with_headers)
+            await self.refuse(fault(), scope, send_with_headers)
 
     def _limited(self, headers: Headers, receive: Receive) -> Receive:
-        """Refuse a body that is too large, by its announced length or while it comes in."""
+        """Refuse a body that is too large, by its Content-Length or while it arrives."""
         length = headers.get(b"content-length")
         if length is not None and length.isdigit():
             if int(length) > self._body_bytes:
@@ -135,7 +139,7 @@ class Edge:
 
 
 def _joined(pairs: list[tuple[bytes, bytes]]) -> Headers:
-    """Return headers of which some came in several lines; lists are joined, as RFC 9110 (5.3) wants."""
+    """Return headers of which some came in several lines; lists are joined (RFC 9110, 5.3)."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         if name == b"authorization" and name in headers:
@@ -148,7 +152,7 @@ def _too_large(limit: int) -> Problem:
     return Problem("too-large", f"The body may have at most {limit} bytes.")
 
 
-def _complete(headers: list[tuple[bytes, bytes]], name: bytes, caller: Caller | None) -> list[tuple[bytes, bytes]]:
+def _complete(headers: RawHeaders, name: bytes, caller: Caller | None) -> RawHeaders:
     complete = [*headers, (b"x-request-id", name), *_HEADERS]
     if caller is not None and caller.bucket is not None:
         complete += caller.bucket.headers()
@@ -158,7 +162,7 @@ def _complete(headers: list[tuple[bytes, bytes]], name: bytes, caller: Caller | 
 
 
 def is_openai(scope: Scope) -> bool:
-    """Say whether a request came to a route that speaks OpenAI's shapes."""
+    """Whether a request came to a route that speaks OpenAI's shapes."""
     return str(scope["path"]).startswith(OPENAI_ROUTES)
 
 
@@ -167,37 +171,3 @@ async def respond_with(problem: Problem, scope: Scope, send: Send) -> None:
     rendered = render(problem, scope.get("request_id", ""), openai=is_openai(scope))
     extra = [(name.encode(), value.encode("latin-1")) for name, value in rendered.headers.items()]
     await send_bytes(send, rendered.status, rendered.body, rendered.media_type.encode(), extra)
-
-
-async def send_bytes(
-    send: Send, status: int, body: bytes, media_type: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
-    """Send a whole response."""
-    start: dict[str, Any] = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [(b"content-type", media_type), (b"content-length", str(len(body)).encode()), *headers],
-    }
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
-
-
-async def read_body(receive: Receive) -> bytes:
-    """Read a whole body.
-
-    Raises:
-        ClientGoneError: the client went away in the middle of it.
-    """
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts = [body]
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        parts.append(message.get("body", b""))
-    return b"".join(parts)

@@ -1,4 +1,4 @@
-"""What a caller is told when it goes wrong: one table from kinds of trouble to statuses.
+"""Problems as responses: the one table from kinds to statuses.
 
 Our own routes speak RFC 9457, the OpenAI-compatible ones OpenAI's shape. A refusal that a retry can't help
 carries `x-should-retry: false`, since the official client retries every 429 and 5xx by itself; the others
@@ -8,22 +8,25 @@ carry `Retry-After`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
 
 import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-from online.http.schemas import ProblemDetails, Suggestion
-from rag.errors import LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError, QuestionError
+from online.errors import Kind, Problem
+from online.http.schemas import OpenAIError, OpenAIErrorDetails, ProblemDetails
 
 # kind: (status, title)
-KINDS: Mapping[str, tuple[int, str]] = {
+KINDS: Mapping[Kind, tuple[int, str]] = {
     "malformed": (400, "The request can't be read"),
     "unauthenticated": (401, "An API key is needed"),
     "forbidden": (403, "The API key does not allow this"),
     "not-found": (404, "There is no such thing"),
     "method": (405, "The method is not allowed here"),
-    "precondition": (412, "A precondition failed"),
     "too-large": (413, "The request is too large"),
     "media-type": (415, "The request must be JSON"),
     "invalid": (422, "The request is not valid"),
@@ -34,8 +37,8 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "llm-down": (503, "No live answer at the moment"),
     "no-release": (503, "Nothing has been published yet"),
 }
-
-_REPAIR_SECONDS = 60  # a person has to change a setting
+# Starlette's and FastAPI's own refusals
+_BY_STATUS: Mapping[int, Kind] = {404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}
 
 # OpenAI's names: (type, code)
 _OPENAI: Mapping[int, tuple[str, str | None]] = {
@@ -46,35 +49,12 @@ _OPENAI: Mapping[int, tuple[str, str | None]] = {
 }
 
 
-class Problem(Exception):  # noqa: N818  # the word of RFC 9457
-    """A refusal on its way to the caller; `kind` is one of KINDS.
+class HttpProblem(Problem):
+    """A problem with HTTP headers of its own, such as `Allow`."""
 
-    `call_failed` says that the language model was asked this very question and gave no answer, so the same may
-    happen each time.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        detail: str,
-        *,
-        retry_after: float | None = None,
-        should_retry: bool | None = None,
-        suggestions: Sequence[Suggestion] = (),
-        param: str | None = None,
-        code: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.call_failed = False
-        self.kind, self.detail, self.param, self.code = kind, detail, param, code
-        self.status, self.title = KINDS[kind]
-        self.suggestions = list(suggestions)
-        self.headers = dict(headers or {})
-        if retry_after is not None:
-            self.headers["retry-after"] = str(max(1, math.ceil(retry_after)))
-        if should_retry is not None:
-            self.headers["x-should-retry"] = "true" if should_retry else "false"
+    def __init__(self, kind: Kind, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(kind, detail)
+        self.headers = headers
 
 
 @dataclass(frozen=True)
@@ -84,63 +64,64 @@ class Rendered:
     status: int
     body: bytes
     media_type: str
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str]
+
+
+def status_of(kind: Kind) -> int:
+    """Return the status of a kind of problem."""
+    return KINDS[kind][0]
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Return the headers of a problem: when to come back, and whether that can help."""
+    headers = dict(problem.headers) if isinstance(problem, HttpProblem) else {}
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(problem.retry_after)))
+    if problem.should_retry is not None:
+        headers["x-should-retry"] = "true" if problem.should_retry else "false"
+    return headers
 
 
 def render(problem: Problem, request_id: str, *, openai: bool) -> Rendered:
     """Write a problem in the shape of its route."""
+    status, headers = status_of(problem.kind), headers_of(problem)
     if openai:
-        return Rendered(problem.status, _openai_body(problem), "application/json", problem.headers)
-    body = msgspec.json.encode(details(problem, request_id))
-    return Rendered(problem.status, body, "application/problem+json", problem.headers)
+        return Rendered(status, msgspec.json.encode(_openai(problem, status)), "application/json", headers)
+    return Rendered(status, msgspec.json.encode(details(problem, request_id)), "application/problem+json", headers)
 
 
 def details(problem: Problem, request_id: str) -> ProblemDetails:
     """Return a problem as RFC 9457 has it."""
+    status, title = KINDS[problem.kind]
     return ProblemDetails(
         type=f"urn:beforehand:problem:{problem.kind}",
-        title=problem.title,
-        status=problem.status,
+        title=title,
+        status=status,
         detail=problem.detail,
         request_id=request_id,
-        suggestions=problem.suggestions or None,
+        suggestions=list(problem.suggestions) or None,
     )
 
 
-def _openai_body(problem: Problem) -> bytes:
-    default = "server_error" if problem.status >= 500 else "invalid_request_error"
-    kind, code = _OPENAI.get(problem.status, (default, None))
-    error: dict[str, object] = {
-        "message": problem.detail,
-        "type": kind,
-        "param": problem.param,
-        "code": problem.code or code,
-    }
-    if problem.suggestions:
-        error["suggestions"] = problem.suggestions
-    return msgspec.json.encode({"error": error})
+def _openai(problem: Problem, status: int) -> OpenAIError:
+    default = "server_error" if status >= 500 else "invalid_request_error"
+    kind, code = _OPENAI.get(status, (default, None))
+    suggestions = list(problem.suggestions) or msgspec.UNSET
+    return OpenAIError(OpenAIErrorDetails(problem.detail, kind, problem.param, problem.code or code, suggestions))
 
 
-def as_problem(error: Exception) -> Problem:
-    """Map an error to what a caller is told; what concerns our machines stays in the log.
+async def refuse_http(_: Request, error: Exception) -> NoReturn:
+    """Raise the problem of a request that the router refused."""
+    if not isinstance(error, HTTPException):
+        raise error
+    kind = _BY_STATUS.get(error.status_code, "malformed")
+    raise HttpProblem(kind, f"{error.detail}.", dict(error.headers or {})) from error
 
-    Raises:
-        Exception: the error itself, if it is a fault of ours.
-    """
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, QuestionError):
-        return Problem("invalid", str(error))
-    if isinstance(error, LlmRefusedError):
-        return Problem("llm-refused", "The language model refused the request: it may be too long.", should_retry=False)
-    if isinstance(error, LlmMisconfiguredError):
-        detail = "The language model can't be asked; whoever runs the service has to look at its log."
-        problem = Problem("llm-down", detail, retry_after=_REPAIR_SECONDS, should_retry=False)
-        problem.call_failed = True
-        return problem
-    if isinstance(error, LlmUnavailableError):
-        detail = "The language model gave no answer; try again later."
-        problem = Problem("llm-down", detail, retry_after=error.retry_after or 5)
-        problem.call_failed = error.reached and error.retry_after is None  # else it is too busy, or away
-        return problem
-    raise error
+
+async def refuse_invalid(_: Request, error: Exception) -> NoReturn:
+    """Raise the problem of a request whose parameters are not valid."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    raise Problem("invalid", f"{place or 'the body'}: {first['msg']}.", param=place or None) from error

@@ -1,13 +1,12 @@
-"""How often a key may ask: token buckets, exact over all worker processes.
+"""Rate limits of keys: token buckets, exact over all worker processes.
 
-A bucket is one number, the moment at which it will be full again; a token that is taken moves it on by the time
-that a token needs to come back (the generic cell rate algorithm). In whole nanoseconds of the machine's monotonic
-clock that is exact, and to share a bucket is to share eight bytes: several workers map one file of them.
+A bucket is one number, the moment at which it will be full again; taking a token moves it by the time that a token
+needs to come back (the generic cell rate algorithm). In whole nanoseconds of the machine's monotonic clock that is
+exact, and sharing a bucket means sharing eight bytes of a memory-mapped file.
 
-Whoever takes a token holds a lock on the file meanwhile: 2 µs all in all, where a single process, which needs no
-lock, takes 0.6. The kernel gives such a lock up when its holder dies, however it dies, so a killed worker blocks
-nobody, and leaves the old number or the new one. One that is halted at that very moment would hold the others up
-until the parent ends it, which it does to a worker that is silent for half a minute.
+A process locks the file while it takes a token (2 µs; a single process needs no lock and takes 0.6). The kernel
+releases the lock when its holder dies, so a killed worker blocks nobody and leaves the old number or the new one. A
+worker that hangs with the lock delays the others until the parent ends it, after half a minute of silence.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ _FILE = "rate-limits"
 
 @dataclass(frozen=True)
 class Moments:
-    """When each of some buckets will be full again (0 is long ago), and the file that has to be locked for it."""
+    """When each of several buckets will be full again (0 is long ago), and the file to lock for it."""
 
     at: array.array[int] | memoryview[int]
     file: int | None = None
 
     @classmethod
     def own(cls, buckets: int) -> Moments:
-        """Return those of this process alone."""
+        """Return the moments of a single process."""
         return cls(array.array("q", bytes(_BYTES * buckets)))
 
     @classmethod
     def shared(cls, buckets: int, path: Path) -> Moments:
-        """Return those that all processes share which open this file; whoever comes first makes it."""
+        """Return the moments that all processes share that open this file; the first one makes it."""
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.truncate(file, _BYTES * buckets)
         return cls(memoryview(mmap.mmap(file, _BYTES * buckets)).cast("q"), file)
@@ -64,7 +63,7 @@ class Bucket:
         self._clock = clock
 
     def take(self) -> bool:
-        """Take one token if there is one."""
+        """Take one token, if there is one."""
         file = self._moments.file
         if file is None:
             return self._take()
@@ -87,7 +86,7 @@ class Bucket:
 
     @property
     def remaining(self) -> int:
-        """Whole requests that are left."""
+        """Requests that are left."""
         return self.capacity - -(-self._missing() // self._token)
 
     @property
@@ -97,7 +96,7 @@ class Bucket:
 
     @property
     def seconds_to_full(self) -> float:
-        """Seconds until as many requests are granted at once as ever."""
+        """Seconds until the bucket is full."""
         return self._missing() / 1e9
 
     def headers(self) -> list[tuple[bytes, bytes]]:

@@ -1,31 +1,30 @@
-"""From a request to a question: what the headers and the body ask for, checked."""
+"""What the headers and the body of a request ask for, checked."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
+from starlette.types import Receive
 
-from online.answering.lookup import Asked
-from online.http.authentication import Caller, Headers
-from online.http.problems import Problem
-from online.http.schemas import Ask
-from rag.identity import query_key
+from online.errors import ClientGoneError, Kind, Problem
+from online.http.authentication import Headers
+from online.http.schemas import Ask, JsonObject
 
 T = TypeVar("T")
 
 _DEEPEST = 100  # a JSON schema of tools has some ten levels
 _WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
 _ask = msgspec.json.Decoder(Ask)
-_fields = msgspec.json.Decoder(dict[str, Any])
+_fields = msgspec.json.Decoder(JsonObject)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Directives:
-    """What the caller wishes beside the question.
+    """What the headers ask for.
 
     `fresh`: Cache-Control: no-cache. `private`: no-store. `later`: Prefer: respond-async, after `wait` seconds.
     """
@@ -40,7 +39,7 @@ _NONE = Directives()
 
 
 def directives(headers: Headers) -> Directives:
-    """Read Cache-Control and Prefer (RFC 7240); what is unknown is ignored, as both RFCs want."""
+    """Read Cache-Control and Prefer (RFC 7240); unknown values are ignored, as both RFCs want."""
     if b"cache-control" not in headers and b"prefer" not in headers:
         return _NONE
     cache = _tokens(headers.get(b"cache-control", b""))
@@ -53,6 +52,27 @@ def _tokens(value: bytes) -> list[str]:
     return [token.strip().lower() for token in re.split(r"[,;]", value.decode("latin-1"))]
 
 
+async def read_body(receive: Receive) -> bytes:
+    """Read a whole body.
+
+    Raises:
+        ClientGoneError: the client disconnected before the end.
+    """
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts = [body]
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
 def read_ask(headers: Headers, body: bytes) -> Ask:
     """Decode a question.
 
@@ -62,8 +82,8 @@ def read_ask(headers: Headers, body: bytes) -> Ask:
     return read_json(headers, body, _ask)
 
 
-def read_json(headers: Headers, body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode a body.
+def read_json(headers: Headers, body: bytes, decoder: msgspec.json.Decoder[T], unreadable: Kind = "malformed") -> T:
+    """Decode a body; one that is not JSON is a problem of the kind `unreadable`.
 
     Raises:
         Problem: it is not JSON, or not what was expected; the message names the field.
@@ -74,11 +94,11 @@ def read_json(headers: Headers, body: bytes, decoder: msgspec.json.Decoder[T]) -
     try:
         return decoder.decode(body)
     except _UNREADABLE as error:
-        raise _unreadable(error) from None
+        raise _unreadable(error, unreadable) from None
 
 
-def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, dict[str, Any]]:
-    """Decode a body that may have further fields: what we know of it, checked, and all of it as it came.
+def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, JsonObject]:
+    """Decode a body that may have further fields; return the known ones, checked, and all of them unchanged.
 
     Raises:
         Problem: it is not JSON, or not what was expected; the message names the field.
@@ -92,12 +112,12 @@ def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, dict[s
         raise _unreadable(error) from None
 
 
-def _unreadable(error: Exception) -> Problem:
+def _unreadable(error: Exception, kind: Kind = "malformed") -> Problem:
     if isinstance(error, msgspec.ValidationError):
         return Problem("invalid", f"{error}.", param=_field(str(error)))
     if isinstance(error, RecursionError):
         return _too_deep()
-    return Problem("malformed", f"The body is not JSON: {error}.")
+    return Problem(kind, f"The body is not JSON: {error}.")
 
 
 def _too_deep() -> Problem:
@@ -105,7 +125,7 @@ def _too_deep() -> Problem:
 
 
 def _shallow(value: object, levels: int) -> bool:
-    """Say whether a value is nested so deep at most; a model's server that fails on a deeper one would seem down."""
+    """Whether a value is at most `levels` deep; a model's server that fails on a deeper one would seem down."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels > 0 and all(_shallow(each, levels - 1) for each in inside if isinstance(each, dict | list))
 
@@ -113,27 +133,3 @@ def _shallow(value: object, levels: int) -> bool:
 def _field(message: str) -> str | None:
     found = re.search(r"`\$\.(\w+)", message) or re.search(r"field `(\w+)`", message)
     return found[1] if found else None
-
-
-def asked_by(
-    caller: Caller, ask: Ask, wishes: Directives, request_id: str, started: float, route: str = "answers"
-) -> Asked:
-    """Resolve the collection and name the question.
-
-    Raises:
-        Problem: the collection is not the caller's.
-    """
-    collection = caller.collection(ask.collection)
-    return Asked(
-        request_id=request_id,
-        collection=collection,
-        question=ask.question,
-        query_key=query_key(collection, ask.question),
-        started=started,
-        key_id=caller.key_id,
-        route=route,
-        explain=ask.explain,
-        stream=ask.stream,
-        fresh=wishes.fresh,
-        private=wishes.private,
-    )

@@ -1,4 +1,4 @@
-"""What goes in and out of the answer routes: one declaration for decoding, encoding and the OpenAPI document.
+"""All that goes in and out as JSON: one declaration for decoding, encoding and the OpenAPI document.
 
 msgspec decodes a question in 1 µs where pydantic behind FastAPI takes some 40 (bench/exact_hits.py), and
 writes the JSON Schema of the same class, so that the document can't drift from the code.
@@ -10,12 +10,16 @@ import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+from online.errors import Suggestion
 
 QUESTION_CHARACTERS = 2000
 COLLECTION_CHARACTERS = 128
 
-Source = Literal["exact", "semantic", "live"]
+AnswerSource = Literal["exact", "semantic", "live"]
+JsonObject = dict[str, Any]
+CollectionName = Annotated[str, Meta(min_length=1, max_length=COLLECTION_CHARACTERS)]
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,7 +66,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     question: str
     collection: str
     answer: str
-    source: Source
+    source: AnswerSource
     origin: Literal["generated", "curated", "edited"]
     confidence: Annotated[float, Meta(ge=0, le=1)]
     citations: list[Citation]
@@ -77,7 +81,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     timings: Timings
     documents: list[str] = []
     matched_question: str | None = None
-    explanation: dict[str, Any] | None = None
+    explanation: JsonObject | None = None
 
 
 class Job(msgspec.Struct, omit_defaults=True):
@@ -90,12 +94,74 @@ class Job(msgspec.Struct, omit_defaults=True):
     collection: str
 
 
-class Suggestion(msgspec.Struct):
-    """An anticipated question that is near to the one that was asked."""
+class FalseHit(msgspec.Struct, forbid_unknown_fields=True):
+    """An answer that was given to a question that asks something else."""
+
+    question: Annotated[
+        str, Meta(min_length=1, max_length=QUESTION_CHARACTERS, description="The question that was asked.")
+    ]
+    query_key: Annotated[
+        str, Meta(pattern=r"^[0-9a-f]{32}$", description="The `query_key` of the answer that was given.")
+    ]
+
+
+class Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    """What someone thinks of an answer: at least one of `helpful`, `comment` and `false_hit`."""
+
+    request_id: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The `id` of the answer; the same as its `x-request-id`."
+        ),
+    ]
+    helpful: Annotated[bool | None, Meta(description="Did it help?")] = None
+    comment: Annotated[str, Meta(max_length=QUESTION_CHARACTERS, description="In their own words.")] | None = None
+    collection: CollectionName | None = None
+    false_hit: Annotated[FalseHit | None, Meta(description="The answer belongs to another question.")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse feedback without content."""
+        if self.helpful is None and self.comment is None and self.false_hit is None:
+            raise ValueError("say at least one of helpful, comment and false_hit")
+
+
+class Received(msgspec.Struct):
+    """What became of feedback."""
+
+    recorded: bool
+    tombstoned: Annotated[bool, Meta(description="The pair of questions of a false hit will not hit again.")]
+
+
+class AnticipatedQuestion(msgspec.Struct):
+    """A question that is answered beforehand. `similarity` is set by a search."""
 
     question: str
     query_key: str
-    similarity: float
+    similarity: float | None = None
+
+
+class Questions(msgspec.Struct):
+    """Anticipated questions; `next_offset` is where the next page begins, if there is one."""
+
+    questions: list[AnticipatedQuestion]
+    total: Annotated[int, Meta(description="Anticipated questions of the collection, all in all.")]
+    next_offset: int | None = None
+
+
+class Health(msgspec.Struct):
+    """The process is alive."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(msgspec.Struct):
+    """Whether anticipated questions can be answered; `problem` says what is not followed, such as a newer release."""
+
+    status: Literal["ready", "not ready"]
+    release: str | None
+    collections: list[str]
+    language_model: Literal["closed", "open", "half-open"]
+    problem: str | None = None
 
 
 class ProblemDetails(msgspec.Struct, omit_defaults=True):
@@ -107,3 +173,95 @@ class ProblemDetails(msgspec.Struct, omit_defaults=True):
     detail: str
     request_id: str
     suggestions: list[Suggestion] | None = None
+
+
+class ChatMessage(msgspec.Struct):
+    """One turn. Further fields are allowed."""
+
+    role: Annotated[str, Meta(min_length=1)]
+    content: str | list[JsonObject] | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """How to stream."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    """A chat completion request; what else OpenAI knows is allowed and goes to the language model."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=1000)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+
+
+class Provenance(msgspec.Struct):
+    """Where the answer to a chat came from, and its sources."""
+
+    source: AnswerSource
+    citations: list[Citation]
+    release: str
+
+
+class Choice(msgspec.Struct, kw_only=True):
+    """The answer of a chat completion; `message` has a `role`, and what else the language model says."""
+
+    index: int
+    message: Annotated[JsonObject, Meta(extra_json_schema={"required": ["role"]})]
+    logprobs: JsonObject | None = None
+    finish_reason: str | None
+
+
+class ChatCompletion(msgspec.Struct):
+    """A chat completion."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: JsonObject | UnsetType = UNSET
+    beforehand: Provenance | UnsetType = UNSET
+
+
+class OpenAIErrorDetails(msgspec.Struct):
+    """What went wrong, in OpenAI's fields."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    suggestions: list[Suggestion] | UnsetType = UNSET
+
+
+class OpenAIError(msgspec.Struct):
+    """What went wrong, in OpenAI's shape."""
+
+    error: OpenAIErrorDetails
+
+
+class Model(msgspec.Struct):
+    """A name to ask under: `beforehand/<collection>`, or the language model itself where one is asked by default."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "beforehand"
+
+
+class Models(msgspec.Struct, kw_only=True):
+    """All names to ask under."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]

@@ -1,13 +1,11 @@
-"""Admission control: how many misses may bother the language model at once, and how many may wait.
+"""Admission control: how many misses may run at the language model at once, and how many may wait.
 
-The limit adapts by additive increase and multiplicative decrease on what a call took, as Breakwater (OSDI
-2020) does on queueing delay: a call within `target_seconds` while the limit was used up adds 1 / limit, a
-slower one or a "too busy" takes a tenth, at most once per round of calls. Latency against a target and not a
-gradient against the idle latency: a batching engine gets slower per call with every call that it batches
-(13 tokens/s alone, 180 with 64 at once, each then five times slower), so a gradient would stop far below the
-best throughput. Goodput, the answers in time, is what the target defines.
+The limit adapts by additive increase and multiplicative decrease, as in Breakwater (OSDI 2020): a call within
+`target_seconds` while the limit is used up adds 1 / limit; a slower one or a "too busy" takes a tenth, at most once per
+round of calls. The signal is latency against a target, not a gradient against the idle latency: every call slows down
+a batching engine, so a gradient would stop far below the best throughput (docs/measurements.md).
 
-Waiting is bounded twice: by number, and by the wait that the recent pace predicts. Who would wait too long is
+Waiting is bounded twice: by number, and by the wait that the recent pace predicts. A call that would wait too long is
 refused at once and told when to come back; a refusal after a long wait is worth nothing (DAGOR, SoCC 2018).
 """
 
@@ -28,7 +26,7 @@ _CAUTION = 0.75  # of the longest wait may be predicted: a batching engine's cal
 
 
 class QueueFullError(Exception):
-    """There is no place and no use in waiting; `retry_after` in seconds."""
+    """There is no place, and waiting is no use; `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(f"try again in {retry_after:.0f} s")
@@ -37,7 +35,7 @@ class QueueFullError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A granted place and how long it was waited for."""
+    """A granted place and the wait for it."""
 
     queue_seconds: float
 
@@ -77,14 +75,14 @@ class Admission:
         return len(self._queue)
 
     def predicted_wait(self) -> float:
-        """Seconds that a call which comes now would wait, by the recent pace; 0 while the pace is unknown."""
+        """Seconds that a call would wait now, by the recent pace; 0 while the pace is unknown."""
         ahead = self.running + self.waiting + 1 - self.limit
         if ahead <= 0 or self._mean_seconds is None:
             return 0.0
         return ahead * self._mean_seconds / self.limit
 
     def refusal(self) -> QueueFullError | None:
-        """Return why a call that comes now would be refused at once, or None."""
+        """Return why a call would be refused now, or None."""
         wait = self.predicted_wait()
         if self.running + self.waiting < self.limit:
             return None
@@ -94,7 +92,7 @@ class Admission:
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[Place]:
-        """Hold a place, and learn from how the call inside it went.
+        """Hold a place, and adapt the limit to how the call inside went.
 
         Raises:
             QueueFullError: at once, or when `queue_seconds` have passed.
@@ -132,7 +130,7 @@ class Admission:
             raise
 
     def _leave(self, turn: asyncio.Future[None]) -> None:
-        """Give back a turn that was waited for in vain, or granted in the very moment of giving up."""
+        """Give back a turn that was not granted, or was granted just as the caller gave up."""
         if turn in self._queue:
             self._queue.remove(turn)
         elif turn.done() and not turn.cancelled():
@@ -155,7 +153,7 @@ class Admission:
             self._limit = min(float(self._most), self._limit + 1 / self._limit)
 
     def _slow_down(self) -> None:
-        """Take a tenth, once per round: the calls that are still running were let in by the old limit."""
+        """Take a tenth, once per round: running calls were admitted by the old limit."""
         now = self._clock()
         if now - self._decreased_at >= (self._mean_seconds or 1.0):
             self._limit = max(1.0, self._limit * _DECREASE)

@@ -1,4 +1,4 @@
-"""Leave a language model alone that is down: closed, open, half-open.
+"""A circuit breaker for the language model: closed, open, half-open.
 
 Closed: calls pass. After `failures` in a row it opens: calls are refused at once, so that callers wait for no
 time limit and the model's server is not hammered while it starts. After a pause one call is let through
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 _LONGEST_PAUSE = 30.0
 
 
 class CircuitBreaker:
-    """One a language model and process."""
+    """The breaker of one language model, in one process."""
 
     def __init__(self, failures: int, pause_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = failures
@@ -27,7 +28,7 @@ class CircuitBreaker:
         self._probing = False
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["closed", "open", "half-open"]:
         """One of closed, open, half-open."""
         if self._opened_at is None:
             return "closed"
@@ -41,7 +42,7 @@ class CircuitBreaker:
         return max(0.0, self._opened_at + self._pause - self._clock())
 
     def allow(self) -> bool:
-        """Say whether a call may be made now; in the half-open state only one may."""
+        """Whether a call may be made now; half-open lets one through."""
         if self._opened_at is None:
             return True
         if self._probing or self.seconds_left > 0:

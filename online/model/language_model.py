@@ -1,4 +1,4 @@
-"""The language model with what protects it from us, and us from it: places, a breaker, a deadline."""
+"""The language model behind admission control, a circuit breaker and a deadline."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from online.http.problems import Problem
+from online.errors import Problem
 from online.model.admission import Admission, Place, QueueFullError
 from online.model.circuit_breaker import CircuitBreaker
 from online.telemetry.metrics import Metrics
@@ -21,14 +21,14 @@ from rag.llm.protocol import Completion, Delta, Llm, Message, Sampling
 
 T = TypeVar("T")
 
-_ALIVE = {"busy", "refused"}  # failures of a model that is well
+_ALIVE = {"busy", "refused"}  # failures of a model that is up
 
 _log = logging.getLogger("beforehand.llm")
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """One handed-in `Llm`, guarded. `deadline_seconds` bounds a whole answer."""
+    """A guarded `Llm`. `deadline_seconds` bounds a whole answer."""
 
     llm: Llm
     sampling: Sampling
@@ -55,7 +55,7 @@ class LanguageModel:
             raise _queue_full(error) from None
 
     def refusal(self) -> Problem | None:
-        """Return why a question that comes now would get no live answer, or None."""
+        """Return why a question would get no live answer now, or None."""
         if self.breaker.state == "open":
             return self.down()
         full = self.admission.refusal()
@@ -79,7 +79,7 @@ class LanguageModel:
         self.metrics.tokens.labels("completion").inc(completion.completion_tokens)
         return completion
 
-    async def guarded(self, call: Coroutine[Any, Any, T]) -> T:
+    async def guarded(self, call: Coroutine[object, object, T]) -> T:
         """Await a call to the model under the breaker and the deadline, within a place that the caller holds.
 
         Raises:
@@ -98,7 +98,7 @@ class LanguageModel:
 
     @contextlib.contextmanager
     def _judged(self) -> Iterator[None]:
-        """Tell the breaker, the metrics and the log how the call inside went."""
+        """Report the outcome of the call inside to the breaker, the metrics and the log."""
         try:
             yield
         except TimeoutError:
@@ -118,7 +118,7 @@ class LanguageModel:
         self._tell(self.breaker.succeeded if reason in _ALIVE else self.breaker.failed, reason, error)
 
     def _tell(self, verdict: Callable[[], None], reason: str = "", error: LlmError | None = None) -> None:
-        """Give the breaker its verdict. What changes its state is always logged, other failures now and then."""
+        """Tell the breaker. A change of its state is always logged, other failures now and then."""
         was_closed = self.breaker.state == "closed"
         verdict()
         closed = self.breaker.state == "closed"
@@ -146,7 +146,7 @@ class LanguageModel:
         return whole
 
     def down(self) -> Problem:
-        """Say that the model counts as down, and that trying again at once would not help."""
+        """Return the problem of a model that counts as down: to retry at once would not help."""
         return Problem(
             "llm-down",
             "The language model is down; anticipated questions are still answered.",

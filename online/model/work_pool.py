@@ -1,5 +1,6 @@
-"""A few threads for what computes: embedding, searching, opening files. Bounded, so that a flood of misses
-is refused at once instead of queueing behind the processor; exact hits never come here.
+"""A few threads for computing: embedding, searching, opening files.
+
+Bounded, so that a flood of misses is refused at once instead of queueing for the processor; exact hits never come here.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from online.http.problems import Problem
+from online.errors import Problem
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class WorkPool:
-    """`threads` threads and at most `queue` calls that wait for one."""
+    """`threads` threads, and at most `queue` calls that wait for one."""
 
     def __init__(self, threads: int, queue: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="compute")
@@ -28,13 +29,13 @@ class WorkPool:
 
     @property
     def crowded(self) -> bool:
-        """Whether calls are piling up: more wait than are being worked at."""
+        """Whether more calls wait than run."""
         return self._pending > 2 * self._threads
 
     async def run(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run blocking work; a caller that is cancelled waits for a thread that has begun.
+        """Run blocking work. A cancelled caller waits for a thread that has begun.
 
-        So whatever the thread uses, such as a release, is not closed under it.
+        So what the thread uses, such as a release, is not closed under it.
 
         Raises:
             Problem: too many wait already.
@@ -57,7 +58,7 @@ class WorkPool:
         self._pending -= 1
 
     def close(self) -> None:
-        """Let what runs end; what waits is dropped."""
+        """Finish the running calls and drop the waiting ones."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 

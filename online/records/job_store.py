@@ -1,4 +1,4 @@
-"""Asynchronous questions on the disk: one SQLite file that the worker processes share.
+"""Asynchronous questions on disk: one SQLite file that the worker processes share.
 
 All statements run on one thread with one connection (write-ahead log, so that readers never wait). SQLite and
 not memory, since a job has to survive a restart; not the journal, since a job changes.
@@ -13,18 +13,22 @@ import re
 import secrets
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
 
 _LEASE_SECONDS = 10.0
 _BUSY_SECONDS = 5.0  # what waits for the file holds up the thread that all statements share
 
 
 @dataclass(frozen=True)
-class Job:
+class StoredJob:
     """An asynchronous question. `asked` is JSON; `outcome` is the body of the answer or of the problem.
 
     `attempts` counts the calls of the language model that gave it no answer.
@@ -55,7 +59,7 @@ class JobStore:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file, and make it if need be."""
+        """Open the file; make it if there is none."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         await self._on_thread(self._connect)
 
@@ -76,7 +80,7 @@ class JobStore:
         return ("attempts",) in connection.execute(self._statements["columns"]).fetchall()
 
     async def close(self) -> None:
-        """Give back what this worker was at, for the next start, and close the file."""
+        """Put back what this worker was running, for the next start, and close the file."""
         assert self._connection is not None
         try:
             await self._run("release", owner=self._owner)
@@ -88,61 +92,59 @@ class JobStore:
         """Count the jobs that wait or run."""
         return int((await self._run("open_jobs"))[0][0])
 
-    async def insert(self, asked: bytes, key_id: str | None) -> Job:
+    async def insert(self, asked: bytes, key_id: str | None) -> StoredJob:
         """Add a job; its id can't be guessed."""
-        job = Job(secrets.token_urlsafe(16), asked, key_id, "queued", None, None)
+        job = StoredJob(secrets.token_urlsafe(16), asked, key_id, "queued", None, None)
         await self._run("insert", id=job.id, asked=asked.decode(), key_id=key_id, now=time.time())
         return job
 
-    async def find(self, job_id: str) -> Job | None:
+    async def find(self, job_id: str) -> StoredJob | None:
         """Return a job."""
         rows = await self._run("find", id=job_id)
         return _job(rows[0]) if rows else None
 
-    async def claim(self) -> Job | None:
+    async def claim(self) -> StoredJob | None:
         """Take the job that has been due for longest, or whose owner has died."""
         now = time.time()
         rows = await self._run("claim", owner=self._owner, lease=now + _LEASE_SECONDS, now=now)
         return _job(rows[0]) if rows else None
 
     async def renew(self) -> None:
-        """Keep what this worker is at."""
+        """Renew the leases of what this worker is running."""
         await self._run("renew", owner=self._owner, lease=time.time() + _LEASE_SECONDS)
 
-    async def postpone(self, job: Job, seconds: float, *, failed: bool = False) -> None:
+    async def postpone(self, job: StoredJob, seconds: float, *, failed: bool = False) -> None:
         """Put a job back, to be tried again later; `failed` counts an attempt."""
         due = time.time() + seconds
         await self._run("postpone", id=job.id, owner=self._owner, not_before=due, failed=int(failed))
 
-    async def finish(self, job: Job, http_status: int, outcome: bytes) -> None:
-        """Store what became of a job."""
+    async def finish(self, job: StoredJob, http_status: int, outcome: bytes) -> None:
+        """Store the outcome of a job."""
         status = "done" if http_status < 400 else "failed"
         await self._run("finish", id=job.id, owner=self._owner, status=status, http_status=http_status, outcome=outcome)
 
-    async def answer_again(self, job: Job) -> None:
-        """Put a job back whose answer must not be shown any more."""
+    async def answer_again(self, job: StoredJob) -> None:
+        """Put back a job whose answer must not be shown any more."""
         await self._run("answer_again", id=job.id, now=time.time())
 
     async def expire(self, hours: float) -> None:
-        """Delete the jobs that are older."""
+        """Delete the jobs that are older than `hours`."""
         await self._run("expire", before=time.time() - hours * 3600)
 
-    async def _run(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = await self._on_thread(self._execute, statement, values)
-        return rows
+    async def _run(self, statement: str, **values: object) -> list[Row]:
+        return await self._on_thread(functools.partial(self._execute, statement, values))
 
-    def _execute(self, statement: str, values: dict[str, object]) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, values: dict[str, object]) -> list[Row]:
         assert self._connection is not None
         return self._connection.execute(self._statements[statement], values).fetchall()
 
-    async def _on_thread(self, work: Any, *arguments: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, functools.partial(work, *arguments))
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def _job(row: tuple[Any, ...]) -> Job:
+def _job(row: Row) -> StoredJob:
     job_id, asked, key_id, status, http_status, outcome, attempts = row
-    return Job(job_id, asked.encode(), key_id, status, http_status, outcome, attempts)
+    return StoredJob(job_id, asked.encode(), key_id, status, http_status, outcome, attempts)
 
 
 def _statements() -> dict[str, str]:

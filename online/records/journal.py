@@ -1,10 +1,9 @@
 """The journal: one JSON line a request, written by a thread so that no answer waits for the disk.
 
-A request appends to a list (well under 1 µs); every 0.2 s the thread encodes what has come and hands it to
-the kernel in one write. So SIGKILL costs at most the last 0.2 s, a power cut what the kernel held back, and
-SIGTERM nothing. A segment is closed after `_SEGMENT_SECONDS` or `_SEGMENT_BYTES`; until then its name ends
-in `.open`, so that whoever compacts the journal takes only what is finished. What a crash leaves open is
-closed by the next start.
+A request appends to a list (well under 1 µs); every 0.2 s the thread encodes the new rows and hands them to the kernel
+in one write. So SIGKILL costs at most the last 0.2 s, a power cut what the kernel held back, and SIGTERM nothing. A
+segment is closed after `_SEGMENT_SECONDS` or `_SEGMENT_BYTES`; until then its name ends in `.open`, so that compaction
+takes only finished ones. The next start closes what a crash left open.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ import msgspec
 _FLUSH_SECONDS = 0.2
 _SEGMENT_SECONDS = 60.0
 _SEGMENT_BYTES = 64 * 2**20
-_MOST_WAITING = 100_000  # about 100 MB; only a disk that hangs gets there
+_MOST_WAITING = 100_000  # about 100 MB; only with a disk that hangs
 
 _log = logging.getLogger("beforehand.journal")
 
 
-class Record(msgspec.Struct, omit_defaults=True):
-    """One line. The columns are those of `warehouse.tables.JOURNAL`."""
+class JournalRow(msgspec.Struct, omit_defaults=True):
+    """A row of the journal. The columns are those of `warehouse.tables.JOURNAL`."""
 
     kind: str
     request_id: str
@@ -67,12 +66,12 @@ class Record(msgspec.Struct, omit_defaults=True):
 
 
 class Journal:
-    """Appends records to segments in a folder. `on_lost` is told how many records could not be kept."""
+    """Appends rows to segments in a folder. `on_lost` gets the number of rows that could not be kept."""
 
     def __init__(self, folder: Path, on_lost: Callable[[int], None] = lambda _: None) -> None:
         self._folder = folder
         self._on_lost = on_lost
-        self._waiting: deque[Record] = deque()
+        self._waiting: deque[JournalRow] = deque()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._file: int | None = None
@@ -88,15 +87,15 @@ class Journal:
         _close_orphans(self._folder)
         self._thread.start()
 
-    def append(self, record: Record) -> None:
-        """Take one record; never blocks."""
+    def append(self, record: JournalRow) -> None:
+        """Take one row; never blocks."""
         if len(self._waiting) >= _MOST_WAITING:
             self._on_lost(1)
             return
         self._waiting.append(record)
 
     def close(self) -> None:
-        """Write all that is waiting and end the thread."""
+        """Write all waiting rows and end the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -110,7 +109,7 @@ class Journal:
                 self._write(records, encoder)
             self._rotate(force=stopping)
 
-    def _write(self, records: list[Record], encoder: msgspec.json.Encoder) -> None:
+    def _write(self, records: list[JournalRow], encoder: msgspec.json.Encoder) -> None:
         lines = [line for record in records if (line := self._line(record, encoder))]
         block = b"".join(lines)
         try:
@@ -129,10 +128,10 @@ class Journal:
             self._written += len(block)
             self._failing = False
 
-    def _line(self, record: Record, encoder: msgspec.json.Encoder) -> bytes:
+    def _line(self, record: JournalRow, encoder: msgspec.json.Encoder) -> bytes:
         try:
             return encoder.encode(record) + b"\n"
-        except Exception:  # whatever it is, it must not end the thread that writes all others
+        except Exception:  # no row may end the thread that writes all others
             _log.exception("the record of %s can't be written and is lost", record.request_id)
             self._on_lost(1)
             return b""

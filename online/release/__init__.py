@@ -1,1 +1,1 @@
-"""The release that is served, and what may not be served from it any more."""
+"""The release that is served, and what must not be served from it any more."""

@@ -1,9 +1,9 @@
-"""The release that is served, and the swap to the next one while requests are under way.
+"""The release that is served, and the swap to the next one under load.
 
-The pointer and the withdrawals are looked at every half second with a `stat` each. A new release is opened in
-a thread of its own (some tens of milliseconds, half a second where the encoder is another) and then replaces
-the old one by one assignment in the event loop. Whoever holds the old one keeps it; it is closed after its
-last use. A release that can't be opened, for whatever reason, is reported, and the old one goes on.
+The pointer is checked every half second with a `stat`. A new release is opened in a thread of its own (tens of
+milliseconds; half a second with another encoder), then replaces the old one by one assignment in the event loop.
+Requests that hold the old one keep it; it is closed after its last use. A release that can't be opened, for whatever
+reason, is reported, and the old one stays.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from rag.settings import RetrievalSettings
 from warehouse.releases import release as releases
 from warehouse.releases.retention import hold_current
 
-_TRY_AGAIN_SECONDS = 10.0  # the trouble may have been ours: no memory, no file handles
+_TRY_AGAIN_SECONDS = 10.0  # the cause may have been ours: no memory, no file handles
 
 _log = logging.getLogger("beforehand.release")
 
 
 class CurrentRelease:
-    """Follows the pointer of a data folder. `on_swap` is told "opened" or "failed" each time."""
+    """Follows the pointer of a data folder. `on_swap` gets "opened" or "failed" each time."""
 
     def __init__(
         self,
@@ -55,14 +55,14 @@ class CurrentRelease:
             self._open = None
 
     async def follow(self) -> None:
-        """Look at the pointer once and swap if it names another release.
+        """Check the pointer once, and swap if it names another release.
 
         Raises:
             OSError, UnicodeDecodeError: the pointer can't be read.
         """
         target = releases.current_id(self._data)
         if target is None or (self._open and target == self._open.release_id):
-            self._refused = self.failure = None  # what was refused is not asked for any more
+            self._refused = self.failure = None  # the refused release is no longer the target
             return
         if target == self._refused and time.monotonic() < self._try_again_at:
             return
@@ -70,7 +70,7 @@ class CurrentRelease:
             fresh = self._retired.pop(target, None)
             if fresh is None or fresh.closed:
                 fresh = await asyncio.to_thread(self._load, self._open)
-        except Exception as error:  # a release is made of many files, and each can be wrong in ways of its own
+        except Exception as error:  # a release has many files, and each can be wrong in its own way
             self._fail(target, error)
             return
         self._swap(fresh)
@@ -101,7 +101,7 @@ class CurrentRelease:
         self._refused, self._try_again_at = target, time.monotonic() + _TRY_AGAIN_SECONDS
         known = isinstance(error, OSError | BeforehandError)
         failure = f"release {target} can't be served: {error if known else repr(error)}"
-        # An error that nobody has put into words comes with its traceback, once.
+        # An unexpected error comes with its traceback, once.
         _log.error("%s", failure, exc_info=None if known or failure == self.failure else error)
         self.failure = failure
         self._on_swap("failed")

@@ -1,4 +1,4 @@
-"""A release with its files mapped, as the service uses it."""
+"""An open release: its files mapped, its models loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from online.http.problems import Problem
+from online.errors import Problem
 from rag.errors import IndexUnusableError
 from rag.paraphrase.verifier import Verifier
 from rag.prompting.template import PromptTemplate
@@ -23,8 +23,8 @@ from rag.retrieval.vectors import degenerate_rows
 from rag.settings import RetrievalSettings
 from warehouse.releases.serving_index import ServingIndex
 
-# Two questions that share nothing. Sound encoders give them a cosine of 0.1 or so; an encoder whose vectors
-# are all alike, which makes everybody's question hit one answer, gives nearly 1.
+# Two unrelated questions. Sound encoders give them a cosine of about 0.1; one whose vectors are all alike, with which
+# every question hits one answer, gives nearly 1.
 _CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
 _CANARY_LIMIT = 0.9
 
@@ -47,7 +47,7 @@ class OpenCollection:
 
 
 class OpenRelease:
-    """What is looked up in a release. `hold` keeps its files mapped until the last use has ended."""
+    """A release to look things up in. `hold` keeps its files mapped until the last use has ended."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class OpenRelease:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[OpenRelease]:
-        """Keep the release open; to be called in the event loop's thread only."""
+        """Keep the release open; only for the event loop's thread."""
         self._users += 1
         try:
             yield self
@@ -98,7 +98,7 @@ class OpenRelease:
         self._close_if_unused()
 
     def revive(self) -> None:
-        """Serve it again, after a rollback to it while it was still in use."""
+        """Serve it again, after a rollback while it was still in use."""
         self._retired = False
 
     def _close_if_unused(self) -> None:
@@ -108,7 +108,7 @@ class OpenRelease:
             self._on_close()
 
     def stored_chunk(self, chunk_id: str) -> StoredChunk | None:
-        """Look a chunk up; None if the release does not have it."""
+        """Return a chunk, or None if the release does not have it."""
         found = self.index.chunk(chunk_id)
         return None if found is None else msgspec.json.decode(found, type=StoredChunk)
 
@@ -121,7 +121,7 @@ def open_release(
     before: OpenRelease | None = None,
     on_close: Callable[[], None] = lambda: None,
 ) -> OpenRelease:
-    """Map a release's files and try its encoder; blocking. A model that `before` has already is shared.
+    """Map a release's files and try its encoder; blocking. Models are shared with `before` where they are the same.
 
     `on_close` is called after the last use.
 

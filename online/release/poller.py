@@ -1,7 +1,7 @@
-"""Following what others write into the data folder, for as long as the service runs.
+"""Polls what others write into the data folder, for as long as the service runs.
 
-Each thing is looked at on its own: whatever goes wrong with one holds up no other and never ends the following. A
-withdrawal has to take effect though a release can't be opened, and the next release though this one can't.
+Each step stands alone: one that fails neither holds up the others nor ends the polling. A withdrawal must take effect
+even while a release can't be opened, and the next release even if this one can't.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from online.telemetry.throttled_log import ThrottledLog
 _log = logging.getLogger("beforehand.following")
 
 
-class Following:
-    """Looks at several things in the order of `steps`; `on_failure` is told the name of one that failed."""
+class Poller:
+    """Runs `steps` in order, again and again; `on_failure` gets the name of one that failed."""
 
     def __init__(
         self, steps: Mapping[str, Callable[[], Awaitable[None] | None]], on_failure: Callable[[str], None]
@@ -28,23 +28,23 @@ class Following:
 
     @property
     def failure(self) -> str | None:
-        """What can't be followed at the moment, and why."""
+        """The steps that fail at the moment, and why."""
         return "; ".join(self._failures.values()) or None
 
     async def run(self, seconds: float) -> None:
-        """Look again and again."""
+        """Run all steps every `seconds`."""
         while True:
             await asyncio.sleep(seconds)
             await self.look()
 
     async def look(self) -> None:
-        """Look at each once."""
+        """Run each step once."""
         for name, step in self._steps.items():
             try:
                 outcome = step()
                 if outcome is not None:
                     await outcome
-            except Exception as error:  # none is known that should end the following
+            except Exception as error:  # no error of a step may end the polling
                 self._failed(name, error)
             else:
                 if self._failures.pop(name, None):

@@ -1,32 +1,31 @@
-"""What people decided about the answers of a release, applied when an answer is looked up.
+"""Reviews applied to the answers of a release when they are looked up.
 
-A release is never written again, but people have the last word, and at once: a rejected answer is served no more,
-an edited one with its new text, and one that the audit withheld is served when somebody approved it. That costs a
-lookup in a dictionary that is nearly always without the question.
+A release is never changed, but people have the last word, at once: a rejected answer is served no more, an edited one
+with its new text, and an approved one although the audit withheld it. That costs a lookup in a nearly empty dictionary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from online.http.schemas import JsonObject
 from warehouse.append_log import Record
 from warehouse.editorial.decisions import Decisions
 from warehouse.releases.serving_index import ServingIndex
 
 
 class Reviewed:
-    """The answers of a release as people want them served."""
+    """The answers of a release after review."""
 
     def __init__(self, data: Path) -> None:
         self._log = Decisions(data)
         self._decisions: Mapping[str, Mapping[str, Record]] = {}
 
     def follow(self) -> None:
-        """Read what is new."""
+        """Read new decisions."""
         if self._log.changed():
             self._decisions = self._log.by_question()
 
@@ -39,14 +38,14 @@ class Reviewed:
         body = served or index.withheld(query_key)
         if body is None:
             return None
-        fields: dict[str, Any] = msgspec.json.decode(body)
+        fields: JsonObject = msgspec.json.decode(body)
         decision = decided.get(fields["fingerprint"])
         if decision is None:
             return served
         return _decided(decision, body, fields)
 
 
-def _decided(decision: Record, body: bytes, fields: dict[str, Any]) -> bytes | None:
+def _decided(decision: Record, body: bytes, fields: JsonObject) -> bytes | None:
     if decision.get("decision") == "reject":
         return None
     if decision.get("decision") == "edit":

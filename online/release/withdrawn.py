@@ -1,7 +1,7 @@
-"""What must not be served any more: withdrawn documents, and pairs of questions that were reported.
+"""Withdrawn documents, and pairs of questions that were reported as false hits.
 
-The warehouse keeps both as append-only files. They are looked at with a `stat` each several times a second, in
-every worker process, so a withdrawal or a report takes effect at once and everywhere.
+The warehouse keeps both in append-only files. Each worker process checks them several times a second with a `stat`, so
+a withdrawal or a report takes effect at once and everywhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Withdrawn:
         return sum(len(each) for each in self._documents.values())
 
     def touches(self, collection: str, documents: Sequence[str]) -> bool:
-        """Say whether an answer rests on a withdrawn document."""
+        """Whether an answer rests on a withdrawn document."""
         withdrawn = self._documents.get(collection)
         return withdrawn is not None and not withdrawn.isdisjoint(documents)
 
@@ -35,15 +35,15 @@ class Withdrawn:
         return self._documents.get(collection, frozenset())
 
     def tombstoned(self, asked_key: str, matched_key: str) -> bool:
-        """Say whether neither of two questions may be answered with the answer to the other."""
+        """Whether neither of two questions may be answered with the answer to the other."""
         return frozenset((asked_key, matched_key)) in self._pairs
 
     def tombstone(self, asked_key: str, matched_key: str, reason: str) -> None:
-        """Make it so, for good and for all processes; blocking."""
+        """Keep two questions apart, for good and in all processes; blocking."""
         tombstone(self._data, asked_key, matched_key, reason)
 
     def follow_documents(self) -> None:
-        """Read what is new of the withdrawals."""
+        """Read new withdrawals."""
         if self._withdrawals.changed():
             documents: dict[str, set[str]] = {}
             for collection, document in self._withdrawals.documents():
@@ -51,6 +51,6 @@ class Withdrawn:
             self._documents = {name: frozenset(each) for name, each in documents.items()}
 
     def follow_pairs(self) -> None:
-        """Read what is new of the reported pairs."""
+        """Read newly reported pairs."""
         if self._tombstones.changed():
             self._pairs = self._tombstones.pairs()

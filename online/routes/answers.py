@@ -1,40 +1,103 @@
-"""`POST /v1/answers`: the hot path.
+"""`POST /v1/answers`, the hot path, and `GET /v1/answers/{id}`, the answer to a question that was asked for later.
 
 An exact hit is one lookup, and its body is the release's own bytes with the fields of this request spliced in
 front: five fields are parsed, nothing is encoded. The rest of the time goes to the server and to Starlette's
-routing (bench/exact_hits.py).
+routing, which `online.http.middleware` skips (bench/exact_hits.py).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from online.answering.exchange import Exchanges
 from online.answering.jobs import Jobs
-from online.answering.lookup import Answering, Asked, Begun, Prepared
-from online.answering.rendering import RawHeaders, cache_status, live_answer, prepared_body, provenance, sse
+from online.answering.question import Asked, Live, Prepared
+from online.answering.rendering import answer_body, live_answer, prepared_body, provenance
+from online.errors import Problem
 from online.http.authentication import Headers, Keys
-from online.http.disconnect import ClientGoneError, unless_gone
-from online.http.middleware import read_body, send_bytes
-from online.http.problems import Problem, as_problem, details
-from online.http.request_parsing import Directives, asked_by, directives, read_ask
-from online.records.request_log import Recording
+from online.http.openapi import Responses, gives, problems, streams, takes
+from online.http.problems import details
+from online.http.request_parsing import Directives, directives, read_ask, read_body
+from online.http.responses import AsgiResponse, RawHeaders, begin_stream, end_stream, send_bytes, send_part, sse
+from online.http.schemas import Answer, Ask, Job
+from online.records.job_store import StoredJob
+from online.routes.asked_question import asked_by
 
-JSON = b"application/json"
-_STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+_JSON = b"application/json"
+_TAKES = takes(
+    Ask,
+    {
+        "Cache-Control": "`no-cache`: answer live; `no-store`: keep the text out of the journal.",
+        "Prefer": "`respond-async, wait=N` answers later, if it has to be live (RFC 7240).",
+    },
+)
+_GIVES: Responses = {
+    200: streams(
+        gives(
+            "The answer",
+            Answer,
+            Cache_Status="Where the answer came from (RFC 9211).",
+            Age="Seconds since it was generated.",
+            ETag="Its fingerprint.",
+        ),
+        "With `stream`: start, deltas with the text, then the answer or a problem; the data are JSON.",
+        *("start", "delta", "answer", "problem"),
+    ),
+    202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
+    **problems(400, 401, 403, 413, 415, 422, 429, 502, 503),
+}
+_GIVES_LATER: Responses = {
+    200: gives("The answer", Answer, ETag="Its fingerprint."),
+    202: gives(
+        "Not yet, or once more since a document of the answer was withdrawn; ask again",
+        Job,
+        Location="Where to ask again.",
+    ),
+    304: {"description": "The answer is the one that is known"},
+    **problems(401, 403, 404, 422, 429, 502, 503),
+}
+
+
+def answers(asking: Asking, jobs: Jobs, keys: Keys) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["answers"], default_response_class=Response)
+
+    @router.post("/v1/answers", summary="Ask a question", operation_id="answer", openapi_extra=_TAKES, responses=_GIVES)
+    async def ask(_: Request) -> Response:
+        return AsgiResponse(asking)
+
+    @router.head("/v1/answers/{job_id}", include_in_schema=False)
+    @router.get(
+        "/v1/answers/{job_id}",
+        summary="Fetch an answer that was asked for later",
+        operation_id="later_answer",
+        openapi_extra=takes(headers={"If-None-Match": "The ETag of the answer that is known."}),
+        responses=_GIVES_LATER,
+    )
+    async def later(request: Request, job_id: Annotated[str, Path(min_length=1)]) -> Response:
+        headers: Headers = request.scope["headers_by_name"]
+        caller = keys.caller(request.scope, visitors=True)
+        caller.require("ask")
+        job = await jobs.find(job_id, caller.key_id)
+        known = headers.get(b"if-none-match", b"")
+        return AsgiResponse(lambda _scope, _receive, send: _send_job(job, send, [], known))
+
+    return router
 
 
 @dataclass(frozen=True)
-class AnswersRoute:
-    """The ASGI application of the route."""
+class Asking:
+    """The ASGI application of `POST /v1/answers`."""
 
-    answering: Answering
-    keys: Keys
-    recording: Recording
+    exchanges: Exchanges
     jobs: Jobs
+    keys: Keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
@@ -45,109 +108,88 @@ class AnswersRoute:
         ask = read_ask(headers, await read_body(receive))
         wishes = directives(headers)
         asked = asked_by(caller, ask, wishes, scope["request_id"], started)
-        try:
-            prepared = None if asked.fresh else self.answering.exact(asked)
+        with self.exchanges.recorded(asked):
+            prepared = None if asked.fresh else self.exchanges.lookup.exact(asked)
             if prepared is not None:
-                await self._send_prepared(asked, prepared, send)
-            elif wishes.later:
+                await _send_prepared(asked, prepared, send)
+                self.exchanges.log.prepared(asked, prepared)
+                return
+            if wishes.later:
                 await self._later(asked, wishes, send)
-            else:
-                await unless_gone(receive, self._miss(asked, send))
-        except ClientGoneError:
-            self.recording.gone(asked)
-            raise
-        except Problem as problem:
-            self.recording.problem(asked, problem)
-            raise
-        except Exception:
-            self.recording.fault(asked)
-            raise
+                return
+        await self._miss(asked, receive, send)
 
     async def _later(self, asked: Asked, wishes: Directives, send: Send) -> None:
         job = await self.jobs.submit(asked)
         if wishes.wait:
             job = await self.jobs.wait_for(job, wishes.wait)
-        await self.jobs.send(job, send, [(b"preference-applied", b"respond-async")])
+        await _send_job(job, send, [(b"preference-applied", b"respond-async")])
 
-    async def _send_prepared(self, asked: Asked, prepared: Prepared, send: Send) -> None:
-        status = cache_status(asked, prepared.source)
-        headers = provenance(status, prepared.age_seconds, prepared.head.fingerprint)
-        body = prepared_body(asked, prepared)
-        if asked.stream:
-            await _begin_stream(send, headers)
-            await _send_event(send, "start", _start(asked, prepared.source, prepared.release_id))
-            await _send_event(send, "delta", {"text": msgspec.json.decode(body)["answer"]})
-            await _end_stream(send, "answer", msgspec.Raw(body))
-        else:
-            await send_bytes(send, 200, body, JSON, headers)
-        self.recording.prepared(asked, prepared, status)
-
-    async def _miss(self, asked: Asked, send: Send) -> None:
+    async def _miss(self, asked: Asked, receive: Receive, send: Send) -> None:
+        streaming = False
         try:
-            async with self.answering.begin(asked) as begun:
-                if begun.prepared is not None:
-                    await self._send_prepared(asked, begun.prepared, send)
+            async with self.exchanges.begin(asked, receive) as answer:
+                if isinstance(answer, Prepared):
+                    await _send_prepared(asked, answer, send)
                 elif asked.stream:
-                    await self._stream(asked, begun, send)
+                    streaming = True
+                    await _stream(asked, answer, send)
                 else:
-                    await self._send_live(asked, begun, send)
-        except Exception as error:
-            raise as_problem(error) from error
-
-    async def _send_live(self, asked: Asked, begun: Begun, send: Send) -> None:
-        assert begun.opened is not None
-        live = await begun.result()
-        status = cache_status(asked, "live", joined=begun.joined)
-        body = msgspec.json.encode(live_answer(asked, begun.opened, live))
-        await send_bytes(send, 200, body, JSON, provenance(status, 0, begun.opened.live.fingerprint))
-        self.recording.live(asked, begun.opened, live, status)
-
-    async def _stream(self, asked: Asked, begun: Begun, send: Send) -> None:
-        opened = begun.opened
-        assert opened is not None
-        status = cache_status(asked, "live", joined=begun.joined)
-        await _begin_stream(send, provenance(status, 0, opened.live.fingerprint))
-        await _send_event(send, "start", _start(asked, "live", opened.release_id))
-        try:
-            async for piece in begun.pieces():
-                await _send_event(send, "delta", {"text": piece})
-            live = await begun.result()
-        except Exception as error:  # the status is sent already, so the stream has to say it
-            problem = as_problem(error)
-            await _end_stream(send, "problem", details(problem, asked.request_id))
-            self.recording.problem(asked, problem)
-            return
-        await _end_stream(send, "answer", live_answer(asked, opened, live))
-        self.recording.live(asked, opened, live, status)
+                    body = await answer_body(asked, answer)
+                    await send_bytes(send, 200, body, _JSON, provenance(asked, answer))
+        except Problem as problem:
+            if not streaming:
+                raise
+            # the status is sent already, so the stream has to say it
+            await end_stream(send, sse("problem", details(problem, asked.request_id)))
 
 
-@dataclass(frozen=True)
-class JobRoute:
-    """`GET /v1/answers/{id}`: what became of a question that was to be answered later."""
-
-    jobs: Jobs
-    keys: Keys
-
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Send the answer, the problem, or 202."""
-        headers: Headers = scope["headers_by_name"]
-        caller = self.keys.caller(scope, visitors=True)
-        caller.require("ask")
-        job = await self.jobs.find(scope["path_params"]["job_id"], caller.key_id)
-        await self.jobs.send(job, send, [], headers.get(b"if-none-match", b""))
+async def _send_prepared(asked: Asked, prepared: Prepared, send: Send) -> None:
+    headers = provenance(asked, prepared)
+    body = prepared_body(asked, prepared)
+    if not asked.stream:
+        await send_bytes(send, 200, body, _JSON, headers)
+        return
+    await begin_stream(send, headers)
+    await send_part(send, _start(asked, prepared.source, prepared.release_id))
+    await send_part(send, sse("delta", {"text": msgspec.json.decode(body)["answer"]}))
+    await end_stream(send, sse("answer", msgspec.Raw(body)))
 
 
-def _start(asked: Asked, source: str, release_id: str) -> dict[str, str]:
-    return {"id": asked.request_id, "source": source, "collection": asked.collection, "release": release_id}
+async def _stream(asked: Asked, answer: Live, send: Send) -> None:
+    await begin_stream(send, provenance(asked, answer))
+    await send_part(send, _start(asked, "live", answer.release_id))
+    async for piece in answer.pieces():
+        await send_part(send, sse("delta", {"text": piece}))
+    await end_stream(send, sse("answer", live_answer(asked, answer, await answer.result())))
 
 
-async def _begin_stream(send: Send, headers: RawHeaders) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, *headers]})
+def _start(asked: Asked, source: str, release_id: str) -> bytes:
+    start = {"id": asked.request_id, "source": source, "collection": asked.collection, "release": release_id}
+    return sse("start", start)
 
 
-async def _send_event(send: Send, event: str, data: object) -> None:
-    await send({"type": "http.response.body", "body": sse(event, data), "more_body": True})
+async def _send_job(job: StoredJob, send: Send, headers: RawHeaders, if_none_match: bytes = b"") -> None:
+    """Send the answer, the problem, or 202 and where to ask again."""
+    location = f"/v1/answers/{job.id}"
+    if not job.ended:
+        body = msgspec.json.encode(_pending(job, location))
+        extra = [*headers, (b"location", location.encode()), (b"retry-after", b"1")]
+        await send_bytes(send, 202, body, _JSON, extra)
+        return
+    outcome = job.outcome or b""
+    if job.status == "failed":
+        final = [*headers, (b"x-should-retry", b"false")]  # to fetch it again changes nothing
+        await send_bytes(send, job.http_status or 500, outcome, b"application/problem+json", final)
+        return
+    tag = b'"%b"' % msgspec.json.decode(outcome, type=Answer).fingerprint.encode()
+    extra = [*headers, (b"etag", tag), (b"cache-control", b"private, no-cache")]
+    if tag in [each.strip().removeprefix(b"W/") for each in if_none_match.split(b",")]:
+        await send_bytes(send, 304, b"", _JSON, extra)
+    else:
+        await send_bytes(send, 200, outcome, _JSON, extra)
 
 
-async def _end_stream(send: Send, event: str, data: object) -> None:
-    await send({"type": "http.response.body", "body": sse(event, data), "more_body": False})
+def _pending(job: StoredJob, location: str) -> Job:
+    asked = msgspec.json.decode(job.asked, type=Asked)
+    return Job(job.id, "queued" if job.status == "queued" else "running", location, asked.question, asked.collection)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
+
+from online.http.schemas import ChatCompletion, Choice, JsonObject, Provenance
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_A_CHUNK = 8
@@ -36,35 +38,36 @@ class Frame:
     created: int
     model: str
 
-    def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    def chunk(self, delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
         """Return one chunk as a server-sent event."""
-        return self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}])
+        return self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}], {})
 
-    def usage(self, usage: Usage, about: dict[str, Any] | None) -> bytes:
+    def usage(self, usage: Usage, about: Provenance | None) -> bytes:
         """Return the chunk that closes a stream with what it cost, and where the answer came from."""
-        return self._event([], usage=usage.as_json(), **({} if about is None else {"beforehand": about}))
+        return self._event([], {"usage": usage.as_json()} | ({} if about is None else {"beforehand": about}))
 
-    def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+    def _event(self, choices: Sequence[Mapping[str, object]], more: Mapping[str, object]) -> bytes:
         body = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model}
         return b"data: %b\n\n" % msgspec.json.encode({**body, "choices": choices, **more})
 
-    def whole(self, message: dict[str, Any], finish_reason: str, usage: Usage, about: dict[str, Any] | None) -> bytes:
+    def whole(self, message: JsonObject, finish_reason: str, usage: Usage, about: Provenance | None) -> bytes:
         """Return a whole completion."""
-        body: dict[str, Any] = {
-            "id": self.id,
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.model,
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
-            "usage": usage.as_json(),
-        }
-        return msgspec.json.encode(body if about is None else {**body, "beforehand": about})
+        completion = ChatCompletion(
+            id=self.id,
+            object="chat.completion",
+            created=self.created,
+            model=self.model,
+            choices=[Choice(index=0, message=message, finish_reason=finish_reason)],
+            usage=usage.as_json(),
+            beforehand=about or msgspec.UNSET,
+        )
+        return msgspec.json.encode(completion)
 
 
 DONE = b"data: [DONE]\n\n"
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a prepared answer as a live one comes: a few words at a time; joined they are the text."""
+    """Cut a prepared answer into pieces of a few words, as a live one streams; joined they are the text."""
     words = _PIECE.findall(text)
     return ["".join(words[start : start + _WORDS_A_CHUNK]) for start in range(0, len(words), _WORDS_A_CHUNK)]

@@ -1,20 +1,17 @@
-"""How a chat is answered on the wire: whole, in chunks of our own, or with the bytes of the language model."""
+"""The response to a chat: whole, in chunks of our own, or with the bytes of the language model."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.types import Send
 
-from online.answering.lookup import Asked
-from online.answering.rendering import RawHeaders
-from online.http.middleware import send_bytes
+from online.answering.question import Asked
+from online.http.responses import RawHeaders, begin_stream, end_stream, send_bytes, send_part
+from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.routes.chat_format import DONE, Frame, Usage
-from online.routes.chat_request import ChatRequest
 
-_STREAM = b"text/event-stream; charset=utf-8"
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -33,7 +30,7 @@ class ChatReply:
         return Frame(f"chatcmpl-{self.asked.request_id}", int(time.time()), model)
 
     async def whole(
-        self, model: str, message: dict[str, Any], finish_reason: str, usage: Usage, about: dict[str, Any] | None
+        self, model: str, message: JsonObject, finish_reason: str, usage: Usage, about: Provenance | None
     ) -> None:
         """Send a whole completion."""
         self.begun = True
@@ -47,10 +44,10 @@ class ChatReply:
         await self._more(self._frame.chunk({"role": "assistant", "content": ""}))
 
     async def piece(self, text: str, others: Mapping[str, str] = _NOTHING) -> None:
-        """Send a piece of the text, or of the other texts of the message."""
+        """Send a piece of the text, or of the message's other texts."""
         await self._more(self._frame.chunk({**others, "content": text} if text else dict(others)))
 
-    async def end(self, finish_reason: str, usage: Usage, about: dict[str, Any] | None) -> None:
+    async def end(self, finish_reason: str, usage: Usage, about: Provenance | None) -> None:
         """End a stream."""
         await self._more(self._frame.chunk({}, finish_reason))
         options = self.chat.stream_options
@@ -60,12 +57,12 @@ class ChatReply:
         await self.finish()
 
     async def pass_on(self, body: bytes) -> None:
-        """Send the language model's own response."""
+        """Pass on the language model's own response."""
         self.begun = True
         await send_bytes(self._send, 200, body, b"application/json", self.headers)
 
     async def pass_on_lines(self, lines: bytes) -> None:
-        """Send lines of the language model's own stream."""
+        """Pass on lines of the language model's own stream."""
         if not self.begun:
             await self._start()
         await self._more(lines)
@@ -77,12 +74,11 @@ class ChatReply:
 
     async def finish(self) -> None:
         """Send the last, empty part of the body."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await end_stream(self._send)
 
     async def _start(self) -> None:
         self.begun = True
-        headers = [(b"content-type", _STREAM), (b"x-accel-buffering", b"no"), *self.headers]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await begin_stream(self._send, self.headers)
 
     async def _more(self, body: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        await send_part(self._send, body)

@@ -1,8 +1,8 @@
 """The FAQ page: ask, browse and search, with JavaScript or without.
 
-Whoever opens a prepared answer's own page is recorded as served by it (route `page`), so that feedback finds its
-request in the journal; paging through the list is not. A GET never calls the language model, so nobody who
-follows links can keep it busy; a POST from another site is refused.
+A visit to a prepared answer's own page is recorded as an answer (route `page`), so that feedback finds its request in
+the journal; paging through the list is not. A GET never calls the language model, so that following links can't keep
+it busy; a POST from another site is refused.
 
 With API keys configured the page is closed, unless `service.public_page` names what may be seen without one.
 """
@@ -14,30 +14,36 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
+from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import RedirectResponse
 
-from online.answering.lookup import Asked
-from online.answering.rendering import cache_status, live_answer, prepared_body
-from online.http.authentication import Caller
-from online.http.disconnect import ClientGoneError, unless_gone
-from online.http.middleware import read_body
-from online.http.problems import Problem, as_problem
-from online.http.request_parsing import Directives, asked_by
-from online.http.schemas import QUESTION_CHARACTERS, Answer, Ask
-from online.release.open_release import OpenRelease
+from online.answering.anticipated import Page, browse, search
+from online.answering.exchange import Exchanges
+from online.answering.lookup import Lookup
+from online.answering.question import Asked
+from online.answering.rendering import answer_body, prepared_body
+from online.errors import Kind, Problem
+from online.http.authentication import Caller, Keys
+from online.http.problems import details, headers_of, status_of
+from online.http.request_parsing import Directives, read_body
+from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask
 from online.routes import faq_view
-from online.routes.questions import AnticipatedQuestion, Page, browse, search
-from online.service import Service
+from online.routes.asked_question import asked_by
+
+if TYPE_CHECKING:
+    from online.release.open_release import OpenRelease
+
+Context = Mapping[str, object]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 _HERE = Path(__file__).parents[1]
 _PAGE = 20
+_READ = ["GET", "HEAD"]
 _MOST_PAGES = 100_000
 _RELATED = 5
 _SIMILAR = 0.25  # all-MiniLM-L6-v2: below it a question shares nothing with what was typed
@@ -46,24 +52,29 @@ _POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-# What the layout needs where nothing is known of the caller.
-_BLANK: Mapping[str, Any] = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
+# The layout's variables while the caller is unknown.
+_BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 _decode_answer = msgspec.json.Decoder(Answer).decode
 
 
-def faq(service: Service) -> list[Route]:
+def faq(page: FaqPage) -> APIRouter:
     """Return the page's routes."""
+    router = APIRouter(include_in_schema=False, default_response_class=Response)
+    router.add_api_route("/", page.guarded(page.browse), methods=_READ)
+    router.add_api_route("/", page.guarded(page.ask), methods=["POST"])
+    router.add_api_route("/questions/{query_key}", page.guarded(page.question), methods=_READ)
+    for name, endpoint in page.files.items():
+        router.add_api_route(f"/static/{name}", endpoint, methods=_READ)
+    return router
+
+
+def faq_page(exchanges: Exchanges, keys: Keys, title: str, count_problem: Callable[[Kind], None]) -> FaqPage:
+    """Read the templates and static files of the page."""
     files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
     version = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
-    page = FaqPage(service, _templates(service.settings.page_title, version))
-    return [
-        Route("/", page.guarded(page.browse), methods=["GET"]),
-        Route("/", page.guarded(page.ask), methods=["POST"]),
-        Route("/questions/{query_key}", page.guarded(page.question), methods=["GET"]),
-        *[Route(f"/static/{name}", _static(name, content, version)) for name, content in files.items()],
-    ]
+    static = {name: _static(name, content, version) for name, content in files.items()}
+    return FaqPage(exchanges, keys, count_problem, _templates(title, version), static)
 
 
 def _templates(title: str, version: str) -> Environment:
@@ -92,11 +103,18 @@ def _static(name: str, content: bytes, version: str) -> Endpoint:
 class FaqPage:
     """The page's handlers."""
 
-    service: Service
+    exchanges: Exchanges
+    keys: Keys
+    count_problem: Callable[[Kind], None]
     templates: Environment
+    files: Mapping[str, Endpoint]
+
+    @property
+    def _lookup(self) -> Lookup:
+        return self.exchanges.lookup
 
     def guarded(self, handler: Endpoint) -> Endpoint:
-        """Show a refusal as a page, too."""
+        """Show a problem as a page, too."""
 
         async def guard(request: Request) -> Response:
             try:
@@ -107,21 +125,21 @@ class FaqPage:
         return guard
 
     async def browse(self, request: Request) -> Response:
-        """`GET /`: what is anticipated, page by page or by a search; `?question=` finds it or fills the form."""
+        """`GET /`: what is anticipated, page by page or by a search; `?question=` opens its page or fills the form."""
         caller = self._caller(request)
         collection = _collection(caller, request.query_params.get("collection"))
         question, typed = _text(request, "question"), _text(request, "q")
         asked = _asked(request, caller, collection, question)
-        if question and self.service.answering.exact(asked) is not None:
+        if question and self._lookup.exact(asked) is not None:
             return RedirectResponse(f"/questions/{asked.query_key}", 303)
         number = _page_number(request)
         page = Page(collection, _PAGE, (number - 1) * _PAGE)
-        with self.service.answering.release().hold() as release:
+        with self._lookup.release().hold() as release:
             context = self._context(caller, collection, release)
             if typed:
-                found = await self.service.pool.run(search, self.service.answering, release, page, typed)
+                found = await self._lookup.pool.run(search, self._lookup, release, page, typed)
             else:
-                found = browse(self.service.answering, release, page)
+                found = browse(self._lookup, release, page)
         if number > 1 and page.offset >= found.total:
             raise Problem("not-found", "There are not that many pages of questions.")
         near = _near(found.questions)
@@ -145,7 +163,7 @@ class FaqPage:
         caller = self._caller(request)
         for collection in caller.collections:
             asked = replace(_asked(request, caller, collection, ""), query_key=request.path_params["query_key"])
-            prepared = self.service.answering.exact(asked)
+            prepared = self._lookup.exact(asked)
             if prepared is not None:
                 break
         else:
@@ -153,8 +171,8 @@ class FaqPage:
         answer = _decode_answer(prepared_body(asked, prepared))
         if request.method == "GET":
             seen = replace(asked, question=answer.question)
-            self.service.recording.prepared(seen, prepared, cache_status(seen, "exact"))
-        with self.service.answering.release().hold() as release:
+            self.exchanges.log.prepared(seen, prepared)
+        with self._lookup.release().hold() as release:
             context = self._context(caller, collection, release)
             related = await self._related(release, answer)
         structured = faq_view.structured_data([answer])
@@ -168,55 +186,35 @@ class FaqPage:
         form = dict(parse_qsl((await read_body(request.receive)).decode("utf-8", "replace")))
         question = _within_limit(form.get("question", ""), "question")
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
-        if question and self.service.answering.exact(asked) is not None:
+        if question and self._lookup.exact(asked) is not None:
             return RedirectResponse(f"/questions/{asked.query_key}", 303)
-        context = self._context(caller, asked.collection, self.service.answering.release())
+        context = self._context(caller, asked.collection, self._lookup.release())
         try:
-            answer = await unless_gone(request.receive, self._miss(asked))
-        except ClientGoneError:
-            self.service.recording.gone(asked)
-            raise
+            async with self.exchanges.begin(asked, request.receive) as begun:
+                answer = _decode_answer(await answer_body(asked, begun))
         except Problem as problem:
-            self.service.recording.problem(asked, problem)
             return self._refused(problem, {**context, "asked": question})
-        except Exception:
-            self.service.recording.fault(asked)
-            raise
         return self._show("answered.html", context, answer=answer, related=[], structured=None)
-
-    async def _miss(self, asked: Asked) -> Answer:
-        recording = self.service.recording
-        try:
-            async with self.service.answering.begin(asked) as begun:
-                if begun.prepared is not None:
-                    recording.prepared(asked, begun.prepared, cache_status(asked, begun.prepared.source))
-                    return _decode_answer(prepared_body(asked, begun.prepared))
-                assert begun.opened is not None
-                live = await begun.result()
-                recording.live(asked, begun.opened, live, cache_status(asked, "live", joined=begun.joined))
-                return live_answer(asked, begun.opened, live)
-        except Exception as error:
-            raise as_problem(error) from error
 
     def _answer(self, asked: Asked, query_key: str) -> Answer | None:
         asked = replace(asked, query_key=query_key)
-        prepared = self.service.answering.exact(asked)
+        prepared = self._lookup.exact(asked)
         return None if prepared is None else _decode_answer(prepared_body(asked, prepared))
 
     async def _related(self, release: OpenRelease, answer: Answer) -> list[AnticipatedQuestion]:
         page = Page(answer.collection, _RELATED + 1, 0)
         try:
-            found = await self.service.pool.run(search, self.service.answering, release, page, answer.question)
-        except Problem:  # too busy to embed: the answer is what was asked for
+            found = await self._lookup.pool.run(search, self._lookup, release, page, answer.question)
+        except Problem:  # too busy to embed; the answer itself matters more
             return []
         return [each for each in _near(found.questions) if each.query_key != answer.query_key][:_RELATED]
 
     def _caller(self, request: Request) -> Caller:
-        caller = self.service.keys.caller(request.scope, visitors=True)
+        caller = self.keys.caller(request.scope, visitors=True)
         caller.require("ask")
         return caller
 
-    def _context(self, caller: Caller, collection: str, release: OpenRelease) -> dict[str, Any]:
+    def _context(self, caller: Caller, collection: str, release: OpenRelease) -> Context:
         return {
             **_BLANK,
             "collections": caller.collections if len(caller.collections) > 1 else (),
@@ -224,17 +222,17 @@ class FaqPage:
             "release_id": release.release_id,
             "anticipated": len(release.collection(collection).questions),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
-            "live": self.service.model.breaker.state != "open",
+            "live": self._lookup.model.breaker.state != "open",
         }
 
-    def _refused(self, problem: Problem, context: Mapping[str, Any] = _BLANK) -> Response:
-        self.service.count_problem(problem.kind)
-        response = self._show("refused.html", context, problem=problem)
-        response.status_code = problem.status
-        response.headers.update(problem.headers)
+    def _refused(self, problem: Problem, context: Context = _BLANK) -> Response:
+        self.count_problem(problem.kind)
+        response = self._show("refused.html", context, problem=details(problem, ""))
+        response.status_code = status_of(problem.kind)
+        response.headers.update(headers_of(problem))
         return response
 
-    def _show(self, template: str, context: Mapping[str, Any], **more: Any) -> Response:
+    def _show(self, template: str, context: Context, **more: object) -> Response:
         html = self.templates.get_template(template).render({**context, **more})
         headers = {"content-security-policy": _POLICY, "cache-control": "private, no-cache", "vary": "Authorization"}
         return Response(html, headers=headers, media_type="text/html")
@@ -246,7 +244,7 @@ def _asked(request: Request, caller: Caller, collection: str, question: str) -> 
 
 
 def _collection(caller: Caller, named: str | None) -> str:
-    """Return the collection that is named, or the caller's default, or the first."""
+    """Return the named collection, the caller's default, or the first."""
     return caller.collection(named or caller.default or next(iter(caller.collections), None))
 
 
@@ -262,7 +260,7 @@ def _within_limit(text: str, name: str) -> str:
 
 def _page_number(request: Request) -> int:
     number = request.query_params.get("page", "1")
-    short = len(number) <= len(str(_MOST_PAGES))  # Python reads no number of more than 4,300 digits
+    short = len(number) <= len(str(_MOST_PAGES))  # Python parses no number of more than 4,300 digits
     if not (short and number.isascii() and number.isdigit() and 1 <= int(number) <= _MOST_PAGES):
         raise Problem("invalid", "There is no such page.", param="page")
     return int(number)
@@ -273,7 +271,7 @@ def _near(found: list[AnticipatedQuestion]) -> list[AnticipatedQuestion]:
 
 
 def _address(caller: Caller, collection: str, typed: str, number: int) -> str:
-    """Return the address of a page of the list; what goes without saying is left out."""
+    """Return the address of a page of the list; defaults are left out."""
     wanted = {
         "collection": collection if len(caller.collections) > 1 else "",
         "q": typed,

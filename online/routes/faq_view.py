@@ -1,4 +1,4 @@
-"""What the FAQ page shows of an answer, as data; the templates write the HTML and escape all of it.
+"""What the FAQ page shows of an answer, as data; the templates write the HTML and escape it.
 
 A model's text is not trusted. No part of it is ever HTML: it becomes paragraphs, blocks of code, code within a
 line, strong words and references to its sources, and nothing else, by the rules below. `static/faq.js` has the
@@ -88,7 +88,7 @@ def answer_blocks(answer: Answer) -> list[Block]:
 
 
 def badge(answer: Answer) -> str:
-    """Say in a few words how an answer came to be."""
+    """Return in a few words how an answer was made."""
     if answer.source == "live":
         return "Written live"
     by_origin = {"curated": "Written by the team", "edited": "Prepared, edited by the team"}
@@ -96,7 +96,7 @@ def badge(answer: Answer) -> str:
 
 
 def age(seconds: int) -> str:
-    """Say how old something is."""
+    """Return an age in words."""
     for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
         if seconds >= unit:
             count = seconds // unit
@@ -105,7 +105,7 @@ def age(seconds: int) -> str:
 
 
 def is_web_address(uri: str) -> bool:
-    """Say whether a document's address can be followed by a visitor; others are shown as text."""
+    """Whether a visitor can follow a document's address; others are shown as text."""
     return re.match(r"https?://[^\s/]", uri, re.IGNORECASE) is not None
 
 

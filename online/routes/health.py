@@ -1,63 +1,46 @@
-"""What whoever runs the service looks at: is it alive, is it ready, what does it count."""
+"""Endpoints for operators: is the process alive, can it answer, what does it count."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
 
-from online.service import Service
-
-
-class Health(BaseModel):
-    """The process is alive."""
-
-    status: Literal["alive"] = "alive"
+from online.http.authentication import Keys
+from online.http.openapi import gives, problems
+from online.http.responses import json_response
+from online.http.schemas import Health, Readiness
 
 
-class Readiness(BaseModel):
-    """Whether anticipated questions can be answered; `problem` says what is not followed, such as a newer release."""
-
-    status: Literal["ready", "not ready"]
-    release: str | None
-    collections: list[str]
-    language_model: Literal["closed", "open", "half-open"]
-    problem: str | None = None
-
-
-def operations(service: Service) -> APIRouter:
+def operations(keys: Keys, readiness: Callable[[], Readiness], scrape: Callable[[], bytes]) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=["operations"], default_response_class=Response)
 
-    @router.get("/healthz", summary="Is the process alive?")
-    async def healthz() -> Health:
-        return Health()
+    @router.get("/healthz", summary="Is the process alive?", responses={200: gives("It is", Health)})
+    async def healthz() -> Response:
+        return json_response(Health())
 
-    @router.get("/readyz", summary="Can it answer?", responses={503: {"model": Readiness, "description": "Not ready"}})
-    async def readyz(response: Response) -> Readiness:
-        release = service.current.get()
-        if release is None:
-            response.status_code = 503
-        return Readiness(
-            status="not ready" if release is None else "ready",
-            release=None if release is None else release.release_id,
-            collections=sorted(service.answering.collections) if not service.keys.required else [],
-            language_model=service.model.breaker.state,
-            problem=service.trouble,
-        )
+    @router.get(
+        "/readyz",
+        summary="Can it answer?",
+        responses={200: gives("It can", Readiness), 503: gives("Not ready", Readiness)},
+    )
+    async def readyz() -> Response:
+        found = readiness()
+        return json_response(found, 200 if found.status == "ready" else 503)
 
     @router.get(
         "/metrics",
         summary="Prometheus metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"description": "All metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **problems(401, 403, 429),
+        },
     )
     async def metrics(request: Request) -> Response:
-        if service.keys.required:
-            service.keys.caller(request.scope).require("admin")
-        service.refresh_metrics()
-        return Response(service.metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
+        if keys.required:
+            keys.caller(request.scope).require("admin")
+        return Response(scrape(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-from typing import Any
 
-from online.http.middleware import request_id
+from online.http.request_id import request_id
 
 
 class JsonFormatter(logging.Formatter):
@@ -15,7 +14,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "at": datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -28,7 +27,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def logging_config() -> dict[str, Any]:
+def logging_config() -> dict[str, object]:
     """Return the configuration for uvicorn's loggers and ours."""
     return {
         "version": 1,

@@ -1,8 +1,8 @@
-"""What `/metrics` shows, by Prometheus' conventions: base units, few labels, never a question.
+"""The metrics of `/metrics`, by Prometheus' conventions: base units, few labels, never a question.
 
-With several worker processes each scrape must show all of them: prometheus_client then keeps its values in
-files that the workers share (`online.workers`). Whoever is scraped can only read what the others have written, so
-each worker sets its gauges regularly, and they count while it lives (`live…`): counters stay, states don't.
+With several worker processes each scrape must show all of them, so prometheus_client keeps its values in files that
+the workers share (`online.workers`). A scrape only reads what the others have written: each worker sets its gauges
+regularly, and they count while it lives (`live…`). Counters outlive their worker, states don't.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 
 def shared_folder() -> Path | None:
-    """Return the folder that the worker processes share; None where there is only one process."""
+    """Return the folder that the worker processes share, or None with a single process."""
     folder = os.environ.get(MULTIPROCESS_FOLDER)
     return Path(folder) if folder else None
 
@@ -91,7 +91,7 @@ class Metrics:
         }
 
     def request(self, source: str, seconds: float) -> None:
-        """Count one question; on the hot path, so the labels are resolved beforehand."""
+        """Count one question; the labels are resolved in advance, for the hot path."""
         count, histogram = self._by_source[source]
         count.inc()
         histogram.observe(seconds)

@@ -1,4 +1,4 @@
-"""A line now and then about what may go wrong many times a second."""
+"""A log that writes now and then about what may fail many times a second."""
 
 from __future__ import annotations
 

@@ -1,24 +1,26 @@
-"""OpenTelemetry traces, from the request through to the language model (extra `otel`; off by default).
+"""OpenTelemetry traces, from the request to the language model (extra `otel`; off by default).
 
-Where they go is said by the usual variables (OTEL_EXPORTER_OTLP_ENDPOINT and so on). Names follow the semantic
-conventions for HTTP and, of 1.38 and in development, for generative AI. No question and no answer is ever an
-attribute.
+The usual variables set the exporter (OTEL_EXPORTER_OTLP_ENDPOINT and so on). Names follow the semantic conventions for
+HTTP and, of 1.38 and in development, for generative AI. No question or answer is ever an attribute.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
 from rag.errors import ConfigurationError
 from rag.llm.protocol import Completion, Sampling
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
 
 class Tracing:
-    """Makes spans and sends them in the background."""
+    """Makes spans, and exports them in the background."""
 
     def __init__(self) -> None:
         """Set up the exporter.
@@ -42,7 +44,7 @@ class Tracing:
         self._tracer = self._provider.get_tracer("beforehand")
 
     @contextlib.contextmanager
-    def request(self, scope: Scope) -> Iterator[Any]:
+    def request(self, scope: Scope) -> Iterator[Span]:
         """Span one request, under the caller's trace if there is one."""
         carrier = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
@@ -55,8 +57,8 @@ class Tracing:
             yield span
 
     @contextlib.contextmanager
-    def call(self, model: str, sampling: Sampling) -> Iterator[Any]:
-        """Span one call to the language model; `completed` adds what came of it."""
+    def call(self, model: str, sampling: Sampling) -> Iterator[Span]:
+        """Span one call to the language model; `completed` adds its outcome."""
         attributes: dict[str, str | int | float] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "openai",
@@ -70,18 +72,18 @@ class Tracing:
             yield span
 
     def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry the current trace on to the language model."""
+        """Return the headers that propagate the current trace to the language model."""
         carrier: dict[str, str] = {}
         self._propagate.inject(carrier)
         return carrier
 
     def close(self) -> None:
-        """Send what is waiting."""
+        """Export the waiting spans."""
         self._provider.shutdown()
 
 
-def completed(span: Any, completion: Completion) -> None:
-    """Add to a call's span what came of it."""
+def completed(span: Span, completion: Completion) -> None:
+    """Add the outcome of a call to its span."""
     span.set_attributes(
         {
             "gen_ai.response.model": completion.model,

@@ -1,4 +1,4 @@
-"""The service as it is run: processes, signals, a port in use, several workers."""
+"""The service as a process: signals, a port in use, several workers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def wait_until_ready(url: str) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_ends_the_service_cleanly_and_loses_no_journal_record(
+def test_sigterm_stops_the_service_cleanly_and_loses_no_journal_row(
     library: Library, llm: FakeLlm, workers: int
 ) -> None:
     library.publish(library=LIBRARY)
@@ -134,13 +134,13 @@ def test_a_port_in_use_is_one_clear_sentence(library: Library, llm: FakeLlm) -> 
             serve(config(library, llm, port=port))
 
 
-def test_what_is_wrong_with_a_key_is_said_before_the_workers_are_started(library: Library, llm: FakeLlm) -> None:
+def test_a_wrong_key_is_reported_before_the_workers_start(library: Library, llm: FakeLlm) -> None:
     keys = {"desk": {"hash": f"sha256:{'0' * 64}", "collections": ["libary"]}}
     with pytest.raises(ConfigurationError, match="did you mean 'library'"):
         serve(config(library, llm, workers=2, keys=keys))
 
 
-def test_a_model_in_this_process_is_refused_for_several_workers(library: Library, llm: FakeLlm) -> None:
+def test_several_workers_can_not_share_a_model_in_this_process(library: Library, llm: FakeLlm) -> None:
     from rag.llm.openai_client import OpenAIEndpoint
 
     with pytest.raises(ConfigurationError, match="workers = 2"):

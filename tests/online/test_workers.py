@@ -1,4 +1,4 @@
-"""Several worker processes behave as one service: what one of them knows, all of them show.
+"""Several worker processes behave as one service.
 
 A client keeps its connection, so it stays with one worker. Which one is settled by stopping the others while it
 connects: a stopped process accepts nothing.
@@ -72,7 +72,7 @@ def connected(worker: int, other: int, url: str, stack: contextlib.ExitStack) ->
 
 
 def until(look: Callable[[], T]) -> T:
-    """Look until there is something, for two minutes at most."""
+    """Poll until there is something, for two minutes at most."""
     deadline = time.monotonic() + 120
     while not (found := look()):
         assert time.monotonic() < deadline, "it never came"
@@ -102,7 +102,7 @@ def test_a_worker_shows_the_calls_and_the_breaker_of_the_other_as_they_are_now(l
         until(lambda: gauge(other, "llm_circuit_open") == 0)
 
 
-def test_nothing_is_shown_of_a_worker_that_was_killed_but_what_it_counted(library: Library, llm: FakeLlm) -> None:
+def test_only_the_counters_of_a_killed_worker_stay(library: Library, llm: FakeLlm) -> None:
     with two_workers(library, llm, concurrency=8) as (one, other):
         until(lambda: gauge(other, "llm_concurrency_limit") == 8)
         assert one.client.post("/v1/answers", json=OPEN).json()["source"] == "exact"
@@ -119,7 +119,7 @@ def test_nothing_is_shown_of_a_worker_that_was_killed_but_what_it_counted(librar
         assert 'beforehand_requests_total{source="exact"} 1.0' in other.client.get("/metrics").text
 
 
-def test_the_workers_keep_one_rate_limit_together(library: Library, llm: FakeLlm) -> None:
+def test_the_workers_share_one_rate_limit(library: Library, llm: FakeLlm) -> None:
     key = {"hash": hash_key("desk"), "requests_per_minute": 4}
     with two_workers(library, llm, keys={"desk": key}) as (one, other):
         answers = [ask_with(worker, "desk") for worker in (one, one, other, one)]
@@ -137,7 +137,7 @@ def remaining(answer: httpx.Response) -> str:
     return str(answer.headers["x-ratelimit-remaining-requests"])
 
 
-def test_the_workers_decide_about_semantic_hits_on_the_comparisons_of_all(library: Library, llm: FakeLlm) -> None:
+def test_the_workers_judge_semantic_hits_by_all_comparisons(library: Library, llm: FakeLlm) -> None:
     llm.behaviour.text = "Bicycles are parked in yards behind 17 trees [1]."
     paraphrase = {"question": "Please, when does the library open?"}
     with two_workers(library, llm, comparison_share=1.0) as (one, other):

@@ -12,11 +12,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from online.answering import jobs
 from online.answering.jobs import Again, next_attempt
-from online.answering.lookup import jobs
-from online.http.problems import Problem, as_problem
+from online.errors import Problem, as_problem
 from online.records import job_store
-from online.records.job_store import Job, JobStore
+from online.records.job_store import JobStore, StoredJob
 from rag.errors import LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from tests.fake_llm import FakeLlm, served
 from tests.online.conftest import LIBRARY, Library, Serve
@@ -51,7 +51,7 @@ def test_a_miss_is_answered_later(client: httpx.Client, llm: FakeLlm) -> None:
     assert answer.json()["answer"] == llm.behaviour.text
 
 
-def test_an_anticipated_question_is_answered_at_once_all_the_same(client: httpx.Client) -> None:
+def test_an_anticipated_question_is_answered_at_once_even_so(client: httpx.Client) -> None:
     response = client.post("/v1/answers", json={"question": "When does the library open?"}, headers=LATER)
     assert response.status_code == 200
 
@@ -62,7 +62,7 @@ def test_with_a_wait_a_quick_answer_comes_at_once(client: httpx.Client) -> None:
     assert response.json()["source"] == "live"
 
 
-def test_an_answer_that_is_known_is_not_sent_again(client: httpx.Client) -> None:
+def test_a_known_answer_is_not_sent_again(client: httpx.Client) -> None:
     location = client.post("/v1/answers", json=NEW, headers=LATER).headers["location"]
     tag = poll(client, location).headers["etag"]
     again = client.get(location, headers=[("If-None-Match", tag), ("If-None-Match", '"another"')])
@@ -93,17 +93,17 @@ def test_a_job_outlasts_an_outage_of_the_model(client: httpx.Client, llm: FakeLl
         LlmUnavailableError("too busy", retry_after=7),
     ],
 )
-def test_a_job_that_finds_no_place_waits_as_long_as_it_takes(trouble: Exception, attempts: int) -> None:
+def test_a_job_waits_for_a_place_as_long_as_it_takes(trouble: Exception, attempts: int) -> None:
     assert next_attempt(tried(attempts), as_problem(trouble)) == Again(7, failed=False)
 
 
-def test_a_job_outlasts_a_model_that_can_not_be_reached() -> None:
+def test_a_job_outlasts_an_unreachable_model() -> None:
     away = as_problem(LlmUnavailableError("nobody listens there", reached=False))
     assert next_attempt(tried(100), away) == Again(5, failed=False)
 
 
 @pytest.mark.parametrize("failure", [LlmUnavailableError("answered 500"), LlmMisconfiguredError("answered 403")])
-def test_a_call_that_fails_is_tried_five_times_after_longer_and_longer_waits(failure: Exception) -> None:
+def test_a_failed_call_is_tried_five_times_with_growing_pauses(failure: Exception) -> None:
     found = [next_attempt(tried(attempts), as_problem(failure)) for attempts in range(5)]
     assert found == [
         Again(5, failed=True),
@@ -114,15 +114,15 @@ def test_a_call_that_fails_is_tried_five_times_after_longer_and_longer_waits(fai
     ]
 
 
-def test_what_the_model_refuses_is_not_tried_again() -> None:
+def test_a_refusal_of_the_model_is_not_retried() -> None:
     assert next_attempt(tried(0), as_problem(LlmRefusedError("too long"))) is None
 
 
-def tried(attempts: int) -> Job:
-    return Job("id", b"{}", None, "running", None, None, attempts)
+def tried(attempts: int) -> StoredJob:
+    return StoredJob("id", b"{}", None, "running", None, None, attempts)
 
 
-def test_a_question_at_which_the_model_always_fails_gets_the_problem_in_the_end(
+def test_a_question_on_which_the_model_always_fails_ends_as_a_problem(
     library: Library, serve: Serve, llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_FIRST_WAIT", 0.0)
@@ -145,7 +145,7 @@ class StumblingLlm(FakeLlm):
         return await super()._complete(request)
 
 
-def test_questions_at_which_the_model_fails_keep_no_others_waiting(
+def test_questions_on_which_the_model_fails_do_not_delay_others(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_FIRST_WAIT", 60.0)
@@ -167,7 +167,7 @@ def later(client: httpx.Client, question: str) -> str:
     return accepted.headers["location"]
 
 
-def test_an_answer_that_rests_on_a_withdrawn_document_is_not_shown_but_given_anew(
+def test_an_answer_from_a_withdrawn_document_is_generated_again(
     client: httpx.Client, library: Library, llm: FakeLlm
 ) -> None:
     location = later(client, NEW["question"])
@@ -185,7 +185,7 @@ def test_an_answer_that_rests_on_a_withdrawn_document_is_not_shown_but_given_ane
     assert document not in second["documents"]
 
 
-def test_a_database_that_is_locked_for_a_while_loses_neither_an_answer_nor_a_worker(
+def test_a_locked_database_costs_neither_an_answer_nor_a_worker(
     client: httpx.Client,
     library: Library,
     llm: FakeLlm,
@@ -208,9 +208,7 @@ def test_a_database_that_is_locked_for_a_while_loses_neither_an_answer_nor_a_wor
 
 
 @pytest.mark.parametrize("step", ["claim", "finish", "renew", "expire"])
-def test_a_disk_that_is_full_for_a_while_stops_no_task(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_full_disk_stops_no_task(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     working, tries = getattr(JobStore, step), []
 
     async def full_at_first(*arguments: Any) -> Any:

@@ -1,25 +1,19 @@
-"""Answers as bytes: what is spliced is the JSON that it looks like."""
+"""Rendered answers: a spliced body is valid JSON."""
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online.answering.lookup import Asked, Head, Prepared
-from online.answering.rendering import cache_status, prepared_body, sse
-from online.http.problems import KINDS, Problem, as_problem, render
+from online.answering.question import Asked, Head, Prepared
+from online.answering.rendering import cache_status, prepared_body
 from online.http.schemas import Answer
-from online.telemetry.metrics import Metrics
-from rag.errors import LlmRefusedError, LlmUnavailableError, QuestionError
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "service.md"
 KEY = "0" * 32
 
 
@@ -75,53 +69,3 @@ def test_the_age_is_never_negative(hours: int) -> None:
 )
 def test_the_cache_status_says_where_an_answer_came_from(source: str, fresh: bool, joined: bool, expected: str) -> None:
     assert cache_status(asked(fresh=fresh), source, joined=joined) == f"beforehand; {expected}"
-
-
-@given(st.text(max_size=50))
-def test_an_event_is_three_lines_whatever_the_text(text: str) -> None:
-    event = sse("delta", {"text": text})
-    assert event.count(b"\n") == 3
-    assert event.endswith(b"\n\n")
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (QuestionError("too long"), 422),
-        (LlmRefusedError("at http://10.0.0.7: no"), 502),
-        (LlmUnavailableError("at http://10.0.0.7: down"), 503),
-        (LlmUnavailableError("busy", retry_after=7.2), 503),
-    ],
-)
-def test_errors_of_the_business_logic_have_their_status_and_keep_addresses_to_themselves(
-    error: Exception, status: int
-) -> None:
-    problem = as_problem(error)
-    assert problem.status == status
-    assert "10.0.0.7" not in problem.detail
-
-
-def test_a_wait_is_told_in_whole_seconds_rounded_up() -> None:
-    assert as_problem(LlmUnavailableError("busy", retry_after=7.2)).headers["retry-after"] == "8"
-    assert Problem("queue-full", "full", retry_after=0.0).headers["retry-after"] == "1"
-
-
-def test_a_fault_of_ours_is_not_dressed_up() -> None:
-    with pytest.raises(ZeroDivisionError):
-        as_problem(ZeroDivisionError())
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_every_kind_of_problem_can_be_rendered_for_both_kinds_of_routes(kind: str) -> None:
-    problem = Problem(kind, "detail", param="question")
-    ours = msgspec.json.decode(render(problem, "r-1", openai=False).body)
-    theirs = msgspec.json.decode(render(problem, "r-1", openai=True).body)
-    assert (ours["status"], ours["title"]) == KINDS[kind]
-    assert theirs["error"]["message"] == "detail"
-    assert theirs["error"]["type"]
-
-
-def test_the_documentation_names_every_metric() -> None:
-    names = re.findall(r"^# HELP (\w+) ", Metrics().scrape().decode(), re.MULTILINE)
-    text = DOCUMENT.read_text()
-    assert [name for name in names if f"`{name}`" not in text and not name.endswith("_created")] == []

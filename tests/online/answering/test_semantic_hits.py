@@ -1,4 +1,4 @@
-"""Questions in other words: served when the verifier says so, and watched."""
+"""Semantic hits: served when the verifier accepts them, and watched."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_semantic_hits_can_be_switched_off(library: Library, serve: Serve) -> No
     assert ask(serve(semantic_hits=False), PARAPHRASE)["source"] == "live"
 
 
-def test_hits_that_live_answers_contradict_stop_by_themselves(library: Library, serve: Serve, llm: FakeLlm) -> None:
+def test_hits_stop_when_live_answers_contradict_them(library: Library, serve: Serve, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     llm.behaviour.text = "Bicycles are parked in yards behind 17 trees [1]."
     client = serve(comparison_share=1.0)
@@ -99,7 +99,7 @@ def agreeing(client: httpx.Client) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_hits_that_live_answers_confirm_go_on(library: Library, serve: Serve, llm: FakeLlm) -> None:
+def test_hits_go_on_when_live_answers_confirm_them(library: Library, serve: Serve, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     llm.behaviour.text = LIBRARY.answers[MATCHED][0]
     client = serve(comparison_share=1.0)

@@ -1,4 +1,4 @@
-"""The watch over semantic hits: tightened, then stopped when they are not what was promised; by all, for good."""
+"""Semantic hits are tightened, then stopped, when they break the promised error rate: in all processes, for good."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def shown(watched: SemanticWatch, name: str) -> float:
 
 @pytest.fixture(autouse=True)
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody pulls the plug in these tests, and they write a good deal."""
+    """Skip fsync: these tests write a lot, and need no durability."""
     monkeypatch.setattr("warehouse.append_log.os.fsync", lambda _: None)
 
 
@@ -138,7 +138,7 @@ def test_the_threshold_is_tightened_first_to_the_next_that_is_certified(tmp_path
     assert watched.tolerated("library") is None
 
 
-def test_what_passes_the_stricter_threshold_too_is_counted_on(tmp_path: Path) -> None:
+def test_earlier_hits_that_pass_the_stricter_threshold_still_count(tmp_path: Path) -> None:
     watched = watch(tmp_path, 0.1, verifier=Trained())
     compare(watched, *[True] * 20, score=0.95)
     compare(watched, *[False] * 9, score=0.7)
@@ -156,7 +156,7 @@ def test_all_processes_come_to_the_same_conclusion(tmp_path: Path) -> None:
     assert one.tolerated("library") is None
 
 
-def test_a_restart_changes_nothing_and_a_new_release_begins_anew(tmp_path: Path) -> None:
+def test_a_restart_changes_nothing_and_a_new_release_starts_over(tmp_path: Path) -> None:
     compare(watch(tmp_path, 0.1, verifier=Trained()), *[False] * 4, score=0.7)
     again = watch(tmp_path, 0.1, verifier=Trained())
     assert again.tolerated("library") == 0.05
@@ -167,13 +167,13 @@ def test_a_restart_changes_nothing_and_a_new_release_begins_anew(tmp_path: Path)
     assert again.tolerated("library") == 0.05
 
 
-def test_another_tolerated_error_judges_the_same_comparisons_anew(tmp_path: Path) -> None:
+def test_another_tolerated_error_judges_the_same_comparisons_again(tmp_path: Path) -> None:
     compare(watch(tmp_path, 0.05), *(number % 5 != 0 for number in range(100)))  # a fifth differ
     assert watch(tmp_path, 0.05).tolerated("library") is None
     assert watch(tmp_path, 0.25).tolerated("library") == 0.25
 
 
-def test_who_removes_the_file_begins_anew(tmp_path: Path) -> None:
+def test_removing_the_file_starts_over(tmp_path: Path) -> None:
     watched = watch(tmp_path)
     compare(watched, *[False] * 7)
     comparisons_file(tmp_path, "r1").unlink()
@@ -181,13 +181,13 @@ def test_who_removes_the_file_begins_anew(tmp_path: Path) -> None:
     assert watched.tolerated("library") == 0.05
 
 
-def test_what_is_switched_off_stays_off(tmp_path: Path) -> None:
+def test_switched_off_hits_stay_off(tmp_path: Path) -> None:
     watched = watch(tmp_path, enabled=False)
     assert watched.tolerated("library") is None
     assert shown(watched, "hits_enabled") == 0
 
 
-def test_lines_that_are_none_and_collections_that_are_gone_do_no_harm(tmp_path: Path) -> None:
+def test_torn_lines_and_unknown_collections_do_no_harm(tmp_path: Path) -> None:
     watched = watch(tmp_path)
     watched.record("r1", Comparison("archive", 1.0, False))
     with comparisons_file(tmp_path, "r1").open("a") as file:

@@ -19,9 +19,9 @@ def post(client: httpx.Client, question: str, **fields: object) -> httpx.Respons
     return client.post("/v1/answers", json={"question": question, **fields})
 
 
-def test_many_who_ask_the_same_share_one_call_and_are_told_so(client: httpx.Client, llm: FakeLlm) -> None:
+def test_identical_questions_share_one_call_and_say_so(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.gate = threading.Event()
-    flights = client.app.state.service.answering.flights
+    flights = client.app.state.service.lookup.flights
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(post, client, typed) for typed in [NEW, NEW.upper(), f" {NEW}", NEW] * 2]
         while sum(each.passengers for each in flights.under_way()) < 8:
@@ -35,7 +35,7 @@ def test_many_who_ask_the_same_share_one_call_and_are_told_so(client: httpx.Clie
     assert statuses == ["beforehand; fwd=miss"] + ["beforehand; fwd=miss; collapsed"] * 7
 
 
-def test_the_call_goes_on_when_one_of_two_goes_away_and_ends_when_both_have(client: httpx.Client, llm: FakeLlm) -> None:
+def test_the_call_is_cancelled_when_the_last_client_disconnects(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.gate = threading.Event()
     service = client.app.state.service
     impatient = httpx.Client(base_url=client.base_url, timeout=httpx.Timeout(10, read=0.5))
@@ -45,14 +45,14 @@ def test_the_call_goes_on_when_one_of_two_goes_away_and_ends_when_both_have(clie
             pass
         with pytest.raises(httpx.ReadTimeout):
             first.result()
-        while len(service.answering.flights) or service.model.admission.running:
+        while len(service.lookup.flights) or service.model.admission.running:
             pass
     while not llm.abandoned:
         pass
     llm.behaviour.gate.set()
 
 
-def test_one_who_comes_late_gets_what_was_said_before() -> None:
+def test_a_client_that_joins_late_gets_the_earlier_pieces() -> None:
     async def test() -> None:
         flights: SingleFlight[str, str, str] = SingleFlight()
         said = asyncio.Event()
@@ -79,7 +79,7 @@ def test_one_who_comes_late_gets_what_was_said_before() -> None:
     asyncio.run(test())
 
 
-def test_a_failure_reaches_everyone_and_the_next_one_tries_again() -> None:
+def test_a_failure_reaches_every_caller_and_the_next_one_tries_again() -> None:
     async def test() -> None:
         flights: SingleFlight[str, str, str] = SingleFlight()
         calls = 0

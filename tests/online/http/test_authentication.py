@@ -1,4 +1,4 @@
-"""Keys: what they open, how often, and that only their hashes are kept."""
+"""Keys: their collections, scopes and limits; only their hashes are kept."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_collection_that_does_not_exist_is_named_at_the_start(settings: dict[s
     assert str(caught.value) == sentence
 
 
-def test_scopes_are_kept_apart_and_admin_has_all(guarded: httpx.Client) -> None:
+def test_a_scope_grants_nothing_else_and_admin_implies_all(guarded: httpx.Client) -> None:
     feedback = {"request_id": "r", "helpful": True}
     for key, path, expected in [("asker", "/v1/feedback", 403), ("boss", "/v1/feedback", 200)]:
         headers = {"Authorization": f"Bearer {key}"}
@@ -134,7 +134,7 @@ def test_a_rate_limit_is_announced_and_kept(guarded: httpx.Client) -> None:
         ("GET", "/", None, 200),
     ],
 )
-def test_whatever_counts_against_the_limit_says_what_is_left(
+def test_every_limited_response_says_what_is_left(
     guarded: httpx.Client, method: str, path: str, body: object, status: int
 ) -> None:
     for left in ("2", "1", "0"):
@@ -148,7 +148,7 @@ def test_whatever_counts_against_the_limit_says_what_is_left(
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
 
 
-def test_who_has_no_limit_is_told_of_none(guarded: httpx.Client) -> None:
+def test_a_key_without_a_limit_gets_no_rate_limit_headers(guarded: httpx.Client) -> None:
     for response in (ask(guarded, "boss", "When?", "library"), ask(guarded, "wrong", "When?"), guarded.get("/healthz")):
         assert not [name for name in response.headers if name.startswith("x-ratelimit")]
 

@@ -79,9 +79,7 @@ def test_when_the_model_is_down_a_miss_gets_suggestions_and_hits_go_on(client: h
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_server_that_turns_us_away_is_no_fault_of_the_question(
-    client: httpx.Client, llm: FakeLlm, status: int
-) -> None:
+def test_a_rejected_model_key_is_no_fault_of_the_question(client: httpx.Client, llm: FakeLlm, status: int) -> None:
     llm.behaviour.fail_with = status
     response = client.post("/v1/answers", json={"question": "Where can people park their cars?"})
     assert response.status_code == 503
@@ -107,9 +105,7 @@ def test_the_model_is_used_again_when_it_is_back_without_a_restart(
     assert client.get("/readyz").json()["language_model"] == "closed"
 
 
-def test_beyond_what_the_model_bears_the_refusal_comes_at_once_and_hits_go_on(
-    library: Library, serve: Serve, llm: FakeLlm
-) -> None:
+def test_under_overload_misses_are_refused_at_once_and_hits_go_on(library: Library, serve: Serve, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     client = serve(concurrency=1, concurrency_limit=1, queue_length=1)
     llm.behaviour.gate = threading.Event()

@@ -45,7 +45,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def test_no_more_run_at_once_than_the_limit_and_the_rest_waits_in_order() -> None:
+def test_at_most_the_limit_runs_at_once_and_the_rest_waits_in_order() -> None:
     async def test() -> None:
         gate = admission(Clock())
         order: list[int] = []
@@ -77,7 +77,7 @@ def test_when_the_queue_is_full_the_refusal_comes_at_once_with_a_time_to_come_ba
     run(test)
 
 
-def test_who_would_wait_too_long_by_the_recent_pace_is_refused_at_once() -> None:
+def test_a_call_that_would_wait_too_long_is_refused_at_once() -> None:
     async def test() -> None:
         clock = Clock()
         gate = admission(clock, start=1, most=1, queue_length=100, queue_seconds=15.0)
@@ -136,7 +136,7 @@ def test_a_model_that_is_too_busy_shrinks_the_limit_once_per_round_and_not_below
     run(test)
 
 
-def test_one_who_goes_away_while_waiting_or_running_frees_the_place() -> None:
+def test_a_cancelled_call_frees_its_place() -> None:
     async def test() -> None:
         gate = admission(Clock())
         async with held(gate, 2):
@@ -155,7 +155,7 @@ def test_one_who_goes_away_while_waiting_or_running_frees_the_place() -> None:
     run(test)
 
 
-def test_a_place_granted_in_the_moment_of_giving_up_is_not_lost() -> None:
+def test_a_place_granted_just_as_the_caller_gives_up_is_not_lost() -> None:
     async def test() -> None:
         gate = admission(Clock(), start=1)
         stack = contextlib.AsyncExitStack()

@@ -67,7 +67,7 @@ def test_the_pause_doubles_up_to_thirty_seconds_while_it_stays_down() -> None:
     assert pauses == [2, 4, 8, 16, 30, 30]
 
 
-def test_a_probe_whose_caller_went_away_lets_the_next_one_try() -> None:
+def test_an_abandoned_probe_lets_the_next_call_try() -> None:
     clock = Clock()
     breaker = opened(clock)
     clock.now = 2.0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from online.http.problems import Problem
+from online.errors import Problem
 from online.model.admission import Admission
 from online.model.circuit_breaker import CircuitBreaker
 from online.model.language_model import LanguageModel
@@ -58,7 +58,7 @@ def test_an_answer_comes_whole_and_in_pieces(llm: FakeLlm) -> None:
     assert len(shown) > 3
 
 
-def test_an_answer_that_takes_too_long_is_given_up_and_counts_as_a_failure(llm: FakeLlm) -> None:
+def test_an_answer_past_the_deadline_is_cancelled_and_counts_as_a_failure(llm: FakeLlm) -> None:
     llm.behaviour.gate = threading.Event()
     outcomes, model = ask(llm, times=4, deadline=0.2)
     llm.behaviour.gate.set()

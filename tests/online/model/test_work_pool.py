@@ -1,4 +1,4 @@
-"""Threads for what computes: bounded, and never left alone with what they use."""
+"""Threads for computing: bounded, and outlived by what they use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from online.http.problems import Problem
+from online.errors import Problem
 from online.model.work_pool import WorkPool
 
 
@@ -35,7 +35,7 @@ def test_a_cancelled_caller_waits_for_the_thread_that_has_begun() -> None:
     asyncio.run(test())
 
 
-def test_more_than_the_queue_holds_is_refused_at_once_and_places_come_back() -> None:
+def test_calls_beyond_the_queue_are_refused_at_once_and_places_come_back() -> None:
     async def test() -> None:
         pool = WorkPool(1, 1)
         go_on = threading.Event()
@@ -51,7 +51,7 @@ def test_more_than_the_queue_holds_is_refused_at_once_and_places_come_back() -> 
     asyncio.run(test())
 
 
-def test_what_waits_is_dropped_when_its_caller_goes() -> None:
+def test_a_waiting_call_is_dropped_when_its_caller_is_cancelled() -> None:
     async def test() -> None:
         pool = WorkPool(1, 4)
         go_on, never = threading.Event(), threading.Event()

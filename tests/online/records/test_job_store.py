@@ -1,4 +1,4 @@
-"""Jobs on the disk: each is run by one worker, and by another when that one dies."""
+"""Jobs on disk: each is run by one worker, and by another one when that dies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from online.records import job_store
-from online.records.job_store import Job, JobStore
+from online.records.job_store import JobStore, StoredJob
 
 
 def with_stores(path: Path, count: int, test: Callable[..., Awaitable[None]]) -> None:
@@ -35,7 +35,7 @@ def test_a_job_is_claimed_once_in_the_order_of_arrival(tmp_path: Path) -> None:
     with_stores(tmp_path, 2, test)
 
 
-def test_many_who_claim_at_once_never_share_a_job(tmp_path: Path) -> None:
+def test_concurrent_claims_never_share_a_job(tmp_path: Path) -> None:
     async def test(*stores: JobStore) -> None:
         ids = {(await stores[0].insert(b"{}", None)).id for _ in range(40)}
         claimed = await asyncio.gather(*(store.claim() for store in stores for _ in range(10)))
@@ -85,7 +85,7 @@ def test_a_postponed_job_comes_back_when_it_is_due(tmp_path: Path) -> None:
     with_stores(tmp_path, 1, test)
 
 
-def test_a_job_that_comes_back_queues_up_behind_those_that_came_meanwhile(tmp_path: Path) -> None:
+def test_a_postponed_job_queues_behind_newer_ones(tmp_path: Path) -> None:
     async def test(store: JobStore) -> None:
         old = await store.insert(b"{}", None)
         job = await store.claim()
@@ -98,7 +98,7 @@ def test_a_job_that_comes_back_queues_up_behind_those_that_came_meanwhile(tmp_pa
     with_stores(tmp_path, 1, test)
 
 
-def test_to_wait_for_a_place_is_no_attempt(tmp_path: Path) -> None:
+def test_waiting_for_a_place_is_no_attempt(tmp_path: Path) -> None:
     async def test(store: JobStore) -> None:
         await store.insert(b"{}", None)
         for _ in range(10):
@@ -110,7 +110,7 @@ def test_to_wait_for_a_place_is_no_attempt(tmp_path: Path) -> None:
     with_stores(tmp_path, 1, test)
 
 
-def test_an_answer_that_must_not_be_shown_is_given_up_and_the_job_begins_anew(tmp_path: Path) -> None:
+def test_a_job_whose_answer_must_not_be_shown_starts_over(tmp_path: Path) -> None:
     async def test(store: JobStore) -> None:
         await store.insert(b"{}", None)
         job = await store.claim()
@@ -119,7 +119,7 @@ def test_an_answer_that_must_not_be_shown_is_given_up_and_the_job_begins_anew(tm
         await store.finish(job, 200, b"answer")
         await store.answer_again(job)
         again = await store.claim()
-        assert again == Job(job.id, b"{}", None, "running", None, None)
+        assert again == StoredJob(job.id, b"{}", None, "running", None, None)
 
     with_stores(tmp_path, 1, test)
 
@@ -150,7 +150,7 @@ def test_the_jobs_of_an_earlier_version_are_taken_over_by_all_workers_at_once(tm
         stores = [JobStore(tmp_path / "jobs.sqlite3") for _ in range(4)]
         await asyncio.gather(*(store.open() for store in stores))
         job = await stores[0].claim()
-        assert job == Job("a", b"{}", None, "running", None, None, 0)
+        assert job == StoredJob("a", b"{}", None, "running", None, None, 0)
         await stores[0].postpone(job, 0, failed=True)
         found = await stores[3].find("a")
         assert found is not None
@@ -161,7 +161,7 @@ def test_the_jobs_of_an_earlier_version_are_taken_over_by_all_workers_at_once(tm
     asyncio.run(test())
 
 
-def test_closing_gives_back_what_was_under_way(tmp_path: Path) -> None:
+def test_closing_puts_running_jobs_back(tmp_path: Path) -> None:
     async def first(store: JobStore) -> None:
         await store.insert(b'{"a": 1}', "key")
         assert await store.claim() is not None
@@ -183,7 +183,7 @@ def test_the_outcome_is_kept_with_its_status(tmp_path: Path, status: int, expect
         assert job is not None
         await store.finish(job, status, b"body")
         found = await store.find(job.id)
-        assert found == Job(job.id, b"{}", None, expected, status, b"body")  # type: ignore[arg-type]
+        assert found == StoredJob(job.id, b"{}", None, expected, status, b"body")  # type: ignore[arg-type]
         assert await store.open_jobs() == 0
 
     with_stores(tmp_path, 1, test)

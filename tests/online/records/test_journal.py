@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from online.records.journal import Journal, Record
+from online.records.journal import Journal, JournalRow
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import Library, journal
 from warehouse.tables import JOURNAL
@@ -19,8 +19,8 @@ OPEN = "When does the library open?"
 NEW = "Where can people park their cars?"
 
 
-def record(number: int) -> Record:
-    return Record(kind="request", request_id=f"r{number}", at=datetime.now(UTC))
+def record(number: int) -> JournalRow:
+    return JournalRow(kind="request", request_id=f"r{number}", at=datetime.now(UTC))
 
 
 def wait_for(data: Path, count: int) -> list[dict[str, object]]:
@@ -29,7 +29,7 @@ def wait_for(data: Path, count: int) -> list[dict[str, object]]:
     return records
 
 
-def test_each_request_leaves_one_record_with_its_source(client: httpx.Client, library: Library, llm: FakeLlm) -> None:
+def test_each_request_leaves_one_row_with_its_source(client: httpx.Client, library: Library, llm: FakeLlm) -> None:
     for question in (OPEN, f"Please, {OPEN}", NEW):
         client.post("/v1/answers", json={"question": question})
     llm.behaviour.fail_with = 500
@@ -49,7 +49,7 @@ def test_each_request_leaves_one_record_with_its_source(client: httpx.Client, li
 def test_a_fault_of_the_service_is_recorded_and_counted(
     client: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.app.state.service.answering, "pool", None)
+    monkeypatch.setattr(client.app.state.service.lookup, "pool", None)
     responses = [
         client.post("/v1/answers", json={"question": NEW}),
         client.post("/v1/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": NEW}]}),
@@ -62,7 +62,7 @@ def test_a_fault_of_the_service_is_recorded_and_counted(
     assert 'beforehand_requests_total{source="failed"} 3.0' in client.get("/metrics").text
 
 
-def test_what_is_only_passed_on_names_no_question_whatever_becomes_of_it(
+def test_a_bypassed_chat_records_no_question_whatever_its_outcome(
     client: httpx.Client, library: Library, llm: FakeLlm
 ) -> None:
     body = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": NEW}]}
@@ -74,7 +74,7 @@ def test_what_is_only_passed_on_names_no_question_whatever_becomes_of_it(
     assert not any({"question", "query_key"} & each.keys() for each in records)
 
 
-def test_with_no_store_the_text_stays_out_of_the_journal(client: httpx.Client, library: Library) -> None:
+def test_no_store_keeps_the_text_out_of_the_journal(client: httpx.Client, library: Library) -> None:
     client.post("/v1/answers", json={"question": "Is 4711 my secret?"}, headers={"Cache-Control": "no-store"})
     records = wait_for(library.data, 1)
     assert records[0]["source"] == "live"
@@ -112,7 +112,7 @@ def test_a_stream_is_recorded_like_a_whole_answer(client: httpx.Client, library:
     assert records[0]["answer"] == llm.behaviour.text
 
 
-def test_what_was_appended_is_there_after_close_and_the_segment_is_closed(tmp_path: Path) -> None:
+def test_closing_writes_all_rows_and_closes_the_segment(tmp_path: Path) -> None:
     written = Journal(tmp_path / "journal")
     written.start()
     for number in range(5000):
@@ -138,7 +138,7 @@ def test_segments_that_a_crash_left_open_are_closed_by_the_next_start(tmp_path: 
     assert alive.exists()
 
 
-def test_a_disk_that_refuses_costs_records_but_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_costs_rows_but_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lost: list[int] = []
     written = Journal(tmp_path / "journal", lost.append)
     written.start()
@@ -148,7 +148,7 @@ def test_a_disk_that_refuses_costs_records_but_no_request(tmp_path: Path, monkey
     assert sum(lost) == 1
 
 
-def test_a_record_that_can_not_be_encoded_is_counted_and_costs_no_other(tmp_path: Path) -> None:
+def test_a_row_that_can_not_be_encoded_is_counted_and_costs_no_other(tmp_path: Path) -> None:
     lost: list[int] = []
     written = Journal(tmp_path / "journal", lost.append)
     written.start()
@@ -166,4 +166,4 @@ def _full(*_: object, **__: object) -> int:
 
 
 def test_the_columns_are_those_of_the_history() -> None:
-    assert list(Record.__struct_fields__) == JOURNAL.names
+    assert list(JournalRow.__struct_fields__) == JOURNAL.names

@@ -91,7 +91,7 @@ def test_a_rollback_to_a_release_that_is_still_in_use_works(library: Library, se
     assert ask(client, OPEN)["source"] == "exact"
 
 
-def test_a_torn_release_is_reported_and_the_old_one_goes_on(library: Library, serve: Serve) -> None:
+def test_a_torn_release_is_reported_and_the_old_one_stays(library: Library, serve: Serve) -> None:
     good = library.publish(library=LIBRARY)
     client = serve()
     bad = library.data / "releases" / "99990101T000000-dead"
@@ -108,7 +108,7 @@ def test_a_torn_release_is_reported_and_the_old_one_goes_on(library: Library, se
 
 
 def point_at_a_release_with_a_torn_prompt(library: Library, good: str) -> str:
-    """Point at a copy of a release whose prompt is no UTF-8, behind the back of the checks; returns its id."""
+    """Point at a copy of a release whose prompt is no UTF-8, without any check; returns its id."""
     bad = library.data / "releases" / "99990101T000000-dead"
     shutil.copytree(library.data / "releases" / good, bad)
     (bad / "prompt.txt").write_bytes(b"\xff")
@@ -135,7 +135,7 @@ def test_a_release_that_fails_in_an_unforeseen_way_holds_up_neither_withdrawals_
     assert client.get("/readyz").json()["problem"] is None
 
 
-def test_a_release_that_was_refused_is_no_problem_any_more_after_a_rollback(library: Library, serve: Serve) -> None:
+def test_a_refused_release_is_no_problem_after_a_rollback(library: Library, serve: Serve) -> None:
     good = library.publish(library=LIBRARY)
     client = serve()
     point_at_a_release_with_a_torn_prompt(library, good)
@@ -176,7 +176,7 @@ def test_a_service_that_can_not_read_the_withdrawals_does_not_start(library: Lib
         pytest.fail("it serves")
 
 
-def test_a_withdrawn_document_is_gone_from_every_way_at_once(
+def test_a_withdrawn_document_is_gone_from_every_path_at_once(
     client: httpx.Client, library: Library, llm: FakeLlm
 ) -> None:
     assert ask(client, LOST)["source"] == "exact"
@@ -203,19 +203,19 @@ class AllAlike:
 
 
 class Nothing:
-    """An encoder that gives no direction at all."""
+    """An encoder that gives zero vectors."""
 
     def embed(self, texts: list[str]) -> np.ndarray:
         return np.zeros((len(texts), 4), dtype=np.float32)
 
 
 @pytest.mark.parametrize("encoder", [AllAlike(), Nothing()])
-def test_an_encoder_that_tells_nothing_apart_is_refused(encoder: object) -> None:
+def test_an_encoder_with_degenerate_vectors_is_refused(encoder: object) -> None:
     with pytest.raises(IndexUnusableError, match="build the release again"):
         try_encoder(encoder)  # type: ignore[arg-type]
 
 
-def test_a_collection_that_the_release_lacks_is_a_clear_problem(library: Library, serve: Serve) -> None:
+def test_a_collection_missing_from_the_release_is_a_clear_problem(library: Library, serve: Serve) -> None:
     library.publish(library=LIBRARY)
     client = serve({"library": CollectionSettings(documents=[]), "archive": CollectionSettings(documents=[])})
     ready = client.get("/readyz")

@@ -60,7 +60,7 @@ def test_a_rejected_answer_is_no_hit_and_not_listed(library: Library, client: ht
     assert OPEN not in {each["question"] for each in listed}
 
 
-def test_a_withheld_answer_is_served_once_somebody_approved_it(library: Library, client: httpx.Client) -> None:
+def test_a_withheld_answer_is_served_once_it_is_approved(library: Library, client: httpx.Client) -> None:
     assert ask(client, FEES)["source"] == "live"
     withheld = client.app.state.service.current.get().index.withheld(query_key("library", FEES))  # type: ignore[attr-defined]
     decide(library, client, FEES, json.loads(withheld)["fingerprint"], decision="approve")

@@ -67,7 +67,7 @@ def test_a_live_question_is_searched_for_in_the_models_words_too(library: Librar
     assert "Can I come round before work?" in answering["messages"][-1]["content"]
 
 
-def test_a_live_answer_is_never_served_to_the_next_one_who_asks(client: httpx.Client, llm: FakeLlm) -> None:
+def test_a_live_answer_is_never_served_to_the_next_caller(client: httpx.Client, llm: FakeLlm) -> None:
     for _ in range(2):
         assert ask(client, "Is there a place to park?").json()["source"] == "live"
     assert len(llm.requests) == 2

@@ -65,7 +65,7 @@ def test_harmless_parameters_do_not_cost_the_hit(
     assert llm.requests == []
 
 
-def test_a_live_answer_is_drawn_as_the_request_wishes_from_our_prompt(
+def test_a_live_answer_uses_the_requests_sampling_and_our_prompt(
     official: openai.OpenAI, llm: FakeLlm, library: Library
 ) -> None:
     question = user("Where can I park here?")
@@ -84,9 +84,9 @@ def test_a_live_answer_is_drawn_as_the_request_wishes_from_our_prompt(
     assert records[1]["fingerprint"] == wished.headers["etag"].strip('"')
 
 
-def test_only_chats_that_wish_the_same_share_a_call(client: httpx.Client, llm: FakeLlm) -> None:
+def test_only_chats_with_equal_sampling_share_a_call(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.gate = threading.Event()
-    flights = client.app.state.service.answering.flights
+    flights = client.app.state.service.lookup.flights
     body = {"model": "beforehand", "messages": user("Where can I park here?")}
     with ThreadPoolExecutor(4) as pool:
         calls = [
@@ -118,7 +118,7 @@ def test_the_models_whole_message_is_streamed(official: openai.OpenAI, llm: Fake
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_half_a_character_from_the_model_spoils_no_answer(
+def test_a_torn_character_from_the_model_spoils_no_answer(
     client: httpx.Client, library: Library, llm: FakeLlm, *, stream: bool
 ) -> None:
     llm.behaviour.text = "A \ud83d b"
@@ -190,7 +190,7 @@ def test_errors_have_openais_shape(client: httpx.Client) -> None:
     ],
     ids=["nested", "nested less", "extra", "temperature", "seed"],
 )
-def test_a_body_that_no_program_can_hold_is_refused(client: httpx.Client, field: str, status: int) -> None:
+def test_a_body_nested_too_deeply_is_refused(client: httpx.Client, field: str, status: int) -> None:
     body = f'{{"model": "beforehand", "messages": [{{"role": "user", "content": "{PREPARED}"}}], {field}}}'
     response = client.post("/v1/chat/completions", content=body)
     assert response.status_code == status
@@ -223,7 +223,7 @@ def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(
     assert prepared.choices[0].message.content == ANSWER
 
 
-def test_the_official_client_comes_back_by_itself_when_the_queue_was_full(
+def test_the_official_client_retries_by_itself_when_the_queue_was_full(
     library: Library, serve: Serve, llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.publish(library=LIBRARY)
@@ -246,7 +246,7 @@ def test_the_official_client_comes_back_by_itself_when_the_queue_was_full(
     assert waits == [1.0]
 
 
-def test_the_official_client_does_not_come_back_while_the_model_counts_as_down(
+def test_the_official_client_does_not_retry_while_the_model_counts_as_down(
     library: Library, serve: Serve, llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.publish(library=LIBRARY)

@@ -1,4 +1,4 @@
-"""Chats that are passed on to the language model as they came, seen by the official OpenAI client."""
+"""Chats that bypass the cache, seen by the official OpenAI client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def user(text: str) -> list[dict[str, str]]:
         {"logprobs": True},
     ],
 )
-def test_what_makes_an_anticipated_answer_wrong_goes_to_the_model_as_it_is(
+def test_chats_that_shape_their_answer_go_to_the_model_unchanged(
     official: openai.OpenAI, llm: FakeLlm, shape: dict[str, object]
 ) -> None:
     raw = official.chat.completions.with_raw_response.create(
@@ -49,7 +49,7 @@ def test_what_makes_an_anticipated_answer_wrong_goes_to_the_model_as_it_is(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_chat_that_is_passed_on_and_breaks_off_is_an_error(
+def test_a_bypassed_chat_that_breaks_off_is_an_error(
     official: openai.OpenAI, llm: FakeLlm, library: Library, *, stream: bool
 ) -> None:
     llm.behaviour.break_stream_after = 2
@@ -66,7 +66,7 @@ TOO_LONG = {"message": "At most 2048 tokens fit.", "type": "x", "param": "max_to
 
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("wish", [{"tools": [{"type": "function", "function": {"name": "f"}}]}, {"max_tokens": 9999}])
-def test_what_the_model_says_of_a_callers_own_parameters_reaches_the_caller(
+def test_the_models_refusal_of_the_callers_parameters_reaches_the_caller(
     official: openai.OpenAI, llm: FakeLlm, status: int, wish: dict[str, object]
 ) -> None:
     llm.behaviour.fail_with, llm.behaviour.error = status, TOO_LONG
@@ -78,7 +78,7 @@ def test_what_the_model_says_of_a_callers_own_parameters_reaches_the_caller(
     assert error.response.headers["x-should-retry"] == "false"
 
 
-def test_what_the_model_says_of_our_own_prompt_does_not(official: openai.OpenAI, llm: FakeLlm) -> None:
+def test_the_models_refusal_of_our_own_prompt_does_not(official: openai.OpenAI, llm: FakeLlm) -> None:
     llm.behaviour.fail_with, llm.behaviour.error = 400, TOO_LONG
     with pytest.raises(openai.InternalServerError) as caught:
         official.chat.completions.create(model="m", messages=user("Where can I park?"))
@@ -95,7 +95,7 @@ class WithoutForwarding:
         self.stream = endpoint.stream
 
 
-def test_a_model_in_this_process_converses_too_and_says_what_it_can_not_take(library: Library, llm: FakeLlm) -> None:
+def test_a_model_in_this_process_chats_too_and_names_what_it_can_not_take(library: Library, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     endpoint = OpenAIEndpoint(llm.url, MODEL)
     collections = {"library": CollectionSettings(documents=[])}
@@ -113,7 +113,7 @@ def test_a_model_in_this_process_converses_too_and_says_what_it_can_not_take(lib
     assert (llm.requests[0]["temperature"], llm.requests[0]["max_tokens"]) == (0.5, 7)
 
 
-def test_what_bypasses_the_cache_leaves_no_text_in_the_journal(client: httpx.Client, library: Library) -> None:
+def test_a_bypass_leaves_no_text_in_the_journal(client: httpx.Client, library: Library) -> None:
     messages = [{"role": "system", "content": "Be secret."}, *user("My number is 4711")]
     assert client.post("/v1/chat/completions", json={"model": "beforehand", "messages": messages}).status_code == 200
     while not (records := journal(library.data)):

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from online.http.problems import Problem
+from online.errors import Problem
+from online.http.schemas import ChatRequest
 from online.routes.chat_format import pieces
-from online.routes.chat_request import ChatRequest, chat_of, collection_of, question_of, shaping
+from online.routes.chat_request import chat_of, collection_of, question_of, shaping
 from rag.llm.protocol import Sampling
 
 QUESTION = "When does the library open?"
@@ -35,7 +36,7 @@ def test_plain_text_is_a_question_in_both_forms(content: object) -> None:
     [None, [], "", "x" * 2001, [{"type": "image_url", "image_url": {"url": "data:"}}], [{"type": "text"}],
      [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:"}}]],
 )  # fmt: skip
-def test_what_is_not_plain_text_is_no_question(content: object) -> None:
+def test_only_plain_text_is_a_question(content: object) -> None:
     assert question_of(*chat(messages=[{"role": "user", "content": content}]), 192) is None
 
 
@@ -79,7 +80,7 @@ def test_a_model_may_name_a_collection(model: str, collection: str | None) -> No
     assert collection_of(model) == collection
 
 
-def test_what_is_carried_to_a_model_keeps_roles_and_parameters() -> None:
+def test_a_bypassed_chat_keeps_roles_and_parameters() -> None:
     messages = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": "Hello"},

@@ -100,7 +100,7 @@ def test_every_page_of_the_list_is_reached_by_links_and_no_question_comes_twice(
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "9" * 5000, "0000000001" + "9" * 5000, "²"])
-def test_a_page_number_that_is_none_is_refused_on_a_page(client: httpx.Client, number: str) -> None:
+def test_an_invalid_page_number_is_refused_on_a_page(client: httpx.Client, number: str) -> None:
     response = client.get("/", params={"page": number})
     assert response.status_code == 422
     assert "no such page" in words(seen(response))
@@ -168,7 +168,7 @@ def test_when_the_model_is_down_anticipated_questions_are_suggested(client: http
 
 
 @pytest.mark.parametrize("question", ["", "  ", "?!", "x" * 2001])
-def test_what_is_no_question_is_refused_on_a_page(client: httpx.Client, question: str) -> None:
+def test_an_invalid_question_is_refused_on_a_page(client: httpx.Client, question: str) -> None:
     response = client.post("/", data={"question": question})
     assert response.status_code == 422
     assert seen(response).select_one(".problem")
@@ -233,7 +233,7 @@ def test_one_collection_needs_no_choice(client: httpx.Client) -> None:
 # With keys
 
 
-def test_with_keys_the_page_is_closed_to_those_without(
+def test_with_keys_the_page_is_closed_to_visitors_without_one(
     library: Library, serve: Serve, keys: dict[str, dict[str, object]]
 ) -> None:
     library.publish(library=LIBRARY, museum=MUSEUM)
@@ -271,7 +271,7 @@ def test_a_public_collection_that_does_not_exist_is_refused_at_the_start(serve: 
         serve(public_page=["libary"])
 
 
-def test_who_may_not_send_feedback_is_not_asked_for_it(
+def test_a_visitor_without_the_scope_is_not_asked_for_feedback(
     library: Library, serve: Serve, keys: dict[str, dict[str, object]]
 ) -> None:
     library.publish(library=LIBRARY)
@@ -302,7 +302,7 @@ def test_answers_become_html_by_these_rules_and_no_other(library: Library, serve
 
 
 @given(st.text(alphabet=st.sampled_from("ab1 `*[],\n<>&\u2028")), st.sets(st.integers(1, 12)))
-def test_no_character_of_an_answer_is_lost_but_marks_and_white_space(text: str, sources: set[int]) -> None:
+def test_only_marks_and_white_space_of_an_answer_are_lost(text: str, sources: set[int]) -> None:
     def letters(given: str) -> str:
         return re.sub(r"[\s`*]", "", given)
 
@@ -348,3 +348,10 @@ def test_only_web_addresses_of_documents_become_links(uri: str) -> None:
 
 def test_the_page_of_a_new_project_is_closed_where_keys_are_configured() -> None:
     assert ServiceSettings.model_validate({}).public_page == []
+
+
+def test_a_page_can_be_asked_for_its_headers_alone(client: httpx.Client) -> None:
+    for path in ("/", "/static/faq.css", permalink("When does the library open?")):
+        response = client.head(path)
+        assert response.status_code == 200
+        assert response.content == b""

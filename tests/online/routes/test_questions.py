@@ -1,4 +1,4 @@
-"""Searching and browsing what is anticipated; and that no collection sees another."""
+"""Anticipated questions, searched and browsed; no collection sees another."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_browsing_page_by_page_gives_every_question_once(client: httpx.Client) -
     assert sorted(seen) == sorted(LIBRARY.answers)
 
 
-def test_no_lookup_index_or_suggestion_crosses_the_line_between_collections(library: Library, serve: Serve) -> None:
+def test_no_lookup_or_suggestion_crosses_collections(library: Library, serve: Serve) -> None:
     library.publish(library=LIBRARY, museum=MUSEUM)
     client = serve(BOTH)
     questions = [

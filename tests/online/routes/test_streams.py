@@ -70,7 +70,7 @@ def test_a_stream_that_breaks_off_ends_with_a_problem(client: httpx.Client, llm:
     assert problem["request_id"] == response.headers["x-request-id"]
 
 
-def test_before_the_first_word_a_failure_is_an_ordinary_problem(client: httpx.Client, llm: FakeLlm) -> None:
+def test_a_failure_before_the_first_word_is_an_ordinary_problem(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.gate = threading.Event()
     llm.behaviour.gate.set()
     response = client.post("/v1/answers", json={"question": "", "stream": True})
@@ -78,7 +78,7 @@ def test_before_the_first_word_a_failure_is_an_ordinary_problem(client: httpx.Cl
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_one_who_leaves_in_the_middle_frees_the_place_at_the_model(client: httpx.Client, llm: FakeLlm) -> None:
+def test_a_disconnect_in_the_middle_frees_the_place_at_the_model(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.text = "word " * 2000
     llm.behaviour.seconds = 20.0
     admission = client.app.state.service.model.admission
@@ -94,7 +94,7 @@ def test_one_who_leaves_in_the_middle_frees_the_place_at_the_model(client: httpx
     assert client.post("/v1/answers", json={"question": OPEN}).status_code == 200
 
 
-def test_with_no_cache_an_anticipated_question_is_answered_live(client: httpx.Client, llm: FakeLlm) -> None:
+def test_no_cache_answers_an_anticipated_question_live(client: httpx.Client, llm: FakeLlm) -> None:
     response, found = stream(client, OPEN, **{"Cache-Control": "no-cache"})
     assert response.headers["cache-status"] == "beforehand; fwd=bypass"
     assert found[-1][1]["answer"] == llm.behaviour.text != LIBRARY.answers[OPEN][0]

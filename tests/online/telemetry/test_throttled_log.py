@@ -1,4 +1,4 @@
-"""What goes wrong many times a second is logged now and then."""
+"""What fails many times a second is logged now and then."""
 
 from __future__ import annotations
 

@@ -1,0 +1,67 @@
+"""The anticipated questions of a collection, to search and to browse.
+
+A search embeds what was typed and returns the nearest questions; browsing pages through them in the order of the
+index. Both see one collection and nothing else, and no question whose answer has been withdrawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from online.answering.semantic_hit import Anticipated
+from online.http.schemas import AnticipatedQuestion, Questions
+
+if TYPE_CHECKING:
+    from online.answering.lookup import Lookup
+    from online.release.open_release import OpenRelease
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a collection's anticipated questions."""
+
+    collection: str
+    limit: int
+    offset: int
+
+
+def search(lookup: Lookup, release: OpenRelease, page: Page, typed: str) -> Questions:
+    """Return the anticipated questions that are nearest to what was typed; blocking."""
+    index = release.collection(page.collection).questions
+    vector = release.encoder.embed([typed])
+    near = index.search(vector, page.offset + page.limit)[0][page.offset :]
+    found = [_shown(lookup, release, page.collection, key, similarity) for key, similarity in near]
+    return _page(found, page, len(index))
+
+
+def browse(lookup: Lookup, release: OpenRelease, page: Page) -> Questions:
+    """Return one page of the anticipated questions."""
+    keys = release.collection(page.collection).questions.ids
+    some = [_shown(lookup, release, page.collection, key, None) for key in keys[page.offset : page.offset + page.limit]]
+    return _page(some, page, len(keys))
+
+
+def _page(found: list[AnticipatedQuestion | None], page: Page, total: int) -> Questions:
+    after = page.offset + page.limit
+    return Questions(
+        questions=[each for each in found if each is not None],
+        total=total,
+        next_offset=after if after < total else None,
+    )
+
+
+def _shown(
+    lookup: Lookup, release: OpenRelease, collection: str, query_key: str, similarity: float | None
+) -> AnticipatedQuestion | None:
+    stored = release.index.question(query_key)
+    if stored is None or not lookup.is_served(release, collection, query_key):
+        return None
+    anticipated = msgspec.json.decode(stored, type=Anticipated)
+    return AnticipatedQuestion(
+        question=anticipated.question,
+        query_key=query_key,
+        similarity=None if similarity is None else round(float(similarity), 4),
+    )

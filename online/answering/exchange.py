@@ -1,0 +1,114 @@
+"""An exchange: begin an answer, notice that the client left, and record what became of it, once.
+
+Every route that answers questions, and the jobs, go through here. An exact hit needs no watch on the client, so the
+hot path uses `recorded` alone, with the same records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive
+
+from online.answering.question import Asked, Live, Prepared
+from online.answering.request_log import RequestLog
+from online.errors import ClientGoneError, Kind, Problem, as_problem, fault
+from online.http.disconnect import while_connected
+from rag.errors import LlmRefusedError, Refusal
+
+if TYPE_CHECKING:
+    from online.answering.lookup import Lookup
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """Begins answers and records their outcomes."""
+
+    lookup: Lookup
+    log: RequestLog
+
+    @contextlib.asynccontextmanager
+    async def begin(
+        self, asked: Asked, receive: Receive | None, is_final: Callable[[Problem], bool] = lambda _: True
+    ) -> AsyncIterator[Prepared | Live]:
+        """Begin an answer; the body delivers it. With `receive` a disconnect of the client cancels the body.
+
+        Raises:
+            Problem: there is no answer to be had.
+            ClientGoneError: the client disconnected.
+        """
+        with self.recorded(asked, is_final):
+            async with _watch(receive), self.lookup.begin(asked) as answer:
+                yield answer
+                if isinstance(answer, Prepared):
+                    self.log.prepared(asked, answer)
+                else:
+                    self.log.live(asked, answer, await answer.result())
+
+    @contextlib.asynccontextmanager
+    async def bypass(self, asked: Asked, receive: Receive) -> AsyncIterator[None]:
+        """Hold a place at the language model, for a chat that the body passes on.
+
+        Raises:
+            Problem: the language model is down, refused the chat, or has no place.
+            ClientGoneError: the client disconnected.
+        """
+        with self.recorded(asked):
+            async with _watch(receive), self.lookup.model.place():
+                yield
+                self.log.bypass(asked)
+
+    def recorded(self, asked: Asked, is_final: Callable[[Problem], bool] = lambda _: True) -> Recorded:
+        """Record how the body fails, unless the question is asked again because the problem is not final.
+
+        Raises:
+            Problem: the body failed in a way that the caller is told.
+        """
+        return Recorded(self.log, asked, is_final)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """The context of `Exchanges.recorded`; a generator, or a frozen class, would cost an exact hit 1 µs more."""
+
+    log: RequestLog
+    asked: Asked
+    is_final: Callable[[Problem], bool]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, ClientGoneError):
+            self.log.gone(self.asked)
+        elif isinstance(error, Exception):
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        try:
+            problem = _problem(self.asked, error)
+        except Exception:
+            self.log.problem(self.asked, fault())
+            return
+        if self.is_final(problem):
+            self.log.problem(self.asked, problem)
+        if problem is not error:
+            raise problem from error
+
+
+def _watch(receive: Receive | None) -> contextlib.AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext() if receive is None else while_connected(receive)
+
+
+def _problem(asked: Asked, error: Exception) -> Problem:
+    """Map an error; what the model refuses because of the caller's own parameters is told in its own words."""
+    refused = error if isinstance(error, LlmRefusedError) else error.__cause__
+    theirs = asked.sampling is not None or not asked.query_key
+    if not theirs or not isinstance(refused, LlmRefusedError):
+        return as_problem(error)
+    said = refused.refusal or Refusal(400, "The language model refused the request: it may be too long.")
+    kind: Kind = "invalid" if said.status == 422 else "malformed"
+    return Problem(kind, said.message, should_retry=False, param=said.param, code=said.code)

@@ -1,0 +1,168 @@
+"""A question and its answer, prepared or live, as they travel from the request to the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from online.answering.single_flight import Flight
+from online.http.schemas import AnswerSource
+from rag.llm.protocol import Completion, Delta, Message, Sampling
+
+if TYPE_CHECKING:
+    from rag.paraphrase.calibration import Certificate
+    from rag.paraphrase.verifier import Candidate, Decision
+    from rag.prompting.citations import Linked
+    from rag.retrieval.passages import Passage
+    from rag.retrieval.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question after authentication and validation. `started` is on `time.perf_counter`.
+
+    `query_key` is empty in a chat that is only passed on. `fresh` asks for a live answer (`Cache-Control: no-cache`),
+    `private` keeps the text out of the journal (`no-store`), `stream` sends the text as it comes, and `sampling`
+    overrides the configured sampling of a live answer.
+    """
+
+    request_id: str
+    collection: str
+    question: str
+    query_key: str
+    started: float
+    key_id: str | None = None
+    route: str = "answers"
+    explain: bool = False
+    stream: bool = False
+    fresh: bool = False
+    private: bool = False
+    sampling: Sampling | None = None
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What the semantic search found: the question's vector, what was near, and the verifier's decision, if asked.
+
+    `certificate` is what the threshold of the decision rests on; the default verifier has none.
+    """
+
+    vector: Vectors
+    candidates: tuple[Candidate, ...]
+    decision: Decision | None
+    certificate: Certificate | None
+    embed_seconds: float
+
+    @property
+    def hit(self) -> str | None:
+        """The query key of the anticipated question that asks the same, or None."""
+        return self.decision.query_key if self.decision is not None and self.decision.accepted else None
+
+    @property
+    def refusal(self) -> str:
+        """Why there was no hit, as a label."""
+        if self.decision is not None:
+            return self.decision.reason
+        return "off" if self.candidates else "no_candidates"
+
+
+class Head(msgspec.Struct):
+    """The fields of an anticipated answer's body that the service itself needs."""
+
+    collection: str
+    fingerprint: str
+    query_key: str
+    generated_at: datetime.datetime
+    documents: list[str]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An anticipated answer: its JSON `body` as the release holds it."""
+
+    body: bytes
+    head: Head
+    release_id: str
+    source: AnswerSource = "exact"
+    confidence: float = 1.0
+    sought: Sought | None = None
+
+    @property
+    def age_seconds(self) -> int:
+        """Seconds since the answer was generated."""
+        return max(0, int(time.time() - self.head.generated_at.timestamp()))
+
+    @property
+    def fingerprint(self) -> str:
+        """The answer's fingerprint."""
+        return self.head.fingerprint
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is known of a live answer before its first word: the passages of the prompt and, by them, the fingerprint.
+
+    `rewritten` is what was searched for beside the question itself, if anything.
+    """
+
+    release_id: str
+    sought: Sought
+    passages: Sequence[Passage]
+    prompt: Sequence[Message]
+    fingerprint: str
+    retrieve_seconds: float
+    queue_seconds: float
+    rewritten: str | None = None
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """A whole live answer. `support` says how much of it its passages bear out, from 0 to 1."""
+
+    linked: Linked
+    support: float
+    completion: Completion
+    generated_at: datetime.datetime
+    llm_seconds: float
+
+
+AnswerFlight = Flight[Prepared | Opening, Delta, LiveAnswer]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A live answer that has begun. `joined` says that it shares the call of an identical question in flight."""
+
+    opening: Opening
+    flight: AnswerFlight
+    joined: bool = False
+
+    @property
+    def release_id(self) -> str:
+        """The release whose passages are in the prompt."""
+        return self.opening.release_id
+
+    @property
+    def fingerprint(self) -> str:
+        """The answer's fingerprint."""
+        return self.opening.fingerprint
+
+    def deltas(self) -> AsyncIterator[Delta]:
+        """Yield the message as it comes."""
+        return self.flight.follow()
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """Yield the text as it comes."""
+        async for delta in self.deltas():
+            if delta.text:
+                yield delta.text
+
+    async def result(self) -> LiveAnswer:
+        """Return the whole answer."""
+        return await asyncio.shield(self.flight.result)

@@ -1,0 +1,33 @@
+"""From a parsed request to the question that it asks."""
+
+from __future__ import annotations
+
+from online.answering.question import Asked
+from online.http.authentication import Caller
+from online.http.request_parsing import Directives
+from online.http.schemas import Ask
+from rag.identity import query_key
+
+
+def asked_by(
+    caller: Caller, ask: Ask, wishes: Directives, request_id: str, started: float, route: str = "answers"
+) -> Asked:
+    """Resolve the collection and name the question.
+
+    Raises:
+        Problem: the collection is not the caller's.
+    """
+    collection = caller.collection(ask.collection)
+    return Asked(
+        request_id=request_id,
+        collection=collection,
+        question=ask.question,
+        query_key=query_key(collection, ask.question),
+        started=started,
+        key_id=caller.key_id,
+        route=route,
+        explain=ask.explain,
+        stream=ask.stream,
+        fresh=wishes.fresh,
+        private=wishes.private,
+    )
