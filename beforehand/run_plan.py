@@ -115,7 +115,7 @@ def find_reranker(settings: Settings) -> ModelFolder | None:
 
 def golden_questions(settings: Settings) -> tuple[Golden, ...]:
     """Read the golden questions before the run, so that a mistake in them wastes no generation."""
-    from warehouse.audit.golden import read_golden
+    from warehouse.audit.golden_files import read_golden
 
     return tuple(read_golden(settings.audit.golden, settings.collections))
 

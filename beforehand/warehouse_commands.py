@@ -139,7 +139,8 @@ def prune_releases(config: Config, keep: int | None) -> None:
 @reported
 def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
     """Stop serving every answer that rests on DOCUMENT, at once, also in running servers."""
-    from warehouse.editorial.withdrawal import refuse_unknown_document, reinstate
+    from warehouse.editorial.known_documents import refuse_unknown_document
+    from warehouse.editorial.withdrawal import reinstate
     from warehouse.editorial.withdrawal import withdraw as withdraw_document
 
     settings = read_settings(config)

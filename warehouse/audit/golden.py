@@ -6,15 +6,10 @@ words with a reference answer (`rag.evaluation.token_f1`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from rag.errors import ConfigurationError, DocumentError
 from rag.evaluation import token_f1
-from rag.identity import query_key
-from rag.text.table_files import Reject, Row, read_rows
-from warehouse.errors import WarehouseError
 
 
 @dataclass(frozen=True)
@@ -30,49 +25,6 @@ class Golden:
     expected: tuple[str, ...]
     reference: str | None
     detail: str
-
-
-def read_golden(files: Iterable[Path], collections: Collection[str]) -> list[Golden]:
-    """Read files of golden questions; one that names no collection belongs to the first in alphabetical order.
-
-    Raises:
-        WarehouseError: a file or a line can't be used; the message names it.
-        ConfigurationError: a question names a collection that isn't among `collections`.
-    """
-    found = [golden for path in files for golden in _read(path, min(collections))]
-    for each in found:
-        if each.collection not in collections:
-            raise ConfigurationError(
-                f"golden questions: {each.detail}: unknown collection {each.collection!r}; {', '.join(collections)}"
-            )
-    return found
-
-
-def _read(path: Path, default: str) -> Iterator[Golden]:
-    try:
-        rows = list(read_rows(str(path), path.read_bytes(), ("question",), ("collection", "expected", "reference")))
-    except (OSError, DocumentError) as error:
-        raise WarehouseError(f"Golden questions: {path} can't be read ({error}).") from error
-    for row in rows:
-        if isinstance(row, Reject):
-            raise WarehouseError(f"Golden questions: {row.item}: {row.reason}.")
-        yield _golden(row, default, path)
-
-
-def _golden(row: Row, default: str, path: Path) -> Golden:
-    question, expected, reference = (row.values.get(name) for name in ("question", "expected", "reference"))
-    texts = tuple(map(str, expected)) if isinstance(expected, list) else () if expected is None else (str(expected),)
-    if question is None or not (texts or reference):
-        raise WarehouseError(f"Golden questions: {path}, {row.place} needs `question` and `expected` or `reference`.")
-    collection = str(row.values.get("collection", default))
-    return Golden(
-        collection=collection,
-        query_key=query_key(collection, str(question)),
-        question=str(question),
-        expected=texts,
-        reference=None if reference is None else str(reference),
-        detail=f"{path.name}:{row.place.split()[-1]}",
-    )
 
 
 def right(golden: Golden, answer: str | None, overlap: float) -> bool:

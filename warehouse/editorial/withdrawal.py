@@ -6,12 +6,10 @@ they are written until they are undone.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TypeGuard
 
-from rag.errors import ConfigurationError
 from warehouse.append_log import Follower, Record, append, now
 
 DocumentKey = tuple[str, str]  # collection and document_id
@@ -22,22 +20,6 @@ _GONE = "no longer in the corpus"
 def withdraw(data: Path, collection: str, document_id: str, reason: str) -> None:
     """Stop serving every answer that rests on a document, also in running servers."""
     append(_withdrawals(data), [_record("withdraw", collection, document_id, reason)])
-
-
-def refuse_unknown_document(data: Path, collection: str, document_id: str) -> None:
-    """Refuse a document that the current release lacks: a misspelt withdrawal protects nobody.
-
-    Raises:
-        ConfigurationError: the release has no such document; the message suggests similar ones.
-    """
-    from warehouse.releases.changes import documents_of, previous_database  # late: servers need no DuckDB
-
-    database = previous_database(data)
-    known = documents_of(database).get(collection, set()) if database else {document_id}
-    if document_id not in known:
-        close = difflib.get_close_matches(document_id, known, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`SELECT document_id FROM documents` lists them"
-        raise ConfigurationError(f"{document_id}: the current release has no such document in {collection}; {hint}")
 
 
 def reinstate(data: Path, collection: str, document_id: str, reason: str) -> None:

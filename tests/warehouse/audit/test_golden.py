@@ -4,7 +4,8 @@ import pytest
 
 from rag.errors import ConfigurationError
 from rag.identity import query_key
-from warehouse.audit.golden import Golden, compare, read_golden, right
+from warehouse.audit.golden import Golden, compare, right
+from warehouse.audit.golden_files import read_golden
 
 
 def golden(expected=(), reference=None):

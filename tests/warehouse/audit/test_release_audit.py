@@ -8,7 +8,7 @@ import pytest
 
 import warehouse
 from tests.warehouse.conftest import key, sample_rows, write_parquet
-from warehouse.audit.golden import read_golden
+from warehouse.audit.golden_files import read_golden
 from warehouse.audit.release_audit import audit, failures
 from warehouse.editorial.review import import_reviews
 from warehouse.errors import WarehouseError
