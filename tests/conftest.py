@@ -35,6 +35,7 @@ PREFECT_ENVIRONMENT = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Deal the tests to the processes by group, and by file where they belong to none."""
     groups = {item: _group(item) for item in items}
