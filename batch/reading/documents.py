@@ -11,12 +11,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from batch.reading.hidden_text import Hidden, without_invisible
 from batch.reading.html import read_html
-from batch.reading.outline import Section, read_markdown, read_text
+from batch.reading.markdown import read_markdown, read_mdx
+from batch.reading.outline import Outline, Section
+from batch.reading.plain_text import read_text
+from batch.reading.restructuredtext import read_restructuredtext
 from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.text.decoding import decode, tidy
@@ -27,8 +31,10 @@ _READERS = {
     ".markdown": (read_markdown, "text/markdown"),
     ".html": (read_html, "text/html"),
     ".htm": (read_html, "text/html"),
+    ".mdx": (read_mdx, "text/markdown"),
+    ".qmd": (read_markdown, "text/markdown"),
     ".txt": (read_text, "text/plain"),
-    ".rst": (read_text, "text/x-rst"),
+    ".rst": (read_restructuredtext, "text/x-rst"),
 }
 _TEXT_COLUMNS = ("text", "content", "body")
 _LONGEST_TITLE = 160  # characters; a longer one would fill every chunk
@@ -49,6 +55,8 @@ class Document:
     media_type: str
     sections: tuple[Section, ...]
     content_hash: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+    hidden: Hidden = field(default_factory=Hidden)
 
     @property
     def text(self) -> str:
@@ -84,8 +92,10 @@ def parse(name: str, data: bytes, collection: str, max_bytes: int = _LONGEST_DOC
 def _parse_page(name: str, data: bytes, collection: str, max_bytes: int) -> Document:
     _check_size(len(data), max_bytes)
     read, media_type = _READERS.get(ending(name), (read_text, "text/plain"))
-    title, sections = read(tidy(decode(data)))
-    return _document(collection, file_id(name), name, title or _title_from(name), media_type, sections)
+    text, invisible = without_invisible(tidy(decode(data)))
+    page = read(text)
+    page = replace(page, title=page.title or _title_from(name), hidden=page.hidden + invisible)
+    return _document(collection, file_id(name), name, media_type, page)
 
 
 def _parse_rows(name: str, data: bytes, collection: str, max_bytes: int) -> Iterator[Document | Reject]:
@@ -115,21 +125,21 @@ def _document_of_row(name: str, row: Row, collection: str, unnamed: Counter[str]
         raise DocumentError(f"its text is not a string but of type {type(text).__name__}")
     _check_size(len(text.encode("utf-8", "surrogatepass")), max_bytes)
     own_id, title = _short(row, "id"), _short(row, "title")
-    _, sections = read_text(tidy(text))
+    page = read_text(tidy(text))
     document_id = own_id or _id_of_row(name, title, text, unnamed)
     uri = _short(row, "uri") or _short(row, "url") or f"{name}#{document_id.partition('#')[2] or document_id}"
     title = title or " ".join(filter(None, (_title_from(name), own_id)))
-    return _document(collection, document_id, uri, title, "text/plain", sections)
+    return _document(collection, document_id, uri, "text/plain", replace(page, title=title))
 
 
-def _document(
-    collection: str, document_id: str, uri: str, title: str, media_type: str, sections: list[Section]
-) -> Document:
-    if not sections:
+def _document(collection: str, document_id: str, uri: str, media_type: str, page: Outline) -> Document:
+    if not page.sections:
         raise DocumentError("empty: there is no text in it")
-    title = _cut(" ".join(title.split()), _LONGEST_TITLE)
-    digest = stable_hash(title, [[section.heading, section.text] for section in sections])
-    return Document(collection, document_id, uri, title, media_type, tuple(sections), digest)
+    title = _cut(" ".join(page.title.split()), _LONGEST_TITLE)
+    digest = stable_hash(title, [[section.heading, section.text] for section in page.sections])
+    return Document(
+        collection, document_id, uri, title, media_type, tuple(page.sections), digest, page.fields, page.hidden
+    )
 
 
 def _check_size(size: int, limit: int) -> None:
