@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
+from batch.reading.asciidoc import read_asciidoc
 from batch.reading.hidden_text import Hidden, without_invisible
 from batch.reading.html import read_html
 from batch.reading.markdown import read_markdown, read_mdx
@@ -33,6 +34,8 @@ _READERS = {
     ".htm": (read_html, "text/html"),
     ".mdx": (read_mdx, "text/markdown"),
     ".qmd": (read_markdown, "text/markdown"),
+    ".adoc": (read_asciidoc, "text/asciidoc"),
+    ".asciidoc": (read_asciidoc, "text/asciidoc"),
     ".txt": (read_text, "text/plain"),
     ".rst": (read_restructuredtext, "text/x-rst"),
 }
