@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from batch.reading.asciidoc_inline import resolved, shown
 from batch.reading.front_matter import plain_fields, split_front_matter, text_field
-from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline
+from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline, single_blanks
 
 _HEADING = re.compile(r"^(={1,6}|#{1,6})[ \t]+(\S.*?)(?:[ \t]+\1)?[ \t]*$")
 _ENTRY = re.compile(r"^:(!?[\w-]+!?):(?:[ \t]+(.*))?$")
@@ -36,7 +36,7 @@ def read_asciidoc(text: str) -> Outline:
     """Return the outline of an AsciiDoc document; the attributes of its header are metadata."""
     fields, body = split_front_matter(text)
     reader = _Reader(body.split("\n"))
-    events = list(reader.events())
+    events = list(single_blanks(reader.events()))
     entries = plain_fields({name.removeprefix("page-"): value for name, value in reader.attributes.items() if value})
     fields = {**entries, **fields}
     title, sections = outline(events, text_field(fields, "title") if "title" in fields else "")

@@ -14,7 +14,7 @@ from itertools import islice
 
 import yaml
 
-from rag.text.file_formats import tidy
+from rag.text.decoding import tidy
 
 _FRONT_MATTER = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(.*?\n)?(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _SIMPLE_FIELD = re.compile(r"^([A-Za-z][\w-]*)\s*[:=]\s*(.*?)\s*$", re.MULTILINE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batch.reading.hidden_text import Hidden
@@ -114,6 +114,17 @@ def has_content(text: str) -> bool:
     if len(text) > 200:
         return True
     return " ".join(_WORDS.findall(text)).lower() not in _NO_CONTENT
+
+
+def single_blanks(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield events with one blank line where several stand in a row outside code."""
+    blank, in_code = True, False
+    for event in events:
+        if event.text.lstrip().startswith("```"):
+            in_code = not in_code
+        if in_code or event.text.strip() or not blank:
+            yield event
+        blank = not event.text.strip() or event.level > 0
 
 
 def squeeze(line: str) -> str:
