@@ -11,7 +11,7 @@ _BUILT_IN = {
     "brvbar": "¦", "vbar": "|", "startsb": "[", "endsb": "]", "caret": "^", "asterisk": "*", "tilde": "~", "cpp": "C++",
     "backslash": "\\", "backtick": "`", "two-colons": "::", "two-semicolons": ";;", "pp": "++", "hyphen": "-",
 }  # fmt: skip
-_CODE_SPAN = re.compile(r"(?<![\"'`\w])(`{1,2})(?!`)(.+?)(?<!`)\1(?![`\w\"'])")
+_CODE_SPAN = re.compile(r"(?<![\"'`\w])(`{1,2})(?!`)(.{1,400}?)(?<!`)\1(?![`\w\"'])")
 _ATTRIBUTE = re.compile(r"(?<![\\$])\{(?:(?:set|counter2?):[^{}\n]*|([A-Za-z0-9_][\w-]*))\}")
 _QUOTED = re.compile(r"\"`(.+?)`\"|'`(.+?)`'")
 _XREF = re.compile(r"<<([^<>,\n]{1,200})(?:,\s*([^<>]{1,300}))?>>")

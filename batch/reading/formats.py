@@ -21,8 +21,8 @@ _TAGS = re.compile(
     re.IGNORECASE,
 )
 _MARKDOWN = re.compile(
-    r"^ {0,3}#{1,6}[ \t]+\S|^\s*(?:`{3,}|~{3,})[^`\n]*$|!?\[[^\]\n]*\]\([^)\s]+(?:\s+\"[^\"\n]*\")?\)"
-    r"|^\s*\|.*\n\s*\|?\s*:?-+:?\s*\|[-:| \t]*$|\*\*\S[^*\n]*\*\*",
+    r"^ {0,3}#{1,6}[ \t]+\S|^[ \t]*(?:`{3,}|~{3,})[^`\n]*$|!?\[[^\]\n]*\]\([^)\s]+(?:\s+\"[^\"\n]*\")?\)"
+    r"|^[ \t]*\|.*\n[ \t]*\|?[ \t]*:?-+:?[ \t]*\|[-:| \t]*$|\*\*\S[^*\n]*\*\*",
     re.MULTILINE,
 )
 _MEDIA_TYPES = {
@@ -70,4 +70,4 @@ def reader_of_text(text: str, declared: str = "") -> tuple[Reader, str]:
     return _MEDIA_TYPES[media_type], media_type
 
 
-_HEADING = re.compile(r"^#{1,6}[ \t]+\S|^\s*```", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6}[ \t]+\S|^[ \t]*```", re.MULTILINE)

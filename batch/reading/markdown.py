@@ -23,8 +23,8 @@ from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline, sque
 from batch.reading.template_code import without_template_code
 
 _MARKED = re.compile(r"[\[<\\&{]|  $|:(?:material|fontawesome|octicons|simple)-", re.MULTILINE)
-_LONGEST_PARAGRAPH = 50_000  # characters; a longer one is kept as it is written
-_IMPORT = re.compile(r"^import\s[^\n]*\sfrom\s+[\"']|^\s*</?[A-Z][a-z]\w*[^>\n]*>\s*$", re.MULTILINE)
+_LONGEST_PARAGRAPH = 20_000  # characters; a longer one is kept as it is written
+_IMPORT = re.compile(r"^import\s[^\n]*\sfrom\s+[\"']|^[ \t]*</?[A-Z][a-z]\w*[^>\n]*>[ \t]*$", re.MULTILINE)
 _CONTAINER = re.compile(r"[\s>]*$")
 _DEFINITION = re.compile(r"\s*\[\^|\s*\*\[")
 _PREFIX = re.compile(r"[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(?:\[[ xX]\]\s+)?")
@@ -162,11 +162,10 @@ class _Walk:
 
     def _row(self, tokens: list[Token], number: int, start: int) -> Iterator[Event]:
         cells = []
-        for token in tokens[number + 1 :]:
-            if token.type == "tr_close":
-                break
-            if token.type == "inline":
-                cells.append(token.content)
+        while tokens[number].type != "tr_close":
+            number += 1
+            if tokens[number].type == "inline":
+                cells.append(tokens[number].content)
         shown = [" ".join(self._inline.shown(cell).split()) if _MARKED.search(cell) else cell for cell in cells]
         if self.tags.hiding:
             self._next = start + 1
@@ -203,15 +202,14 @@ class _Walk:
 
     def _is_contents(self, tokens: list[Token], number: int) -> bool:
         """Whether a list is a table of contents: each item a link to a place of the page."""
-        found = False
-        for token in tokens[number + 1 :]:
-            if token.type == "bullet_list_close" and token.level == tokens[number].level:
-                return found
-            if token.type == "inline":
+        level, found = tokens[number].level, False
+        while not (tokens[number].type == "bullet_list_close" and tokens[number].level == level):
+            number += 1
+            if tokens[number].type == "inline":
                 found = True
-                if not _LINK_INSIDE.fullmatch(token.content.strip()):
+                if not _LINK_INSIDE.fullmatch(tokens[number].content.strip()):
                     return False
-        return False
+        return found
 
 
 _TAG = re.compile(r"\s*</?(?:div|p|section|table|tr|td|th|ul|ol|li|h[1-6]|span|a|img|br|details|summary|figure)\b", re.I)

@@ -19,7 +19,7 @@ from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline
 from batch.reading.plain_text import read_text
 from batch.reading.rst_directives import register_directives
 
-_LONGEST_LINE = 5_000  # characters; a text with a longer one was written by no person, and docutils takes minutes
+_LONGEST_LINE, _LONGEST_TEXT = 5_000, 1_500_000  # characters
 _MARKS_IN_A_ROW = re.compile(r"[*`|_\[<]{500}")
 _ROLE_TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
 _CODE_ROLES = frozenset(
@@ -33,7 +33,7 @@ def read_restructuredtext(text: str) -> Outline:
     fields, body = split_front_matter(text)
     header, body = split_header_fields(body)
     fields |= header
-    if _MARKS_IN_A_ROW.search(body) or any(len(line) > _LONGEST_LINE for line in body.split("\n")):
+    if not _is_written_by_a_person(body):  # docutils takes minutes for such
         page = read_text(body)
         return Outline(text_field(fields, "title") or page.title, page.sections, fields)
     walk = _Walk()
@@ -48,7 +48,15 @@ def is_restructuredtext(text: str) -> bool:
     return bool(_TELLING.search(text[:100_000]))
 
 
-_TELLING = re.compile(r"^\s*\.\. (?:[\w:-]+::|_[^\n]+:)|:[\w:-]+:`[^`\n]+`", re.MULTILINE)
+_TELLING = re.compile(r"^[ \t]*\.\. (?:[\w-]+(?::[\w-]+){0,2}::|_[^\n]+:[ \t]*$)|:(?:[\w-]{1,30}:){1,2}`[^`\n]+`", re.MULTILINE)
+
+
+def _is_written_by_a_person(text: str) -> bool:
+    """Whether a text is neither endless nor the same few marks and lines again and again."""
+    lines = text.split("\n")
+    if len(text) > _LONGEST_TEXT or _MARKS_IN_A_ROW.search(text) or max(map(len, lines)) > _LONGEST_LINE:
+        return False
+    return len(lines) < 2000 or len({line for line in lines if line.strip()}) * 20 > len(lines)
 
 
 def _role(rawsource: str, text: str, role: str, lineno: int) -> tuple[list[nodes.Node], list[nodes.Node]]:  # noqa: ARG001
