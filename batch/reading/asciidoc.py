@@ -32,14 +32,14 @@ _EXPLICIT_ID = re.compile(r"^\[(?:\[([\w.:-]+)|#([\w.:-]+)|[^\]]*?\bid=\"?([\w.:
 _CODE = frozenset("-.`")
 
 
-def read_asciidoc(text: str) -> Outline:
+def read_asciidoc(text: str, title: str = "") -> Outline:
     """Return the outline of an AsciiDoc document; the attributes of its header are metadata."""
     fields, body = split_front_matter(text)
     reader = _Reader(body.split("\n"))
     events = list(single_blanks(reader.events()))
     entries = plain_fields({name.removeprefix("page-"): value for name, value in reader.attributes.items() if value})
     fields = {**entries, **fields}
-    title, sections = outline(events, text_field(fields, "title") if "title" in fields else "")
+    title, sections = outline(events, title or text_field(fields, "title"))
     return Outline(title, sections, fields)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from batch.reading.hidden_text import Hidden
+from batch.reading.hidden_text import Hidden, without_invisible
 from batch.reading.outline import Outline, Section
 from rag.errors import DocumentError
 from rag.identity import stable_hash
@@ -55,12 +55,26 @@ def document_of(collection: str, document_id: str, uri: str, media_type: str, pa
     Raises:
         DocumentError: there is no text in it.
     """
+    page = _without_invisible(page)
     if not page.sections:
         raise DocumentError("empty: there is no text in it")
     title = _cut(" ".join(page.title.split()), _LONGEST_TITLE)
     digest = stable_hash(title, [[section.heading, section.text] for section in page.sections])
     sections = tuple(page.sections)
     return Document(collection, document_id, uri, title, media_type, sections, digest, page.fields, page.hidden)
+
+
+def _without_invisible(page: Outline) -> Outline:
+    """Return a page without invisible characters: entities of HTML make some that its source did not hold."""
+    hidden = page.hidden
+    sections = []
+    for section in page.sections:
+        heading, in_heading = without_invisible(section.heading)
+        text, in_text = without_invisible(section.text)
+        hidden += in_heading + in_text
+        if text.strip():
+            sections.append(replace(section, heading=heading, text=text))
+    return replace(page, title=without_invisible(page.title)[0], sections=sections, hidden=hidden)
 
 
 def check_size(size: int, limit: int) -> None:

@@ -15,7 +15,6 @@ from batch.reading.document import Document, check_size, document_of, file_id, t
 from batch.reading.formats import reader_of_text
 from batch.reading.front_matter import plain_fields
 from batch.reading.hidden_text import without_invisible
-from batch.reading.outline import SEPARATOR, Outline
 from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.text.decoding import tidy
@@ -64,24 +63,13 @@ def _document(name: str, row: Row, collection: str, unnamed: Counter[str], max_b
     own_id, title = _short(row, "id"), _short(row, "title", "question")
     shown, invisible = without_invisible(tidy(text))
     read, media_type = reader_of_text(shown, _short(row, *_FORMAT_COLUMNS))
-    page = _under_title(read(shown), title)
+    page = read(shown, title)
     document_id = own_id or _id_of_row(name, title, text, unnamed)
     uri = _short(row, *_ADDRESS_COLUMNS) or f"{name}#{document_id.partition('#')[2] or document_id}"
-    title = title or (page.title if media_type != "text/plain" else "")
-    title = title or " ".join(filter(None, (title_from(name), own_id)))
+    title = page.title or " ".join(filter(None, (title_from(name), own_id)))
     fields = {**page.fields, **plain_fields({**row.others})}
     page = replace(page, title=title, fields=fields, hidden=page.hidden + invisible)
     return document_of(collection, document_id, uri, media_type, page)
-
-
-def _under_title(page: Outline, title: str) -> Outline:
-    """Return a page whose own first heading is no title, since the row has another, but the head of its sections."""
-    if not title or not page.title or page.title.casefold() == title.casefold():
-        return page
-    sections = [
-        replace(each, heading=SEPARATOR.join(filter(None, (page.title, each.heading)))) for each in page.sections
-    ]
-    return replace(page, sections=sections)
 
 
 def _short(row: Row, *columns: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from batch.reading.asciidoc import read_asciidoc
 from batch.reading.html import read_html
@@ -13,7 +14,12 @@ from batch.reading.outline import Outline
 from batch.reading.plain_text import read_text
 from batch.reading.restructuredtext import is_restructuredtext, read_restructuredtext
 
-Reader = Callable[[str], Outline]
+class Reader(Protocol):
+    """Reads a text; `title` is what the page is called where that is known already."""
+
+    def __call__(self, text: str, title: str = "") -> Outline:
+        """Return the outline of the text."""
+
 
 _TAGS = re.compile(
     r"<(?:/?(?:p|div|h[1-6]|ul|ol|li|table|tr|td|th|span|strong|em|b|i|a|section|article|blockquote|pre)(?:\s[^<>]*)?"
@@ -25,7 +31,7 @@ _MARKDOWN = re.compile(
     r"|^[ \t]*\|.*\n[ \t]*\|?[ \t]*:?-+:?[ \t]*\|[-:| \t]*$|\*\*\S[^*\n]*\*\*",
     re.MULTILINE,
 )
-_MEDIA_TYPES = {
+_MEDIA_TYPES: Mapping[str, Reader] = {
     "text/html": read_html, "text/markdown": read_markdown, "text/x-rst": read_restructuredtext,
     "text/asciidoc": read_asciidoc, "text/plain": read_text,
 }  # fmt: skip
@@ -37,9 +43,10 @@ _NAMES = {
 } | {name: name for name in _MEDIA_TYPES}  # fmt: skip
 
 
-def read_undeclared(text: str) -> Outline:
+def read_undeclared(text: str, title: str = "") -> Outline:
     """Return the outline of a `.txt` file: plain text, or reStructuredText where its directives tell."""
-    return read_restructuredtext(text) if is_restructuredtext(text) else read_text(text)
+    read = read_restructuredtext if is_restructuredtext(text) else read_text
+    return read(text, title)
 
 
 READERS: Mapping[str, tuple[Reader, str]] = {

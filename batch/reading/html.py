@@ -27,8 +27,8 @@ _OPENING = re.compile(r"<(/?)(?:div|span|section|article|blockquote|ul|ol|dl|tab
 _META_FIELDS = ("description", "author", "date", "keywords")
 
 
-def read_html(text: str) -> Outline:
-    """Return the outline of an HTML page.
+def read_html(text: str, title: str = "") -> Outline:
+    """Return the outline of an HTML page; `title` where it has one already.
 
     Raises:
         DocumentError: it is nested as no page is.
@@ -37,7 +37,7 @@ def read_html(text: str) -> Outline:
     content = MainContent(tree)
     walk = _Walk(frozenset().union(*(hiding_rules(style.text()) for style in tree.css("style"))), content)
     walk.read(content.root)
-    title, sections = outline(walk.layout.events, _title(tree, content.root))
+    title, sections = outline(walk.layout.events, title or _title(tree, content.root))
     return Outline(title, sections, _fields(tree), walk.hidden)
 
 

@@ -30,21 +30,21 @@ _DEFINITION = re.compile(r"\s*\[\^|\s*\*\[")
 _PREFIX = re.compile(r"[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(?:\[[ xX]\]\s+)?")
 
 
-def read_markdown(text: str) -> Outline:
-    """Return the outline of a Markdown document."""
-    return _read(text, mdx=bool(_IMPORT.search(text)))
+def read_markdown(text: str, title: str = "") -> Outline:
+    """Return the outline of a Markdown document; `title` where it has one already."""
+    return _read(text, title, mdx=bool(_IMPORT.search(text)))
 
 
-def read_mdx(text: str) -> Outline:
+def read_mdx(text: str, title: str = "") -> Outline:
     """Return the outline of a Markdown document with components (MDX)."""
-    return _read(text, mdx=True)
+    return _read(text, title, mdx=True)
 
 
-def _read(text: str, *, mdx: bool) -> Outline:
+def _read(text: str, title: str, *, mdx: bool) -> Outline:
     fields, body = split_front_matter(text)
     if not fields:
         fields, body = split_header_fields(body, required="title")
-    title, _ = _Inline(InlineTags(), {}).heading(text_field(fields, "title"))
+    title = title or _Inline(InlineTags(), {}).heading(text_field(fields, "title"))[0]
     events, hidden = markdown_events(body, mdx=mdx)
     title, sections = outline(events, title)
     return Outline(title or text_field(fields, "sidebar_label", "linktitle", "nav_title"), sections, fields, hidden)

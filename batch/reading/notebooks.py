@@ -13,7 +13,7 @@ from batch.reading.outline import Outline
 from rag.errors import DocumentError
 
 
-def read_notebook(text: str) -> Outline:
+def read_notebook(text: str, title: str = "") -> Outline:
     """Return the outline of a notebook.
 
     Raises:
@@ -27,7 +27,7 @@ def read_notebook(text: str) -> Outline:
     if not isinstance(cells, list):
         raise DocumentError("not a notebook of version 4: it has no list of cells; open it in Jupyter and save it anew")
     language = _language(notebook)
-    return read_markdown("\n\n".join(_cell(cell, language) for cell in cells if isinstance(cell, Mapping)))
+    return read_markdown("\n\n".join(_cell(cell, language) for cell in cells if isinstance(cell, Mapping)), title)
 
 
 def _language(notebook: Mapping[str, object]) -> str:

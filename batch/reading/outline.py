@@ -73,8 +73,9 @@ def outline(events: Iterable[Event], title: str) -> tuple[str, list[Section]]:
         text = _trim(lines)
         names = tuple(name for _, name, _ in path)
         anchor = path[-1][2] if path else ""
-        if text and has_content(text):
-            sections.append((names, text, anchor))
+        if text:
+            if has_content(text):
+                sections.append((names, text, anchor))
         elif path and next_level <= path[-1][0] and has_content(names[-1]):
             sections.append((names[:-1], names[-1], anchor))
         lines.clear()

@@ -11,10 +11,10 @@ from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline, sque
 _UNDERLINE = re.compile(r"^([=\-~*^\"+#'`:._])\1{2,}$")
 
 
-def read_text(text: str) -> Outline:
+def read_text(text: str, title: str = "") -> Outline:
     """Return the outline of plain text; a header with a `Title:` field is metadata."""
     fields, body = split_header_fields(text, required="title")
-    title, sections = outline(_text_events(body.split("\n")), text_field(fields, "title"))
+    title, sections = outline(_text_events(body.split("\n")), title or text_field(fields, "title"))
     return Outline(title, sections, fields)
 
 

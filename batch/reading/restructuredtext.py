@@ -28,18 +28,18 @@ _CODE_ROLES = frozenset(
 )
 
 
-def read_restructuredtext(text: str) -> Outline:
-    """Return the outline of a document; a field list at its head is metadata."""
+def read_restructuredtext(text: str, title: str = "") -> Outline:
+    """Return the outline of a document; a field list at its head is metadata, `title` given where it has one already."""
     fields, body = split_front_matter(text)
     header, body = split_header_fields(body)
     fields |= header
     if not _is_written_by_a_person(body):  # docutils takes minutes for such
-        page = read_text(body)
-        return Outline(text_field(fields, "title") or page.title, page.sections, fields)
+        page = read_text(body, title or text_field(fields, "title"))
+        return Outline(page.title, page.sections, fields)
     walk = _Walk()
     events = walk.events(_parse(body))
     fields = {**walk.fields, **fields}
-    title, sections = outline(events, text_field(fields, "title"))
+    title, sections = outline(events, title or text_field(fields, "title"))
     return Outline(title, sections, fields)
 
 

@@ -66,7 +66,7 @@ class _Any(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return what stands in the directive's place."""
-        name, argument = self.name.lower(), " ".join(self.arguments).strip()
+        name, argument = self.name.lower(), " ".join(" ".join(self.arguments).split())
         kind = name.rpartition(":")[2]
         if name in _GONE or kind.startswith("auto"):
             return self._content() if kind.startswith("auto") else []
@@ -75,7 +75,7 @@ class _Any(Directive):
         if name in _VERSIONS:
             return self._version(_VERSIONS[name], argument)
         if kind in _OBJECTS:
-            return self._object(argument)
+            return self._object(" ".join(self.arguments))
         if kind == "figure":
             return self._figure()
         if kind in _TITLED:
@@ -104,7 +104,7 @@ class _Any(Directive):
     def _code(self, kind: str, argument: str) -> list[nodes.Node]:
         lines = list(self.content)
         if kind == "productionlist" and argument:
-            lines = argument.split("\n")
+            lines = [*self.arguments[0].split("\n"), *lines]
         language = argument.split()[0] if argument and kind in {"code", "code-block", "sourcecode", "code-tab"} else ""
         caption = self.options.get("caption")
         block = nodes.literal_block("", "\n".join(lines), classes=[language] if language else [])
@@ -123,7 +123,7 @@ class _Any(Directive):
     def _object(self, argument: str) -> list[nodes.Node]:
         """Return a signature a line, and below it what is said about it."""
         item = nodes.definition_list_item()
-        for line in argument.split("\n") if "\n" in argument else [argument]:
+        for line in argument.split("\n"):
             if line.strip():
                 item += nodes.term("", "", nodes.literal("", line.strip().removesuffix(":")))
         item += nodes.definition("", *self._content())
