@@ -14,6 +14,7 @@ from batch.reading.outline import Outline
 from batch.reading.plain_text import read_text
 from batch.reading.restructuredtext import is_restructuredtext, read_restructuredtext
 
+
 class Reader(Protocol):
     """Reads a text; `title` is what the page is called where that is known already."""
 

@@ -118,13 +118,19 @@ def _measure(body: LexborNode) -> dict[int, _Measure]:
             inside[-1].text += length
             inside[-1].linked += length if open_links else 0
         elif opens:
-            inside.append(_Measure(links=tag == "a", h1=tag == "h1", headings=tag in _HEADINGS, landmarks=tag in _LANDMARKS))
+            inside.append(
+                _Measure(links=tag == "a", h1=tag == "h1", headings=tag in _HEADINGS, landmarks=tag in _LANDMARKS)
+            )
             open_links += tag == "a"
         else:
             held = measures[node.mem_id] = inside.pop()
             open_links -= tag == "a"
             above = inside[-1]
-            above.text, above.linked, above.links = above.text + held.text, above.linked + held.linked, above.links + held.links
+            above.text, above.linked, above.links = (
+                above.text + held.text,
+                above.linked + held.linked,
+                above.links + held.links,
+            )
             above.h1, above.headings = above.h1 + held.h1, above.headings + held.headings
             above.landmarks += held.landmarks
     return measures

@@ -158,7 +158,9 @@ class _Walk:
         self._next = end
         first = _prefix_of(self._lines[start], content)
         others = re.sub(r"[^\s>]", " ", first)
-        yield from (Event(0, squeeze((others if number else first) + line)) for number, line in enumerate(_lines(shown)))
+        yield from (
+            Event(0, squeeze((others if number else first) + line)) for number, line in enumerate(_lines(shown))
+        )
 
     def _row(self, tokens: list[Token], number: int, start: int) -> Iterator[Event]:
         cells = []
@@ -197,7 +199,9 @@ class _Walk:
             yield Event(0, line)
         self._next = end
         last = self._lines[end - 1].strip(" \t>")
-        if token.type == "fence" and (end - start == 1 or not last.startswith(token.markup) or last.strip(token.markup[0])):
+        if token.type == "fence" and (
+            end - start == 1 or not last.startswith(token.markup) or last.strip(token.markup[0])
+        ):
             yield Event(0, token.markup)
 
     def _is_contents(self, tokens: list[Token], number: int) -> bool:
@@ -212,7 +216,9 @@ class _Walk:
         return found
 
 
-_TAG = re.compile(r"\s*</?(?:div|p|section|table|tr|td|th|ul|ol|li|h[1-6]|span|a|img|br|details|summary|figure)\b", re.I)
+_TAG = re.compile(
+    r"\s*</?(?:div|p|section|table|tr|td|th|ul|ol|li|h[1-6]|span|a|img|br|details|summary|figure)\b", re.I
+)
 _LINK_INSIDE = re.compile(r"\[[^\n]{1,300}\]\(#[^()\s]*\)(?:\{[^}]*\})?(?:\s*\[[^\n]{1,300}\]\(#[^()\s]*\))*")
 
 

@@ -89,7 +89,9 @@ def _bookmarks(reader: object) -> Iterator[tuple[int, list[tuple[int, str]]]]:
 def _docx(data: bytes) -> Outline:
     import mammoth
 
-    html = mammoth.convert_to_html(io.BytesIO(data), convert_image=mammoth.images.img_element(lambda image: {"src": ""}))
+    html = mammoth.convert_to_html(
+        io.BytesIO(data), convert_image=mammoth.images.img_element(lambda image: {"src": ""})
+    )
     return read_html(f"<main>{html.value}</main>")
 
 
@@ -107,7 +109,9 @@ def _pptx(data: bytes) -> Outline:
             if getattr(shape, "has_table", False):
                 parts.append(_table([[cell.text for cell in row.cells] for row in shape.table.rows]))
             elif shape.has_text_frame:
-                lines = [("  " * each.level + "- ") + each.text for each in shape.text_frame.paragraphs if each.text.strip()]
+                lines = [
+                    ("  " * each.level + "- ") + each.text for each in shape.text_frame.paragraphs if each.text.strip()
+                ]
                 parts.append("\n".join(lines))
     return read_markdown(tidy("\n\n".join(parts)))
 
@@ -118,7 +122,10 @@ def _xlsx(data: bytes) -> Outline:
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
     parts: list[str] = []
     for sheet in book.worksheets:
-        rows = [["" if cell is None else str(cell) for cell in row] for row in sheet.iter_rows(values_only=True, max_row=_MOST_ROWS)]
+        rows = [
+            ["" if cell is None else str(cell) for cell in row]
+            for row in sheet.iter_rows(values_only=True, max_row=_MOST_ROWS)
+        ]
         filled = [row for row in rows if any(cell.strip() for cell in row)]
         if filled:
             width = max(max(at for at, cell in enumerate(row, start=1) if cell.strip()) for row in filled)

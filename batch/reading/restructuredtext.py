@@ -48,7 +48,9 @@ def is_restructuredtext(text: str) -> bool:
     return bool(_TELLING.search(text[:100_000]))
 
 
-_TELLING = re.compile(r"^[ \t]*\.\. (?:[\w-]+(?::[\w-]+){0,2}::|_[^\n]+:[ \t]*$)|:(?:[\w-]{1,30}:){1,2}`[^`\n]+`", re.MULTILINE)
+_TELLING = re.compile(
+    r"^[ \t]*\.\. (?:[\w-]+(?::[\w-]+){0,2}::|_[^\n]+:[ \t]*$)|:(?:[\w-]{1,30}:){1,2}`[^`\n]+`", re.MULTILINE
+)
 
 
 def _is_written_by_a_person(text: str) -> bool:

@@ -14,7 +14,9 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.parsers.rst.directives import tables
 
-_NAME = re.compile(r"^[ \t]*(?:\.\.|\|[^|\n]+\|)[ \t]+(?:\|[^|\n]+\|[ \t]+)?([\w+.:-]+?)[ \t]?::(?:[ \t]|$)", re.MULTILINE)
+_NAME = re.compile(
+    r"^[ \t]*(?:\.\.|\|[^|\n]+\|)[ \t]+(?:\|[^|\n]+\|[ \t]+)?([\w+.:-]+?)[ \t]?::(?:[ \t]|$)", re.MULTILINE
+)
 _OWN = frozenset("replace unicode date math image".split())
 _TABLES = {"table": tables.RSTTable, "csv-table": tables.CSVTable, "list-table": tables.ListTable}
 _GONE = frozenset(

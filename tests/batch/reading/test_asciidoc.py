@@ -45,7 +45,7 @@ def test_delimiters_make_no_heading():
         ("// comment\n////\nblock\n////\nText.", ["Text."]),
         ("image::x.png[A chart,200]", ["A chart"]),
         ("javadoc:org.example.Thing[] and kbd:[Ctrl+C]", ["Thing and Ctrl+C"]),
-        ("\"`Quoted`\" and '`too`' +\nnext", ['"Quoted" and \'too\'', "next"]),
+        ("\"`Quoted`\" and '`too`' +\nnext", ["\"Quoted\" and 'too'", "next"]),
         (".Title\n[NOTE]\n====\nMind.\n====", ["**Title**", "Mind."]),
         ("* one\n** two\n. first", ["- one", "  - two", "1. first"]),
         ("term:: meaning", ["term", "  meaning"]),

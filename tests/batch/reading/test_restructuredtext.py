@@ -11,7 +11,9 @@ def sections(text):
 
 def text_of(rst):
     """The text of a page without headings, its blank lines left out."""
-    return [line for section in read_restructuredtext(rst).sections for line in section.text.split("\n") if line.strip()]
+    return [
+        line for section in read_restructuredtext(rst).sections for line in section.text.split("\n") if line.strip()
+    ]
 
 
 def test_a_header_is_metadata_and_its_title_the_page_s():
@@ -81,6 +83,8 @@ def test_sections_nest_by_their_underlines():
 
 
 def test_broken_markup_is_kept_as_text_and_nothing_is_said(capfd):
-    lines = text_of("An *open emphasis, ``open code, a |bar and :role:`open.\n\nBad\n--\n\n.. table::\n   :x\n\n   oops")
+    lines = text_of(
+        "An *open emphasis, ``open code, a |bar and :role:`open.\n\nBad\n--\n\n.. table::\n   :x\n\n   oops"
+    )
     assert "An *open emphasis, ``open code, a |bar and :role:`open." in lines
     assert capfd.readouterr() == ("", "")
