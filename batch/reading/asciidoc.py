@@ -67,9 +67,7 @@ class _Reader:
         elif condition:
             if condition.group(1) and not line.startswith("ifeval"):
                 yield from self._line(condition.group(1))
-        elif line.startswith("//") and not line.startswith("///"):
-            pass
-        elif self._header and line:
+        elif (line.startswith("//") and not line.startswith("///")) or (self._header and line):
             pass
         elif delimiter := _DELIMITER.match(line):
             yield from self._delimited(delimiter.group(1))

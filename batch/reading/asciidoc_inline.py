@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 _BUILT_IN = {
-    "nbsp": " ", "sp": " ", "empty": "", "blank": "", "zwsp": "", "wj": "", "plus": "+", "amp": "&", "lt": "<", "gt": ">",
+    "nbsp": " ", "sp": " ", "empty": "", "blank": "", "zwsp": "", "wj": "", "plus": "+", "amp": "&",
+    "lt": "<", "gt": ">",
     "apos": "'", "quot": '"', "lsquo": "\u2018", "rsquo": "\u2019", "ldquo": "\u201c", "rdquo": "\u201d", "deg": "°",
     "brvbar": "¦", "vbar": "|", "startsb": "[", "endsb": "]", "caret": "^", "asterisk": "*", "tilde": "~", "cpp": "C++",
     "backslash": "\\", "backtick": "`", "two-colons": "::", "two-semicolons": ";;", "pp": "++", "hyphen": "-",
@@ -91,10 +92,8 @@ def _link(found: re.Match[str]) -> str:
 
 def _macro(found: re.Match[str]) -> str:
     escaped, name, target, text = found.groups()
-    if escaped:
-        return found.group()[1:]
-    if name in _SILENT:
-        return ""
+    if escaped or name in _SILENT:
+        return found.group()[1:] if escaped else ""
     if name == "menu":
         return " > ".join(filter(None, [target, *(part.strip() for part in text.split(">"))]))
     if name == "footnote":

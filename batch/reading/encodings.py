@@ -21,7 +21,8 @@ _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_
 # What browsers read under names that pages use for something larger.
 _AS_BROWSERS_DO = {
     "iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252", "ascii": "cp1252", "us-ascii": "cp1252",
-    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932", "sjis": "cp932",
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932", "x-sjis": "cp932",
+    "sjis": "cp932",
     "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "iso-8859-9": "cp1254", "tis-620": "cp874",
 }  # fmt: skip
 _READ_FOR_A_GUESS = 100_000  # bytes
@@ -61,7 +62,7 @@ def _declared(data: bytes) -> str | None:
         pass
     name = _AS_BROWSERS_DO.get(name, name)
     try:
-        codecs.lookup(name)
+        b"a".decode(name, "ignore")
     except LookupError:
         return None
     return None if name in {"utf-8", "utf8", "unicode"} else name

@@ -42,26 +42,25 @@ def split_header_fields(text: str, required: str = "") -> tuple[dict[str, object
     """
     lines = text.lstrip("\n").split("\n")
     fields: dict[str, str] = {}
-    name, end = "", 0
-    for end, line in enumerate(lines):
+    name, end = "", len(lines)
+    for number, line in enumerate(lines):
         field = _HEADER_FIELD.match(line)
         if field:
             name = field.group(1).lower()
             fields[name] = (field.group(2) or "").strip()
         elif line[:1] in {" ", "\t"} and line.strip() and name:
             fields[name] = f"{fields[name]} {line.strip()}".strip()
-        elif not line.strip():
-            break
-        else:
+        elif line.strip():
             return {}, text
-    else:
-        end = len(lines)
+        else:
+            end = number
+            break
     if len(fields) < 2 or (required and required not in fields):
         return {}, text
     return plain_fields(fields), "\n".join(lines[end:])
 
 
-def plain_fields(fields: Mapping[object, object]) -> dict[str, object]:
+def plain_fields(fields: Mapping[str, object]) -> dict[str, object]:
     """Return fields with their names in lower case and plain values; empty ones are left out."""
     plain = {str(name).strip().lower(): _plain(value, 1) for name, value in islice(fields.items(), _MOST)}
     return {name: value for name, value in plain.items() if value not in (None, "", [], {})}
@@ -76,9 +75,9 @@ def text_field(fields: Mapping[str, object], *names: str) -> str:
     return ""
 
 
-def _yaml(text: str) -> Mapping[object, object] | None:
+def _yaml(text: str) -> Mapping[str, object] | None:
     try:
-        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, OverflowError):
         return _simple(text)
     if value is None and not text.strip():
@@ -86,28 +85,30 @@ def _yaml(text: str) -> Mapping[object, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _toml(text: str) -> Mapping[object, object] | None:
+def _toml(text: str) -> Mapping[str, object] | None:
     try:
-        return {**tomllib.loads(text)}
+        return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         return _simple(text)
 
 
-def _simple(text: str) -> Mapping[object, object] | None:
+def _simple(text: str) -> Mapping[str, object] | None:
     """Return the fields of front matter that is not quite YAML (a template in it, a colon in a title)."""
     found = {name: value.strip("\"'") for name, value in _SIMPLE_FIELD.findall(text)}
-    return {**found} if found else None
+    return found or None
 
 
 def _plain(value: object, depth: int) -> object:
-    if isinstance(value, str):
-        return tidy(value[:_LONGEST_VALUE]).strip()
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if depth == _DEEPEST:
-        return None
+    if isinstance(value, str):
+        return tidy(value[:_LONGEST_VALUE]).strip()
+    return _nested(value, depth) if depth < _DEEPEST else None
+
+
+def _nested(value: object, depth: int) -> object:
     if isinstance(value, Mapping):
         return {str(name): _plain(each, depth + 1) for name, each in islice(value.items(), _MOST)}
     if isinstance(value, Iterable):

@@ -11,12 +11,13 @@ _ATTRIBUTE = re.compile(r"([\w:-]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>
 _MAY_HIDE = re.compile(r"hidden|style\s*=", re.IGNORECASE)
 _BLOCK = re.compile(r"<(/?)(?:div|section|table|details|figure)\b", re.IGNORECASE)
 _KNOWN = frozenset(
-    "a abbr acronym address area article aside audio b base bdi bdo big blockquote body br button canvas caption center "
-    "cite code col colgroup data datalist dd del details dfn dialog div dl dt em embed fieldset figcaption figure font "
-    "footer form frame h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe img input ins kbd label legend li link main "
-    "map mark menu meta meter nav nobr noscript object ol optgroup option output p param picture pre progress q rp rt "
-    "ruby s samp script section select small source span strike strong style sub summary sup svg table tbody td template "
-    "textarea tfoot th thead time title tr track tt u ul var video wbr path g circle rect line polygon".split()
+    "a abbr acronym address area article aside audio b base bdi bdo big blockquote body br button canvas "
+    "caption center cite code col colgroup data datalist dd del details dfn dialog div dl dt em embed "
+    "fieldset figcaption figure font footer form frame h1 h2 h3 h4 h5 h6 head header hgroup hr html i "
+    "iframe img input ins kbd label legend li link main map mark menu meta meter nav nobr noscript object "
+    "ol optgroup option output p param picture pre progress q rp rt ruby s samp script section select "
+    "small source span strike strong style sub summary sup svg table tbody td template textarea tfoot th "
+    "thead time title tr track tt u ul var video wbr path g circle rect line polygon".split()
 )
 _EMPTY = frozenset("area base br col embed hr img input link meta param source track wbr".split())
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _ROLES = frozenset(("navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "menu", "menubar"))
-_PLACES = "nav|navbar|navigation|sidebar|sidenav|sidemenu|menu|menubar|topbar|masthead|breadcrumbs?|toc|footer|pagination|pager"
+_PLACES = (
+    "nav|navbar|navigation|sidebar|sidenav|sidemenu|menu|menubar|topbar|masthead|breadcrumbs?|toc|footer|pagination"
+    "|pager"
+)
 _OF_SITE = "site|page|global|top|main|primary|secondary|left|right|side|sub|docs?|mobile|app|sticky|local|book"
 _PARTS = "menu|container|wrapper|inner|links?|list|bar|nav|left|right|top|bottom|box|content|panel|section|col|area"
 _AROUND = re.compile(

@@ -89,9 +89,7 @@ def _bookmarks(reader: object) -> Iterator[tuple[int, list[tuple[int, str]]]]:
 def _docx(data: bytes) -> Outline:
     import mammoth
 
-    html = mammoth.convert_to_html(
-        io.BytesIO(data), convert_image=mammoth.images.img_element(lambda image: {"src": ""})
-    )
+    html = mammoth.convert_to_html(io.BytesIO(data), convert_image=mammoth.images.img_element(lambda _: {"src": ""}))
     return read_html(f"<main>{html.value}</main>")
 
 
@@ -165,7 +163,7 @@ def _epub(data: bytes) -> Outline:
 def _safe_xml(data: bytes) -> ElementTree.Element:
     if b"<!ENTITY" in data:
         raise DocumentError("its package declares entities, which may multiply: save it anew")
-    return ElementTree.fromstring(data)  # noqa: S314 - entities are refused above
+    return ElementTree.fromstring(data)
 
 
 _READERS: dict[str, Callable[[bytes], Outline]] = {

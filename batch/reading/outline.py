@@ -17,10 +17,9 @@ SEPARATOR = " › "  # noqa: RUF001 - between the headings of a path
 LONGEST_HEADING = 300  # characters; a longer line is a paragraph, whatever its marks say
 
 _NO_CONTENT = frozenset(
-    ("", "todo", "tbd", "tba", "fixme", "wip", "coming soon", "work in progress", "placeholder", "to do",
-     "to write", "to be written", "to be done", "to be defined", "to be determined", "under construction", "contents", "toc",
-     "table of contents", "on this page",
-     "references", "footnotes", "see also", "further reading", "related")
+    ("", "todo", "tbd", "tba", "fixme", "wip", "coming soon", "work in progress", "placeholder", "to do", "to write",
+     "to be written", "to be done", "to be defined", "to be determined", "under construction", "contents", "toc",
+     "table of contents", "on this page", "references", "footnotes", "see also", "further reading", "related")
 )  # fmt: skip
 _WORDS = re.compile(r"[^\W_]+")
 _PADDING = re.compile(r"([-=\xa0 ])\1{3,}")

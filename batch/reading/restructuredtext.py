@@ -1,14 +1,14 @@
 """From reStructuredText to an outline, by docutils.
 
-Only its parser is run: the transforms that make links, numbers and tables of contents are for other outputs. What Sphinx
-and others add is read without them: a role is its text, a directive is its content (`batch.reading.rst_directives`).
-Nothing is included, nothing is written to a terminal.
+Only its parser is run: the transforms that make links, numbers and tables of contents are for other outputs. What
+Sphinx and others add is read without them: a role is its text, a directive is its content
+(`batch.reading.rst_directives`). Nothing is included, nothing is written to a terminal.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from docutils import nodes, utils
 from docutils.frontend import get_default_settings
@@ -29,7 +29,7 @@ _CODE_ROLES = frozenset(
 
 
 def read_restructuredtext(text: str, title: str = "") -> Outline:
-    """Return the outline of a document; a field list at its head is metadata, `title` given where it has one already."""
+    """Return the outline of a document; a field list at its head is metadata."""
     fields, body = split_front_matter(text)
     header, body = split_header_fields(body)
     fields |= header
@@ -91,7 +91,7 @@ def _parse(text: str) -> nodes.document:
     document = utils.new_document("document", settings)
     register_directives(text)
     inliner = states.Inliner()
-    inliner.interpreted = _role  # type: ignore[method-assign] # a subclass would lose its parent's patterns
+    inliner.interpreted = _role  # type: ignore[assignment,method-assign] # a subclass would lose its parent's patterns
     Parser(inliner=inliner).parse(text, document)
     return document
 
@@ -139,7 +139,7 @@ class _Walk:
         if self._events and self._events[-1].text and not self._events[-1].level:
             self._line("")
 
-    def _section(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _section(self, node: nodes.Element, _indent: str, _lead: str) -> None:
         self._level += 1
         title = node.next_node(nodes.title)
         for child in node.children:
@@ -163,13 +163,13 @@ class _Walk:
         if not isinstance(node.parent, nodes.list_item) or len(node.parent.children) > 1:
             self._blank()
 
-    def _heading_line(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _heading_line(self, node: nodes.Element, _indent: str, lead: str) -> None:
         name = self._inline(node, plain=True).strip()
         if name:
             self._line(f"{lead}**{name}**")
             self._blank()
 
-    def _code(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _code(self, node: nodes.Element, indent: str, _lead: str) -> None:
         code = node.astext().expandtabs(4).strip("\n")
         language = next((each for each in node["classes"] if each not in {"code", "doctest"}), "")
         if not code.strip():
@@ -220,7 +220,7 @@ class _Walk:
         self._blocks(node, indent + "  ", lead + "  ")
         self._blank()
 
-    def _line_block(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _line_block(self, node: nodes.Element, indent: str, _lead: str) -> None:
         for each in node.children:
             if isinstance(each, nodes.line_block):
                 self._line_block(each, indent + "  ", indent + "  ")
@@ -238,7 +238,7 @@ class _Walk:
         self._blocks(node, indent + "  ", f"{lead}[{name}] " if name else lead)
         self._blank()
 
-    def _table(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _table(self, node: nodes.Element, indent: str, _lead: str) -> None:
         for row in node.findall(nodes.row):
             cells = [" ".join(self._cell(entry).split()).replace("|", "\\|") for entry in row.children]
             self._line(f"{indent}| {' | '.join(cells)} |")
@@ -254,21 +254,19 @@ class _Walk:
             walk._blocks(entry, "")
         return " ".join(event.text for event in walk._events)
 
-    def _image(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _image(self, node: nodes.Element, _indent: str, lead: str) -> None:
         if node.get("alt"):
             self._line(lead + node["alt"])
             self._blank()
 
-    def _nothing(self, node: nodes.Element, indent: str, lead: str) -> None:
+    def _nothing(self, _node: nodes.Element, _indent: str, _lead: str) -> None:
         pass
 
     def _inline(self, node: nodes.Node, *, plain: bool = False) -> str:
         """Return the text of an element with the marks of emphasis and code, without those of links."""
         parts: list[str] = []
         for child in node.children:
-            if isinstance(child, nodes.Text):
-                parts.append(child.astext())
-            elif isinstance(child, nodes.problematic):
+            if isinstance(child, nodes.Text | nodes.problematic):
                 parts.append(child.astext())
             elif isinstance(child, nodes.substitution_reference):
                 name = str(child.get("refname", "")).lower()

@@ -20,41 +20,44 @@ _NAME = re.compile(
 _OWN = frozenset("replace unicode date math image".split())
 _TABLES = {"table": tables.RSTTable, "csv-table": tables.CSVTable, "list-table": tables.ListTable}
 _GONE = frozenset(
-    "toctree index currentmodule module py:module py:currentmodule highlight contents raw include literalinclude meta "
-    "role default-role rst-class class cssclass testsetup testcleanup sectnum section-numbering title tabularcolumns "
-    "header footer target-notes sectionauthor codeauthor moduleauthor program plot graphviz digraph graph uml mermaid "
-    "inheritance-diagram include-code bibliography autosummary only-html restructuredtext-test-directive banner pep-banner "
-    "canonical-doc canonical-pypa-spec canonical-typing-spec youtube video versionlabel nbinfo".split()
+    "toctree index currentmodule module py:module py:currentmodule highlight contents raw include "
+    "literalinclude meta role default-role rst-class class cssclass testsetup testcleanup sectnum "
+    "section-numbering title tabularcolumns header footer target-notes sectionauthor codeauthor "
+    "moduleauthor program plot graphviz digraph graph uml mermaid inheritance-diagram include-code "
+    "bibliography autosummary only-html restructuredtext-test-directive banner pep-banner canonical-doc "
+    "canonical-pypa-spec canonical-typing-spec youtube video versionlabel nbinfo".split()
 )
 _CODE = frozenset(
-    "code code-block sourcecode parsed-literal literal prompt doctest testcode testoutput ipython console productionlist "
-    "command-output code-tab grammar-snippet terminal shell literal-block".split()
+    "code code-block sourcecode parsed-literal literal prompt doctest testcode testoutput ipython console "
+    "productionlist command-output code-tab grammar-snippet terminal shell literal-block".split()
 )
 _TITLED = frozenset(
-    "admonition topic sidebar tab-item tab group-tab dropdown card grid-item-card rubric collapse details describe "
-    "container-title accordion panels figure-title todo-title".split()
+    "admonition topic sidebar tab-item tab group-tab dropdown card grid-item-card rubric collapse details "
+    "describe container-title accordion panels figure-title todo-title".split()
 )
 _VERSIONS = {
-    "versionadded": "Added in version", "versionchanged": "Changed in version", "deprecated": "Deprecated since version",
+    "versionadded": "Added in version", "versionchanged": "Changed in version",
+    "deprecated": "Deprecated since version",
     "deprecated-removed": "Deprecated since version", "versionremoved": "Removed in version",
     "soft-deprecated": "Soft deprecated since version",
 }  # fmt: skip
 _OBJECTS = frozenset(
-    "function class method attribute data exception decorator classmethod staticmethod property decoratormethod "
-    "awaitablefunction awaitablemethod coroutinefunction coroutinemethod option cmdoption envvar confval setting "
-    "describe object type macro member var struct enum enumerator union opcode pdbcommand django-admin django-admin-option "
-    "templatetag templatefilter fieldlookup signal event directive role rst:directive rst:role monitoring-event "
-    "get post put delete patch alias variable constant abstractmethod".split()
+    "function class method attribute data exception decorator classmethod staticmethod property "
+    "decoratormethod awaitablefunction awaitablemethod coroutinefunction coroutinemethod option cmdoption "
+    "envvar confval setting describe object type macro member var struct enum enumerator union opcode "
+    "pdbcommand django-admin django-admin-option templatetag templatefilter fieldlookup signal event "
+    "directive role rst:directive rst:role monitoring-event get post put delete patch alias variable "
+    "constant abstractmethod".split()
 )
 
 
-class _AnyOptions(dict[str, Callable[[str | None], object]]):
+class _AnyOptions(dict[str, Callable[[str], object]]):
     """Accepts any option, known or not, and keeps it as it is written."""
 
     def __bool__(self) -> bool:
         return True
 
-    def __getitem__(self, name: str) -> Callable[[str | None], object]:
+    def __getitem__(self, name: str) -> Callable[[str], object]:
         return super().__getitem__(name) if name in self else lambda value: value
 
 
@@ -64,27 +67,29 @@ class _Any(Directive):
     has_content = True
     optional_arguments = 1
     final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Callable[[str | None], object]]] = _AnyOptions()
+    option_spec: ClassVar[dict[str, Callable[[str], object]] | None] = _AnyOptions()
 
     def run(self) -> list[nodes.Node]:
         """Return what stands in the directive's place."""
         name, argument = self.name.lower(), " ".join(" ".join(self.arguments).split())
         kind = name.rpartition(":")[2]
-        if name in _GONE or kind.startswith("auto"):
-            return self._content() if kind.startswith("auto") else []
+        if name in _GONE:
+            return []
         if kind in _CODE:
             return self._code(kind, argument)
         if name in _VERSIONS:
             return self._version(_VERSIONS[name], argument)
         if kind in _OBJECTS:
             return self._object(" ".join(self.arguments))
+        return [*self._beside_the_name(kind, argument), *self._content()]
+
+    def _beside_the_name(self, kind: str, argument: str) -> list[nodes.Node]:
+        """Return what stands on the line of the name, where a page shows it: a title, or the beginning of the text."""
         if kind == "figure":
-            return self._figure()
+            return [nodes.image(alt=str(self.options["alt"]))] if self.options.get("alt") else []
         if kind in _TITLED:
-            return [*self._title(argument), *self._content()]
-        if " " in argument or kind in _ADMONITIONS:  # a sentence may begin beside the name
-            return [*self._text(argument), *self._content()]
-        return self._content()
+            return self._title(argument)
+        return self._text(argument) if " " in argument or kind in _ADMONITIONS else []
 
     def _content(self) -> list[nodes.Node]:
         holder = nodes.Element()
@@ -107,7 +112,7 @@ class _Any(Directive):
         lines = list(self.content)
         if kind == "productionlist" and argument:
             lines = [*self.arguments[0].split("\n"), *lines]
-        language = argument.split()[0] if argument and kind in {"code", "code-block", "sourcecode", "code-tab"} else ""
+        language = argument.partition(" ")[0] if kind in {"code", "code-block", "sourcecode", "code-tab"} else ""
         caption = self.options.get("caption")
         block = nodes.literal_block("", "\n".join(lines), classes=[language] if language else [])
         return [*self._title(str(caption or "")), block]
@@ -130,15 +135,6 @@ class _Any(Directive):
                 item += nodes.term("", "", nodes.literal("", line.strip().removesuffix(":")))
         item += nodes.definition("", *self._content())
         return [nodes.definition_list("", item)]
-
-    def _figure(self) -> list[nodes.Node]:
-        alt = self.options.get("alt")
-        image = [nodes.image(alt=str(alt))] if alt else []
-        return [*image, *self._content()]
-
-
-class _Admonition(_Any):
-    """Read as `_Any`; docutils would give it a title of its own."""
 
 
 _ADMONITIONS = frozenset(

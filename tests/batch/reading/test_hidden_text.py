@@ -23,7 +23,7 @@ def test_entities_of_html_make_no_invisible_characters():
 
 
 def test_a_row_is_cleaned_too():
-    [document] = parse("a.jsonl", '{"text": "Re\\u200bfunds"}'.encode(), "default")
+    [document] = parse("a.jsonl", b'{"text": "Re\\u200bfunds"}', "default")
     assert (document.text, document.hidden.invisible) == ("Refunds", 1)
 
 
