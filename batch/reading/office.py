@@ -1,6 +1,6 @@
 """PDF, Office files and e-books, by the extra `office`: pypdf, mammoth, python-pptx and openpyxl.
 
-They take 30 MB where docling, which reads pictures and layouts too, takes gigabytes with its models; scanned pages have
+They take 25 MB where docling, which reads pictures and layouts too, takes gigabytes with its models; scanned pages have
 no text here and are rejected. Word files and e-books become HTML, tables and slides Markdown, and are read as such.
 """
 
@@ -56,15 +56,15 @@ def _pdf(data: bytes) -> Outline:
 
     reader = pypdf.PdfReader(io.BytesIO(data))
     headings = dict(_bookmarks(reader))
+    texts = [tidy(page.extract_text() or "") for page in reader.pages]
+    if not any(text.strip() for text in texts):
+        raise DocumentError("empty: its pages hold pictures of text only; run a text recognition (OCR) over it first")
     events: list[Event] = []
-    for number, page in enumerate(reader.pages):
+    for number, text in enumerate(texts):
         events += [Event(level, name) for level, name in headings.get(number, [])]
-        events += [Event(0, line) for line in tidy(page.extract_text() or "").split("\n")]
-        events.append(Event(0, ""))
+        events += [Event(0, line) for line in [*text.split("\n"), ""]]
     title = reader.metadata.title if reader.metadata else None
     found, sections = outline(events, " ".join(tidy(str(title or "")).split()))
-    if not sections:
-        raise DocumentError("empty: its pages hold pictures of text only; run a text recognition (OCR) over it first")
     return Outline(found, sections)
 
 

@@ -63,8 +63,8 @@ def test_every_word_of_plain_paragraphs_is_in_some_chunk(ending, paragraphs):
 
 @pytest.mark.parametrize("ending", [".md", ".mdx", ".rst", ".adoc", ".html", ".txt"])
 @pytest.mark.parametrize("mark", PATHOLOGICAL)
-def test_a_megabyte_of_one_mark_is_read_in_seconds(ending, mark):
-    data = (mark * (1_000_000 // len(mark))).encode()
+def test_the_same_mark_over_and_over_is_read_in_seconds(ending, mark):
+    data = (mark * (100_000 // len(mark))).encode()
     started = time.process_time()
     list(parse("file" + ending, data, "default"))
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 8
