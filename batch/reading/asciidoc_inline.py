@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 _BUILT_IN = {
     "nbsp": " ", "sp": " ", "empty": "", "blank": "", "zwsp": "", "wj": "", "plus": "+", "amp": "&",
@@ -18,6 +18,11 @@ _QUOTED = re.compile(r"\"`(.+?)`\"|'`(.+?)`'")
 _XREF = re.compile(r"<<([^<>,\n]{1,200})(?:,\s*([^<>]{1,300}))?>>")
 _MACRO = re.compile(r"(?<![\w/])(\\?)([a-z][\w-]{1,30}):([^\s\[\]`<>\"|]{0,500})\[((?:[^\]\\\n]|\\.){0,500})\]")
 _LINK = re.compile(r"(?:link:)?(?:\b(?:https?|ftp|irc)://)[^\s\[\]<>]{1,1000}\[((?:[^\]\\\n]|\\.){0,500})\]")
+_KNOWN_MACRO = re.compile(
+    r"(?<![\w/])(\\?)(xref|link|mailto|javadoc|image|footnote|kbd|btn|menu|icon):([^\s\[\]`<>\"|]{0,500})"
+    r"\[((?:[^\]\\\n]|\\.){0,500})\]"
+)
+_UNKNOWN_ADDRESS = re.compile(r"(?:link:)?\{([A-Za-z0-9_][\w-]*)\}([^\s\[\]`]{0,500})\[((?:[^\]\\\n]|\\.){1,500})\]")
 _ANCHOR = re.compile(r"\[\[[^\[\]\n]{1,200}\]\]|(?<=\*\s)\[#[\w.-]+\]|anchor:[\w.-]+\[[^\]]*\]")
 _ROLE = re.compile(r"\[(?:[.#%][^\[\]\n]{0,100}|[\w-]{1,40})\](#{1,2})(\S(?:.*?\S)?)\1(?!\w)")
 _INDEX_TERM = re.compile(r"\(\(\([^()\n]*\)\)\)")
@@ -33,14 +38,15 @@ def shown(line: str, attributes: Mapping[str, str]) -> str:
     """Return the words of a line as a page shows them; code keeps its backticks."""
     if not _SPECIAL.search(line):
         return line
-    line = _LINE_BREAK.sub("", resolved(line, attributes))
+    line = _LINE_BREAK.sub("", resolved(_UNKNOWN_ADDRESS.sub(_by_its_text(attributes), line), attributes))
+    line = _KNOWN_MACRO.sub(_macro, _LINK.sub(_link, line))  # before code: their texts may hold it
     parts: list[str] = []
     at = 0
     for span in _CODE_SPAN.finditer(line):
         code = span.group(2)
         if code.startswith("+") and code.endswith("+") and len(code) > 2:
             code = code.strip("+")
-        parts += [_prose(line[at : span.start()]), f"`{_macros(_XREF.sub(_label, code))}`"]
+        parts += [_prose(line[at : span.start()]), f"`{_XREF.sub(_label, code)}`"]
         at = span.end()
     return _ESCAPE.sub("", "".join([*parts, _prose(line[at:])]))
 
@@ -66,6 +72,16 @@ def resolved(line: str, attributes: Mapping[str, str]) -> str:
             break
         line = changed
     return line
+
+
+def _by_its_text(attributes: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
+    """Return what replaces a link whose address begins with an attribute that nothing defines: its text."""
+
+    def text(found: re.Match[str]) -> str:
+        name = found.group(1).lower()
+        return found.group() if name in attributes or name in _BUILT_IN else _text_of(found.group(3))
+
+    return text
 
 
 def _prose(text: str) -> str:

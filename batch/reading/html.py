@@ -106,14 +106,16 @@ class _Walk:
 
 
 def _title(tree: LexborHTMLParser, root: LexborNode) -> str:
-    """Return the only h1 of the main content, since a title holds the site's name too; or else the page's title."""
+    """Return the only h1 of the main content, or the heading that the page's title begins with, or the title.
+
+    A title holds the site's name too, and on some sites the only h1 does.
+    """
     inside, everywhere = root.css("h1"), tree.css("h1")
     title = next((_words(each) for each in tree.css("title") if each.parent is None or each.parent.tag != "svg"), "")
     if len(inside) == 1 and (heading := _words(inside[0])):
         return heading
-    if len(everywhere) == 1 and (heading := _words(everywhere[0])) and heading in title:
-        return heading
-    return title
+    headings = [_words(each) for each in (*everywhere[:1], *root.css("h1, h2")[:1])]
+    return next((each for each in headings if each and title.casefold().startswith(each.casefold())), title)
 
 
 def _words(node: LexborNode) -> str:

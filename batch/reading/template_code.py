@@ -241,7 +241,7 @@ class _Scanner:
             return mark.group()
         tag, self._at = self._text[mark.start() : end], end
         names = (*_SHOWN, *_FIELD_NAMES) if re.match(r"<\w*Field\b", tag) else _SHOWN
-        shown = html.unescape(_shown(tag, names))
+        shown = html.unescape(_shown(tag, names) or (_shown(tag, ("value",)) if tag.startswith("<TabItem") else ""))
         start_of_line = self._text.rfind("\n", 0, mark.start()) + 1
         if self._text[start_of_line : mark.start()].strip() or not _WHOLE_LINE.match(self._text, end):
             return f"{shown}: " if shown and not tag.endswith("/>") else shown

@@ -37,6 +37,7 @@ def test_delimiters_make_no_heading():
         ("See <<intro,the intro>> and <<set-up>>.", ["See the intro and set up."]),
         ("https://example.org[Example^], https://example.org/a.", ["Example, https://example.org/a."]),
         (":url: https://example.org\n\n{url}/x[Example]", ["Example"]),
+        ("See {api}/Foo.html[`Foo`] and xref:x.adoc[the `@Bean` page].", ["See `Foo` and the `@Bean` page."]),
         ("Unknown {spring-docs}/x and `/users/{id}`.", ["Unknown /x and `/users/{id}`."]),
         ("[[anchor]]Text [.small]#tiny#.", ["Text tiny."]),
         ("include-code::Thing[tag=x]\n\nText.", ["Text."]),
