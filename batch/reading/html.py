@@ -24,6 +24,7 @@ _SKIPPED = frozenset(
 )  # fmt: skip
 _DEEPEST = 10_000
 _OPENING = re.compile(r"<(/?)(?:div|span|section|article|blockquote|ul|ol|dl|table|details|form|font|center)\b", re.I)
+_LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?|highlight(?:-source)?|brush:)-?\s?([\w+#-]+)")
 _META_FIELDS = ("description", "author", "date", "keywords")
 
 
@@ -91,8 +92,10 @@ class _Walk:
             self.layout.inline.append(f" {alt} " if alt else "")
         elif tag != "p" or node.child is not None:
             self.layout.open(tag)
-            if tag in HEADINGS or tag in {"a", "section", "div"}:
+            if tag in HEADINGS or tag in {"a", "section"}:
                 self.layout.name_anchor(node.attributes.get("id"), heading=tag in HEADINGS)
+            elif tag in {"pre", "code"} and (language := _LANGUAGE.search(node.attributes.get("class") or "")):
+                self.layout.name_language(language.group(1))
 
     def _skips(self, node: LexborNode) -> bool:
         tag = node.tag or ""

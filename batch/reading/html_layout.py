@@ -20,7 +20,7 @@ class Layout:
         self._lists: list[int | None] = []  # the number of the last item; None in a list without numbers
         self._prefix = ""
         self._row = self._code = 0
-        self._anchor = self._outer_anchor = ""
+        self._anchor = self._outer_anchor = self._language = ""
 
     def name_anchor(self, name: str | None, *, heading: bool) -> None:
         """Note an id: that of a heading is its anchor, one of a section or a link is its first heading's."""
@@ -28,6 +28,11 @@ class Layout:
             self._anchor, self._outer_anchor = name or self._outer_anchor, ""
         else:
             self._outer_anchor = name or self._outer_anchor
+
+    def name_language(self, name: str) -> None:
+        """Note the language of the code that is open; inside a line it has none."""
+        if self._code and name not in {"text", "default", "none"}:
+            self._language = name
 
     def open(self, tag: str) -> None:
         """Begin an element."""
@@ -102,7 +107,8 @@ class Layout:
             return
         code = "".join(self.inline).strip("\n")
         self.inline.clear()
-        lines = ["```", *code.split("\n"), "```", ""] if code.strip() else []
+        lines = [f"```{self._language}", *code.split("\n"), "```", ""] if code.strip() else []
+        self._language = ""
         self.events.extend(Event(0, line) for line in lines)
 
     def _end_heading(self, level: int) -> None:

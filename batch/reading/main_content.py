@@ -25,8 +25,8 @@ _AROUND = re.compile(
     rf"(?:(?:{_OF_SITE})[-_]*)*(?:{_PLACES})(?:[-_]*(?:{_PARTS}|{_PLACES}))*"
     rf"|(?:(?:{_OF_SITE})[-_]*)+header(?:[-_]*(?:{_PARTS}))*"
     r"|(?:.*[-_])?(?:cookies?|gdpr|consent)(?:[-_]*(?:consent|banner|notice|bar|popup|modal|law|overlay|message|policy-banner))*"
-    r"|cookie(?:consent|banner|notice|bar)|table-?of-?contents|skip-?(?:to-?(?:main|content)|link|nav).*"
-    r"|(?:social|share)(?:[-_]*(?:links?|buttons?|bar|icons?|media))+|share-this|(?:related|recommended)[-_]*(?:posts?|articles?|links?|pages?)"
+    r"|cookie(?:consent|banner|notice|bar)|(?:onetrust|cybot|usercentrics|didomi|truste|osano|termly|cc-window|cc-banner).*|table-?of-?contents|skip-?(?:to-?(?:main|content)|link|nav).*"
+    r"|(?:social|share)(?:[-_]*(?:links?|buttons?|bar|icons?|media|share|sharing|wrapper|post))+|share-this|(?:related|recommended)[-_]*(?:posts?|articles?|links?|pages?)"
     r"|newsletter(?:[-_]*(?:signup|form|box|banner))*|(?:ad|ads|advert|advertisement|promo)(?:[-_]*(?:banner|box|slot|bar))*"
     r"|prev-?next(?:[-_]*\w+)?|(?:article|page|post)[-_]*(?:nav|navigation|feedback|actions)|edit-?(?:this-?)?page(?:[-_]*link)?"
     r"|copyright|sphinxsidebar|related|(?:site|page)-?search|search-?(?:box|form|bar)|back-?to-?top",
@@ -40,11 +40,13 @@ _MAIN = "main, [role=main]"
 
 @dataclass
 class _Measure:
-    """What an element holds: characters of text, those in links, links, and headings and landmarks."""
+    """What an element holds: characters of text, those in links, links, those within the page, and marks of content."""
 
     text: int = 0
     linked: int = 0
     links: int = 0
+    inner_links: int = 0
+    buttons: int = 0
     h1: int = 0
     headings: int = 0
     landmarks: int = 0
@@ -74,12 +76,17 @@ class MainContent:
             or (tag in {"header", "aside"} and not _inside(node, "main article section blockquote"))
         ):
             return not (held.landmarks or held.text * 2 > self._whole or (tag == "header" and held.h1))
-        return tag in {"div", "ul", "ol", "p"} and not self._has_main and self._is_bar_of_links(node, held)
+        if tag not in {"div", "ul", "ol", "p", "section"} or held.text * 2 > self._whole:
+            return False
+        return self._is_bar_of_links(node, held) or _asks_for_cookies(node, held)
 
     def _is_bar_of_links(self, node: LexborNode, held: _Measure) -> bool:
-        if held.links < 2 or held.linked < held.text or held.headings or held.text * 2 > self._whole:
+        """Whether all text is links: to places of the same page, or outside what the page names its main content."""
+        if not held.links or held.linked < held.text or held.headings:
             return False
-        return not _inside(node, "article li td p dd")
+        if held.inner_links == held.links:
+            return not _inside(node, "p li td dd")
+        return held.links > 1 and not self._has_main and not _inside(node, "article li td p dd")
 
     def _find(self, tree: LexborHTMLParser, body: LexborNode) -> LexborNode:
         for selector in (_MAIN, "article", "[itemprop=articleBody], [itemprop=mainEntity]"):
@@ -116,28 +123,34 @@ def _measure(body: LexborNode) -> dict[int, _Measure]:
     whole = _Measure()
     measures, inside, open_links = {body.mem_id: whole}, [whole], 0
     for node, opens in steps(body, lambda each: each.tag in {"script", "style", "template", "noscript"}):
-        tag = node.tag or ""
         if node.is_text_node:
             length = sum(map(len, (node.text_content or "").split()))
             inside[-1].text += length
             inside[-1].linked += length if open_links else 0
         elif opens:
-            inside.append(
-                _Measure(links=tag == "a", h1=tag == "h1", headings=tag in _HEADINGS, landmarks=tag in _LANDMARKS)
-            )
-            open_links += tag == "a"
+            inside.append(_own(node))
+            open_links += node.tag == "a"
         else:
             held = measures[node.mem_id] = inside.pop()
-            open_links -= tag == "a"
-            above = inside[-1]
-            above.text, above.linked, above.links = (
-                above.text + held.text,
-                above.linked + held.linked,
-                above.links + held.links,
-            )
-            above.h1, above.headings = above.h1 + held.h1, above.headings + held.headings
-            above.landmarks += held.landmarks
+            open_links -= node.tag == "a"
+            for name, value in vars(held).items():
+                setattr(inside[-1], name, getattr(inside[-1], name) + value)
     return measures
+
+
+def _own(node: LexborNode) -> _Measure:
+    """Return what an element is itself."""
+    tag = node.tag or ""
+    if tag == "a":
+        return _Measure(links=1, inner_links=(node.attributes.get("href") or "").startswith("#"))
+    return _Measure(
+        h1=tag == "h1", headings=tag in _HEADINGS, landmarks=tag in _LANDMARKS, buttons=tag in {"button", "input"}
+    )
+
+
+def _asks_for_cookies(node: LexborNode, held: _Measure) -> bool:
+    """Whether a short block with a button asks for consent."""
+    return 0 < held.text < 800 and held.buttons > 0 and "cookie" in node.text().lower()
 
 
 def _inside(node: LexborNode, tags: str) -> bool:

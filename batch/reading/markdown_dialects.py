@@ -40,7 +40,9 @@ _ATTRIBUTES = re.compile(
     r"(?:[ \t]+(?:[#.][\w:.%+-]+|[\w:-]+(?:=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s}]+))?))*[ \t]*\}"
     r"|(?<=[)`*_\]>])\{[ \t]*[\w:-]+=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s}]+)(?:[ \t]+[^}\n]{1,200})?\}"
 )
-_ROLE = re.compile(r"\{[\w:+-]+\}(?=`)")
+_OUTSIDE_CODE = re.compile(
+    rf"(?<!`)(`+)(?!`)[\s\S]{{1,500}}?(?<!`)\1(?!`)|{_ATTRIBUTES.pattern}|\{{[\w:+-]+\}}(?=`[^`])"
+)
 _EMOJI = re.compile(r":(?:material|fontawesome|octicons|simple)-[\w-]+:")
 _ID = re.compile(r"#([\w:.%+-]+)")
 
@@ -48,13 +50,14 @@ _ID = re.compile(r"#([\w:.%+-]+)")
 def without_attributes(text: str) -> str:
     """Return a line without attribute lists (`{#id .class}`), roles of MyST and the icons of a theme."""
     if "{" in text:
-        text = _ROLE.sub("", _ATTRIBUTES.sub("", text))
+        text = _OUTSIDE_CODE.sub(lambda found: found.group() if found.group(1) else "", text)
     return _EMOJI.sub("", text) if ":" in text else text
 
 
 def explicit_anchor(heading: str) -> str:
     """Return the anchor that a heading's attribute list names, or ""."""
-    found = [match.group() for match in _ATTRIBUTES.finditer(heading)] if "{" in heading else []
+    marks = _OUTSIDE_CODE.finditer(heading) if "{" in heading else ()
+    found = [match.group() for match in marks if not match.group(1)]
     ids = [match.group(1) for each in found if (match := _ID.search(each))]
     return ids[-1] if ids else ""
 
@@ -172,7 +175,7 @@ class _Containers:
 
 
 def _titled(lead: str, title: str | None) -> Iterator[str]:
-    title = (title or "").strip().strip("{}")
+    title = (title or "").replace("**", "").strip().strip("{}")
     yield from ["", f"{lead}**{title}**", ""] if title else [""]
 
 

@@ -215,8 +215,8 @@ class _Scanner:
             return f"```{rest.split()[0] if rest else ''}\n{code.strip(chr(10))}\n```"
         positional = _POSITIONAL.match(rest)
         if name in {"heading", "tab"} and positional:
-            return positional.group(1)
-        shown = _shown(rest, ("text", "title", "name", "header", "caption", "alt"))
+            return positional.group(1) + ("" if _WHOLE_LINE.match(self._text, self._at) else ": ")
+        shown = _shown(rest, ("text", "title", "header", "caption", "alt", *(("name",) if name == "tab" else ())))
         term = re.search(r"term_id=\"([^\"]+)\"", rest)
         return shown or (term.group(1).replace("_", " ").replace("-", " ") if term else "")
 

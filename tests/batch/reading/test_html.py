@@ -23,6 +23,9 @@ def text_of(page):
         f"<div class='sidebar'>Other pages</div><div>{CONTENT}</div></div>",
         f"<div role='navigation'>Acme</div>{CONTENT}<div role='contentinfo'>© Acme</div>",
         f"<div><a href='/'>Acme</a><a href='/p'>Pricing</a></div>{CONTENT}<ul><li><a>Terms</a><li><a>Help</a></ul>",
+        f"<div id='onetrust-consent-sdk'>We value your privacy.</div>{CONTENT}<div class='social-share'>Share it</div>",
+        f"<div class='b1'>This site uses cookies. <button>Accept</button></div>{CONTENT}",
+        f"{CONTENT}<div class='right-rail'><h3>On this page</h3><ul><li><a href='#a'>A</a></li></ul></div>",
         f"<ul class='breadcrumb'><li>Home</ul>{CONTENT}<div class='related-posts'>Another page</div>",
     ],
 )
@@ -68,6 +71,11 @@ def test_the_panels_of_tabs_are_shown():
 def test_a_page_tells_its_address_and_language():
     found = read_html("<html lang=de><link rel=canonical href='https://example.org/a'><p>Text.")
     assert found.fields == {"canonical": "https://example.org/a", "lang": "de"}
+
+
+def test_code_keeps_its_language():
+    found = read_html("<p>Run:</p><pre><code class='hljs language-python'>x = 1\n\ny = 2</code></pre>")
+    assert text_of(found) == "Run:\n\n```python\nx = 1\n\ny = 2\n```"
 
 
 def test_headings_have_the_anchors_of_their_ids():

@@ -94,6 +94,7 @@ def test_front_matter_is_kept_as_fields():
         ("[TOC]\n\nText.", ["Text."]),
         ('--8<-- "x.md"\n\nText.', ["Text."]),
         ("Text.\n\n---\n\nMore.", ["Text.", "More."]),
+        ("Use `run {x}`, `{{ .V.x }}` and {ref}`text`.", ["Use `run {x}`, `{{ .V.x }}` and `text`."]),
         ("Use `{{ x }}` and `<Tabs>`.", ["Use `{{ x }}` and `<Tabs>`."]),
         ("```yaml\nkey: {{ x }}\n```", ["```yaml", "key: {{ x }}", "```"]),
         ('```python hl_lines="1 2"\nx = 1\n```', ["```python", "x = 1", "```"]),
