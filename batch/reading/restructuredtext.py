@@ -22,6 +22,7 @@ from batch.reading.rst_directives import register_directives
 _LONGEST_LINE, _LONGEST_TEXT = 5_000, 1_500_000  # characters
 _MARKS_IN_A_ROW = re.compile(r"[*`|_\[<]{500}")
 _ROLE_TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
+_SUBSTITUTION = re.compile(r"^[ \t]*\.\. \|([^|\n]+)\|", re.MULTILINE)
 _CODE_ROLES = frozenset(
     "code command data attr class exc func meth mod obj const keyword option envvar program file samp kbd makevar "
     "literal token type member macro struct enum union var dfn guilabel-code".split()
@@ -36,7 +37,7 @@ def read_restructuredtext(text: str, title: str = "") -> Outline:
     if not _is_written_by_a_person(body):  # docutils takes minutes for such
         page = read_text(body, title or text_field(fields, "title"))
         return Outline(page.title, page.sections, fields)
-    walk = _Walk()
+    walk = _Walk({name.lower(): "" for name in _SUBSTITUTION.findall(body)})
     events = walk.events(_parse(body))
     fields = {**walk.fields, **fields}
     title, sections = outline(events, title or text_field(fields, "title"))
@@ -99,11 +100,11 @@ def _parse(text: str) -> nodes.document:
 class _Walk:
     """Writes the nodes of a document as events. `_indent` stands before each line."""
 
-    def __init__(self) -> None:
+    def __init__(self, substitutions: dict[str, str]) -> None:
         self.fields: dict[str, object] = {}
         self._events: list[Event] = []
         self._level = 0
-        self._substitutions: dict[str, str] = {}
+        self._substitutions = substitutions  # an image or raw HTML stands for no text
 
     def events(self, document: nodes.document) -> list[Event]:
         """Return the events of a document."""
@@ -239,6 +240,9 @@ class _Walk:
         self._blank()
 
     def _table(self, node: nodes.Element, indent: str, _lead: str) -> None:
+        for title in node.children[:1]:
+            if isinstance(title, nodes.title):
+                self._heading_line(title, indent, indent)
         for row in node.findall(nodes.row):
             cells = [" ".join(self._cell(entry).split()).replace("|", "\\|") for entry in row.children]
             self._line(f"{indent}| {' | '.join(cells)} |")
@@ -248,8 +252,7 @@ class _Walk:
         self._blank()
 
     def _cell(self, entry: nodes.Node) -> str:
-        walk = _Walk()
-        walk._substitutions = self._substitutions
+        walk = _Walk(self._substitutions)
         if isinstance(entry, nodes.Element):
             walk._blocks(entry, "")
         return " ".join(event.text for event in walk._events)

@@ -46,6 +46,8 @@ def test_what_is_invisible_above_the_first_heading_leaves_it_the_title(above):
         ("Press :kbd:`Ctrl+C`, an :unknown:`odd role`.", ["Press ``Ctrl+C``, an odd role."]),
         ("A `link <https://example.org>`_, a `name`_ and word_.", ["A link, a name and word."]),
         (".. |v| replace:: 3.1\n\nVersion |v|, |other|.", ["Version 3.1, other."]),
+        (".. |br| raw:: html\n\n   <br>\n\nOne |br| two.", ["One  two."]),
+        (".. csv-table:: Plans\n   :header: A, B\n\n   1, 2", ["**Plans**", "| A | B |", "|---|---|", "| 1 | 2 |"]),
         (".. versionadded:: 3.1", ["Added in version 3.1."]),
         (".. versionchanged:: 3.1\n   It is faster.", ["Changed in version 3.1: It is faster."]),
         (".. deprecated:: 2.0 Use x.", ["Deprecated since version 2.0: Use x."]),
