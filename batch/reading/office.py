@@ -1,7 +1,7 @@
 """PDF, Office files and e-books, by the extra `office`: pypdf, mammoth, python-pptx and openpyxl.
 
-They take 25 MB where docling, which reads pictures and layouts too, takes gigabytes with its models; scanned pages have
-no text here and are rejected. Word files and e-books become HTML, tables and slides Markdown, and are read as such.
+They take 25 MB, where docling, which reads layouts and pictures too, needs models of its own; scanned pages have no
+text here and are rejected. Word files and e-books become HTML, tables and slides Markdown, and are read as such.
 """
 
 from __future__ import annotations
