@@ -131,7 +131,20 @@ class CollectionSettings(RoomSettings):
     documents: list[str] = Field(description="Files, folders, globs or URLs.")
     questions: list[str] = Field(default_factory=list, description="Files with the anticipated questions.")
     curated: list[str] = Field(default_factory=list, description="Files with the team's pairs of question and answer.")
+    encoding: str | None = Field(
+        None, description="Encoding of the files where it is not UTF-8, as `gb18030`, `shift_jis` or `cp1252`."
+    )
     proposals: int = Field(
         0, ge=0, description="How many questions the language model may propose about the documents."
     )
     tolerated_error: float = Field(0.01, ge=0, lt=1, description="Largest share of semantic hits that may be wrong.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            try:
+                b"a".decode(encoding, "ignore")
+            except LookupError:
+                raise ValueError("no such encoding; name one as in gb18030, shift_jis, cp1252 or utf-16-le") from None
+        return encoding

@@ -1,8 +1,9 @@
 """Chunks: documents are cut into pieces that the embedding model can read whole.
 
-A chunk never crosses a heading. Inside a section the text is split only as far as necessary: into blocks, then lines
-and list items, then sentences, then words. Each piece is a span of the section, so a chunk keeps the white space and
-the indentation between its pieces, and nothing gets lost.
+A chunk never crosses a heading. Inside a section the text is taken apart only as far as it must be:
+blocks, then lines and list items, then sentences, then words. Each piece is a span of the section, so a
+chunk keeps the white space and the indentation that lay between its pieces, and nothing can get lost. A chunk
+that begins inside a table repeats its header, one inside fenced code its fence.
 
 A section that is longer than a chunk is not simply cut when the budget is full: one inserted paragraph would then
 move every later cut, and every answer below it would be generated again. Among the cuts between half and all of the
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from batch.reading.cut_points import Span, belongs_to_previous, blocks, lines, words
+from batch.reading.cut_points import Frame, Span, belongs_to_previous, blocks, frame, lines, words
 from batch.reading.documents import Document
 from batch.reading.outline import SEPARATOR
 from rag.errors import DocumentError
@@ -117,7 +118,10 @@ class _Gauge:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A span of the section. `cost` is its size, `gap` that of the white space before it."""
+    """A span of the section. `cost` is its size, `gap` that of the white space before it.
+
+    `frame` is that of the block that it is a part of; `first` and `last` say whether the block begins and ends with it.
+    """
 
     start: int
     end: int
@@ -125,6 +129,19 @@ class _Piece:
     cut: int
     cost: int
     gap: int
+    frame: Frame | None = None
+    first: bool = True
+    last: bool = True
+
+    @property
+    def opens(self) -> str:
+        """What a chunk that begins here repeats."""
+        return "" if self.first or self.frame is None else self.frame.opens
+
+    @property
+    def closes(self) -> str:
+        """What a chunk that ends here adds."""
+        return "" if self.last or self.frame is None else self.frame.closes
 
 
 class _Cutter:
@@ -136,32 +153,38 @@ class _Cutter:
 
     def texts(self, overlap: int) -> Iterator[str]:
         """Yield the texts of the section's chunks in order."""
-        if self._fits(0, len(self._text)):
+        if self._fits(self._text):
             yield self._text
             return
         whole = _Piece(0, len(self._text), _SECTION, _SECTION, self._room + 1, 0)
         pending, previous = deque(self._divide(whole) or [whole]), 0
         while pending:
             start = pending[0].start
-            lead = self._lead(previous, start, overlap)
-            taken = self._fill(pending, self._room - self._cost(lead, start))
+            opens = pending[0].opens
+            lead = start if opens else self._lead(previous, start, overlap)
+            taken = self._fill(pending, self._room - self._cost(lead, start) - self._frame_cost(pending[0]))
             keep = self._fitting(lead, taken, self._best_cut(taken, pending))
             if not keep and lead < start:
                 lead, keep = start, self._fitting(start, taken, 1)
             pending.extendleft(reversed(taken[keep:]))
             if keep:
-                yield self._text[lead : taken[keep - 1].end]
+                yield self._text_of(lead, taken[:keep])
                 previous = start
             else:
                 pending.extendleft(reversed(self._divide(pending.popleft()) or self._give_up()))
 
-    def _fits(self, start: int, end: int) -> bool:
-        text = _embedded(self._title, self._heading, self._text[start:end])
-        return self._gauge.size(text) <= self._gauge.max_tokens
+    def _text_of(self, lead: int, pieces: list[_Piece]) -> str:
+        return f"{pieces[0].opens}{self._text[lead : pieces[-1].end]}{pieces[-1].closes}"
+
+    def _frame_cost(self, piece: _Piece) -> int:
+        return self._gauge.cost(piece.opens + piece.frame.closes) if piece.frame and not piece.first else 0
+
+    def _fits(self, text: str) -> bool:
+        return self._gauge.size(_embedded(self._title, self._heading, text)) <= self._gauge.max_tokens
 
     def _fitting(self, start: int, taken: list[_Piece], keep: int) -> int:
         """Return how many of the first `keep` pieces really fit; the sum of their sizes is an estimate."""
-        while keep and not self._fits(start, taken[keep - 1].end):
+        while keep and not self._fits(self._text_of(start, taken[:keep])):
             keep -= 1
         return keep
 
@@ -194,7 +217,8 @@ class _Cutter:
         best, filled = (_WORD + 1, 0, len(taken)), 0
         for keep, (piece, following) in enumerate(zip(taken, [*taken[1:], pending[0]], strict=True), start=1):
             filled, left = filled + piece.cost, left - piece.cost
-            if filled * 2 >= self._room and left * 8 >= self._room:
+            enough = 4 if following.frame and following.frame.is_code and following.cut == _DEPENDENT_BLOCK else 2
+            if filled * enough >= self._room and left * 8 >= self._room:
                 checksum = zlib.crc32(self._text[following.start : following.end].encode())
                 best = min(best, (following.cut, checksum, keep))
         return best[2]
@@ -212,17 +236,37 @@ class _Cutter:
         return []
 
     def _pieces(self, whole: _Piece, spans: list[Span], level: int) -> list[_Piece]:
+        around = whole.frame
+        if level == _LINE and around is None:
+            around = self._frame_of(self._text[whole.start : whole.end])
+            spans = _kept_together(spans, around)
         found = []
-        before, last = whole.start, ""
+        before, above = whole.start, ""
         for index, (begin, end) in enumerate(spans):
             start, stop = whole.start + (begin if index else 0), whole.start + end
             text = self._text[start:stop]
-            depends = level == _BLOCK and index > 0 and belongs_to_previous(last, text)
-            cut = (_DEPENDENT_BLOCK if depends else level) if index else whole.cut
+            cut = self._cut(before, start, above, text, level, around) if index else whole.cut
             gap = self._cost(before, start) if index else whole.gap
-            found.append(_Piece(start, stop, level, cut, self._gauge.cost(text), gap))
-            before, last = stop, text
+            first = around is None or (whole.first and not index)
+            last = around is None or (whole.last and index == len(spans) - 1)
+            found.append(_Piece(start, stop, level, cut, self._gauge.cost(text), gap, around, first, last))
+            before, above = stop, text
         return found
+
+    def _frame_of(self, text: str) -> Frame | None:
+        """Return a block's frame, unless it would take most of a chunk."""
+        found = frame(text)
+        return found if found and self._gauge.cost(found.opens + found.closes) * 2 <= self._room else None
+
+    def _cut(self, before: int, start: int, above: str, text: str, level: int, around: Frame | None) -> int:
+        """Return what kind of cut lies before a piece."""
+        if level == _BLOCK:
+            return _DEPENDENT_BLOCK if belongs_to_previous(above, text) else _BLOCK
+        if level == _LINE and around and around.is_code:  # best at a blank line, and not inside what is indented
+            nested = text[:1] in {" ", "\t"}
+            blank = self._text.count("\n", before, start) > 1
+            return (_LINE if nested else _DEPENDENT_BLOCK) if blank else (_WORD if nested else _SENTENCE)
+        return level
 
     def _lead(self, previous: int, start: int, overlap: int) -> int:
         """Return where a chunk begins if it repeats the last sentences before `start`."""
@@ -243,6 +287,14 @@ class _Cutter:
 
 
 _SPLITTERS: dict[int, Callable[[str], list[Span]]] = {_BLOCK: blocks, _LINE: lines, _SENTENCE: sentence_spans}
+
+
+def _kept_together(spans: list[Span], around: Frame | None) -> list[Span]:
+    """Join the lines of a frame with the line beside them."""
+    if around is None or len(spans) <= around.head + around.tail + 1:
+        return spans
+    head, tail = spans[: around.head + 1], spans[len(spans) - around.tail - 1 :]
+    return [(head[0][0], head[-1][1]), *spans[len(head) : len(spans) - len(tail)], (tail[0][0], tail[-1][1])]
 
 
 def _cost_up_to(pending: deque[_Piece], enough: int) -> int:

@@ -1,36 +1,79 @@
 """Cut points: where a text may be split into blocks, lines, sentences and words, each level inside the one before.
 
-Every function takes a text and returns spans in order, with only white space between them.
+A fenced block and a table have a frame: the lines that a chunk which begins or ends inside repeats, so that code stays
+code and each row keeps its header.
+
+Every function takes a text and returns spans in order; between the spans there is only white space.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 _FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`\n]*(?:\n|\Z))|~{3,})")
 _MARKER = re.compile(r"[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]|[ \t]*[|+]")
 _WORDS = re.compile(r"\S+")
 
+_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)+$")
+
 Span = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a chunk that begins inside a block has before its text, and one that ends inside after it.
+
+    `head` and `tail` are how many of the block's lines are never cut off from the line beside them.
+    """
+
+    opens: str
+    closes: str
+    head: int
+    tail: int
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is the frame of fenced code."""
+        return bool(self.closes)
+
+
+def frame(text: str) -> Frame | None:
+    """Return the frame of a block of fenced code or of a table with a header; None for other blocks."""
+    text = text.strip("\n")
+    first, *others = text.split("\n")
+    fence = _FENCE.match(first)
+    if fence:
+        closed = bool(others) and _closes(others[-1], fence.group(1))
+        lead = first[: fence.start(1)]
+        return Frame(f"{first}\n", f"\n{lead}{fence.group(1)}", 1, 1 if closed else 0)
+    if others and _is_rule(first, others[0]):
+        return Frame(f"{first}\n{others[0]}\n", "", 2, 0)
+    return Frame(f"{first}\n", "", 1, 0) if _has_cells(text) else None
+
+
 def blocks(text: str) -> list[Span]:
-    """Split at blank lines; fenced code stays whole. A span begins with the indentation of its first line."""
+    """Split at blank lines and around fenced code and tables. A span begins with its first line's indentation."""
     spans: list[Span] = []
-    start, fence = None, ""
-    for begin, end in _lines(text):
+    start, fence, table = None, "", False
+    found = _lines(text)
+    for (begin, end), (after, stop) in zip(found, [*found[1:], (len(text), len(text))], strict=True):
         line = text[begin:end]
-        opening = _FENCE.match(line)
-        if fence:
-            fence = "" if set(line.strip()) == {fence[0]} and len(line.strip()) >= len(fence) else fence
-        elif opening:
-            fence = opening.group(1)
-        if not line.strip() and not fence and start is not None:
+        opening = None if fence else _FENCE.match(line)
+        ends_table = table and "|" not in line
+        begins_table = not (fence or table) and "|" in line and _is_rule(line, text[after:stop])
+        if start is not None and not fence and (not line.strip() or opening or begins_table or ends_table):
             spans.append((start, begin))
             start = None
+        if fence:
+            if _closes(line, fence) and start is not None:
+                spans.append((start, end))
+                start, fence = None, ""
         elif line.strip() and start is None:
             start = begin
+        table = begins_table or (table and not ends_table)
+        fence = opening.group(1) if opening else fence
     if start is not None:
         spans.append((start, len(text)))
     return [(begin, begin + len(text[begin:end].rstrip())) for begin, end in spans]
@@ -41,7 +84,7 @@ def lines(text: str) -> list[Span]:
     rows = [(begin, end) for begin, end in _lines(text) if text[begin:end].strip()]
     if not rows:
         return []
-    if _FENCE.match(text) or _looks_like_code(text):
+    if _FENCE.match(text) or _looks_like_code(text) or _has_cells(text):
         begins = [begin for begin, _ in rows]
     else:
         begins = [rows[0][0], *(begin for begin, end in rows[1:] if _MARKER.match(text[begin:end]))]
@@ -66,6 +109,22 @@ def belongs_to_previous(previous: str, following: str) -> bool:
     if _indentation(following) > _indentation(previous):
         return True
     return bool(_FENCE.match(following) or _MARKER.match(following)) and previous.rstrip().endswith(":")
+
+
+def _closes(line: str, fence: str) -> bool:
+    bare = line.strip()
+    return len(bare) >= len(fence) and set(bare) == {fence[0]}
+
+
+def _is_rule(line: str, following: str) -> bool:
+    """Whether the line that follows is the rule between the header and the rows of a table."""
+    return "|" in line and "-" in following and len(following) < 2000 and bool(_RULE.match(following.rstrip()))
+
+
+def _has_cells(text: str) -> bool:
+    """Whether each line of a text has cells, as the rows of a table without drawn borders."""
+    rows = text.strip("\n").split("\n")
+    return len(rows) > 2 and all(" | " in row and not row.lstrip().startswith("|") for row in rows)
 
 
 def _lines(text: str) -> list[Span]:

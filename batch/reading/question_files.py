@@ -69,7 +69,7 @@ def tidy_question(text: str, max_characters: int = LONGEST_QUESTION) -> str:
 
 
 def parse_questions(
-    name: str, data: bytes, collection: str, max_characters: int = LONGEST_QUESTION
+    name: str, data: bytes, collection: str, max_characters: int = LONGEST_QUESTION, encoding: str | None = None
 ) -> Iterator[Question | Reject]:
     """Read a file of anticipated questions.
 
@@ -79,7 +79,7 @@ def parse_questions(
     """
     found = 0
     try:
-        for place, text in _texts(name, data):
+        for place, text in _texts(name, data, encoding):
             found += 1
             yield text if isinstance(text, Reject) else _question(name, place, text, collection, max_characters)
     except DocumentError as error:
@@ -89,7 +89,9 @@ def parse_questions(
         yield Reject(name, "empty: there are no questions in it")
 
 
-def parse_curated(name: str, data: bytes, collection: str) -> Iterator[CuratedPair | Reject]:
+def parse_curated(
+    name: str, data: bytes, collection: str, encoding: str | None = None
+) -> Iterator[CuratedPair | Reject]:
     """Read a JSONL, CSV or Parquet file of pairs with `question`, `answer` and optionally `documents`.
 
     `documents` are document ids: a list, or in CSV one text with ";" between them.
@@ -99,7 +101,7 @@ def parse_curated(name: str, data: bytes, collection: str) -> Iterator[CuratedPa
         return
     found = 0
     try:
-        for row in read_rows(name, data, ("question",), ("answer", "documents")):
+        for row in read_rows(name, data, ("question",), ("answer", "documents"), encoding=encoding):
             found += 1
             yield row if isinstance(row, Reject) else _curated(name, row, collection)
     except DocumentError as error:
@@ -109,14 +111,14 @@ def parse_curated(name: str, data: bytes, collection: str) -> Iterator[CuratedPa
         yield Reject(name, "empty: there are no pairs in it")
 
 
-def _texts(name: str, data: bytes) -> Iterator[tuple[str, object]]:
+def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, object]]:
     """Yield the place and the value of each question: its text, a `Reject`, or something that is not text."""
     if ending(name) not in ROW_ENDINGS:
-        for number, line in enumerate(decode(data).split("\n"), start=1):
+        for number, line in enumerate(decode(data, encoding).split("\n"), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 yield f"line {number}", line
         return
-    for row in read_rows(name, data, ("question", "body"), ("custom_id",)):
+    for row in read_rows(name, data, ("question", "body"), ("custom_id",), encoding=encoding):
         if isinstance(row, Reject):
             yield "", row
         elif "question" not in row.values and isinstance(body := row.values.get("body"), Mapping):

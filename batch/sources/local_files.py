@@ -20,10 +20,11 @@ _SIGNS = "*?["
 
 @dataclass
 class FoundFiles:
-    """The paths of files in order, and the paths that can't be followed, each with the reason."""
+    """The paths of files in order, the paths that can't be followed, each with the reason, and those not read."""
 
     files: list[str] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 def is_glob(pattern: str) -> bool:

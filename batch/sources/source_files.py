@@ -11,6 +11,7 @@ gets its folder's name in front (`policies/index.md` beside `index.md`), so that
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +22,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from batch.plan import RunPlan
 from batch.reading.documents import READABLE, file_id
+from batch.reading.office import OFFICE_ENDINGS, is_readable
 from batch.rejects import reject_row
 from batch.runner import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
 from batch.sources.local_files import FoundFiles, is_glob
 from rag.errors import ConfigurationError
-from rag.text.table_files import Reject
+from rag.text.table_files import Reject, ending
 from warehouse.tables import RejectRow
 
 
@@ -42,15 +44,27 @@ class SourceFile:
 
 @dataclass
 class Listing:
-    """The files of the entries, the entries without any file, and what can't be read, with the reason."""
+    """The files of the entries, the entries without any file, and what can't be read, with the reason.
+
+    `skipped` counts the files of listed folders that have no readable ending, by collection, entry and ending.
+    """
 
     sources: list[SourceFile] = field(default_factory=list)
     missing: list[SourceFile] = field(default_factory=list)
     rejects: list[tuple[str, Reject]] = field(default_factory=list)
+    skipped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def skipped_figures(self) -> dict[str, int]:
+        """Return how many files of each ending are not read, by a name for the stage's line of output."""
+        figures: Counter[str] = Counter()
+        for (_, _, kind), count in self.skipped.most_common():
+            figures[f"{kind or 'files without an ending'} skipped"] += count
+        return dict(figures)
 
     def reject_rows(self, run_id: str, stage: str) -> list[RejectRow]:
         """Return the rows of the rejects table, including those of missing entries."""
-        rejects = [*map(_missing_reject, self.missing), *self.rejects]
+        skipped = [_skipped_reject(*which, count) for which, count in sorted(self.skipped.items())]
+        rejects = [*map(_missing_reject, self.missing), *self.rejects, *skipped]
         return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
 
 
@@ -73,6 +87,7 @@ def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettin
             if not found.files:
                 listing.missing.append(SourceFile(collection, entry, ""))
             listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
+            listing.skipped.update((collection, entry, ending(path)) for path in found.skipped)
             for path in found.files:
                 if not _is_utf8(_below(path, root)):
                     listing.rejects.append((collection, _rejected(path, root, "its name is not UTF-8; rename it")))
@@ -155,6 +170,7 @@ def _in_folder(root: str, found: FoundFiles) -> FoundFiles:
     return FoundFiles(
         [path for path in found.files if visible(path) and _readable(path)],
         [(path, reason) for path, reason in found.broken if may_be_meant(path)],
+        [path for path in found.files if visible(path) and not _readable(path)],
     )
 
 
@@ -163,8 +179,8 @@ def _base(path: str) -> str:
 
 
 def _readable(path: str) -> bool:
-    _, dot, ending = _base(path).lower().rpartition(".")
-    return f"{dot}{ending}" in READABLE
+    kind = ending(_base(path))
+    return kind in READABLE or is_readable(kind)
 
 
 # -- names -------------------------------------------------------------------------------------------------
@@ -212,6 +228,17 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _skipped_reject(collection: str, entry: str, kind: str, count: int) -> tuple[str, Reject]:
+    """Return what the rejects say about the files of one ending that a folder holds and nobody reads."""
+    files = f"{count:,} file{'s' if count > 1 else ''}"
+    if kind in OFFICE_ENDINGS:
+        advice = "install the extra `office`, which reads them"
+    else:
+        advice = "name those that are documents, or convert them, if they are to be read"
+    reason = f"{files} ending in {kind} skipped: {advice}" if kind else f"{files} without an ending skipped: {advice}"
+    return collection, Reject(f"{entry}/**/*{kind}", reason)
 
 
 def _missing_reject(entry: SourceFile) -> tuple[str, Reject]:

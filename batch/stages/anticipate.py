@@ -24,7 +24,6 @@ from batch.reading.question_files import (
 )
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.rows import CuratedRow, curated_row, question_row
-from batch.settings import BatchSettings
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
 from rag.errors import QuestionError
@@ -42,9 +41,10 @@ _Keyed = tuple[str, Question | CuratedPair]
 class _Parse(beam.DoFn):
     """Source file → (query_key, question or curated pair), and rejects."""
 
-    def __init__(self, run_id: str, settings: BatchSettings, *, curated: bool) -> None:
-        self._run_id = run_id
-        self._longest = settings.max_question_characters
+    def __init__(self, plan: RunPlan, *, curated: bool) -> None:
+        self._run_id = plan.run_id
+        self._longest = plan.settings.max_question_characters
+        self._encodings = {name: each.encoding for name, each in plan.collections.items()}
         self._curated = curated
 
     def process(self, source: SourceFile) -> Iterator[_Keyed | beam.pvalue.TaggedOutput]:
@@ -64,9 +64,10 @@ class _Parse(beam.DoFn):
             yield tagged_reject(self._run_id, STAGE, source.collection, unexpected(source.name, error))
 
     def _parse(self, source: SourceFile, data: bytes) -> Iterable[Question | CuratedPair | Reject]:
+        encoding = self._encodings[source.collection]
         if self._curated:
-            return parse_curated(source.name, data, source.collection)
-        return parse_questions(source.name, data, source.collection, self._longest)
+            return parse_curated(source.name, data, source.collection, encoding)
+        return parse_questions(source.name, data, source.collection, self._longest, encoding)
 
 
 class _KeepFirst(beam.DoFn):
@@ -96,8 +97,8 @@ def anticipate(plan: RunPlan) -> Figures:
     missed, unusable = _journal_questions(plan)
     unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
-        listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan.run_id, plan.settings, curated=False))
-        pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan.run_id, plan.settings, curated=True))
+        listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan, curated=False))
+        pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan, curated=True))
         other = pipeline | "Other" >> beam.Create(
             [(each.query_key, each) for each in (*missed, *_corpus_questions(plan), *_audit_questions(plan))]
         )

@@ -34,9 +34,10 @@ STAGE = "prepare"
 class _Parse(beam.DoFn):
     """Source file → ((collection, document id), parsed document), and rejects."""
 
-    def __init__(self, run_id: str, max_bytes: int) -> None:
-        self._run_id = run_id
-        self._max_bytes = max_bytes
+    def __init__(self, plan: RunPlan) -> None:
+        self._run_id = plan.run_id
+        self._max_bytes = plan.settings.max_document_bytes
+        self._encodings = {name: each.encoding for name, each in plan.collections.items()}
 
     def process(
         self, source: SourceFile
@@ -47,11 +48,14 @@ class _Parse(beam.DoFn):
             yield self._rejected(source, Reject(source.name, f"{source.name}: can't be opened ({error})"))
             return
         try:
-            for parsed in parse(source.name, data, source.collection, self._max_bytes):
+            encoding = self._encodings[source.collection]
+            for parsed in parse(source.name, data, source.collection, self._max_bytes, encoding):
                 if isinstance(parsed, Reject):
                     yield self._rejected(source, parsed)
-                else:
-                    yield keyed(ParsedDocument(source.path, source.name, parsed))
+                    continue
+                yield keyed(ParsedDocument(source.path, source.name, parsed))
+                if parsed.hidden:  # the document is read; what was hidden in it is told all the same
+                    yield self._rejected(source, Reject(parsed.document_id, parsed.hidden.describe()))
         except Exception as error:  # the last resort: one bad document must not end the run
             yield self._rejected(source, unexpected(source.name, error))
 
@@ -87,7 +91,7 @@ def prepare(plan: RunPlan) -> Figures:
     """Read and chunk the documents, except for those that the plan calls withdrawn."""
     out = plan.folder(STAGE)
     listing = find_sources({name: each.documents for name, each in plan.collections.items()}, plan.settings)
-    parse_sources = _Parse(plan.run_id, plan.settings.max_document_bytes)
+    parse_sources = _Parse(plan)
     with running_pipeline(plan) as pipeline:
         parsed = (
             pipeline
@@ -101,7 +105,8 @@ def prepare(plan: RunPlan) -> Figures:
         _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DocumentRow)
         _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", ChunkRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
-    return {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}
+    tables = {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}
+    return tables | listing.skipped_figures()
 
 
 class _DocumentKey(TypedDict):

@@ -1,7 +1,7 @@
 """Turns bytes into clean text.
 
-Text is UTF-8, or UTF-16 and UTF-32 with a byte order mark. Other encodings are rejected and not guessed:
-a wrong guess becomes answers with broken words, which nobody notices until a user does.
+Text is UTF-8, or UTF-16 and UTF-32 with a byte order mark, or in the encoding that the caller declares. Others are
+rejected and not guessed: a wrong guess becomes answers with broken words, which nobody notices until a user does.
 """
 
 from __future__ import annotations
@@ -24,23 +24,21 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff]")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def decode(data: bytes) -> str:
-    """Return the text of a file, with line ends and Unicode normalised.
+def decode(data: bytes, declared: str | None = None) -> str:
+    """Return the text of a file, with line ends and Unicode normalised; a byte order mark outweighs `declared`.
 
     Raises:
         DocumentError: it is binary or in another encoding; the message says what to do.
     """
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), declared)
     if encoding is None and (data.startswith(b"%PDF-") or b"\0" in data):
         raise DocumentError(_why_binary(data))
     try:
         return _normal(data.decode(encoding or "utf-8"))
     except UnicodeDecodeError as error:
         found = f"byte 0x{data[error.start]:02x} at offset {error.start}"
-        raise DocumentError(
-            f"not valid {(encoding or 'utf-8').removesuffix('-sig').upper()} ({found}): save it as UTF-8, "
-            "for instance with iconv -f WINDOWS-1252 -t UTF-8"
-        ) from None
+        name = (encoding or "utf-8").removesuffix("-sig").upper()
+        raise DocumentError(f"not valid {name} ({found}): save it as UTF-8, or declare its encoding") from None
 
 
 def _why_binary(data: bytes) -> str:

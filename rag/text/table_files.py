@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import islice, zip_longest
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from rag.errors import DocumentError
 from rag.text.decoding import decode
 
 _YES, _NO = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
-ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"})
+ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,35 @@ class Reject:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table file: its place (`line 3`, `row 3`) and its values by lower-case column name."""
+    """A row of a table file: its place (`line 3`, `row 3`) and its values by lower-case column name.
+
+    `others` are the values of the columns that were not asked for, where the caller wanted them too.
+    """
 
     place: str
     values: Mapping[str, object]
+    others: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns that a caller wants. One of `required` must be there, or all of `instead`."""
+
+    required: Collection[str]
+    optional: Collection[str] = ()
+    instead: Collection[str] = ()
+    others: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns that are wanted by name."""
+        return tuple(dict.fromkeys((*self.required, *self.instead, *self.optional)))
+
+    def lacks(self, columns: Collection[str]) -> bool:
+        """Whether columns are too few to read a row."""
+        found = set(columns)
+        enough = found & set(self.required) or (self.instead and set(self.instead) <= found)
+        return bool(self.required) and not enough
 
 
 def ending(name: str) -> str:
@@ -48,34 +73,50 @@ def as_flag(value: object) -> bool | None:
 
 
 def read_rows(
-    name: str, data: bytes, required: Collection[str], optional: Collection[str] = (), *, keep_empty: bool = False
+    name: str,
+    data: bytes,
+    required: Collection[str],
+    optional: Collection[str] = (),
+    *,
+    instead: Collection[str] = (),
+    others: bool = False,
+    keep_empty: bool = False,
+    encoding: str | None = None,
 ) -> Iterator[Row | Reject]:
-    """Yield the rows of a JSONL, CSV or Parquet file; a bad row is a `Reject` and the rest is read.
+    """Yield the rows of a JSONL, JSON, CSV or Parquet file; a bad row is a `Reject` and the rest is read.
 
-    At least one of the `required` columns, if any, must be there; only these and the `optional` ones are kept, and
-    empty cells only with `keep_empty`. Column names match in any case; of several that differ only in case, the
-    lower-case one counts. A JSONL line that is a bare string counts as the first required column.
+    At least one of the `required` columns, if any, must be there, or all of `instead`; only these and the `optional`
+    ones are kept, with `others` the rest too, and empty cells only with `keep_empty`. Column names match in any case;
+    of several that differ only in case, the lower-case one counts. A JSONL line that is a bare string counts as the
+    first required column.
 
     Raises:
         DocumentError: the file as a whole can't be read.
     """
     kind = ending(name)
+    wanted = Wanted(required, optional, instead, others)
     if kind == ".parquet":
-        rows = _parquet_rows(name, data, required, optional)
+        rows = _parquet_rows(name, data, wanted)
     elif kind in {".csv", ".tsv"}:
-        rows = _csv_rows(name, decode(data), required, optional)
+        rows = _csv_rows(name, decode(data, encoding), wanted)
+    elif kind == ".json":
+        rows = _json_file(name, decode(data, encoding), wanted)
     else:
-        rows = _json_rows(name, decode(data), required, optional)
+        rows = _json_rows(name, decode(data, encoding), wanted)
     return rows if keep_empty else map(_without_empty, rows)
 
 
 def _without_empty(row: Row | Reject) -> Row | Reject:
     if isinstance(row, Reject):
         return row
-    return Row(row.place, {column: value for column, value in row.values.items() if value not in (None, "")})
+    return replace(row, values=_filled(row.values), others=_filled(row.others))
 
 
-def _json_rows(name: str, text: str, required: Collection[str], optional: Collection[str]) -> Iterator[Row | Reject]:
+def _filled(values: Mapping[str, object]) -> dict[str, object]:
+    return {column: value for column, value in values.items() if value not in (None, "")}
+
+
+def _json_rows(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -86,56 +127,86 @@ def _json_rows(name: str, text: str, required: Collection[str], optional: Collec
             reason = str(error).partition(":")[0].lower()
             yield Reject(f"{name}, {place}", f"not a JSON value ({reason}): the line is torn or not JSONL")
             continue
-        if isinstance(value, str) and required:
-            value = {next(iter(required)): value}
-        if not isinstance(value, dict):
-            yield Reject(f"{name}, {place}", "not a JSON object with named fields")
-            continue
-        try:
-            columns = _columns(value, (*required, *optional))
-        except DocumentError as error:
-            yield Reject(f"{name}, {place}", str(error))
-            continue
-        if required and not columns.keys() & set(required):
-            yield Reject(f"{name}, {place}", f"no field named {' or '.join(required)}")
-            continue
-        yield Row(place, _keep(value, columns))
+        yield _json_row(name, place, value, wanted)
 
 
-def _csv_rows(name: str, text: str, required: Collection[str], optional: Collection[str]) -> Iterator[Row | Reject]:
-    csv.field_size_limit(sys.maxsize)  # the default refuses a document above 128 KiB
-    header, _, _ = text.partition("\n")
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _json_file(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
+    """Read a JSON file: a list of rows, an object that holds such a list, or a single row."""
     try:
-        columns = _header(reader.fieldnames or (), required, optional)
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).partition(":")[0].lower()
+        raise DocumentError(f"not a JSON value ({reason}): the file is torn or not JSON") from None
+    if isinstance(value, dict) and wanted.lacks([str(key).strip().lower() for key in value]):
+        lists = [each for each in value.values() if isinstance(each, list) and each and isinstance(each[0], dict)]
+        value = max(lists, key=len) if lists else value
+    for number, each in enumerate(value if isinstance(value, list) else [value], start=1):
+        yield _json_row(name, f"row {number}", each, wanted)
+
+
+def _json_row(name: str, place: str, value: object, wanted: Wanted) -> Row | Reject:
+    if isinstance(value, str) and wanted.required:
+        value = {next(iter(wanted.required)): value}
+    if not isinstance(value, dict):
+        return Reject(f"{name}, {place}", "not a JSON object with named fields")
+    try:
+        columns = _columns(value, wanted.names)
+    except DocumentError as error:
+        return Reject(f"{name}, {place}", str(error))
+    if wanted.lacks(columns):
+        return Reject(f"{name}, {place}", f"no field named {' or '.join(wanted.required)}")
+    return _row(place, value, columns, wanted)
+
+
+def _csv_rows(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
+    """Read line by line: a quotation mark that is never closed costs its own line, and not all that come after it."""
+    csv.field_size_limit(sys.maxsize)  # the default refuses a document above 128 KiB
+    lines = [f"{line}\n" for line in text.split("\n")]
+    header = lines[0] if lines else ""
+    tabs = ending(name) == ".tsv"
+    delimiter = "\t" if tabs else max(",;\t", key=header.count)
+    try:
+        names, at = _record(lines, 0, delimiter)
     except csv.Error as error:
         raise DocumentError(f"its first line is not a CSV row ({error}): check its quotation marks") from None
-    while True:
-        place = f"line {reader.line_num + 1}"
+    columns = _header(names, wanted)
+    while at < len(lines):
+        place = f"line {at + 1}"
         try:
-            row = next(reader, None)
+            cells, end = _record(lines, at, delimiter)
+            if end > at + 1 and len(cells) != len(names):
+                raise csv.Error("a quotation mark is not closed")  # noqa: TRY301
         except csv.Error as error:
-            yield Reject(f"{name}, {place}", f"not a CSV row ({error}): check its quotation marks")
+            if not tabs:
+                yield Reject(f"{name}, {place}", f"not a CSV row ({error}): check its quotation marks")
+                at += 1
+                continue
+            cells, end = lines[at].rstrip("\n").split("\t"), at + 1  # a tab needs no quotation marks
+        at = end
+        if not cells:
             continue
-        if row is None:
-            return
-        if any(cell.strip() for cell in row.get(None, ())):  # empty extra cells are stray delimiters and lose nothing
+        if any(cell.strip() for cell in cells[len(names) :]):  # empty extra cells are stray delimiters and lose nothing
             reason = f"more cells than columns: put a text that holds {delimiter!r} between quotation marks"
             yield Reject(f"{name}, {place}", reason)
             continue
-        yield Row(place, _keep(row, columns))
+        yield _row(place, dict(zip_longest(names, cells[: len(names)])), columns, wanted)
 
 
-def _parquet_rows(
-    name: str, data: bytes, required: Collection[str], optional: Collection[str]
-) -> Iterator[Row | Reject]:
+def _record(lines: list[str], at: int, delimiter: str) -> tuple[list[str], int]:
+    """Return the cells of the record that begins on a line, and the line after it."""
+    reader = csv.reader(islice(lines, at, None), delimiter=delimiter, strict=True)
+    cells = next(reader, [])
+    return cells, at + max(1, reader.line_num)
+
+
+def _parquet_rows(name: str, data: bytes, wanted: Wanted) -> Iterator[Row | Reject]:
     try:
         table = pq.ParquetFile(pa.BufferReader(data))
-        columns = _header(table.schema_arrow.names, required, optional)
+        columns = _header(table.schema_arrow.names, wanted)
+        further = [each.name for each in table.schema_arrow if wanted.others and not pa.types.is_nested(each.type)]
         number = 0
-        for batch in table.iter_batches(columns=list(columns.values())):
-            cells = {column: _cells(batch.column(column)) for column in columns.values()}
+        for batch in table.iter_batches(columns=list(dict.fromkeys([*columns.values(), *further]))):
+            cells = {column: _cells(batch.column(column)) for column in batch.schema.names}
             for row in range(batch.num_rows):
                 number += 1
                 values = {column: cells[column][row] for column in cells}
@@ -143,7 +214,7 @@ def _parquet_rows(
                 if broken:
                     yield Reject(f"{name}, row {number}", f"its {broken[0]} can't be read ({values[broken[0]]})")
                 else:
-                    yield Row(f"row {number}", _keep(values, columns))
+                    yield _row(f"row {number}", values, columns, wanted)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DocumentError(f"not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
 
@@ -169,15 +240,16 @@ def _cell(value: pa.Scalar) -> object:
             return error
 
 
-def _header(names: Collection[str], required: Collection[str], optional: Collection[str]) -> dict[str, str]:
+def _header(names: Collection[str], wanted: Wanted) -> dict[str, str]:
     """Return the wanted columns of a table.
 
     Raises:
         DocumentError: none of the required columns is there.
     """
-    columns = _columns(names, (*required, *optional))
-    if required and not columns.keys() & set(required):
-        raise DocumentError(f"no column named {' or '.join(required)}: its columns are {', '.join(names) or 'none'}")
+    columns = _columns(names, wanted.names)
+    if wanted.lacks(columns):
+        found = ", ".join(names) or "none"
+        raise DocumentError(f"no column named {' or '.join(wanted.required)}: its columns are {found}")
     return columns
 
 
@@ -196,6 +268,10 @@ def _exact(column: str, alike: list[str]) -> str:
     return exact[0]
 
 
-def _keep(values: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
-    """Return the wanted columns under their lower-case names."""
-    return {column: values[name] for column, name in columns.items()}
+def _row(place: str, values: Mapping[str, object], columns: Mapping[str, str], wanted: Wanted) -> Row:
+    """Return a row with its columns under their lower-case names."""
+    kept = {column: values[name] for column, name in columns.items()}
+    if not wanted.others:
+        return Row(place, kept)
+    own = set(columns.values())
+    return Row(place, kept, {str(name).strip().lower(): each for name, each in values.items() if name not in own})

@@ -60,10 +60,10 @@ def test_the_title_in_front_matter_wins_over_the_first_heading(front):
     assert outline(document) == [("Heading", "Text.")]
 
 
-def test_underlined_markdown_headings_count_and_rules_do_not():
+def test_underlined_markdown_headings_count_and_rules_are_gone():
     document = one("a.md", "Title\n=====\n\nOne.\n\nPart\n----\n\nTwo\nlines\n---\n\n- item\n---\n\nThree.")
     assert document.title == "Title"
-    assert outline(document) == [("", "One."), ("Part", "Two\nlines\n---\n\n- item\n---\n\nThree.")]
+    assert outline(document) == [("", "One."), ("Part", "Two\nlines\n\n- item\n\nThree.")]
 
 
 @pytest.mark.parametrize("fence", ["```", "~~~", "````"])

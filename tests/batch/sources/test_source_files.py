@@ -53,6 +53,28 @@ def test_sources_are_files_folders_and_globs(corpus: Path) -> None:
     assert "no such file, folder or match" in found.reject_rows("r", "prepare")[0]["reason"]
 
 
+def test_files_that_a_folder_holds_and_nobody_reads_are_counted_by_ending(corpus: Path) -> None:
+    write(corpus, "deep/other.png", "paper.odt", "Makefile", ".hidden/x.png")
+
+    found = listing(corpus)
+
+    assert found.skipped_figures() == {".png skipped": 2, ".odt skipped": 1, "files without an ending skipped": 1}
+    reasons = {row["item"]: row["reason"] for row in found.reject_rows("r", "prepare")}
+    assert reasons[f"{corpus}/**/*.png"].startswith("2 files ending in .png skipped: name those that are documents")
+
+
+def test_office_files_are_read_with_their_extra_and_skipped_without(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(corpus, "paper.pdf")
+    assert "paper.pdf" in names(corpus)
+
+    monkeypatch.setattr("batch.sources.source_files.is_readable", lambda _: False)
+
+    assert "paper.pdf" not in names(corpus)
+    assert "install the extra `office`" in str(listing(corpus).reject_rows("r", "prepare"))
+
+
 def test_a_glob_crosses_folders_with_two_stars_only(corpus: Path) -> None:
     assert names(f"{corpus}/*") == ["a.md", "list.txt"]
     assert names(f"{corpus}/*/*.txt") == ["deep/b.txt"]

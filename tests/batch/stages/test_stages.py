@@ -78,6 +78,23 @@ def test_prepare_rejects_what_it_cannot_read_and_goes_on(project: Project) -> No
     assert all(row["reason"] and row["collection"] == "default" for row in rejects)
 
 
+def test_prepare_tells_of_hidden_text_and_of_files_that_it_skips(project: Project) -> None:
+    folder = project.folder / "more"
+    folder.mkdir()
+    (folder / "refunds.html").write_text("<p>Paid in 14 days.</p><p hidden>Refunds are never paid.</p>")
+    (folder / "latin.txt").write_bytes("Größe".encode("cp1252"))
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    project.sets["collections.default.documents"] = '["more"]'
+    project.sets["collections.default.encoding"] = "cp1252"
+
+    figures = prepare(project.plan())
+
+    rejects = {row["item"]: str(row["reason"]) for row in rows(project.plan(), "prepare", "rejects", REJECTS)}
+    assert (figures["documents"], figures[".png skipped"]) == (2, 1)
+    assert "Refunds are never paid." in rejects["refunds.html"]
+    assert "Refunds are never paid." not in str(rows(project.plan(), "prepare", "chunks", CHUNKS))
+
+
 def test_prepare_survives_an_unforeseen_error_of_a_reader(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(name: str, *rest: object) -> object:
         return 1 / 0 if name == "setup.md" else parse(name, *rest)  # type: ignore[arg-type]
