@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from batch.reading.chunking import Chunk
-from batch.reading.documents import Document
+from batch.reading.document import Document
 from batch.reading.question_files import CuratedPair, Question
 from warehouse.arrow_schema import schema_of
 from warehouse.tables import ChunkRow, DocumentRow, QuestionRow

@@ -28,7 +28,8 @@ sys.path.insert(0, str(ROOT))
 
 from batch.models.model_folder import locate  # noqa: E402
 from batch.reading.chunking import chunk, embedded_text  # noqa: E402
-from batch.reading.documents import Document, parse  # noqa: E402
+from batch.reading.document import Document  # noqa: E402
+from batch.reading.documents import parse  # noqa: E402
 from batch.settings import VllmSettings  # noqa: E402
 from batch.vllm.engine import VllmEngine  # noqa: E402
 from rag.evaluation import Summary, exact_match, judge_retrieval, normalise_answer, summarise, token_f1  # noqa: E402

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from batch.reading.cut_points import Frame, Span, belongs_to_previous, blocks, frame, lines, words
-from batch.reading.documents import Document
+from batch.reading.document import Document
 from batch.reading.outline import SEPARATOR
 from rag.errors import DocumentError
 from rag.identity import stable_hash

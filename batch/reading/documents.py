@@ -11,23 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from batch.reading.document import Document, check_size, document_of, file_id, title_from, with_file
+from batch.reading.document import Document, check_size, document_of, file_id, title_from
 from batch.reading.document_rows import parse_rows
 from batch.reading.encodings import decode_document
 from batch.reading.formats import READERS, read_undeclared
 from batch.reading.hidden_text import without_invisible
 from batch.reading.office import OFFICE_ENDINGS, read_office
-from batch.reading.outline import Section
 from rag.errors import DocumentError
 from rag.text.decoding import tidy
 from rag.text.table_files import ROW_ENDINGS, Reject, ending
 
-__all__ = ["READABLE", "Document", "Reject", "Section", "file_id", "parse", "with_file"]
-
 _LONGEST_DOCUMENT = 32_000_000  # bytes: far above any book, far below what exhausts a worker
-
-READABLE = frozenset(READERS) | ROW_ENDINGS
-"""The endings that are read when a folder is listed; a file that is named itself may have any."""
 
 
 def parse(

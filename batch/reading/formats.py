@@ -13,6 +13,7 @@ from batch.reading.notebooks import read_notebook
 from batch.reading.outline import Outline
 from batch.reading.plain_text import read_text
 from batch.reading.restructuredtext import is_restructuredtext, read_restructuredtext
+from rag.text.table_files import ROW_ENDINGS
 
 
 class Reader(Protocol):
@@ -63,6 +64,8 @@ READERS: Mapping[str, tuple[Reader, str]] = {
     ".asciidoc": (read_asciidoc, "text/asciidoc"),
     ".ipynb": (read_notebook, "application/x-ipynb+json"),
 }
+READABLE = frozenset(READERS) | ROW_ENDINGS
+"""The endings that are read when a folder is listed; a file that is named itself may have any."""
 
 
 def reader_of_text(text: str, declared: str = "") -> tuple[Reader, str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from batch.reading.outline import LONGEST_SAMPLE, Hidden
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
@@ -27,32 +28,6 @@ _HIDING_STYLE = re.compile(
 _RULE = re.compile(r"([^{}]{1,300})\{([^{}]*)\}")
 _SELECTOR = re.compile(r"^[a-z]*([.#][\w-]+)$", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_LONGEST_SAMPLE = 80
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """How much of a document no reader would see: characters of hidden elements and invisible characters."""
-
-    characters: int = 0
-    invisible: int = 0
-    sample: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.characters or self.invisible)
-
-    def __add__(self, other: Hidden) -> Hidden:
-        sample = (self.sample or other.sample)[:_LONGEST_SAMPLE]
-        return Hidden(self.characters + other.characters, self.invisible + other.invisible, sample)
-
-    def describe(self) -> str:
-        """Return a sentence for the person who looks after the documents."""
-        parts = []
-        if self.characters:
-            parts.append(f'{self.characters:,} characters of hidden text ("{self.sample}")')
-        if self.invisible:
-            parts.append(f"{self.invisible:,} invisible characters")
-        return f"{' and '.join(parts)} were left out, which no reader sees: look whether somebody planted them"
 
 
 def without_invisible(text: str) -> tuple[str, Hidden]:
@@ -66,7 +41,7 @@ def without_invisible(text: str) -> tuple[str, Hidden]:
 def hidden_passage(text: str) -> Hidden:
     """Return what a hidden element is counted as; an icon's name or a lone mark is none."""
     words = " ".join(text.split())
-    return Hidden(len(words), 0, words[:_LONGEST_SAMPLE]) if " " in words or len(words) > 20 else Hidden()
+    return Hidden(len(words), 0, words[:LONGEST_SAMPLE]) if " " in words or len(words) > 20 else Hidden()
 
 
 def is_hidden(attributes: Mapping[str, str | None], rules: frozenset[str] = frozenset()) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from batch.reading.hidden_text import Hidden, hidden_passage, hiding_rules, is_hidden
+from batch.reading.hidden_text import hidden_passage, hiding_rules, is_hidden
 from batch.reading.html_layout import HEADINGS, Layout
 from batch.reading.main_content import MainContent, steps
-from batch.reading.outline import Event, Outline, outline
+from batch.reading.outline import Event, Hidden, Outline, outline
 from rag.errors import DocumentError
 
 # Tags without sentences for a reader; `rt` and `rp` hold the pronunciation of the word beside them.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from batch.reading.hidden_text import Hidden, hidden_passage, is_hidden
+from batch.reading.hidden_text import hidden_passage, is_hidden
+from batch.reading.outline import Hidden
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][\w:-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>")
 _ATTRIBUTE = re.compile(r"([\w:-]+)(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+)))?")

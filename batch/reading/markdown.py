@@ -15,11 +15,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from batch.reading.front_matter import split_front_matter, split_header_fields, text_field
-from batch.reading.hidden_text import Hidden
 from batch.reading.html import html_events
 from batch.reading.inline_tags import InlineTags
 from batch.reading.markdown_dialects import explicit_anchor, plain_markdown, without_attributes
-from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline, squeeze
+from batch.reading.outline import LONGEST_HEADING, Event, Hidden, Outline, outline, squeeze
 from batch.reading.template_code import without_template_code
 
 _MARKED = re.compile(r"[\[<\\&{]|  $|:(?:material|fontawesome|octicons|simple)-", re.MULTILINE)

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from batch.reading.hidden_text import Hidden
-
 SEPARATOR = " › "  # noqa: RUF001 - between the headings of a path
+LONGEST_SAMPLE = 80  # characters of hidden text that are told
 LONGEST_HEADING = 300  # characters; a longer line is a paragraph, whatever its marks say
 
 _NO_CONTENT = frozenset(
@@ -25,6 +24,31 @@ _WORDS = re.compile(r"[^\W_]+")
 _PADDING = re.compile(r"([-=\xa0 ])\1{3,}")
 _TABLE_ROW = re.compile(r"^\s*[|+]")
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """How much of a document no reader would see: characters of hidden elements and invisible characters."""
+
+    characters: int = 0
+    invisible: int = 0
+    sample: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.characters or self.invisible)
+
+    def __add__(self, other: Hidden) -> Hidden:
+        sample = (self.sample or other.sample)[:LONGEST_SAMPLE]
+        return Hidden(self.characters + other.characters, self.invisible + other.invisible, sample)
+
+    def describe(self) -> str:
+        """Return a sentence for the person who looks after the documents."""
+        parts = []
+        if self.characters:
+            parts.append(f'{self.characters:,} characters of hidden text ("{self.sample}")')
+        if self.invisible:
+            parts.append(f"{self.invisible:,} invisible characters")
+        return f"{' and '.join(parts)} were left out, which no reader sees: look whether somebody planted them"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from batch.plan import RunPlan
-from batch.reading.documents import READABLE, file_id
+from batch.reading.document import file_id
+from batch.reading.formats import READABLE
 from batch.reading.office import OFFICE_ENDINGS, is_readable
 from batch.rejects import reject_row
 from batch.runner import pipeline_options

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import apache_beam as beam
 
-from batch.reading.documents import Document, with_file
+from batch.reading.document import Document, with_file
 from batch.rejects import REJECTED, tagged_reject
 from rag.text.table_files import Reject
 

@@ -17,7 +17,8 @@ import apache_beam as beam
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.chunking import chunk
-from batch.reading.documents import Document, parse
+from batch.reading.document import Document
+from batch.reading.documents import parse
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
 from batch.sources.source_files import SourceFile, find_sources

@@ -81,7 +81,8 @@ def until(look: Callable[[], T]) -> T:
 
 def gauge(worker: Worker, name: str) -> float:
     lines = worker.client.get("/metrics").text.splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith(f"beforehand_{name} ")))
+    told = (line.split()[1] for line in lines if line.startswith(f"beforehand_{name} "))
+    return float(next(told, "nan"))  # while a worker starts, nobody tells
 
 
 def test_a_worker_shows_the_calls_and_the_breaker_of_the_other_as_they_are_now(library: Library, llm: FakeLlm) -> None:

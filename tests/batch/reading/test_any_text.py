@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.reading.chunking import chunk
-from batch.reading.documents import READABLE, Document, parse
+from batch.reading.document import Document
+from batch.reading.documents import parse
+from batch.reading.formats import READABLE
 
 MARKS = [
     "# a", "text", "", "```", "~~~sh", "    code", "- i", "1. i", "> q", "| a | b |", "|---|---|", "---", "===", "***",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from batch.reading.chunking import chunk, embedded_text
-from batch.reading.documents import Document, Section
+from batch.reading.document import Document
+from batch.reading.outline import Section
 from rag.errors import DocumentError
 from rag.text.sentences import sentences
 

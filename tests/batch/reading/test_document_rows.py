@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from batch.reading.documents import Document, Reject, parse
+from batch.reading.document import Document
+from batch.reading.documents import parse
+from rag.text.table_files import Reject
 
 
 def read(name, text):

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.reading.documents import READABLE, Document, Reject, parse
+from batch.reading.document import Document
+from batch.reading.documents import parse
+from batch.reading.formats import READABLE
+from rag.text.table_files import Reject
 
 
 def read(name, text, **limits):

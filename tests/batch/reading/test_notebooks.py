@@ -1,6 +1,7 @@
 import json
 
-from batch.reading.documents import Reject, parse
+from batch.reading.documents import parse
+from rag.text.table_files import Reject
 
 
 def read(value):

@@ -6,7 +6,9 @@ import zipfile
 import pytest
 
 from batch.reading import office
-from batch.reading.documents import Document, Reject, parse
+from batch.reading.document import Document
+from batch.reading.documents import parse
+from rag.text.table_files import Reject
 
 CONTENT_TYPES = (
     '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
