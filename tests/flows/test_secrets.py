@@ -15,15 +15,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from prefect.states import State
 
+from beforehand.cli import cli
 from beforehand.configuration import as_environment
 from flows.recorded_settings import only_recorded
 from flows.schedule import scheduled_build
 from rag.credentials import SecretAddress, SecretOption
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.secret_places import CANARY, HASH, secret_places, traces
+from warehouse.errors import BuildInProgressError
 from warehouse.history.run_log import logged_runs
+from warehouse.lease import Lease
 
 SECRETS = (CANARY, HASH)
 KEY = CANARY  # its hash is HASH
@@ -58,10 +62,6 @@ def environment(project: Project) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **as_environment(flags)}
 
 
-def command(project: Project, *arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-m", "beforehand", "--config", str(project.folder / "beforehand.toml"), *arguments]
-
-
 def command_lines() -> list[str]:
     """Return the command lines of all processes but this one."""
     others = [each for each in Path("/proc").glob("[0-9]*/cmdline") if each.parent.name != str(os.getpid())]
@@ -78,9 +78,8 @@ def command_lines() -> list[str]:
 def serving(project: Project, environment: dict[str, str]) -> Iterator[str]:
     log = project.folder / "service.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command(project, "serve", "--port", "0"), env=environment, stdout=output, stderr=output
-        )
+        command = [sys.executable, "-P", "-m", "beforehand", "--config", str(project.folder / "beforehand.toml")]
+        process = subprocess.Popen([*command, "serve", "--port", "0"], env=environment, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 120
         url = None
@@ -129,11 +128,16 @@ def test_no_secret_is_found_in_what_a_run_a_service_and_their_errors_leave(
         told += [said_by_service(url), *command_lines()]  # live answers fail with the key in the reply
         llm.behaviour.fail_with = None
         told.append(said_by_service(url))
-    for words in ("report", "sql|FROM runs", "sql|FROM rejects", "releases|list", "models|list"):
-        ended = subprocess.run(
-            command(project, *words.split("|")), env=environment, cwd=project.folder, capture_output=True, check=True
-        )
-        told.append((ended.stdout + ended.stderr).decode())
+    for words in (
+        f"report|--output|{project.folder / 'report.html'}",
+        "sql|FROM runs",
+        "sql|FROM rejects",
+        "releases|list",
+        "models|list",
+    ):
+        ended = CliRunner().invoke(cli, ["--config", str(project.folder / "beforehand.toml"), *words.split("|")])
+        assert ended.exit_code == 0, ended.output
+        told.append(ended.output)
 
     assert any("Authorization" in each or "authorization" in each for each in sent), "the model got its credentials"
     assert failed.is_failed()
@@ -142,15 +146,15 @@ def test_no_secret_is_found_in_what_a_run_a_service_and_their_errors_leave(
     assert traces(project.folder, *SECRETS) == []
     home = Path(os.environ["PREFECT_HOME"])
     assert traces(home, *SECRETS) == []
-    assert {"run_id": run_id, "config": str(project.folder / "beforehand.toml")} in recorded_parameters(home)
+    assert {"run_id": run_id, "config": str(project.folder / "beforehand.toml")} in recorded_parameters()
     assert f"prefect.db: {run_id}" in traces(home, run_id), "the search sees what is recorded"
     assert [each for each in traces(project.folder, run_id) if "warehouse.duckdb" in each]
     assert [run["status"] for run in logged_runs(project.data)] == ["published", "failed"]
 
 
-def recorded_parameters(home: Path) -> list[dict[str, object]]:
+def recorded_parameters() -> list[dict[str, object]]:
     """Return the parameters of all flow runs, from Prefect's database."""
-    connection = sqlite3.connect(f"file:{home / 'prefect.db'}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{os.environ['PREFECT_HOME']}/prefect.db?mode=ro", uri=True)
     try:
         return [json.loads(text) for (text,) in connection.execute("SELECT parameters FROM flow_run").fetchall()]
     finally:
@@ -161,3 +165,18 @@ def test_a_secret_of_an_earlier_version_does_not_enter_the_next_release() -> Non
     before = {"batch": {"runner": "flink", "runner_options": [CANARY]}, "sampling": {"seed": 0}, "llm": {"key": CANARY}}
 
     assert json.loads(only_recorded(json.dumps(before))) == {"batch": {"runner": "flink"}, "sampling": {"seed": 0}}
+
+
+def test_a_run_s_parameters_are_small_whatever_the_project_holds(project: Project) -> None:
+    golden = [{"question": f"Question {each}?", "collection": "default", "expected": ["x"]} for each in range(5000)]
+    (project.folder / "golden.jsonl").write_text("\n".join(map(json.dumps, golden)))
+    project.sets["audit.golden"] = '["golden.jsonl"]'
+    (project.data / "releases").mkdir(parents=True)
+    lease = Lease.acquire(project.data / "releases" / ".lease", "another run")
+    try:
+        with pytest.raises(BuildInProgressError):  # the flow has begun
+            project.build()
+    finally:
+        lease.release()
+
+    assert all(set(each) <= {"run_id", "config", "data", "settings"} for each in recorded_parameters())
