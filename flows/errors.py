@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from rag.credentials import hidden
 from rag.errors import BeforehandError, ConfigurationError
+from rag.hidden_errors import hidden
 
 T = TypeVar("T")
 

@@ -7,20 +7,14 @@ may take a harmless value with it: a value of an option for Beam looks the same 
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 from pydantic import BaseModel, Secret, SecretStr
-
-from rag.errors import BeforehandError, HiddenError
-
-Raised = TypeVar("Raised", bound=BaseException)
 
 MASK = "**********"
 _LEAST = 6  # characters; a shorter value is no secret, and masking it would garble every sentence
@@ -73,28 +67,6 @@ def hide(text: str, secrets: Collection[str] = ()) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return _URL.sub(lambda found: public_address(found[0]), text)
-
-
-def hidden(error: Raised, secrets: Collection[str]) -> Raised | HiddenError:
-    """Return the error itself, or one without causes and secrets if its text or that of a cause quotes one."""
-    if all(hide(said, secrets) == said for said in map(str, _chain(error))):
-        return error
-    if not isinstance(error, BeforehandError):
-        return HiddenError(f"{type(error).__name__}: {hide(str(error), secrets)}")
-    clean = copy.copy(error)
-    clean.args = tuple(hide(each, secrets) if isinstance(each, str) else each for each in error.args)
-    return clean
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error, its causes and the members of groups."""
-    found, waiting = [], [error]
-    while waiting:
-        each = waiting.pop()
-        found.append(each)
-        behind = (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
-        waiting += [other for other in behind if other is not None and other not in (*found, *waiting)]
-    return found
 
 
 def secret_values(*holders: object) -> frozenset[str]:

@@ -17,13 +17,13 @@ from rag.credentials import (
     HidingFormatter,
     SecretAddress,
     SecretOption,
-    hidden,
     hide,
     public_address,
     reveal,
     secret_values,
 )
 from rag.errors import ConfigurationError, HiddenError, LlmUnavailableError
+from rag.hidden_errors import hidden
 
 CANARY = "canary4711"
 
