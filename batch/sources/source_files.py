@@ -90,7 +90,7 @@ def find_sources(collections: Mapping[str, Sequence[SecretAddress]], settings: B
             if not found.files:
                 listing.missing.append(SourceFile(collection, str(entry), entry.get_secret_value()))
             listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
-            listing.skipped.update((collection, entry, ending(path)) for path in found.skipped)
+            listing.skipped.update((collection, str(entry), ending(path)) for path in found.skipped)
             for path in found.files:
                 if not _is_utf8(_below(path, root)):
                     listing.rejects.append((collection, _rejected(path, root, "its name is not UTF-8; rename it")))
