@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings, VllmSettings
+from rag.credentials import SecretAddress
 from rag.identity import template_id
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
@@ -37,7 +38,7 @@ class LlmSource:
     context_tokens: int
     vllm: VllmSettings
     folder: ModelFolder | None = None
-    endpoints: tuple[str, ...] = ()
+    endpoints: tuple[SecretAddress, ...] = ()
     api_key: SecretStr | None = None
     timeout_seconds: float = 60.0
 

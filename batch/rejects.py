@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apache_beam as beam
 
+from rag.credentials import hide
 from rag.text.decoding import tidy
 from rag.text.table_files import Reject
 from warehouse.tables import RejectRow
@@ -25,7 +26,7 @@ def reject_row(run_id: str, stage: str, collection: str, reject: Reject) -> Reje
         "stage": stage,
         "collection": collection,
         "item": tidy(reject.item),  # may quote unreadable text, which a table cannot hold
-        "reason": tidy(reject.reason),
+        "reason": tidy(hide(reject.reason)),  # may quote an address, in the words of a file system
     }
 
 

@@ -6,17 +6,31 @@ from typing import Literal
 
 from pydantic import Field
 
+from rag.credentials import SecretOption
 from rag.settings import HttpAddress, RoomSettings
 
 
 class BatchSettings(RoomSettings):
     """The batch run."""
 
+    RECORDED = frozenset(
+        {
+            "runner",
+            "generate_with",
+            "anticipate_misses",
+            "batch_size",
+            "max_document_bytes",
+            "max_question_characters",
+        }
+    )
+
     runner: Literal["embedded", "multi_processing", "portable", "flink", "spark", "dataflow"] = Field(
         "embedded", description="Where the Beam pipelines run; `embedded` is this process."
     )
-    runner_options: list[str] = Field(
-        default_factory=list, description="Further Beam options, as on Beam's command line (`--flink_master=…`)."
+    runner_options: list[SecretOption] = Field(
+        default_factory=list,
+        description="Further Beam options, as on Beam's command line (`--flink_master=…`). They may hold keys, so "
+        "nothing of them is recorded.",
     )
     generate_with: Literal["engine", "endpoints"] = Field(
         "engine", description="`engine` runs vLLM inside the workers; `endpoints` calls OpenAI-compatible servers."

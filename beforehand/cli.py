@@ -20,9 +20,17 @@ from rich.console import Console
 
 from batch.child_process import die_with_named_parent
 from beforehand import warehouse_commands
-from beforehand.configuration import Config, prepare_environment, reach_loopback_directly, read_settings, reported
+from beforehand.configuration import (
+    Config,
+    as_environment,
+    prepare_environment,
+    reach_loopback_directly,
+    read_settings,
+    reported,
+)
 from beforehand.run_plan import compose_plan, language_model, last_run, new_run
 from online.settings import Scope
+from rag.credentials import HidingFormatter
 from rag.errors import ConfigurationError
 
 console = Console(stderr=True, highlight=False)
@@ -35,7 +43,9 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # through the current handler
     logging.basicConfig(level=logging.ERROR)
-    logging.getLogger().handlers[0].setLevel(logging.ERROR)  # packages lower the level of their loggers
+    handler = logging.getLogger().handlers[0]
+    handler.setLevel(logging.ERROR)  # packages lower the level of their loggers
+    handler.setFormatter(HidingFormatter(logging.BASIC_FORMAT))
     os.environ["PYTHONSAFEPATH"] = "1"  # child processes import nothing from the working folder
     reach_loopback_directly()
     cli(prog_name="beforehand")
@@ -92,7 +102,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
                 server.wait_until_ready()
             keep = settings.releases
             publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)
-            outcome = build_release(plan.run_id, plan, publication)
+            outcome = build_release(config[0].resolve(), plan, publication)
     click.echo(f"published release {outcome.release_id}")
 
 
@@ -218,6 +228,7 @@ def make_key(name: str, scopes: tuple[str, ...], collections: tuple[str, ...], r
 def schedule(config: Config) -> None:
     """Build a release in every batch window and compact the journal, until stopped."""
     settings = read_settings(config)
+    os.environ |= as_environment(config[1])  # builds are processes of their own
     prepare_environment(settings)
     from flows.prefect_server import prefect_server
 
@@ -229,7 +240,7 @@ def schedule(config: Config) -> None:
         click.echo(
             f"a release is built at {settings.schedule.cron!r} ({settings.schedule.timezone}), until Ctrl-C", err=True
         )
-        keep_schedule(config[0], settings.schedule, settings.project.data, settings.history.model_dump())
+        keep_schedule(config[0], settings.schedule, settings.project.data, settings.history.recorded())
 
 
 # -- models ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ It imports only the rooms' settings and errors, so it loads quickly.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +20,9 @@ from batch.settings import BatchSettings, VllmSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
+from rag.credentials import HidingFormatter, SecretAddress, secret_values
 from rag.errors import BeforehandError, ConfigurationError
+from rag.hidden_errors import hidden
 from rag.settings import (
     ChunkingSettings,
     CollectionSettings,
@@ -82,7 +85,7 @@ def read_settings(config: Config, overrides: Mapping[str, object] | None = None)
 def _split(flag: str) -> tuple[str, str]:
     key, equals, value = flag.partition("=")
     if not equals or "." not in key:
-        raise ConfigurationError(f"--set {flag}: write SECTION.KEY=VALUE, as in --set service.port=8080")
+        raise ConfigurationError(f"--set {key}: write SECTION.KEY=VALUE, as in --set service.port=8080")
     return key, value
 
 
@@ -92,13 +95,16 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
     def absolute(path: str) -> str:
         return path if "://" in path else os.path.normpath(base / path)
 
+    def address(named: SecretAddress) -> SecretAddress:
+        return SecretAddress(absolute(named.get_secret_value()))
+
     def model(name: str) -> str:
         return absolute(name) if name.startswith((".", "/")) else name
 
     project, template = settings.project, settings.prompt.template
     collections = {
         name: each.model_copy(
-            update={kind: [absolute(path) for path in getattr(each, kind)] for kind in _COLLECTION_PATHS}
+            update={kind: [address(path) for path in getattr(each, kind)] for kind in _COLLECTION_PATHS}
         )
         for name, each in settings.collections.items()
     }
@@ -126,8 +132,14 @@ def reach_loopback_directly() -> None:
 
 
 def prepare_environment(settings: Settings) -> None:
-    """Set defaults that keep Prefect, vLLM and the hub libraries offline, quiet and inside the data folder."""
+    """Set defaults that keep Prefect, vLLM and the hub libraries offline, quiet and inside the data folder.
+
+    The command line's log lines are kept free of the settings' secrets.
+    """
     reach_loopback_directly()
+    for formatter in (handler.formatter for handler in logging.getLogger().handlers):
+        if isinstance(formatter, HidingFormatter):
+            formatter.secrets = secret_values(settings)
     defaults = {
         "DO_NOT_TRACK": "1",
         "PREFECT_HOME": str(settings.project.data / "prefect"),
@@ -145,17 +157,33 @@ def prepare_environment(settings: Settings) -> None:
 
 
 def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Print an error that a user can act on as one sentence, and exit with code 2."""
+    """Print an error that a user can act on as one sentence, and exit with code 2; no error quotes a secret."""
 
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
         try:
             return command(*args, **options)
-        except BeforehandError as error:
-            message, code = str(error), 2
         except KeyboardInterrupt:
             message, code = "interrupted", 130
+        except Exception as error:
+            clean = hidden(error, _configured_secrets(args))
+            if clean is error and not isinstance(error, BeforehandError):
+                raise
+            message, code = str(clean), 2
         click.echo(f"beforehand: {message}", err=True)
         sys.exit(code)  # outside `except`: objects in the error's frames would be reported as leaked
 
     return guarded
+
+
+def _configured_secrets(arguments: tuple[Any, ...]) -> frozenset[str]:
+    """Return the secrets of the configuration that a command was given, none if it can't be read."""
+    try:
+        return secret_values(*(read_settings(each) for each in arguments if isinstance(each, tuple)))
+    except ConfigurationError:  # the mistake is what is being reported, and it quotes no secret
+        return frozenset()
+
+
+def as_environment(flags: tuple[str, ...]) -> dict[str, str]:
+    """Return the flags as environment variables, for child processes: other users can see a process's flags."""
+    return {f"BEFOREHAND_{key.replace('.', '__').upper()}": value for key, value in map(_split, flags)}

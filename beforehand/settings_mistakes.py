@@ -9,6 +9,8 @@ from typing import get_args
 from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
 
+from rag.credentials import SecretAddress, SecretOption, hide, public_address
+
 ENVIRONMENT_PREFIX = "BEFOREHAND_"
 
 
@@ -21,12 +23,13 @@ def explain(schema: type[BaseModel], mistake: ErrorDetails) -> str:
     if mistake["type"] == "missing":
         return f"{place}: missing, and it has no default"
     if mistake["type"] in ("model_type", "dict_type"):
-        return f"{place} = {_shown(mistake)}: must be a section of its own, as in [{'.'.join(keys)}]"
+        value = "" if _is_secret(schema, keys) else f" = {_shown(schema, mistake)}"
+        return f"{place}{value}: must be a section of its own, as in [{'.'.join(keys)}]"
     reason = mistake["msg"].removeprefix("Value error, ")
     reason = f"{reason[:1].lower()}{reason[1:]}"
     if isinstance(mistake["input"], Mapping) or _is_secret(schema, keys):
         return f"{place}: {reason}"
-    return f"{place} = {_shown(mistake)}: {reason}{_suggest_value(mistake)}"
+    return f"{place} = {_shown(schema, mistake)}: {reason}{_suggest_value(mistake)}"
 
 
 def _place(mistake: ErrorDetails) -> str:
@@ -39,8 +42,10 @@ def _place(mistake: ErrorDetails) -> str:
     return f"{section}{key}{items}"
 
 
-def _shown(mistake: ErrorDetails) -> str:
-    text = repr(mistake["input"])
+def _shown(schema: type[BaseModel], mistake: ErrorDetails) -> str:
+    found = mistake["input"]
+    holds_address = SecretAddress in _types_in(_annotation_at(schema, [str(part) for part in mistake["loc"]]))
+    text = hide(repr(public_address(found) if holds_address and isinstance(found, str) else found))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -82,8 +87,32 @@ def variable_of(mistake: ErrorDetails, environment: Mapping[str, object]) -> str
 
 
 def _is_secret(schema: type[BaseModel], path: list[str]) -> bool:
-    field = _model_at(schema, path[:-1]).model_fields.get(path[-1]) if path else None
-    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
+    """Whether a place may hold a secret, or a section that does; its value is then not shown."""
+    return not {SecretStr, SecretOption}.isdisjoint(_types_in(_annotation_at(schema, path)))
+
+
+def _annotation_at(schema: type[BaseModel], path: list[str]) -> object:
+    """Return the type of a place, or of the innermost setting around it."""
+    found: object = schema
+    for key in path:
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            field = found.model_fields.get(key)
+            found = field.annotation if field else None
+        else:  # an item of a list, or an entry of a mapping
+            models = _models_in(found)
+            found = models[0] if models else found
+    return found
+
+
+def _types_in(annotation: object) -> set[object]:
+    """Return all types that a type is made of, those of a section's settings included."""
+    found: set[object] = {annotation}
+    for inner in get_args(annotation):
+        found |= _types_in(inner)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for field in annotation.model_fields.values():
+            found |= _types_in(field.annotation)
+    return found
 
 
 def _known_keys(schema: type[BaseModel], path: list[str]) -> list[str]:

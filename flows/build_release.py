@@ -30,7 +30,7 @@ from batch.stages.prepare import document_ids, prepare
 from batch.stages.propose import propose, wants_proposals
 from batch.stages.retrieve import retrieve
 from flows.compact_journal import compact_journal
-from flows.errors import UnknownStageError
+from flows.errors import UnknownStageError, without_secrets
 from flows.interruption import ending_soon
 from flows.publish_release import (
     FAILED_AUDIT,
@@ -43,6 +43,7 @@ from flows.publish_release import (
     run_row,
 )
 from flows.tidy_data import tidy_data
+from rag.credentials import secret_values
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
@@ -89,15 +90,28 @@ class Outcome:
     ledger: Ledger
 
 
-@flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
-def build_release(run_id: str, plan: RunPlan, publication: Publication) -> Outcome:
+def build_release(config: Path, plan: RunPlan, publication: Publication) -> Outcome:
     """Run every stage, load the warehouse, audit the build and publish it.
+
+    Prefect records the parameters of a flow and the texts of its errors. So the flow's parameters are only the run's
+    id and the path of the configuration; the plan, which may be large and holds secrets, stays in this process.
 
     Raises:
         BuildInProgressError: another build is running.
         AuditFailedError: the build failed its audit; it is kept and not published.
     """
-    ledger = Ledger()
+
+    @flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
+    def build_release(run_id: str, config: str) -> Outcome:  # noqa: ARG001  # for people who look at the run
+        return without_secrets(lambda: _build_release(plan, publication), secret_values(plan))
+
+    outcome: Outcome = build_release(plan.run_id, str(config))
+    return outcome
+
+
+def _build_release(plan: RunPlan, publication: Publication) -> Outcome:
+    run_id = plan.run_id
+    ledger = Ledger(secrets=secret_values(plan))
     build = begin_build(Path(plan.data), run_id)
     try:
         with storage_errors(build.data, "build a release"), ending_soon(), _logged(plan, ledger):
@@ -129,7 +143,7 @@ def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
 
 def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger) -> Release:
     tidy_data(plan, publication.keep_runs)
-    compact_journal(plan.data, publication.history.model_dump())
+    compact_journal(plan.data, publication.history.recorded())
     plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
     for stage in STAGES:
         if stage.wanted(plan):
@@ -214,7 +228,7 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries
     ledger.started[name] = datetime.now(UTC)
     started = time.monotonic()
     as_task = task(name=name, retries=retries, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
-    outcome: T = as_task(body)()
+    outcome: T = as_task(lambda: without_secrets(body, ledger.secrets))()
     ledger.seconds[name] = time.monotonic() - started
     ledger.figures[name] = _figures(outcome)
     progress.leave(name, ledger.figures[name], ledger.seconds[name])

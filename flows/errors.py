@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
 from rag.errors import BeforehandError, ConfigurationError
+from rag.hidden_errors import hidden
+
+T = TypeVar("T")
 
 
 class UnknownStageError(ConfigurationError):
@@ -15,3 +21,14 @@ class ScheduledRunError(BeforehandError):
 
 class PrefectServerError(BeforehandError):
     """The temporary Prefect server did not start."""
+
+
+def without_secrets(body: Callable[[], T], secrets: Collection[str]) -> T:
+    """Call `body`; an error whose text quotes a secret is raised with the secret masked, and without its causes."""
+    try:
+        return body()
+    except Exception as error:
+        clean = hidden(error, secrets)
+        if clean is error:
+            raise
+    raise clean

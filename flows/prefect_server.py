@@ -84,7 +84,8 @@ def prefect_server(home: Path, *, services: bool = False) -> Iterator[TemporaryS
 
 
 def _spawn(port: int, output: int, *, services: bool) -> subprocess.Popen[bytes]:
-    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    ours = ("PREFECT_API_URL", "BEFOREHAND_")  # our settings hold secrets, which are no business of the server
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     if not services:
         environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return subprocess.Popen(

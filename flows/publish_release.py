@@ -21,6 +21,7 @@ from batch.plan import RunPlan
 from batch.retrieval.question_ranking import index_questions
 from batch.stages.check_encoder import encoder_agreement
 from batch.stores.parquet import rows_to_table
+from flows.recorded_settings import only_recorded, recorded_settings
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import logged_runs
@@ -40,12 +41,16 @@ _REJECTING = ("prepare", "propose", "anticipate", "calibrate", "generate")
 
 @dataclass
 class Ledger:
-    """What the stages of a run have done so far: figures, start and seconds by stage."""
+    """What the stages of a run have done so far: figures, start and seconds by stage.
+
+    `secrets` are those of the run, which no error may quote.
+    """
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     figures: dict[str, Mapping[str, int]] = field(default_factory=dict)
     started: dict[str, datetime] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
 
     def figure(self, stage: str, name: str) -> int:
         """Return one figure of a stage, 0 if it has none."""
@@ -148,17 +153,11 @@ def _reranker_row(identity: str) -> ModelRow:
 
 def _earlier_runs(plan: RunPlan) -> list[RunRow]:
     runs = cast("list[RunRow]", logged_runs(Path(plan.data)))
-    return [row for row in runs if row["run_id"] != plan.run_id]
+    return [{**row, "settings": only_recorded(row["settings"])} for row in runs if row["run_id"] != plan.run_id]
 
 
 def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
     """Return a run's row of the runs table and of the run log."""
-    settings = {
-        "sampling": plan.sampling.identity(),
-        "chunking": plan.chunking.model_dump(),
-        "retrieval": plan.retrieval.model_dump(),
-        "batch": plan.settings.model_dump(),
-    }
     dropped = [count for change, count in ledger.figures.get("changes", {}).items() if change.startswith("dropped")]
     return {
         "run_id": plan.run_id,
@@ -179,7 +178,7 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
         "completion_tokens": _written(ledger, "completion_tokens"),
         "cached_tokens": _written(ledger, "cached_tokens"),
         "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _WRITING),
-        "settings": json.dumps(settings, default=str),
+        "settings": recorded_settings(plan),
     }
 
 
@@ -242,7 +241,7 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "template": plan.template_id,
         "encoder": {"id": plan.encoder_id, **asdict(plan.encoder_spec)},
         "reranker": plan.reranker_id,
-        "retrieval": plan.retrieval.model_dump(),
+        "retrieval": plan.retrieval.recorded(),
         "sampling": plan.sampling.identity(),
         "collections": {name: {"tolerated_error": each.tolerated_error} for name, each in plan.collections.items()},
     }

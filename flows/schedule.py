@@ -7,6 +7,7 @@ the lease on the build refuses a second one from anywhere else.
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -23,22 +24,26 @@ from flows.compact_journal import compact_journal
 from flows.errors import ScheduledRunError
 from flows.settings import ScheduleSettings
 
-_LAST_LINES = 5
-
 
 @flow(name="scheduled_build", persist_result=False)
 def scheduled_build(config: str) -> str:
-    """Run `beforehand run` and return its last line.
+    """Run `beforehand run` and return its last line; its settings come from the file and from the environment.
 
     Raises:
-        ScheduledRunError: the build ended with an error.
+        ScheduledRunError: the build ended with an error; it quotes the sentence that the command line ends with.
     """
     command = [sys.executable, "-P", "-m", "beforehand", "--config", config, "run"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(config).parent, check=False)
-    said = (ended.stderr + ended.stdout).strip().splitlines()
     if ended.returncode:
-        raise ScheduledRunError("\n".join(said[-_LAST_LINES:]))
-    return said[-1] if said else ""
+        sys.stderr.write(ended.stderr)
+        raise ScheduledRunError(_sentence(ended.stderr) or f"the build ended with code {ended.returncode}; see the log")
+    return (ended.stdout.strip().splitlines() or [""])[-1]
+
+
+def _sentence(said: str) -> str:
+    """Return the command line's own sentence at the end of its output, or ""; what packages print stays outside."""
+    *_, sentence = ["", *re.split(r"^beforehand: ", said, flags=re.MULTILINE)[1:]]
+    return sentence.strip()
 
 
 def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history: dict[str, object]) -> None:

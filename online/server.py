@@ -28,6 +28,7 @@ from online.settings import ServiceSettings
 from online.telemetry.logs import logging_config
 from online.telemetry.tracing import Tracing
 from online.workers import Workers, folder_for_workers
+from rag.credentials import reveal, secret_values
 from rag.errors import ConfigurationError
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
@@ -50,10 +51,8 @@ class ServeConfig(BaseModel):
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
 
     def to_json(self) -> str:
-        """Return it as JSON, the endpoint's key included."""
-        fields = self.model_dump(mode="json")
-        fields["llm"]["api_key"] = None if self.llm.api_key is None else self.llm.api_key.get_secret_value()
-        return json.dumps(fields)
+        """Return it as JSON with its secrets, for a worker's environment."""
+        return json.dumps(self.model_dump(), default=reveal)
 
 
 def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str], None] = lambda _: None) -> None:
@@ -76,7 +75,7 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
             _serve_workers(config, listening)
         else:
             app = _app(config, llm)
-            uvicorn.Server(uvicorn.Config(app, **_options(settings))).run(sockets=[listening])
+            uvicorn.Server(uvicorn.Config(app, **_options(config))).run(sockets=[listening])
 
 
 def refuse_before_loading(config: ServeConfig) -> None:
@@ -146,11 +145,12 @@ def endpoint(settings: LlmSettings, connections: int, tracing: Tracing | None) -
     """Return the language model behind the configured endpoint."""
     carried: Callable[[], Mapping[str, str]] = dict if tracing is None else tracing.headers
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    return OpenAIEndpoint(settings.endpoint, settings.model, key, settings.timeout_seconds, connections, carried)
+    address = settings.endpoint.get_secret_value()
+    return OpenAIEndpoint(address, settings.model, key, settings.timeout_seconds, connections, carried)
 
 
 def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:
-    options = _options(config.service) | {"workers": config.service.workers, "factory": True}
+    options = _options(config) | {"workers": config.service.workers, "factory": True}
     with folder_for_workers() as folder:
         os.environ[_CONFIG] = config.to_json()
         try:
@@ -159,14 +159,14 @@ def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:
             del os.environ[_CONFIG]
 
 
-def _options(settings: ServiceSettings) -> dict[str, Any]:
+def _options(config: ServeConfig) -> dict[str, Any]:
     return {
         "loop": "uvloop",
         "http": "httptools",
         "access_log": False,  # the journal has more, and costs less
         "server_header": False,
-        "log_config": logging_config(),
-        "timeout_graceful_shutdown": settings.shutdown_seconds,
+        "log_config": logging_config(secret_values(config)),
+        "timeout_graceful_shutdown": config.service.shutdown_seconds,
         "timeout_worker_healthcheck": 30,
     }
 

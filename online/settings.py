@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from rag.settings import RoomSettings
 
@@ -12,11 +13,17 @@ Scope = Literal["ask", "feedback", "admin"]
 _USER: list[Scope] = ["ask", "feedback"]
 
 
+def _require_hash(text: SecretStr) -> SecretStr:
+    if not re.fullmatch("sha256:[0-9a-f]{64}", text.get_secret_value()):
+        raise ValueError("it must be sha256: and 64 hexadecimal digits; `beforehand key` makes a key and its hash")
+    return text
+
+
 class KeySettings(RoomSettings):
     """An API key; `beforehand key` makes one and its hash."""
 
-    hash: str = Field(
-        pattern=r"^sha256:[0-9a-f]{64}$", description="`sha256:` and the SHA-256 of the key; never the key itself."
+    hash: Annotated[SecretStr, AfterValidator(_require_hash)] = Field(
+        description="`sha256:` and the SHA-256 of the key; never the key itself."
     )
     scopes: list[Scope] = Field(
         default_factory=lambda: _USER,

@@ -17,6 +17,10 @@ class ConfigurationError(BeforehandError):
     """A setting is wrong, unknown or contradicts another."""
 
 
+class HiddenError(BeforehandError):
+    """An unforeseen error whose text, or that of a cause, quoted a secret: its type, and its text with a mask."""
+
+
 class DocumentError(BeforehandError):
     """A document can't be read; the run rejects it and goes on."""
 

@@ -5,28 +5,45 @@ A setting is a name, a default and a sentence. The front door composes the rooms
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from rag.credentials import SecretAddress
+
 
 class RoomSettings(BaseModel):
-    """Base of every section of the configuration: frozen, and unknown keys are refused."""
+    """Base of every section of the configuration: frozen, and unknown keys are refused.
+
+    `RECORDED` names the settings that may enter a release, a log, an artifact or a flow's parameters; a setting that
+    it does not name never does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    RECORDED: ClassVar[frozenset[str]] = frozenset()
 
-def _require_http(address: str) -> str:
-    if not re.match("https?://[^/]", address):
+    def recorded(self) -> dict[str, object]:
+        """Return the settings that may be recorded."""
+        return self.model_dump(mode="json", include=set(self.RECORDED))
+
+
+def _require_http(address: SecretAddress) -> SecretAddress:
+    if not re.match("https?://[^/]", address.get_secret_value()):
         raise ValueError("it must begin with http:// or https://, as in http://127.0.0.1:8001/v1")
-    return address
+    with contextlib.suppress(ValueError):
+        urlsplit(address.get_secret_value()).port  # noqa: B018  # computed, and refused, when it is read
+        return address
+    raise ValueError("its port is no number; a password in it has % and two hexadecimal digits for / ? # and @")
 
 
-HttpAddress = Annotated[str, AfterValidator(_require_http)]
-"""The base URL of a server."""
+HttpAddress = Annotated[SecretAddress, AfterValidator(_require_http)]
+"""The base URL of a server; it may hold a user name, a password and a query."""
 
 
 class LlmSettings(RoomSettings):
@@ -42,7 +59,9 @@ class LlmSettings(RoomSettings):
         description="How `serve` reaches the model: `endpoint` speaks HTTP to the LLM microservice, "
         "`in_process` loads vLLM into the service (for one machine).",
     )
-    endpoint: HttpAddress = Field("http://127.0.0.1:8001/v1", description="Base URL of the OpenAI-compatible server.")
+    endpoint: HttpAddress = Field(
+        SecretAddress("http://127.0.0.1:8001/v1"), description="Base URL of the OpenAI-compatible server."
+    )
     api_key: SecretStr | None = Field(None, description="Sent to the endpoint as a bearer token, if it needs one.")
     context_tokens: int = Field(4096, ge=256, description="Limit of prompt and answer together, in the model's tokens.")
     timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for a live answer.")
@@ -50,6 +69,8 @@ class LlmSettings(RoomSettings):
 
 class SamplingSettings(RoomSettings):
     """How answers are sampled; part of every fingerprint."""
+
+    RECORDED = frozenset({"max_tokens", "temperature", "top_p", "frequency_penalty", "seed"})
 
     max_tokens: int = Field(192, ge=1, description="Longest answer, in tokens.")
     temperature: float = Field(0.0, ge=0, le=2, description="0 is greedy.")
@@ -71,6 +92,8 @@ class EncoderSettings(RoomSettings):
 class ChunkingSettings(RoomSettings):
     """How documents are cut into chunks."""
 
+    RECORDED = frozenset({"max_tokens", "overlap_sentences"})
+
     max_tokens: int = Field(
         200,
         ge=16,
@@ -83,6 +106,18 @@ class ChunkingSettings(RoomSettings):
 
 class RetrievalSettings(RoomSettings):
     """How passages are found."""
+
+    RECORDED = frozenset(
+        {
+            "passages",
+            "candidates",
+            "lexical_weight",
+            "dense_weight",
+            "reranker",
+            "rerank_candidates",
+            "language",
+        }
+    )
 
     passages: int = Field(3, ge=1, description="How many passages the prompt contains.")
     candidates: int = Field(40, ge=1, description="How many candidates each index contributes before fusion.")
@@ -128,9 +163,11 @@ class PromptSettings(RoomSettings):
 class CollectionSettings(RoomSettings):
     """A collection: documents and questions, isolated from other collections."""
 
-    documents: list[str] = Field(description="Files, folders, globs or URLs.")
-    questions: list[str] = Field(default_factory=list, description="Files with the anticipated questions.")
-    curated: list[str] = Field(default_factory=list, description="Files with the team's pairs of question and answer.")
+    documents: list[SecretAddress] = Field(description="Files, folders, globs or URLs.")
+    questions: list[SecretAddress] = Field(default_factory=list, description="Files with the anticipated questions.")
+    curated: list[SecretAddress] = Field(
+        default_factory=list, description="Files with the team's pairs of question and answer."
+    )
     encoding: str | None = Field(
         None, description="Encoding of the files where it is not UTF-8, as `gb18030`, `shift_jis` or `cp1252`."
     )

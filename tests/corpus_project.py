@@ -127,7 +127,7 @@ batch_size = 2
         keep = settings.releases
         publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)
         plan = compose_plan(settings, new_run())
-        return build_release(plan.run_id, plan, publication)
+        return build_release(self.folder / "beforehand.toml", plan, publication)
 
     def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Query the current release."""

@@ -90,6 +90,8 @@ class AuditSettings(RoomSettings):
 class HistorySettings(RoomSettings):
     """What is kept of requests, and for how long."""
 
+    RECORDED = frozenset({"retention_days", "redaction"})
+
     retention_days: int | None = Field(
         365, ge=1, description="Days after which history is deleted; unset keeps it for ever."
     )

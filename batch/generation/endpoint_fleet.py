@@ -22,7 +22,8 @@ class EndpointFleet:
     def __init__(self, source: LlmSource, concurrency: int) -> None:
         key = source.api_key.get_secret_value() if source.api_key else None
         self._members = [
-            OpenAIEndpoint(url, source.name, key, source.timeout_seconds, concurrency) for url in source.endpoints
+            OpenAIEndpoint(url.get_secret_value(), source.name, key, source.timeout_seconds, concurrency)
+            for url in source.endpoints
         ]
         self._turns = itertools.count()
 

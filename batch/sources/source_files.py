@@ -29,6 +29,7 @@ from batch.runner import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
 from batch.sources.local_files import FoundFiles, is_glob
+from rag.credentials import SecretAddress, hide, secret_values
 from rag.errors import ConfigurationError
 from rag.text.table_files import Reject, ending
 from warehouse.tables import RejectRow
@@ -69,7 +70,7 @@ class Listing:
         return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
 
 
-def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettings) -> Listing:
+def find_sources(collections: Mapping[str, Sequence[SecretAddress]], settings: BatchSettings) -> Listing:
     """List the files of each collection's entries; an entry without any file is no error here.
 
     Raises:
@@ -82,13 +83,14 @@ def find_sources(collections: Mapping[str, Sequence[str]], settings: BatchSettin
         names = _Names()
         for entry in entries:
             try:
-                root, found = _expand(entry, options)
+                root, found = _expand(entry.get_secret_value(), options)
             except ConfigurationError as error:
-                raise ConfigurationError(f"[collections.{collection}] {entry}: {error}") from error
+                said = hide(str(error), secret_values(entry, settings))
+                raise ConfigurationError(f"[collections.{collection}] {entry}: {said}") from None
             if not found.files:
-                listing.missing.append(SourceFile(collection, entry, ""))
+                listing.missing.append(SourceFile(collection, str(entry), entry.get_secret_value()))
             listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
-            listing.skipped.update((collection, entry, ending(path)) for path in found.skipped)
+            listing.skipped.update((collection, str(entry), ending(path)) for path in found.skipped)
             for path in found.files:
                 if not _is_utf8(_below(path, root)):
                     listing.rejects.append((collection, _rejected(path, root, "its name is not UTF-8; rename it")))
@@ -109,7 +111,7 @@ def refuse_missing(plan: RunPlan) -> None:
     for name, collection in plan.collections.items():
         for kind in ("documents", "questions", "curated"):
             for each in find_sources({name: getattr(collection, kind)}, plan.settings).missing:
-                if not is_glob(each.name):
+                if not is_glob(each.path):
                     raise ConfigurationError(
                         f"[collections.{name}] {kind} names {each.name}: there is no such file, nor a folder with "
                         "a file that can be read; correct the path"

@@ -26,6 +26,7 @@ from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
+from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
 from rag.text.table_files import Reject
 from warehouse.tables import QuestionRow, RejectRow
@@ -45,13 +46,14 @@ class _Parse(beam.DoFn):
         self._run_id = plan.run_id
         self._longest = plan.settings.max_question_characters
         self._encodings = {name: each.encoding for name, each in plan.collections.items()}
+        self._secrets = secret_values(plan.settings)
         self._curated = curated
 
     def process(self, source: SourceFile) -> Iterator[_Keyed | beam.pvalue.TaggedOutput]:
         try:
             data = read_bytes(source.path)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
-            reject = Reject(source.name, f"can't be opened ({error})")
+            reject = Reject(source.name, f"can't be opened ({hide(str(error), self._secrets)})")
             yield tagged_reject(self._run_id, STAGE, source.collection, reject)
             return
         try:

@@ -24,6 +24,7 @@ from batch.rows import chunk_row, document_row
 from batch.sources.source_files import SourceFile, find_sources
 from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
 from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
+from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.retrieval.embedding import TokenCounter
 from rag.text.table_files import Reject
@@ -39,6 +40,7 @@ class _Parse(beam.DoFn):
         self._run_id = plan.run_id
         self._max_bytes = plan.settings.max_document_bytes
         self._encodings = {name: each.encoding for name, each in plan.collections.items()}
+        self._secrets = secret_values(plan.settings)
 
     def process(
         self, source: SourceFile
@@ -46,7 +48,8 @@ class _Parse(beam.DoFn):
         try:
             data = read_bytes(source.path)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
-            yield self._rejected(source, Reject(source.name, f"{source.name}: can't be opened ({error})"))
+            said = hide(str(error), self._secrets)
+            yield self._rejected(source, Reject(source.name, f"{source.name}: can't be opened ({said})"))
             return
         try:
             encoding = self._encodings[source.collection]

@@ -96,7 +96,8 @@ class Keys:
         limits = {name: each.requests_per_minute for name, each in keys.items()}
         limited = buckets({name: limit for name, limit in limits.items() if limit is not None}, shared)
         self._by_hash = {
-            key.hash: _caller(name, key, collections, default, limited.get(name)) for name, key in keys.items()
+            key.hash.get_secret_value(): _caller(name, key, collections, default, limited.get(name))
+            for name, key in keys.items()
         }
         asking: frozenset[KeyScope] = frozenset({"ask", "feedback"})
         visible = tuple(each for each in collections if each in public)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
+from pydantic import SecretStr
 
+from rag.credentials import MASK, SecretAddress, hide, public_address, secret_values
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from rag.llm.openai_replies import StreamedReply, completion_of, refusal_of
 from rag.llm.protocol import Completion, Delta, Message, Sampling
@@ -44,6 +46,9 @@ _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticErr
 class OpenAIEndpoint:
     """Implements `rag.llm.protocol.Llm`. `base_url` ends in /v1; `timeout` limits each wait for bytes, in seconds.
 
+    A user name and password in it are sent as Basic authentication, in place of the `api_key`, and its query with each
+    request. No error quotes them or the key, even where the server does.
+
     `carried` returns extra headers for each request, such as those of a trace.
     """
 
@@ -57,7 +62,10 @@ class OpenAIEndpoint:
         carried: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._carried = carried
-        self._base_url = base_url.rstrip("/")
+        address = httpx.URL(base_url)
+        self._completions = address.copy_with(path=f"{address.path.rstrip('/')}/chat/completions")
+        self._base_url = public_address(base_url).rstrip("/")  # for errors
+        self._secrets = secret_values(SecretAddress(base_url), SecretStr(api_key or ""))
         self._model = model
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
@@ -114,7 +122,7 @@ class OpenAIEndpoint:
                     break
                 chunk = json.loads(payload)
                 if chunk.get("error"):
-                    raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk)}")
+                    raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk, self._secrets)}")
                 if (delta := reply.take(chunk)).says_something:
                     yield delta
         except httpx.HTTPError as error:
@@ -160,7 +168,7 @@ class OpenAIEndpoint:
             *lines, rest = (rest + piece).split(b"\n")
             for payload in map(_payload, lines):
                 done = done or payload == _DONE
-                failure = failure or _failure(payload)
+                failure = failure or _failure(payload, self._secrets)
             if lines:
                 yield b"\n".join([*lines, b""])
         if _payload(rest) == _DONE:
@@ -190,15 +198,15 @@ class OpenAIEndpoint:
 
     async def _send(self, body: dict[str, object], headers: Mapping[str, str] | None) -> httpx.Response:
         sent = {**self._carried(), **(headers or {})}
-        request = self._client.build_request("POST", f"{self._base_url}/chat/completions", json=body, headers=sent)
+        request = self._client.build_request("POST", self._completions, json=body, headers=sent)
         response = await self._open(request)
         if response.is_success:
             return response
         try:
             await response.aread()
-            error = _refusal(self._base_url, response)
+            error = _refusal(self._base_url, response, self._secrets)
             if isinstance(error, LlmRefusedError):
-                error.refusal = refusal_of(response.status_code, response.content)
+                error.refusal = refusal_of(response.status_code, _without(self._secrets, response.content))
             raise error
         except (httpx.HTTPError, RecursionError) as error:
             raise self._unavailable(error) from error
@@ -239,22 +247,28 @@ def _payload(line: bytes) -> bytes:
     return line.removeprefix(b"data:").strip() if line.startswith(b"data:") else b""
 
 
-def _failure(payload: bytes) -> str:
+def _failure(payload: bytes, secrets: Collection[str]) -> str:
     """Return the error message of a stream event, or ""."""
     if b'"error"' not in payload:  # within a text its quotes would be escaped
         return ""
     try:
         chunk = json.loads(payload)
-        return _said(chunk) if chunk.get("error") else ""
+        return _said(chunk, secrets) if chunk.get("error") else ""
     except _UNREADABLE:
         return ""
 
 
-def _refusal(base_url: str, response: httpx.Response) -> LlmError:
+def _without(secrets: Collection[str], content: bytes) -> bytes:
+    for secret in secrets:
+        content = content.replace(secret.encode(), MASK.encode())
+    return content
+
+
+def _refusal(base_url: str, response: httpx.Response, secrets: Collection[str]) -> LlmError:
     try:
-        said = _said(response.json())
+        said = _said(response.json(), secrets)
     except ValueError:
-        said = response.text[:300]
+        said = hide(response.text, secrets)[:300]
     message = f"the language model at {base_url} answered {response.status_code}: {' '.join(said.split())}"
     if response.status_code in {408, 409, 429} or response.status_code >= 500:
         return LlmUnavailableError(message, _retry_after(response.headers))
@@ -263,11 +277,11 @@ def _refusal(base_url: str, response: httpx.Response) -> LlmError:
     return LlmRefusedError(message)
 
 
-def _said(body: object) -> str:
-    """Return the message of an error body, in OpenAI's form or any other."""
+def _said(body: object, secrets: Collection[str]) -> str:
+    """Return the message of an error body, in OpenAI's form or any other, without secrets."""
     error = body.get("error", body) if isinstance(body, dict) else body
     said = error.get("message", error) if isinstance(error, dict) else error
-    return str(said)[:300]
+    return hide(str(said), secrets)[:300]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

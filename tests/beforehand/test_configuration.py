@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from beforehand.configuration import prepare_environment, read_settings
+from rag.credentials import reveal
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +63,8 @@ def test_paths_are_relative_to_the_file_from_any_folder(
     assert settings.llm.model == str(base / "weights")
     assert settings.encoder.model == "all-minilm-l6-v2", "a name is no path"
     one = settings.collections["one"]
-    assert one.documents == [f"{base}/docs/*.md", "/corpus", "s3://bucket/docs"]
-    assert one.questions == [str(tmp_path / "questions.txt")]
+    assert list(map(reveal, one.documents)) == [f"{base}/docs/*.md", "/corpus", "s3://bucket/docs"]
+    assert list(map(reveal, one.questions)) == [str(tmp_path / "questions.txt")]
     assert settings.prompt.template is not None
     assert settings.prompt.template.resolve() == tmp_path / "prompt.txt"
 

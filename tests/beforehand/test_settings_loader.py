@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from beforehand.settings_loader import from_environment, load, merge, read_toml
+from rag.credentials import SecretAddress
 from rag.errors import ConfigurationError
 from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, RoomSettings, SamplingSettings
 
@@ -140,7 +141,7 @@ def test_the_environment_reaches_collections_lists_and_null():
 
     settings = load(Everything, environment, "the environment", environment)
 
-    assert settings.collections["docs"].documents == ["a", "b"]
+    assert settings.collections["docs"].documents == [SecretAddress("a"), SecretAddress("b")]
     assert settings.collections["docs"].tolerated_error == 0
     assert settings.sampling.seed is None
 

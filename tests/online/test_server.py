@@ -147,9 +147,12 @@ def test_several_workers_can_not_share_a_model_in_this_process(library: Library,
         serve(config(library, llm, workers=2), OpenAIEndpoint(llm.url, MODEL))
 
 
-def test_the_endpoints_key_travels_to_the_workers() -> None:
-    settings = ServeConfig.model_validate({"data": "d", "collections": {}, "llm": {"api_key": "secret"}})
+def test_the_secrets_travel_to_the_workers() -> None:
+    keys = {"desk": {"hash": f"sha256:{'0' * 64}"}}
+    llm = {"api_key": "secret", "endpoint": "http://user:secret@gpu/v1?signature=secret"}
+    settings = ServeConfig.model_validate({"data": "d", "collections": {}, "llm": llm, "service": {"keys": keys}})
     again = ServeConfig.model_validate_json(settings.to_json())
+    assert again == settings
     assert again.llm.api_key is not None
     assert again.llm.api_key.get_secret_value() == "secret"
     assert "secret" not in repr(again)

@@ -13,6 +13,7 @@ from apache_beam.io.aws.clients.s3 import boto3_client
 
 from batch.settings import BatchSettings
 from batch.sources.source_files import Listing, find_sources
+from rag.credentials import SecretAddress
 from rag.errors import ConfigurationError
 
 
@@ -29,8 +30,12 @@ def write(folder: Path, *names: str) -> None:
         path.write_text(f"text of {name}")
 
 
+def addresses(entries: dict[str, list[str]]) -> dict[str, list[SecretAddress]]:
+    return {collection: [SecretAddress(each) for each in named] for collection, named in entries.items()}
+
+
 def listing(*entries: str | Path) -> Listing:
-    return find_sources({"default": [str(each) for each in entries]}, BatchSettings())
+    return find_sources(addresses({"default": [str(each) for each in entries]}), BatchSettings())
 
 
 def names(*entries: str | Path) -> list[str]:
@@ -44,7 +49,7 @@ def reasons(*entries: str | Path) -> list[str]:
 def test_sources_are_files_folders_and_globs(corpus: Path) -> None:
     entries = {"one": [str(corpus)], "two": [f"{corpus}/deep/*.txt", f"{corpus}/a.md", f"{corpus}/x*.md"]}
 
-    found = find_sources(entries, BatchSettings())
+    found = find_sources(addresses(entries), BatchSettings())
 
     assert {(each.collection, each.name) for each in found.sources} == {
         ("one", "a.md"), ("one", "deep/b.txt"), ("one", "list.txt"), ("two", "b.txt"), ("two", "a.md"),
@@ -261,7 +266,7 @@ def test_an_object_store_is_listed_with_the_runner_s_options() -> None:
     settings = BatchSettings(runner_options=["--s3_endpoint_url=http://store.example"])
 
     def found(entry: str) -> list[str]:
-        return [source.name for source in find_sources({"default": [entry]}, settings).sources]
+        return [source.name for source in find_sources({"default": [SecretAddress(entry)]}, settings).sources]
 
     assert found("s3://bucket/policies/") == ["a.md", "deep/b.md", "notes [1].md"]
     assert found("s3://bucket/policies/*.md") == ["a.md", "notes [1].md"]

@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -559,3 +560,33 @@ def test_the_proxy_of_the_environment_is_not_used_for_this_machine(monkeypatch):
     completion, _ = ask(http(ANSWER))
 
     assert completion.text == "Because."
+
+
+@pytest.mark.parametrize("status", [400, 401, 503])
+def test_a_server_that_quotes_the_key_is_quoted_without_it(status):
+    key = "sk-canary-4711"
+    body = http({"error": {"message": f"Incorrect API key provided: {key}"}}, status)
+
+    with pytest.raises(LlmError) as raised:
+        ask(body, api_key=key)
+
+    assert "Incorrect API key provided: **********" in str(raised.value)
+    assert key not in f"{raised.value} {getattr(raised.value, 'refusal', '')}"
+
+
+def test_credentials_of_the_address_are_sent_and_not_shown():
+    sent = []
+
+    def handle(request):
+        sent.append(request)
+        return httpx.Response(503, text="later")
+
+    endpoint = OpenAIEndpoint("http://user:canary-4711@gpu/v1/?signature=canary-4711", "m", "ignored")
+    endpoint._client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    with pytest.raises(LlmError) as raised:
+        asyncio.run(endpoint.complete(CHAT, Sampling()))
+
+    assert sent[0].url.path == "/v1/chat/completions"
+    assert sent[0].url.params["signature"] == "canary-4711"
+    assert sent[0].headers["authorization"].startswith("Basic ")
+    assert str(raised.value) == "the language model at http://gpu/v1/?… answered 503: later"
