@@ -8,6 +8,7 @@ one lookup. All processes of a machine share the pages in memory.
     c:<chunk_id>   a passage
     p:<query_key>  an anticipated question that is served
     w:<query_key>  the body of an answer that is withheld, for when a person approves or edits it
+    m:<query_key>  what the audit said of an answer before a person's decision, for when it is taken back
     meta           {release_id, format}
 """
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -74,8 +76,9 @@ def served_keys(database: Path) -> set[str]:
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
-    passages, questions, sources, answers = _statements()
+    passages, reviewed, questions, sources, answers = _statements()
     yield from _rows(connection, passages)
+    yield from _rows(connection, reviewed)
     yield [(b"meta", json.dumps({"release_id": release_id, "format": FORMAT}).encode())]
     yield from _rows(connection, questions)
     yield from _answers(connection, sources, answers)
@@ -117,6 +120,15 @@ def _append(environment: lmdb.Environment, batch: Entries) -> None:
             return
 
 
+@dataclass(frozen=True)
+class BeforeReview:
+    """The answer and verdict of the audit, to which a decision was then applied."""
+
+    served: bool
+    answer: str
+    origin: str
+
+
 class ServingIndex:
     """A serving index opened read-only, without locks, so that many threads and processes can share it.
 
@@ -139,6 +151,9 @@ class ServingIndex:
         self.meta: dict[str, object] = json.loads(meta) if meta else {}
         if self.meta.get("format") != FORMAT:
             raise TornReleaseError(f"{path}: its format is not {FORMAT}; build the release again.")
+        self.before_reviews: Mapping[str, BeforeReview] = {
+            key.decode(): BeforeReview(**json.loads(value)) for key, value in self._below(b"m:")
+        }
 
     @property
     def release_id(self) -> str:
@@ -163,13 +178,17 @@ class ServingIndex:
 
     def questions(self) -> Iterator[bytes]:
         """Yield all served anticipated questions as JSON, in the order of their keys."""
+        yield from (value for _, value in self._below(b"p:"))
+
+    def _below(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the entries with a prefix, their keys without it."""
         with self._environment.begin() as transaction, transaction.cursor() as cursor:
-            if not cursor.set_range(b"p:"):
+            if not cursor.set_range(prefix):
                 return
             for key, value in cursor:
-                if not key.startswith(b"p:"):
+                if not key.startswith(prefix):
                     return
-                yield value
+                yield key.removeprefix(prefix), value
 
     def close(self) -> None:
         """Unmap the file; wait for lookups in flight first, since later ones fail."""
