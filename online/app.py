@@ -27,7 +27,9 @@ from online.routes.questions import questions
 from online.service import Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
+from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm
+from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 
@@ -39,13 +41,16 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     sampling: SamplingSettings | None = None,
     retrieval: RetrievalSettings | None = None,
     *,
+    rules: AnswerRules | None = None,
+    identity: ModelIdentity | None = None,
     tracing: Tracing | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Return the service. It also starts without a release, and serves the first one as soon as there is one.
 
-    `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
+    `rules` are those that a live answer has to pass, `identity` is how the releases name the language model (by default
+    the name that it has itself). `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
     """
     service = Service(
         settings,
@@ -54,6 +59,8 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         llm,
         sampling or SamplingSettings.model_validate({}),
         retrieval or RetrievalSettings.model_validate({}),
+        rules or AnswerRules(),
+        identity or ModelIdentity(llm.model),
         tracing,
     )
 

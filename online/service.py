@@ -13,6 +13,7 @@ from online.answering.jobs import Jobs, Outcome
 from online.answering.lookup import Lookup
 from online.answering.request_log import RequestLog
 from online.answering.semantic_watch import SemanticWatch
+from online.answering.withholding import Withholding
 from online.errors import Problem
 from online.http.authentication import keys_of
 from online.http.problems import render, status_of
@@ -30,7 +31,9 @@ from online.release.withdrawn import Withdrawn
 from online.settings import ServiceSettings
 from online.telemetry.metrics import Metrics, shared_folder
 from online.telemetry.tracing import Tracing
+from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm, Sampling
+from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 
@@ -45,6 +48,8 @@ class Service:
         llm: Llm,
         sampling: SamplingSettings,
         retrieval: RetrievalSettings,
+        rules: AnswerRules,
+        identity: ModelIdentity,
         tracing: Tracing | None,
     ) -> None:
         self.settings = settings
@@ -80,10 +85,13 @@ class Service:
             self.current,
             self.withdrawn,
             self.reviewed,
+            Withholding(self.reviewed, collections),
             self.model,
             self.pool,
             self.watch,
             self.metrics,
+            rules,
+            identity,
             settings.rewrite_queries,
         )
         self.comparisons = Comparisons(self.lookup, self.journal, settings.comparison_share)

@@ -67,19 +67,16 @@ def fault(
 
     `answer` is without reasoning, with its references resolved; `cited` and `consulted` count its sources.
     """
-    if not says_something(answer):
-        return "tool_call" if finish_reason in {"tool_calls", "function_call"} else "empty"
-    if is_tool_call(answer):
-        return "tool_call"
-    if finish_reason == "length" and rules.withhold_truncated:
-        return "cut_off"
-    if finish_reason == "content_filter" or _refuses(answer, rules.refusals):
-        return "refusal"
-    if not cited and (rules.require_citation or not consulted):
-        return "uncited"
-    if support is not None and support < rules.least_support:
-        return "unsupported"
-    return None
+    refused = finish_reason == "content_filter" or _refuses(answer, rules.refusals)
+    verdicts = (
+        ("tool_call", is_tool_call(answer, finish_reason)),
+        ("empty", not says_something(answer)),
+        ("cut_off", finish_reason == "length" and rules.withhold_truncated),
+        ("refusal", refused),
+        ("uncited", not cited and (rules.require_citation or not consulted)),
+        ("unsupported", support is not None and support < rules.least_support),
+    )
+    return next((name for name, broken in verdicts if broken), None)
 
 
 def says_something(answer: str) -> bool:
@@ -87,8 +84,10 @@ def says_something(answer: str) -> bool:
     return _WORD.search(answer) is not None
 
 
-def is_tool_call(answer: str) -> bool:
-    """Whether an answer is nothing but a call of a tool, written as text."""
+def is_tool_call(answer: str, finish_reason: str | None) -> bool:
+    """Whether an answer is nothing but a call of a tool: the server says so, or it is written as text."""
+    if not says_something(answer):
+        return finish_reason in {"tool_calls", "function_call"}
     return _BARE_CALL.match(answer) is not None or not says_something(_TOOL_CALL.sub("", answer))
 
 
