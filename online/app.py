@@ -24,7 +24,7 @@ from online.routes.feedback import FeedbackDesk, feedback
 from online.routes.health import operations
 from online.routes.models import models
 from online.routes.questions import questions
-from online.service import Service
+from online.service import LiveParts, Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
 from rag.identity import ModelIdentity
@@ -49,20 +49,17 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
 ) -> FastAPI:
     """Return the service. It also starts without a release, and serves the first one as soon as there is one.
 
-    `rules` are those that a live answer has to pass, `identity` is how the releases name the language model (by default
-    the name that it has itself). `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
+    `rules` are those that a live answer has to pass, `identity` is how the releases name the language model, by
+    default its own name. `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
     """
-    service = Service(
-        settings,
-        data,
-        collections,
+    live = LiveParts(
         llm,
+        identity or ModelIdentity(llm.model),
         sampling or SamplingSettings.model_validate({}),
         retrieval or RetrievalSettings.model_validate({}),
         rules or AnswerRules(),
-        identity or ModelIdentity(llm.model),
-        tracing,
     )
+    service = Service(settings, data, collections, live, tracing)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from online.answering.comparison import Comparisons
@@ -37,6 +38,17 @@ from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 
+@dataclass(frozen=True)
+class LiveParts:
+    """How live answers are made: the language model, how releases name it, and the rules that an answer has to pass."""
+
+    llm: Llm
+    identity: ModelIdentity
+    sampling: SamplingSettings
+    retrieval: RetrievalSettings
+    rules: AnswerRules
+
+
 class Service:
     """The parts that live as long as the process."""
 
@@ -45,11 +57,7 @@ class Service:
         settings: ServiceSettings,
         data: Path,
         collections: Mapping[str, CollectionSettings],
-        llm: Llm,
-        sampling: SamplingSettings,
-        retrieval: RetrievalSettings,
-        rules: AnswerRules,
-        identity: ModelIdentity,
+        live: LiveParts,
         tracing: Tracing | None,
     ) -> None:
         self.settings = settings
@@ -67,7 +75,7 @@ class Service:
             self.metrics,
             enabled=settings.semantic_hits,
         )
-        self.current = CurrentRelease(data, collections, retrieval, self._swapped)
+        self.current = CurrentRelease(data, collections, live.retrieval, self._swapped)
         # Withdrawals first: people wait for them, and they are cheap to read. A release takes its time to open.
         self.poller = Poller(
             {
@@ -80,7 +88,7 @@ class Service:
             },
             lambda what: self.metrics.following_failures.labels(what).inc(),
         )
-        self.model = _language_model(settings, llm, sampling, self.metrics, tracing)
+        self.model = _language_model(settings, live, self.metrics, tracing)
         self.lookup = Lookup(
             self.current,
             self.withdrawn,
@@ -90,8 +98,8 @@ class Service:
             self.pool,
             self.watch,
             self.metrics,
-            rules,
-            identity,
+            live.rules,
+            live.identity,
             settings.rewrite_queries,
         )
         self.comparisons = Comparisons(self.lookup, self.journal, settings.comparison_share)
@@ -177,7 +185,7 @@ def _refused(problem: Problem, request_id: str) -> Outcome:
 
 
 def _language_model(
-    settings: ServiceSettings, llm: Llm, sampling: SamplingSettings, metrics: Metrics, tracing: Tracing | None
+    settings: ServiceSettings, live: LiveParts, metrics: Metrics, tracing: Tracing | None
 ) -> LanguageModel:
     share = settings.workers  # the settings are for the whole service; each worker takes its share
     admission = Admission(
@@ -188,6 +196,5 @@ def _language_model(
         queue_seconds=settings.queue_seconds,
     )
     breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
-    return LanguageModel(
-        llm, Sampling(**sampling.model_dump()), admission, breaker, metrics, settings.deadline_seconds, tracing
-    )
+    sampling = Sampling(**live.sampling.model_dump())
+    return LanguageModel(live.llm, sampling, admission, breaker, metrics, settings.deadline_seconds, tracing)

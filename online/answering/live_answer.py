@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class LiveQuestion:
     """A question to be answered live. `sought` has its vector, `withdrawn` are document ids.
 
-    `rules` are those that the answer is judged by, `model_id` is the model's id in the release. `rewrite` asks the language model for other words to search for;
-    `sampling` overrides the model's own.
+    `rules` are those that the answer is judged by, `model_id` is the model's id in the release. `rewrite` asks the
+    language model for other words to search for; `sampling` overrides the model's own.
     """
 
     collection: str

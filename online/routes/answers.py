@@ -46,8 +46,8 @@ _GIVES: Responses = {
             Age="Seconds since it was generated.",
             ETag="Its fingerprint.",
         ),
-        "With `stream`: start, deltas with the text, then the answer, or `unreliable` or `withheld` (what was shown must "
-        "not be shown any more), or a problem; the data are JSON.",
+        "With `stream`: start, deltas with the text, then the answer, or `unreliable` or `withheld` (then the text so "
+        "far must not be shown any more), or a problem; the data are JSON.",
         *("start", "delta", "answer", "unreliable", "withheld", "problem"),
     ),
     202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
