@@ -223,7 +223,7 @@ class CheckRow(TypedDict):
 class JournalRow(TypedDict):
     """A record of the online service.
 
-    `kind`: request, feedback or comparison; `source`: exact, semantic, live, refused, failed or bypass; `prompt` and
+    `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or bypass; `prompt` and
     `citations` hold JSON; `refusal`: why a semantic candidate was not taken; `matched_key`: that candidate.
     """
 

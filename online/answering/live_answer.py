@@ -109,7 +109,7 @@ async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:
         said = await model.ask(rewriting_messages(asked.question), SAMPLING, None)
     except LlmRefusedError:  # then the question alone is searched for
         return None
-    return rewritten(said.text, asked.question)
+    return rewritten(without_reasoning(said.text)[0], asked.question)
 
 
 def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> list[Passage]:

@@ -66,6 +66,8 @@ class RequestLog:
             _add_search(row, told.sought)
         if told.opening is not None and told.live is not None:
             _add_live(row, asked, told.opening, told.live)
+        if told.sought is not None and told.sought.withheld is not None:
+            row.matched_key = told.sought.withheld
         row.refusal = told.reason
         self.journal.append(row)
 

@@ -26,7 +26,7 @@ import pytest
 from online.app import create_app
 from online.http.authentication import hash_key
 from online.settings import ServiceSettings
-from rag.identity import content_hash, fingerprint, normalise, query_key
+from rag.identity import ModelIdentity, content_hash, fingerprint, normalise, query_key
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.prompting.answer_rules import AnswerRules
 from rag.prompting.template import PromptTemplate
@@ -120,8 +120,11 @@ class Library:
     encoder: Path
     template: PromptTemplate = field(default_factory=lambda: PromptTemplate.load(None))
 
-    def publish(self, suffix: str = "", **corpora: Corpus) -> str:
-        """Publish a release of these collections; `suffix` is put after each answer. Returns its id."""
+    def publish(self, suffix: str = "", facts: Mapping[str, object] | None = None, **corpora: Corpus) -> str:
+        """Publish a release of these collections; `suffix` is put after each answer. Returns its id.
+
+        `facts` are further ones of its manifest.
+        """
         build = begin_build(self.data, "r1")
         parquet = build.path / "stages"
         rows = _rows(corpora, self.template, suffix)
@@ -140,7 +143,7 @@ class Library:
         write_serving_index(build.database, build.serving_index, build.release_id)
         self._indexes(build.path, corpora, served_keys(build.database))
         (build.path / "prompt.txt").write_text(self.template.text)
-        seal(build, {"audit": []})
+        seal(build, {"audit": [], **(facts or {})})
         return publish(build).release_id
 
     def _indexes(self, path: Path, corpora: Mapping[str, Corpus], served: set[str]) -> None:
@@ -248,6 +251,7 @@ class Serve:
     llm: FakeLlm
     stack: contextlib.ExitStack
     rules: AnswerRules = LENIENT
+    identity: ModelIdentity | None = None
 
     def __call__(self, collections: Mapping[str, CollectionSettings] | None = None, **settings: Any) -> httpx.Client:
         """Start it until the end of the test and return a client for it."""
@@ -266,6 +270,7 @@ class Serve:
             collections or {"library": CollectionSettings(documents=[])},
             model,
             rules=self.rules,
+            identity=self.identity,
             on_stop=model.aclose,
         )
         with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:
