@@ -176,13 +176,14 @@ class Live:
     """A live answer that has begun. `joined` says that it shares the call of an identical question in flight.
 
     `verdict` says what is to be told instead, if anything: of the whole answer, or of one that has only begun (None).
+    `settled` is the outcome once it is known.
     """
 
     opening: Opening
     flight: AnswerFlight
     verdict: Callable[[LiveAnswer | None], Unanswered | None]
     joined: bool = False
-    _settled: LiveAnswer | Unanswered | None = None
+    settled: LiveAnswer | Unanswered | None = None
 
     @property
     def release_id(self) -> str:
@@ -208,7 +209,7 @@ class Live:
 
     async def result(self) -> LiveAnswer | Unanswered:
         """Return the whole answer, or what is told instead; the same at every call."""
-        if self._settled is None:
+        if self.settled is None:
             answer = await asyncio.shield(self.flight.result)
-            self._settled = self.verdict(answer) or answer
-        return self._settled
+            self.settled = self.verdict(answer) or answer
+        return self.settled

@@ -26,16 +26,18 @@ def cache_status(asked: Asked, source: AnswerSource, *, joined: bool = False) ->
         return _HITS[source]
     if source == "withheld":
         return "beforehand; detail=withheld"
-    if asked.fresh:
-        return "beforehand; fwd=bypass"
-    status = "beforehand; fwd=miss; collapsed" if joined else "beforehand; fwd=miss"
+    status = "beforehand; fwd=bypass" if asked.fresh else "beforehand; fwd=miss"
+    if joined and not asked.fresh:
+        status += "; collapsed"
     return f"{status}; detail=unreliable" if source == "unreliable" else status
 
 
 def provenance(asked: Asked, answer: Prepared | Unanswered | Live) -> RawHeaders:
     """Return the headers that say where an answer came from."""
     if isinstance(answer, Unanswered):
-        return [(b"cache-status", cache_status(asked, answer.source).encode()), (b"cache-control", b"no-store")]
+        return _never_stored(asked, answer)
+    if isinstance(answer, Live) and isinstance(answer.settled, Unanswered):
+        return _never_stored(asked, answer.settled, joined=answer.joined)
     if isinstance(answer, Prepared):
         status, age = cache_status(asked, answer.source), answer.age_seconds
     else:
@@ -46,6 +48,11 @@ def provenance(asked: Asked, answer: Prepared | Unanswered | Live) -> RawHeaders
         (b"etag", b'"%b"' % answer.fingerprint.encode()),
         (b"cache-control", b"private, no-cache"),
     ]
+
+
+def _never_stored(asked: Asked, told: Unanswered, *, joined: bool = False) -> RawHeaders:
+    status = cache_status(asked, told.source, joined=joined)
+    return [(b"cache-status", status.encode()), (b"cache-control", b"no-store")]
 
 
 async def answer_body(asked: Asked, answer: Prepared | Unanswered | Live) -> bytes:

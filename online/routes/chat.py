@@ -111,12 +111,10 @@ class Chatting:
         asked = reply.asked
         async with self.exchanges.begin(asked, receive) as answer:
             result = await answer.result() if isinstance(answer, Live) else answer
-            if isinstance(result, Unanswered):
-                reply.headers += provenance(asked, result)
-                await _declined(reply, self.model.llm.model, result)
-                return
             reply.headers += provenance(asked, answer)
-            if isinstance(result, Prepared):
+            if isinstance(result, Unanswered):
+                await _declined(reply, self.model.llm.model, result)
+            elif isinstance(result, Prepared):
                 await _prepared(reply, result)
             else:
                 await _live(reply, answer.release_id, result)

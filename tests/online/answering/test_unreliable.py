@@ -90,6 +90,15 @@ def test_its_stream_ends_with_an_event_that_says_so(
     assert "Hm" not in "".join(data["text"] for event, data in streamed if event == "delta")
 
 
+def test_it_is_stored_nowhere_on_the_way(client: httpx.Client, llm: FakeLlm) -> None:
+    llm.behaviour.text = FROM_ELSEWHERE
+
+    for response in (client.post("/v1/answers", json={"question": NEW}), chat(client)):
+        assert response.headers["cache-control"] == "no-store"
+        assert response.headers["cache-status"] == "beforehand; fwd=miss; detail=unreliable"
+        assert "etag" not in response.headers
+
+
 def test_what_the_model_thinks_is_never_shown(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.text = f"<think>They ask for parking.</think>{GOOD}"
 
