@@ -105,12 +105,14 @@ class Lookup:
         release = self.release()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         key = (release.release_id, asked.query_key, asked.fresh, asked.sampling, reason)
-        async with self.flights.join(key, functools.partial(self._fly, asked, release, reason)) as (flight, joined):
-            begun = await asyncio.shield(flight.opening)
-            if isinstance(begun, Opening):
-                yield Live(begun, flight, functools.partial(self._verdict, asked, release, begun), joined)
-            else:
-                yield begun
+        flying = self.flights.join(key, functools.partial(self._fly, asked, release, reason))
+        with release.hold():  # the verdict on a live answer is found in it
+            async with flying as (flight, joined):
+                begun = await asyncio.shield(flight.opening)
+                if isinstance(begun, Opening):
+                    yield Live(begun, flight, functools.partial(self._verdict, asked, release, begun), joined)
+                else:
+                    yield begun
 
     async def _fly(self, asked: Asked, release: OpenRelease, reason: str | None, flight: AnswerFlight) -> None:
         with release.hold():
