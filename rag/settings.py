@@ -183,7 +183,11 @@ class CollectionSettings(RoomSettings):
     handover_text: str | None = Field(
         None, min_length=1, description="What your team says to a question that the service does not answer."
     )
-    handover_url: HttpAddress | None = Field(None, description="Where your team can be asked.")
+    handover_url: str | None = Field(
+        None,
+        pattern=r"^(https?://[^\s/]|mailto:[^\s])\S*$",
+        description="Where your team can be asked: an address that every visitor sees (`https://` or `mailto:`).",
+    )
 
     @field_validator("encoding")
     @classmethod

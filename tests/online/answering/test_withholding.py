@@ -282,6 +282,12 @@ def test_a_handover_needs_words() -> None:
         CollectionSettings(documents=[], when_withheld="handover")
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "desk", "https://", "mailto:"])
+def test_a_handover_leads_to_an_address(url: str) -> None:
+    with pytest.raises(ValueError, match="handover_url"):
+        CollectionSettings(documents=[], handover_url=url)
+
+
 def test_suggestions_name_only_what_is_served(library: Library, client: httpx.Client) -> None:
     reject(library, client)
 
