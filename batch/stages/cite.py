@@ -21,7 +21,8 @@ from batch.stores.generation_store import GenerationRow, find_generations
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_file_rows, read_rows
 from rag.identity import stable_hash, template_id
 from rag.prompting.answer_rules import without_reasoning
-from rag.prompting.citations import Linked, link, support
+from rag.prompting.citations import Linked, link
+from rag.prompting.support import support
 from rag.retrieval.passages import Passage, StoredChunk
 from warehouse.tables import AnswerRow, CitationRow
 

@@ -21,8 +21,9 @@ from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
 from rag.llm.protocol import Completion, Delta, Sampling
 from rag.prompting.answer_rules import AnswerRules, VisibleText, fault, without_reasoning
-from rag.prompting.citations import link, support
+from rag.prompting.citations import link
 from rag.prompting.rewriting import SAMPLING, rewriting_messages, rewritten
+from rag.prompting.support import support
 from rag.retrieval.passages import Passage
 
 if TYPE_CHECKING:

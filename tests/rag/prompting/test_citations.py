@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.prompting.citations import link, support, without_references
+from rag.prompting.citations import link, without_references
+from rag.prompting.support import support
 from rag.retrieval.passages import Passage, StoredChunk
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/citations.jsonl").read_text().splitlines()]
