@@ -192,7 +192,7 @@ def test_errors_have_openais_shape(client: httpx.Client) -> None:
 )
 def test_a_body_nested_too_deeply_is_refused(client: httpx.Client, field: str, status: int) -> None:
     body = f'{{"model": "beforehand", "messages": [{{"role": "user", "content": "{PREPARED}"}}], {field}}}'
-    response = client.post("/v1/chat/completions", content=body)
+    response = client.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status
     assert response.json()["error"]["type"] == "invalid_request_error"
 
