@@ -14,9 +14,7 @@ Bypass = Literal["grounded", "plain", "off"]
 Origin = Annotated[
     str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$|^https?://\[[0-9a-f:]+\](:[0-9]+)?$")
 ]
-Host = Annotated[
-    str, StringConstraints(pattern=r"^(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:]+\]?)$", to_lower=True)
-]
+Host = Annotated[str, StringConstraints(pattern=r"(?i)^(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:]+\]?)$")]
 _USER: list[Scope] = ["ask", "feedback"]
 
 

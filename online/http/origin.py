@@ -75,7 +75,7 @@ class SitePolicy:
         """
         named = settings.allowed_hosts
         unlimited = "*" in named if named is not None else not is_loopback(settings.host)
-        hosts = _LOOPBACK | {settings.host} | {each.strip("[]") for each in named or ()}
+        hosts = _LOOPBACK | {settings.host} | {each.strip("[]").lower() for each in named or ()}
         return cls(
             None if unlimited else frozenset(hosts),
             frozenset(each.encode() for each in settings.allowed_origins),
