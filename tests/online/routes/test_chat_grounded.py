@@ -22,7 +22,7 @@ from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
 from tests.online.routes.test_chat_bypass import WithoutForwarding
 
 NEAR = "When does the library close in the afternoon?"
-OFF_TOPIC = "Write me a sonnet about sourdough bread."
+OFF_TOPIC = "Which treaty ended war sourdough bread"
 SYSTEM = {"role": "system", "content": "Speak like a pirate."}
 
 
@@ -64,7 +64,7 @@ def test_what_no_passage_is_near_to_never_reaches_the_model(
     assert not llm.requests
     while not (records := journal(library.data)):
         pass
-    assert "sonnet" not in json.dumps(records)
+    assert "sourdough" not in json.dumps(records)
 
 
 def test_an_earlier_turn_on_the_subject_opens_no_door(client: httpx.Client, llm: FakeLlm) -> None:
