@@ -11,6 +11,7 @@ The reply's text stays the model's own, since it may be JSON or a tool call, in 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -141,7 +142,7 @@ class GroundedStream:
         try:
             chunk: JsonObject = msgspec.json.decode(line.removeprefix(b"data:"))
             first = next(_choices(chunk), None)
-        except (msgspec.DecodeError, AttributeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             return line
         if first is None:
             return line
@@ -152,10 +153,10 @@ class GroundedStream:
 
 
 def _with_provenance(body: bytes, ground: Ground) -> bytes:
-    reply: JsonObject = msgspec.json.decode(body)
+    reply: JsonObject = json.loads(body)  # half a character, which a model may say, is no JSON to msgspec
     first = next(_choices(reply), {})
     text = (first.get("message") or {}).get("content") or ""
-    return msgspec.json.encode({**reply, "beforehand": ground.about(text)})
+    return json.dumps({**reply, "beforehand": msgspec.to_builtins(ground.about(text))}).encode()
 
 
 def _choices(reply: Mapping[str, object]) -> Iterator[JsonObject]:

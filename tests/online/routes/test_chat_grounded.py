@@ -178,3 +178,10 @@ def test_there_is_one_system_message_in_front(first: dict[str, object], front: d
     found = grounded({"messages": [first], "seed": 7}, "G")
     assert found["messages"][0] == front
     assert found["seed"] == 7
+
+
+def test_half_a_character_from_the_model_spoils_no_reply(client: httpx.Client, llm: FakeLlm) -> None:
+    llm.behaviour.text = "A \ud83d b [1]"
+    response = client.post("/v1/chat/completions", json=chat(NEAR))
+    assert response.status_code == 200
+    assert response.json()["beforehand"]["citations"][0]["kind"] == "cited"
