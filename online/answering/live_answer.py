@@ -12,14 +12,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from online.answering.linked_text import LinkedText
 from online.answering.question import LiveAnswer, Opening, Sought
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
 from rag.llm.protocol import Delta, Sampling
-from rag.prompting.citations import support
+from rag.prompting.citations import LinkedText, support
 from rag.prompting.rewriting import SAMPLING, rewriting_messages, rewritten
 from rag.retrieval.passages import Passage
 

@@ -17,7 +17,7 @@ from online.errors import Suggestion
 QUESTION_CHARACTERS = 2000
 COLLECTION_CHARACTERS = 128
 
-AnswerSource = Literal["exact", "semantic", "live"]
+AnswerSource = Literal["exact", "semantic", "live", "unreliable"]
 JsonObject = dict[str, Any]
 CollectionName = Annotated[str, Meta(min_length=1, max_length=COLLECTION_CHARACTERS)]
 
@@ -212,6 +212,7 @@ class Provenance(msgspec.Struct):
     source: AnswerSource
     citations: list[Citation]
     release: str
+    reason: str | UnsetType = UNSET
 
 
 class Choice(msgspec.Struct, kw_only=True):

@@ -2,7 +2,7 @@
 
 A visit to a prepared answer's own page is recorded as an answer (route `page`), so that feedback finds its request in
 the journal; paging through the list is not. A GET never calls the language model, so that following links can't keep
-it busy; a POST from another site is refused.
+it busy; a POST from another site is refused (`online.http.origin`).
 
 With API keys configured the page is closed, unless `service.public_page` names what may be seen without one.
 """
@@ -10,6 +10,7 @@ With API keys configured the page is closed, unless `service.public_page` names 
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from online.answering.rendering import answer_body, prepared_body
 from online.errors import Kind, Problem
 from online.http.authentication import Caller, Keys
 from online.http.problems import details, headers_of, status_of
-from online.http.request_parsing import Directives, read_body
+from online.http.request_parsing import Directives, read_body, require_media_type
 from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask
 from online.routes import faq_view
 from online.routes.asked_question import asked_by
@@ -51,6 +52,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_FORM = re.compile(rb"application/x-www-form-urlencoded", re.IGNORECASE)
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 # The layout's variables while the caller is unknown.
 _BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
@@ -69,15 +71,17 @@ def faq(page: FaqPage) -> APIRouter:
     return router
 
 
-def faq_page(exchanges: Exchanges, keys: Keys, title: str, count_problem: Callable[[Kind], None]) -> FaqPage:
-    """Read the templates and static files of the page."""
+def faq_page(
+    exchanges: Exchanges, keys: Keys, title: str, base_path: str, count_problem: Callable[[Kind], None]
+) -> FaqPage:
+    """Read the templates and static files of the page; its links begin with `base_path`."""
     files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
     version = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
     static = {name: _static(name, content, version) for name, content in files.items()}
-    return FaqPage(exchanges, keys, count_problem, _templates(title, version), static)
+    return FaqPage(exchanges, keys, count_problem, _templates(title, version, base_path), static, base_path)
 
 
-def _templates(title: str, version: str) -> Environment:
+def _templates(title: str, version: str, base_path: str) -> Environment:
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -86,7 +90,7 @@ def _templates(title: str, version: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"title": title, "version": version, "view": faq_view}
+    templates.globals |= {"title": title, "version": version, "view": faq_view, "base": base_path}
     return templates
 
 
@@ -108,6 +112,7 @@ class FaqPage:
     count_problem: Callable[[Kind], None]
     templates: Environment
     files: Mapping[str, Endpoint]
+    base_path: str
 
     @property
     def _lookup(self) -> Lookup:
@@ -131,7 +136,7 @@ class FaqPage:
         question, typed = _text(request, "question"), _text(request, "q")
         asked = _asked(request, caller, collection, question)
         if question and self._lookup.exact(asked) is not None:
-            return RedirectResponse(f"/questions/{asked.query_key}", 303)
+            return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         number = _page_number(request)
         page = Page(collection, _PAGE, (number - 1) * _PAGE)
         with self._lookup.release().hold() as release:
@@ -153,8 +158,8 @@ class FaqPage:
             answers=answers,
             number=number,
             pages=None if typed else max(1, -(-found.total // _PAGE)),
-            before=_address(caller, collection, typed, number - 1) if number > 1 else None,
-            after=_address(caller, collection, typed, number + 1) if goes_on else None,
+            before=self.base_path + _address(caller, collection, typed, number - 1) if number > 1 else None,
+            after=self.base_path + _address(caller, collection, typed, number + 1) if goes_on else None,
             structured=faq_view.structured_data(answers) if answers else None,
         )
 
@@ -180,14 +185,14 @@ class FaqPage:
 
     async def ask(self, request: Request) -> Response:
         """`POST /`: ask without JavaScript. An exact hit leads to its own page, so that a reload asks nothing."""
-        if request.headers.get("sec-fetch-site") == "cross-site":
-            raise Problem("forbidden", "The question came from a page of another site.")
         caller = self._caller(request)
-        form = dict(parse_qsl((await read_body(request.receive)).decode("utf-8", "replace")))
+        body = await read_body(request.receive)
+        require_media_type(request.scope["headers_by_name"], _FORM, "application/x-www-form-urlencoded")
+        form = dict(parse_qsl(body.decode("utf-8", "replace")))
         question = _within_limit(form.get("question", ""), "question")
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
         if question and self._lookup.exact(asked) is not None:
-            return RedirectResponse(f"/questions/{asked.query_key}", 303)
+            return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         context = self._context(caller, asked.collection, self._lookup.release())
         try:
             async with self.exchanges.begin(asked, request.receive) as begun:
@@ -234,7 +239,11 @@ class FaqPage:
 
     def _show(self, template: str, context: Context, **more: object) -> Response:
         html = self.templates.get_template(template).render({**context, **more})
-        headers = {"content-security-policy": _POLICY, "cache-control": "private, no-cache", "vary": "Authorization"}
+        headers = {
+            "content-security-policy": _POLICY,
+            "cache-control": "private, no-cache",
+            "vary": "Authorization",
+        }
         return Response(html, headers=headers, media_type="text/html")
 
 

@@ -176,8 +176,11 @@ class Retriever:
         lookup: Lookup,
         withdrawn: Collection[str] = (),
         rewritten: tuple[str, Vectors] | None = None,
+        nearest: float = -1.0,
     ) -> list[Passage]:
         """Return the passages for one question and its vector of shape (dimensions,).
+
+        There are none if the dense search finds nothing at least as near as `nearest` (a cosine).
 
         With `rewritten`, a rewritten question and its vector, both are searched for and the rankings fused; a
         reranker reads the original question.
@@ -187,4 +190,6 @@ class Retriever:
         else:
             both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]))
             ranked = self._reranked(question, fuse_searches(both), lookup)
+        if max((each.dense_score for each in ranked if each.dense_score is not None), default=1.0) < nearest:
+            return []
         return choose_passages(ranked, lookup, self._settings.passages, withdrawn)
