@@ -120,9 +120,21 @@ class RetrievalSettings(RoomSettings):
     )
 
     passages: int = Field(3, ge=1, description="How many passages the prompt contains.")
+    passage_tokens: int = Field(
+        1200,
+        ge=0,
+        description="Tokens of the passages together, as the embedding model counts: what the passages themselves "
+        "leave is filled with the text around them, their section first. 0 shows the passages alone.",
+    )
     candidates: int = Field(40, ge=1, description="How many candidates each index contributes before fusion.")
+    late_candidates: int = Field(
+        60,
+        ge=0,
+        description="How many candidates late interaction ranks again, token by token; 0 switches it off, and saves the "
+        "space of the token vectors (7 KB a chunk).",
+    )
     lexical_weight: float = Field(
-        1.0, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
+        0.5, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
     )
     reranker: str | None = Field(
         None,

@@ -1,13 +1,35 @@
-"""Chunks as a release stores them, and passages: chunks as they were retrieved for one question."""
+"""Chunks as a release stores them, and passages as a prompt shows them: small to find, large to read.
+
+A chunk is short, so that its vector says one thing; what answers the question often stands beside it. So a passage is
+shown with the chunks around it: its own section first, nearest first, then the rest of its document, as far as a
+budget of tokens allows. Each passage gets an equal share of what is left. A candidate that is shown already, around a
+better one, takes no place of its own, and neither does one that says the same. What that gains and what it costs in
+prompt tokens: docs/measurements.md.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from rag.identity import stable_hash
+from rag.retrieval.fusion import Ranked
+
+_WORD = re.compile(r"\w+")
+_LEAST_OVERLAP = 20  # characters; the sentences that a chunk repeats of the one before it are longer
+
+Lookup = Callable[[str], "StoredChunk | None"]
 
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk, with the fields of its document that a citation shows."""
+    """A chunk, with the fields of its document that a citation shows.
+
+    `previous` and `following` are the ids of its neighbours in the document: "" at its ends, and everywhere in
+    releases that do not tell. `tokens` is its size for the embedding model.
+    """
 
     chunk_id: str
     document_id: str
@@ -16,12 +38,121 @@ class StoredChunk:
     heading: str
     text: str
     content_hash: str
+    previous: str = ""
+    following: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A retrieved chunk. `number` is its place in the prompt, from 1; `score` is the fused score or the reranker's."""
+    """A retrieved chunk. `number` is its place in the prompt, from 1; `score` is that of the last ranking.
+
+    `before` and `after` are the chunks that the prompt shows around it. Citations name the chunk alone.
+    """
 
     number: int
     chunk: StoredChunk
     score: float
+    before: tuple[StoredChunk, ...] = ()
+    after: tuple[StoredChunk, ...] = ()
+
+    @property
+    def shown(self) -> tuple[StoredChunk, ...]:
+        """What the prompt shows, in reading order."""
+        return (*self.before, self.chunk, *self.after)
+
+    @property
+    def text(self) -> str:
+        """What the prompt shows, under its title and headings."""
+        sections = [
+            (heading, _joined([each.text for each in chunks]))
+            for heading, chunks in groupby(self.shown, key=lambda chunk: chunk.heading)
+        ]
+        (first, text), *others = sections
+        opening = " — ".join(part for part in (self.chunk.title, first) if part)
+        return "\n\n".join([f"{opening}\n{text}", *("\n".join(filter(None, each)) for each in others)])
+
+    @property
+    def content_hash(self) -> str:
+        """Name what the prompt shows; a chunk that is shown alone has one name everywhere."""
+        shown = [each.content_hash for each in self.shown]
+        return shown[0] if len(shown) == 1 else stable_hash("shown", shown)
+
+
+def gist(text: str) -> str:
+    """Return the words of a text in lower case: what two texts that say the same have in common."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def choose_passages(
+    ranked: Iterable[Ranked],
+    lookup: Lookup,
+    count: int,
+    withdrawn: Collection[str] = (),
+    budget: int = 0,
+) -> list[Passage]:
+    """Return the best `count` candidates, each with the chunks around it.
+
+    A candidate is skipped if its chunk is missing, is of a withdrawn document, repeats a text or is shown already.
+    `budget` is in tokens of the embedding model; the passages themselves are shown whatever they cost.
+    """
+    chosen: list[Passage] = []
+    shown: set[str] = set()
+    said: set[str] = set()
+    for candidate in ranked:
+        chunk = lookup(candidate.chunk_id)
+        if chunk is None or chunk.document_id in withdrawn or chunk.chunk_id in shown or gist(chunk.text) in said:
+            continue
+        said.add(gist(chunk.text))
+        shown.add(chunk.chunk_id)
+        budget -= chunk.tokens
+        alone = Passage(len(chosen) + 1, chunk, candidate.score)
+        passage = _widened(alone, lookup, shown, budget // (count - len(chosen)))
+        around = [*passage.before, *passage.after]
+        shown.update(each.chunk_id for each in around)
+        budget -= sum(each.tokens for each in around)
+        chosen.append(passage)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def _widened(passage: Passage, lookup: Lookup, taken: Collection[str], room: int) -> Passage:
+    """Add neighbours that fit into `room` tokens and are not `taken`: of the section first, then of the document."""
+    for within_section in (True, False):
+        directions = ["following", "previous"]
+        while directions:
+            for direction in tuple(directions):
+                beside = _beside(passage, direction, lookup)
+                if (
+                    beside is None
+                    or beside.chunk_id in taken
+                    or beside.tokens > room
+                    or (within_section and beside.heading != passage.chunk.heading)
+                ):
+                    directions.remove(direction)
+                    continue
+                room -= beside.tokens
+                if direction == "following":
+                    passage = replace(passage, after=(*passage.after, beside))
+                else:
+                    passage = replace(passage, before=(beside, *passage.before))
+    return passage
+
+
+def _beside(passage: Passage, direction: str, lookup: Lookup) -> StoredChunk | None:
+    chunk_id = passage.shown[-1].following if direction == "following" else passage.shown[0].previous
+    return lookup(chunk_id) if chunk_id else None
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Join the chunks of a section; the sentences that one repeats of the one before it are shown once."""
+    whole = texts[0]
+    for text in texts[1:]:
+        whole += text[n:] if (n := _overlap(whole, text)) else f"\n\n{text}"
+    return whole
+
+
+def _overlap(text: str, following: str) -> int:
+    longest = min(len(text), len(following))
+    return next((n for n in range(longest, _LEAST_OVERLAP, -1) if text.endswith(following[:n])), 0)

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
+from rag.retrieval.fusion import Ranked, fuse, fuse_searches
 from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.passages import StoredChunk
-from rag.retrieval.retriever import Ranked, Retriever, choose_passages, fuse, fuse_searches, rerank
+from rag.retrieval.passages import StoredChunk, choose_passages
+from rag.retrieval.retriever import Retriever, rerank
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import RetrievalSettings
 
@@ -74,8 +75,8 @@ def test_only_ranks_matter_and_scores_do_not(dense, lexical):
 def test_the_formula_is_that_of_reciprocal_rank_fusion():
     (first, second) = fuse([("a", 0.9), ("b", 0.8)], [("b", 7.0)], dense_weight=2.0, lexical_weight=0.5)
 
-    assert (first.chunk_id, first.score) == ("b", pytest.approx(2 / 62 + 0.5 / 61))
-    assert (second.chunk_id, second.score) == ("a", pytest.approx(2 / 61))
+    assert (first.chunk_id, first.score) == ("b", pytest.approx(2 / 7 + 0.5 / 6))
+    assert (second.chunk_id, second.score) == ("a", pytest.approx(2 / 6))
 
 
 def test_ties_go_to_the_better_dense_rank():
