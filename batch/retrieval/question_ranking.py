@@ -83,7 +83,7 @@ def rank(
     """Return the ranked candidates of n questions, given their vectors of shape (n, dimensions)."""
     reranker = load_reranker(plan.reranker) if plan.reranker else None
     with local_copy(f"{plan.folder('index')}/{collection}") as folder:
-        retriever = Retriever.load(folder, plan.retrieval, load_encoder(plan.encoder).token_states, reranker)
+        retriever = Retriever.load(folder, plan.retrieval, reranker, load_encoder(plan.encoder).token_states)
         return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
 

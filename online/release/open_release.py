@@ -159,7 +159,7 @@ def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | 
 
 
 def _open_collection(folder: Path, settings: RetrievalSettings, models: OpenModels) -> OpenCollection:
-    retriever = Retriever.load(folder, settings, models.encoder.token_states, models.reranker)
+    retriever = Retriever.load(folder, settings, models.reranker, models.encoder.token_states)
     return OpenCollection(retriever, VectorIndex.load(folder / "questions"))
 
 

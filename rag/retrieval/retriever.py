@@ -57,17 +57,23 @@ class Retriever:
 
     @classmethod
     def load(
-        cls, folder: Path, settings: RetrievalSettings, token_states: TokenStates, reranker: Reranker | None = None
+        cls,
+        folder: Path,
+        settings: RetrievalSettings,
+        reranker: Reranker | None = None,
+        token_states: TokenStates | None = None,
     ) -> Retriever:
-        """Load `passages.faiss`, `passages.ids`, `lexical/` and, where there are any, `tokens/` of a collection.
+        """Load `passages.faiss`, `passages.ids`, `lexical/` and `tokens/` of a collection's folder.
 
-        `token_states` encodes questions for late interaction. A release without token vectors does without.
+        `token_states` encodes questions for late interaction. A release that was built without it has no `tokens/`:
+        its candidates stay as they were fused.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
         """
-        tokens = folder / "tokens"
-        late = LateInteraction(TokenVectors.load(tokens), token_states) if tokens.exists() else None
+        tokens, late = folder / "tokens", None
+        if token_states is not None and tokens.exists():
+            late = LateInteraction(TokenVectors.load(tokens), token_states)
         dense, lexical = VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical")
         return cls(dense, lexical, settings, reranker, late)
 
