@@ -1,10 +1,10 @@
 """Chunks as a release stores them, and passages as a prompt shows them: small to find, large to read.
 
-A chunk is short, so that its vector says one thing; what answers the question often stands beside it. So a passage is
-shown with the chunks around it: its own section first, nearest first, then the rest of its document, as far as a
-budget of tokens allows. Each passage gets an equal share of what is left. A candidate that is shown already, around a
-better one, takes no place of its own, and neither does one that says the same. What that gains and what it costs in
-prompt tokens: docs/measurements.md.
+A chunk is short, so that its vector says one thing; what answers the question often stands beside it. So the best
+passages are shown with the rest of their sections, nearest first, as far as a budget of tokens allows; each gets an
+equal share of what is left. What the sections leave goes to further candidates: they hold the answer more often than
+the text beyond the section does. A candidate that is shown already, around a better one, takes no place of its own, and
+neither does one that says the same. What that gains and what it costs in prompt tokens: docs/measurements.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from rag.identity import stable_hash
 from rag.retrieval.fusion import Ranked
@@ -47,7 +46,7 @@ class StoredChunk:
 class Passage:
     """A retrieved chunk. `number` is its place in the prompt, from 1; `score` is that of the last ranking.
 
-    `before` and `after` are the chunks that the prompt shows around it. Citations name the chunk alone.
+    `before` and `after` are the chunks of its section that the prompt shows around it. Citations name the chunk alone.
     """
 
     number: int
@@ -63,14 +62,9 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """What the prompt shows, under its title and headings."""
-        sections = [
-            (heading, _joined([each.text for each in chunks]))
-            for heading, chunks in groupby(self.shown, key=lambda chunk: chunk.heading)
-        ]
-        (first, text), *others = sections
-        opening = " — ".join(part for part in (self.chunk.title, first) if part)
-        return "\n\n".join([f"{opening}\n{text}", *("\n".join(filter(None, each)) for each in others)])
+        """What the prompt shows, under its title and heading."""
+        place = " — ".join(part for part in (self.chunk.title, self.chunk.heading) if part)
+        return f"{place}\n{_joined([each.text for each in self.shown])}"
 
     @property
     def content_hash(self) -> str:
@@ -91,52 +85,55 @@ def choose_passages(
     withdrawn: Collection[str] = (),
     budget: int = 0,
 ) -> list[Passage]:
-    """Return the best `count` candidates, each with the chunks around it.
+    """Return the best `count` candidates with what is around them, and further ones as far as the budget allows.
 
     A candidate is skipped if its chunk is missing, is of a withdrawn document, repeats a text or is shown already.
-    `budget` is in tokens of the embedding model; the passages themselves are shown whatever they cost.
+    `budget` is in tokens of the embedding model; the best `count` are shown whatever they cost.
     """
     chosen: list[Passage] = []
     shown: set[str] = set()
     said: set[str] = set()
     for candidate in ranked:
+        if len(chosen) >= count and budget <= 0:
+            break
         chunk = lookup(candidate.chunk_id)
         if chunk is None or chunk.document_id in withdrawn or chunk.chunk_id in shown or gist(chunk.text) in said:
             continue
-        said.add(gist(chunk.text))
+        places_left = count - len(chosen)
+        if places_left <= 0 and not 0 < chunk.tokens <= budget:
+            continue
         shown.add(chunk.chunk_id)
         budget -= chunk.tokens
-        alone = Passage(len(chosen) + 1, chunk, candidate.score)
-        passage = _widened(alone, lookup, shown, budget // (count - len(chosen)))
+        passage = Passage(len(chosen) + 1, chunk, candidate.score)
+        if places_left > 0:
+            passage = _with_section(passage, lookup, shown, budget // places_left)
         around = [*passage.before, *passage.after]
-        shown.update(each.chunk_id for each in around)
         budget -= sum(each.tokens for each in around)
+        shown.update(each.chunk_id for each in around)
+        said.update(gist(each.text) for each in passage.shown)
         chosen.append(passage)
-        if len(chosen) == count:
-            break
     return chosen
 
 
-def _widened(passage: Passage, lookup: Lookup, taken: Collection[str], room: int) -> Passage:
-    """Add neighbours that fit into `room` tokens and are not `taken`: of the section first, then of the document."""
-    for within_section in (True, False):
-        directions = ["following", "previous"]
-        while directions:
-            for direction in tuple(directions):
-                beside = _beside(passage, direction, lookup)
-                if (
-                    beside is None
-                    or beside.chunk_id in taken
-                    or beside.tokens > room
-                    or (within_section and beside.heading != passage.chunk.heading)
-                ):
-                    directions.remove(direction)
-                    continue
-                room -= beside.tokens
-                if direction == "following":
-                    passage = replace(passage, after=(*passage.after, beside))
-                else:
-                    passage = replace(passage, before=(beside, *passage.before))
+def _with_section(passage: Passage, lookup: Lookup, taken: Collection[str], room: int) -> Passage:
+    """Add neighbours of the same section that fit into `room` tokens and are not `taken`, nearest first."""
+    directions = ["following", "previous"]
+    while directions:
+        for direction in tuple(directions):
+            beside = _beside(passage, direction, lookup)
+            if (
+                beside is None
+                or beside.chunk_id in taken
+                or beside.heading != passage.chunk.heading
+                or beside.tokens > room
+            ):
+                directions.remove(direction)
+                continue
+            room -= beside.tokens
+            if direction == "following":
+                passage = replace(passage, after=(*passage.after, beside))
+            else:
+                passage = replace(passage, before=(beside, *passage.before))
     return passage
 
 

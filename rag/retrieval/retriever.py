@@ -119,8 +119,6 @@ class Retriever:
 
         There are none if the dense search finds nothing at least as near as `nearest` (a cosine).
 
-        With `rewritten`, a rewritten question and its vector, both are searched for and the rankings fused; a
-        reranker reads the original question.
         With `rewritten`, a rewritten question and its vector, both are searched for and the rankings fused; what ranks
         them again reads the original question.
         """

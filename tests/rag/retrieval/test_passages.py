@@ -53,10 +53,17 @@ def test_a_passage_is_shown_with_its_section_in_reading_order():
     assert passages[0].chunk.chunk_id == "b"
 
 
-def test_what_the_section_leaves_of_the_budget_goes_to_its_neighbours():
-    passages = choose_passages(ranked("c"), document("ab", "c", "de").get, 1, budget=45)
+def test_a_section_ends_where_the_heading_changes():
+    passages = choose_passages(ranked("b"), document("abc", "def").get, 1, budget=1000)
 
-    assert shown(passages) == ["bcde"]
+    assert shown(passages) == ["abc"]
+
+
+def test_what_the_sections_leave_of_the_budget_goes_to_further_passages():
+    passages = choose_passages(ranked("bdgh"), document("abc", "def", "gh").get, 1, budget=50)
+
+    assert shown(passages) == ["abc", "d", "g"]
+    assert [passage.number for passage in passages] == [1, 2, 3]
 
 
 def test_the_nearest_come_first_where_the_section_is_longer_than_the_budget():
@@ -94,7 +101,7 @@ def test_texts_that_say_the_same_take_one_place():
 def test_an_older_release_that_tells_no_neighbours_shows_passages_alone():
     chunks = {each: StoredChunk(each, "doc", "Title", "uri", "", f"text of {each}", f"hash-{each}") for each in "abc"}
 
-    assert shown(choose_passages(ranked("ab"), chunks.get, 2, budget=1000)) == ["a", "b"]
+    assert shown(choose_passages(ranked("abc"), chunks.get, 2, budget=1000)) == ["a", "b"]
 
 
 def test_sentences_that_a_chunk_repeats_of_the_one_before_are_shown_once():
@@ -104,13 +111,6 @@ def test_sentences_that_a_chunk_repeats_of_the_one_before_are_shown_once():
     text = Passage(1, first, 1.0, after=(second,)).text
 
     assert text == "Pots — Care\nWash it. Then dry it in the shade. Oil it."
-
-
-def test_a_neighbour_of_another_section_is_shown_under_its_heading():
-    first = StoredChunk("a", "doc", "Pots", "uri", "Care", "Dry it.", "h1")
-    second = StoredChunk("b", "doc", "Pots", "uri", "Repair", "Glue it.", "h2")
-
-    assert Passage(1, first, 1.0, after=(second,)).text == "Pots — Care\nDry it.\n\nRepair\nGlue it."
 
 
 def test_what_is_shown_around_a_passage_is_part_of_its_identity():
@@ -143,7 +143,7 @@ def test_a_prompt_shows_each_chunk_once_within_its_budget(order, cuts, missing, 
     assert all(block in LETTERS for block in shown(passages))  # in reading order, without gaps
     assert [passage.number for passage in passages] == list(range(1, len(passages) + 1))
     wanted = [each for each in order if each not in missing]
-    assert len(passages) == count or all(each in everything for each in wanted)
+    assert len(passages) >= count or all(each in everything for each in wanted)
 
 
 @pytest.mark.parametrize("budget", [0, 50])
