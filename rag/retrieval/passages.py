@@ -17,6 +17,11 @@ from rag.identity import stable_hash
 from rag.retrieval.fusion import Ranked
 
 _WORD = re.compile(r"\w+")
+_PLACEHOLDERS = frozenset("coming fixme here placeholder soon tba tbd todo wip xxx".split())
+# The last heading of a path, behind its separator.
+_CONTENTS = re.compile(
+    r"(?:\A|\W )(?:(?:table of )?contents|on this page|toc|inhalt|sommaire|índice)\W*\Z", re.IGNORECASE
+)
 _LEAST_OVERLAP = 20  # characters; the sentences that a chunk repeats of the one before it are longer
 
 Lookup = Callable[[str], "StoredChunk | None"]
@@ -78,6 +83,11 @@ def gist(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
+def says_something(chunk: StoredChunk) -> bool:
+    """Return whether a chunk has content: no placeholder ("TODO ---"), and no table of contents."""
+    return not _CONTENTS.search(chunk.heading) and not _PLACEHOLDERS.issuperset(gist(chunk.text).split())
+
+
 def choose_passages(
     ranked: Iterable[Ranked],
     lookup: Lookup,
@@ -87,7 +97,8 @@ def choose_passages(
 ) -> list[Passage]:
     """Return the best `count` candidates with what is around them, and further ones as far as the budget allows.
 
-    A candidate is skipped if its chunk is missing, is of a withdrawn document, repeats a text or is shown already.
+    A candidate is skipped if its chunk is missing, of a withdrawn document or without content, or if it repeats a text
+    or is shown already.
     `budget` is in tokens of the embedding model; the best `count` are shown whatever they cost.
     """
     chosen: list[Passage] = []
@@ -97,7 +108,9 @@ def choose_passages(
         if len(chosen) >= count and budget <= 0:
             break
         chunk = lookup(candidate.chunk_id)
-        if chunk is None or chunk.document_id in withdrawn or chunk.chunk_id in shown or gist(chunk.text) in said:
+        if chunk is None or chunk.document_id in withdrawn or not says_something(chunk):
+            continue
+        if chunk.chunk_id in shown or gist(chunk.text) in said:
             continue
         places_left = count - len(chosen)
         if places_left <= 0 and not 0 < chunk.tokens <= budget:

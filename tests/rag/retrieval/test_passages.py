@@ -1,5 +1,6 @@
 """Which chunks become passages, and what is shown around them."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -88,14 +89,34 @@ def test_what_is_shown_around_a_better_passage_takes_no_place_of_its_own():
 
 def test_texts_that_say_the_same_take_one_place():
     chunks = document("a", "b", "c")
-    same = {
-        each: StoredChunk(**{**vars(chunks[each]), "text": text})
-        for each, text in {"a": "Go on!", "b": "go  on"}.items()
-    }
+    same = {each: replace(chunks[each], text=text) for each, text in {"a": "Go on!", "b": "go  on"}.items()}
 
     passages = choose_passages(ranked("abc"), (chunks | same).get, 3)
 
     assert shown(passages) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "text"),
+    [
+        ("Setup", "TODO ---"),
+        ("Setup", "Coming soon."),
+        ("Guide \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} Table of contents", "- Setup\n- Usage"),
+        ("", "***"),
+    ],
+)
+def test_a_chunk_without_content_is_no_passage(heading, text):
+    chunks = document("a", "b")
+    chunks["a"] = replace(chunks["a"], heading=heading, text=text)
+
+    assert shown(choose_passages(ranked("ab"), chunks.get, 1)) == ["b"]
+
+
+def test_a_short_chunk_is_a_passage():
+    chunks = document("a", "b")
+    chunks["a"] = replace(chunks["a"], heading="Weight", text="7.4 kg")
+
+    assert shown(choose_passages(ranked("ab"), chunks.get, 1)) == ["a"]
 
 
 def test_an_older_release_that_tells_no_neighbours_shows_passages_alone():
