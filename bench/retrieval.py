@@ -18,6 +18,7 @@ import html
 import json
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from rag.retrieval.late_interaction import LateInteraction  # noqa: E402
 from rag.retrieval.lexical_index import LexicalIndex  # noqa: E402
 from rag.retrieval.passages import StoredChunk, choose_passages  # noqa: E402
 from rag.retrieval.retriever import Retriever  # noqa: E402
-from rag.retrieval.token_vectors import TokenCodes, TokenVectors  # noqa: E402
+from rag.retrieval.token_vectors import TokenCodes, TokenVectors, save_token_vectors  # noqa: E402
 from rag.retrieval.vector_index import VectorIndex  # noqa: E402
 from rag.retrieval.vectors import Vectors  # noqa: E402
 from rag.settings import ChunkingSettings, RetrievalSettings  # noqa: E402
@@ -196,7 +197,7 @@ def judge(corpus: Corpus, vectored: Vectored, encoder: OnnxEncoder, settings: Re
     order = sorted(range(len(corpus.chunks)), key=list(corpus.chunks).__getitem__)
     ids = [list(corpus.chunks)[row] for row in order]
     texts = [_embedded(corpus.chunks[each]) for each in ids]
-    tokens = TokenVectors.build(ids, [vectored.tokens[row] for row in order])
+    tokens = _token_vectors(ids, [vectored.tokens[row] for row in order])
     dense, lexical = VectorIndex.build(vectored.chunks[order], ids), LexicalIndex.build(texts, ids)
     late = LateInteraction(tokens, encoder.token_states)
     retriever = Retriever(dense, lexical, settings, None, late)
@@ -218,6 +219,14 @@ def judge(corpus: Corpus, vectored: Vectored, encoder: OnnxEncoder, settings: Re
             )
         )
     return judged
+
+
+def _token_vectors(ids: Sequence[str], coded: Sequence[TokenCodes]) -> TokenVectors:
+    with tempfile.TemporaryDirectory() as folder:
+        by_id = dict(zip(ids, coded, strict=True))
+        codes = ((chunk_id, each.codes) for chunk_id, each in by_id.items())
+        save_token_vectors(Path(folder), ids, ids, {each: by_id[each].tokens for each in ids}, codes)
+        return TokenVectors.load(Path(folder))  # what is mapped outlives its name
 
 
 def _rank(ranked: Sequence[Ranked], right: set[str]) -> int | None:

@@ -17,9 +17,9 @@ from batch.plan import Figures, RunPlan
 from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, collection_chunks, document_names
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
 from batch.stores.parquet import list_files, local_output, read_file_rows, read_table
-from batch.stores.token_store import find_tokens, known_token_hashes
+from batch.stores.token_store import find_token_ids, known_token_hashes, read_codes
 from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.token_vectors import TokenVectors
+from rag.retrieval.token_vectors import save_token_vectors
 from rag.retrieval.vector_index import VectorIndex
 from warehouse.tables import CHUNKS, ChunkRow
 
@@ -59,4 +59,6 @@ def _build(collection: str, plan: RunPlan) -> None:
         VectorIndex.build(vectors, ids).save(Path(folder) / "passages")
         LexicalIndex.build(texts, ids, plan.retrieval.language).save(Path(folder) / "lexical")
         if plan.retrieval.late_candidates:
-            TokenVectors.build(ids, find_tokens(plan.token_store, hashes)).save(Path(folder) / "tokens")
+            tokens = find_token_ids(plan.token_store, hashes)
+            codes = read_codes(plan.token_store, hashes, plan.encoder_spec.dimensions)
+            save_token_vectors(Path(folder) / "tokens", ids, hashes, tokens, codes)

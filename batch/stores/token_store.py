@@ -6,14 +6,15 @@ same names. Only chunks have them: a question's are compared as they come from t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from batch.stores.parquet import read_table, read_tables, write_table
-from rag.retrieval.token_vectors import TokenCodes
+from rag.retrieval.token_vectors import Codes, TokenCodes
 
 # `tokens` are numbers of the encoder's vocabulary as int32, `codes` what `rag.retrieval.token_vectors.encode` returned.
 TOKENS = pa.schema(
@@ -36,13 +37,25 @@ def write_tokens(path: str, hashes: Sequence[str], tokens: Sequence[TokenCodes])
     write_table(path, pa.table(columns, schema=TOKENS))
 
 
-def find_tokens(store: str, hashes: Sequence[str]) -> list[TokenCodes]:
-    """Return the token vectors of n text hashes, in order; raise KeyError if one is unknown."""
+def find_token_ids(store: str, hashes: Sequence[str]) -> dict[str, NDArray[np.int32]]:
+    """Return the tokens of text hashes, without their vectors; raise KeyError if one is unknown."""
+    found: dict[str, NDArray[np.int32]] = {}
+    for text_hash, tokens in _read(store, hashes, "tokens"):
+        found[text_hash] = np.frombuffer(tokens, np.int32)
+    unknown = set(hashes) - found.keys()
+    if unknown:
+        raise KeyError(f"{len(unknown)} texts have no token vectors in {store}, one is {min(unknown)}")
+    return found
+
+
+def read_codes(store: str, hashes: Sequence[str], dimensions: int) -> Iterator[tuple[str, Codes]]:
+    """Yield the coded token vectors of text hashes, in the order of the store's files."""
+    for text_hash, codes in _read(store, hashes, "codes"):
+        yield text_hash, np.frombuffer(codes, np.uint8).reshape(-1, dimensions // 4)
+
+
+def _read(store: str, hashes: Sequence[str], column: str) -> Iterator[tuple[str, bytes]]:
     wanted = pa.array(sorted(set(hashes)), pa.string())
-    found: dict[str, TokenCodes] = {}
-    for table in read_tables(f"{store}/*.parquet", TOKENS):
+    for table in read_tables(f"{store}/*.parquet", TOKENS, ["text_hash", column]):
         rows = table.filter(pc.is_in(table["text_hash"], wanted))
-        for text_hash, tokens, codes in zip(*(rows[name].to_pylist() for name in TOKENS.names), strict=True):
-            ids = np.frombuffer(tokens, np.int32)
-            found[text_hash] = TokenCodes(ids, np.frombuffer(codes, np.uint8).reshape(len(ids), -1))
-    return [found[text_hash] for text_hash in hashes]
+        yield from zip(rows["text_hash"].to_pylist(), rows[column].to_pylist(), strict=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,44 +59,28 @@ class TokenCodes:
 
 
 class TokenVectors:
-    """A collection's token vectors: rows `ends[i - 1]` to `ends[i]` of the codes are those of `ids[i]`."""
+    """A collection's token vectors: rows `spans[i, 0]` to `spans[i, 1]` of the codes are those of `ids[i]`."""
 
-    def __init__(self, ids: Sequence[str], ends: NDArray[np.int64], codes: Codes) -> None:
+    def __init__(self, ids: Sequence[str], spans: NDArray[np.int64], codes: Codes) -> None:
         self.ids = ids
-        self._ends = ends
+        self._spans = spans
         self._codes = codes
 
     @classmethod
-    def build(cls, ids: Sequence[str], chunks: Sequence[TokenCodes]) -> TokenVectors:
-        """Store the chunks' tokens but the common ones; the ids are in ascending order."""
-        common = _common([each.tokens for each in chunks])
-        kept = [each.codes[~np.isin(each.tokens, common)] for each in chunks]
-        kept = [rare if len(rare) else each.codes for rare, each in zip(kept, chunks, strict=True)]
-        ends = np.cumsum([len(each) for each in kept], dtype=np.int64)
-        return cls(list(ids), ends, np.concatenate(kept) if kept else np.zeros((0, 0), np.uint8))
-
-    def save(self, folder: Path) -> None:
-        """Write `ids`, `ends.npy` and `codes.npy` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_lines(self.ids, folder / "ids")
-        np.save(folder / "ends.npy", self._ends)
-        np.save(folder / "codes.npy", self._codes)
-
-    @classmethod
     def load(cls, folder: Path) -> TokenVectors:
-        """Map what `save` wrote.
+        """Map what `save_token_vectors` wrote.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
         """
         try:
             ids = MappedLines.load(folder / "ids")
-            ends, codes = (np.load(folder / name, mmap_mode="r") for name in ("ends.npy", "codes.npy"))
+            spans, codes = (np.load(folder / name, mmap_mode="r") for name in ("spans.npy", "codes.npy"))
         except (OSError, EOFError, ValueError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
-        if len(ends) != len(ids) or len(codes) != (ends[-1] if len(ends) else 0):
+        if spans.shape != (len(ids), 2) or spans.max(initial=0) > len(codes):
             raise IndexUnusableError(f"{folder}: the ids are not those of the token vectors; build the release again")
-        return cls(ids, ends, codes)
+        return cls(ids, spans, codes)
 
     def __contains__(self, chunk_id: str) -> bool:
         row = bisect.bisect_left(self.ids, chunk_id)
@@ -105,7 +89,48 @@ class TokenVectors:
     def of(self, chunk_ids: Sequence[str]) -> list[Codes]:
         """Return the codes of chunks that are in it."""
         rows = [bisect.bisect_left(self.ids, each) for each in chunk_ids]
-        return [self._codes[self._ends[row - 1] if row else 0 : self._ends[row]] for row in rows]
+        return [self._codes[start:end] for start, end in self._spans[rows]]
+
+
+def save_token_vectors(
+    folder: Path,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    tokens: Mapping[str, NDArray[np.int32]],
+    codes: Iterable[tuple[str, Codes]],
+) -> None:
+    """Write `ids`, `spans.npy` and `codes.npy` for n chunks, whose ids are in ascending order.
+
+    `texts` names the text of each, and equal texts share their codes. `tokens` are those of every text; the codes of
+    all tokens, text by text in any order, are written as they come, so that no more than one text's is in memory.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    common = _common([tokens[text] for text in texts])
+    kept = {text: _rare(tokens[text], common) for text in dict.fromkeys(texts)}
+    ends = np.cumsum([int(rare.sum()) for rare in kept.values()], dtype=np.int64)
+    span = {text: (end - int(kept[text].sum()), end) for text, end in zip(kept, ends.tolist(), strict=True)}
+    np.save(folder / "spans.npy", np.array([span[text] for text in texts], np.int64).reshape(-1, 2))
+    save_lines(ids, folder / "ids")
+    target: Codes = np.zeros((0, 0), np.uint8)
+    for text, each in codes:
+        if not target.size:
+            target = _mapped(folder / "codes.npy", int(ends[-1]), each.shape[1])
+        target[slice(*span[text])] = each[kept[text]]
+    if not target.size:
+        np.save(folder / "codes.npy", target)
+
+
+def _mapped(path: Path, rows: int, columns: int) -> Codes:
+    target: Codes = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        path, mode="w+", dtype=np.uint8, shape=(rows, columns)
+    )
+    return target
+
+
+def _rare(tokens: NDArray[np.int32], common: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which tokens are not common; all, where nothing else would be left."""
+    rare: NDArray[np.bool_] = ~np.isin(tokens, common)
+    return rare if rare.any() else np.ones_like(rare)
 
 
 def _common(chunks: Sequence[NDArray[np.int32]]) -> list[int]:

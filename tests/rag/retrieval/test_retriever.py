@@ -12,7 +12,7 @@ from rag.retrieval.fusion import Ranked, fuse, fuse_searches
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.passages import StoredChunk, choose_passages
 from rag.retrieval.retriever import Retriever, rerank
-from rag.retrieval.token_vectors import TokenCodes, TokenVectors, encode
+from rag.retrieval.token_vectors import encode, save_token_vectors
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import RetrievalSettings
 
@@ -225,8 +225,8 @@ def _saved(folder, tokens):
     LexicalIndex.build([TEXTS[each] for each in ids], ids).save(folder / "lexical")
     if tokens:
         said = {"cat": "miaow", "dog": "woof", "bird": "chirp"}
-        coded = [TokenCodes(np.array([0], np.int32), encode(_token_states(said[each]))) for each in ids]
-        TokenVectors.build(ids, coded).save(folder / "tokens")
+        codes = ((each, encode(_token_states(said[each]))) for each in ids)
+        save_token_vectors(folder / "tokens", ids, ids, {each: np.array([0], np.int32) for each in ids}, codes)
 
 
 def _first(retriever, question):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
-from rag.retrieval.token_vectors import TokenCodes, TokenVectors, decode, encode
+from rag.retrieval.token_vectors import TokenCodes, TokenVectors, decode, encode, save_token_vectors
 
 DIMENSIONS = 384
 
@@ -46,46 +46,58 @@ def test_coding_what_was_decoded_keeps_every_sign(seed, dimensions):
     assert np.array_equal(np.sign(again), np.sign(once))
 
 
-def test_what_is_saved_is_mapped_again(tmp_path):
-    built = TokenVectors.build(["a", "b"], [codes(1, [5, 6]), codes(2, [7, 8, 9])])
-    built.save(tmp_path)
+def saved(folder, ids, chunks, texts=None):
+    texts = texts or ids
+    by_text = dict(zip(texts, chunks, strict=True))
+    tokens = {text: each.tokens for text, each in by_text.items()}
+    save_token_vectors(folder, ids, texts, tokens, ((text, each.codes) for text, each in reversed(by_text.items())))
+    return folder
 
-    loaded = TokenVectors.load(tmp_path)
+
+def test_what_is_saved_is_mapped_again(tmp_path):
+    a, b = codes(1, [5, 6]), codes(2, [7, 8, 9])
+
+    loaded = TokenVectors.load(saved(tmp_path, ["a", "b"], [a, b]))
 
     assert "a" in loaded and "c" not in loaded and "" not in loaded
-    for mine, theirs in zip(built.of(["b", "a"]), loaded.of(["b", "a"]), strict=True):
-        assert np.array_equal(mine, theirs)
-    assert [len(each) for each in loaded.of(["b", "a"])] == [3, 2]
+    for found, wanted in zip(loaded.of(["b", "a"]), (b, a), strict=True):
+        assert np.array_equal(found, wanted.codes)
+
+
+def test_chunks_of_equal_text_share_their_codes(tmp_path):
+    same = codes(1, [5, 6])
+
+    loaded = TokenVectors.load(saved(tmp_path, ["a", "b"], [same, same], texts=["t", "t"]))
+
+    assert np.array_equal(*loaded.of(["a", "b"]))
+    assert len(np.load(tmp_path / "codes.npy")) == 2
 
 
 def test_a_collection_without_chunks_has_no_tokens(tmp_path):
-    TokenVectors.build([], []).save(tmp_path)
-
-    assert "a" not in TokenVectors.load(tmp_path)
+    assert "a" not in TokenVectors.load(saved(tmp_path, [], []))
 
 
-def test_tokens_that_stand_in_most_chunks_are_left_out():
+def test_tokens_that_stand_in_most_chunks_are_left_out(tmp_path):
     common, rare = 1012, 7000
     chunks = [codes(row, [common, rare + row, common]) for row in range(40)]
 
-    kept = TokenVectors.build([f"c{row:02}" for row in range(40)], chunks)
+    kept = TokenVectors.load(saved(tmp_path, [f"c{row:02}" for row in range(40)], chunks))
 
     assert np.array_equal(kept.of(["c03"])[0], chunks[3].codes[1:2])
 
 
-def test_a_chunk_of_common_tokens_alone_keeps_them():
+def test_a_chunk_of_common_tokens_alone_keeps_them(tmp_path):
     chunks = [codes(row, [1012]) for row in range(40)]
 
-    kept = TokenVectors.build([f"c{row:02}" for row in range(40)], chunks)
+    kept = TokenVectors.load(saved(tmp_path, [f"c{row:02}" for row in range(40)], chunks))
 
     assert len(kept.of(["c03"])[0]) == 1
 
 
-@pytest.mark.parametrize("name", ["ids", "ends.npy", "codes.npy"])
+@pytest.mark.parametrize("name", ["ids", "spans.npy", "codes.npy"])
 @pytest.mark.parametrize("damage", ["missing", "torn"])
-def test_a_torn_file_is_told(tmp_path, name, damage):
-    TokenVectors.build(["a", "b"], [codes(1, [5, 6]), codes(2, [7, 8, 9])]).save(tmp_path)
-    path = tmp_path / name
+def test_a_torn_file_is_refused(tmp_path, name, damage):
+    path = saved(tmp_path, ["a", "b"], [codes(1, [5, 6]), codes(2, [7, 8, 9])]) / name
     path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(IndexUnusableError, match="build the release again"):
