@@ -86,9 +86,7 @@ def with_fitting_passages(settings: Settings) -> Settings:
     """Lower `passage_tokens` to three quarters of what the context leaves; template and question need some, too."""
     room = max(0, settings.llm.context_tokens - settings.sampling.max_tokens) * 3 // 4
     fitting = min(settings.retrieval.passage_tokens, room)
-    return settings.model_copy(
-        update={"retrieval": settings.retrieval.model_copy(update={"passage_tokens": fitting})}
-    )
+    return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"passage_tokens": fitting})})
 
 
 def _split(flag: str) -> tuple[str, str]:
