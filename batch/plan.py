@@ -107,3 +107,8 @@ class RunPlan:
     def embedding_store(self) -> str:
         """The store of all vectors ever computed with this encoder (`batch.stores.embedding_store`)."""
         return f"{self.data}/embeddings/{self.encoder_id}"
+
+    @property
+    def token_store(self) -> str:
+        """The coded token vectors of every chunk that was embedded with this encoder (`batch.stores.token_store`)."""
+        return f"{self.data}/token_vectors/{self.encoder_id}"

@@ -57,7 +57,7 @@ class QuestionRow(TypedDict):
 
 
 class RetrievalRow(TypedDict):
-    """A candidate passage of a question: `rank` starts at 1, `in_prompt` tells which became passages of the prompt."""
+    """A candidate passage of a question: `rank` starts at 1, `in_prompt` tells which chunks the prompt shows."""
 
     collection: str
     query_key: str

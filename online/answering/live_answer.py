@@ -103,7 +103,7 @@ def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> 
 def _fingerprint(asked: LiveQuestion, release: OpenRelease, model: LanguageModel, passages: Sequence[Passage]) -> str:
     return fingerprint(
         query_key=asked.query_key,
-        passages=[passage.chunk.content_hash for passage in passages],
+        passages=[passage.content_hash for passage in passages],
         template=release.template.id,
         model=model.llm.model,
         sampling=(asked.sampling or model.sampling).identity(),

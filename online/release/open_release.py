@@ -135,7 +135,7 @@ def open_release(
         ServingIndex(path / "serving.lmdb"),
         models,
         {
-            name: _open_collection(path / "collections" / name, how, models.reranker)
+            name: _open_collection(path / "collections" / name, how, models)
             for name, how in collections.items()
             if (path / "collections" / name).exists()
         },
@@ -158,8 +158,9 @@ def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | 
     return OpenModels(encoder, Reranker.load(path / "reranker", threads=1) if sums["reranker"] else None, sums)
 
 
-def _open_collection(folder: Path, settings: RetrievalSettings, reranker: Reranker | None) -> OpenCollection:
-    return OpenCollection(Retriever.load(folder, settings, reranker), VectorIndex.load(folder / "questions"))
+def _open_collection(folder: Path, settings: RetrievalSettings, models: OpenModels) -> OpenCollection:
+    retriever = Retriever.load(folder, settings, models.reranker, models.encoder.token_states)
+    return OpenCollection(retriever, VectorIndex.load(folder / "questions"))
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

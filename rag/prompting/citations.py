@@ -246,7 +246,7 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
     An empty answer, or one that only repeats the question, has 0. One that adds only yes or no is judged by all its
     words.
     """
-    known = {word for passage in passages for word in _words_of(_shown(passage))}
+    known = {word for passage in passages for word in _words_of(passage.text)}
     bare = _REFERENCE.sub(" ", answer)
     said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
     asked = _words_of(question)
@@ -270,7 +270,3 @@ def _share(found: Sequence[str], known: Container[str]) -> float:
 @functools.lru_cache(maxsize=4096)  # many answers use the same passages
 def _words_of(text: str) -> frozenset[str]:
     return frozenset(stemmed_words(text))
-
-
-def _shown(passage: Passage) -> str:
-    return f"{passage.chunk.title}\n{passage.chunk.heading}\n{passage.chunk.text}"

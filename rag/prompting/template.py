@@ -97,7 +97,7 @@ def _shown(passages: Sequence[Passage]) -> str:
 
 
 def _show(passage: Passage) -> str:
-    return f"<passage {passage.number}>\n{quoted(passage.chunk)}\n</passage {passage.number}>"
+    return f"<passage {passage.number}>\n{fenced(passage.text)}\n</passage {passage.number}>"
 
 
 def quoted(chunk: StoredChunk) -> str:

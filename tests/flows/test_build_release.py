@@ -205,7 +205,7 @@ def test_a_reranker_orders_passages_in_the_batch_and_is_part_of_the_release(
         release.release_id,
         release.path,
         release.manifest["checksums"],
-        {"default": RetrievalSettings(rerank_candidates=2)},
+        {"default": RetrievalSettings(rerank_candidates=2, passage_tokens=0)},
     )
     question, key = project.query("SELECT question, query_key FROM questions LIMIT 1")[0]
     live = opened.collections["default"].retriever.retrieve(

@@ -23,6 +23,7 @@ from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import read_table
 from rag.errors import LlmMisconfiguredError, LlmUnavailableError
 from rag.identity import query_key
+from rag.retrieval.token_vectors import TokenVectors
 from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from warehouse.audit.golden import Golden
@@ -166,6 +167,7 @@ def test_index_carries_every_chunk_and_embeds_none_twice(project: Project) -> No
     carried = VectorIndex.load(Path(plan.folder("index")) / "default" / "passages")
 
     assert set(carried.ids) == chunks
+    assert set(TokenVectors.load(Path(plan.folder("index")) / "default" / "tokens").ids) == chunks
     assert index(plan)["embedded"] == 0
 
 
@@ -225,6 +227,30 @@ def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Proje
         )  # type: ignore[attr-defined]
     error = next(row for row in prompts if "E4" in str(row["question"]))
     assert "E4" in str(chunks[error["chunk_ids"][0]]["text"])  # type: ignore[index]
+
+
+def test_a_prompt_shows_what_stands_around_its_passages(project: Project) -> None:
+    alone = {row["query_key"]: row["fingerprint"] for row in rows(project.plan(), "retrieve", "prompts", PROMPTS)}
+    project.sets |= {"retrieval.passages": "1", "retrieval.passage_tokens": "600"}
+    plan = project.plan()
+
+    retrieve(plan)
+
+    chunks = {row["chunk_id"]: row for row in rows(plan, "prepare", "chunks", CHUNKS)}
+    in_prompt = {
+        (row["query_key"], row["chunk_id"])
+        for row in rows(plan, "retrieve", "retrievals", RETRIEVALS)
+        if row["in_prompt"]
+    }
+    for prompt in rows(plan, "retrieve", "prompts", PROMPTS):
+        shown = [chunk_id for passage in prompt["shown_ids"] for chunk_id in passage]  # type: ignore[attr-defined]
+        asked = json.loads(str(prompt["messages"]))[-1]["content"]
+        assert {(prompt["query_key"], chunk_id) for chunk_id in shown} == {
+            each for each in in_prompt if each[0] == prompt["query_key"]
+        }
+        assert all(str(chunks[chunk_id]["text"])[:20] in asked for chunk_id in shown)
+        assert len(shown) > 1
+        assert prompt["fingerprint"] != alone[prompt["query_key"]]
 
 
 def test_generate_asks_what_is_not_known_with_the_sampling_that_was_set(project: Project, llm: ReadingLlm) -> None:

@@ -75,6 +75,25 @@ def test_passages_and_questions_are_found(index):
     }
 
 
+def test_a_passage_names_its_neighbours_in_the_document(tmp_path, publish_rows, rows):
+    rows["chunks"] = [
+        rows["chunks"][0] | {"chunk_id": key(each), "position": position, "tokens": 7}
+        for position, each in enumerate(("c1", "cz", "ca"))
+    ] + rows["chunks"][1:]
+    write_serving_index(publish_rows(rows).database, tmp_path / "neighbours.lmdb", "r-1")
+
+    with ServingIndex(tmp_path / "neighbours.lmdb") as index:
+        found = [json.loads(index.chunk(key(each))) for each in ("c1", "cz", "ca", "c2")]
+
+    assert [(each["previous"], each["following"]) for each in found] == [
+        ("", key("cz")),
+        (key("c1"), key("ca")),
+        (key("cz"), ""),
+        ("", ""),
+    ]
+    assert found[0]["tokens"] == 7
+
+
 def test_an_unknown_key_returns_none(index):
     assert index.answer("nobody asked") is None
     assert index.chunk("") is None
