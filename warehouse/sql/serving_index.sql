@@ -10,6 +10,12 @@ SELECT 'c:' || k.chunk_id AS key, to_json({
 FROM chunks k JOIN documents d USING (collection, document_id)
 ORDER BY k.chunk_id;
 
+-- questions that visitors asked
+SELECT 'j:' || query_key AS key, '1' AS value
+FROM questions
+WHERE origin = 'journal'
+ORDER BY query_key;
+
 -- questions
 SELECT 'p:' || q.query_key AS key, to_json({
     'question': q.question, 'query_key': q.query_key, 'collection': q.collection,
