@@ -45,13 +45,13 @@ class BatchSettings(RoomSettings):
     least_askers: int = Field(
         3,
         ge=1,
-        description="How many different askers it takes: keys, and within a day addresses. Others see the question only "
-        "after a person has approved it.",
+        description="How many different askers it takes: keys, and within a day addresses. Others see the question "
+        "only after a person has approved it.",
     )
     pii_model: str | None = Field(
         None,
-        description="spaCy model (a package or a folder) with which Presidio looks for names and addresses in visitors' "
-        "questions, beside the rules; extra `pii`.",
+        description="spaCy model (a package or a folder) with which Presidio looks for names and addresses in "
+        "visitors' questions, beside the rules; extra `pii`.",
     )
     labelled_pairs: list[str] = Field(
         default_factory=list,

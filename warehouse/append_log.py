@@ -1,8 +1,8 @@
 """Append-only files of JSON lines: withdrawals, tombstones, reviews, labelled pairs and comparisons.
 
 Many processes may append: each takes a lock, ends a line that a crash left torn, writes and syncs. Readers take no
-lock, skip torn lines and read each line once, so that a poll costs what is new and not what is there: `Tail` returns the
-new records, `Fold` keeps what follows from all of them, `Follower` keeps them all.
+lock, skip torn lines and read each line once, so that a poll costs what is new and not what is there: `Tail` returns
+the new records, `Fold` keeps what follows from all of them, `Follower` keeps them all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,10 +138,15 @@ class Fold(Generic[State]):
         self._tail = Tail(path)
         self._empty = empty
         self._take = take
+        self._lock = threading.Lock()
         self.state = empty()
 
     def follow(self) -> bool:
         """Take what is new; return whether there was anything."""
+        with self._lock:
+            return self._follow()
+
+    def _follow(self) -> bool:
         state, news = self.state, False
         while True:
             before = self._tail.offset

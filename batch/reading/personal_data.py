@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, QuestionError
 from warehouse.history.redaction import redact
 
 _WORD = re.compile(r"\w+")
@@ -26,7 +26,7 @@ _ADDRESS = re.compile(
     r"|\b(?:rue|via|calle|avenida|piazza|plaza)\s+(?:[^\W\d]+\s+){0,4}\d+\b",
     re.IGNORECASE,
 )
-_CAPITALISED = re.compile(r"[^\W\d_][\w'’-]*")
+_CAPITALISED = re.compile(r"[^\W\d_][\w'-]*")
 # Words that begin a question, and "I": their capital letter says nothing.
 _OPENINGS = frozenset(
     """a about after am an and any are as at because before but by can could did do does for from had has have hello hey
@@ -60,10 +60,10 @@ def find_by_rules(question: str) -> list[Finding]:
 
 def _names(question: str) -> Iterator[Finding]:
     """Yield each capitalised word that is no common opening; most of them are names."""
-    for match in _CAPITALISED.finditer(question):
+    for match in _CAPITALISED.finditer(question.replace("\u2019", "'")):
         word = match[0]
-        if word[0].isupper() and word.casefold().replace("’", "'") not in _OPENINGS:
-            yield Finding("name", word.removesuffix("'s").removesuffix("’s"))
+        if word[0].isupper() and word.casefold() not in _OPENINGS:
+            yield Finding("name", word.removesuffix("'s"))
 
 
 def words_of(findings: Collection[Finding]) -> set[str]:
@@ -79,6 +79,17 @@ def words_in(text: str) -> list[str]:
 def is_public(finding: Finding, public_words: Collection[str]) -> bool:
     """Whether all words of a finding stand in the team's own texts."""
     return all(word in public_words for word in words_in(finding.text))
+
+
+def refuse_personal(findings: Collection[Finding]) -> None:
+    """Raise if anything was found.
+
+    Raises:
+        QuestionError: the message says what kind of thing, but not what.
+    """
+    if findings:
+        kinds = ", ".join(sorted({each.kind for each in findings}))
+        raise QuestionError(f"it seems to hold something personal ({kinds}); it is only answered live")
 
 
 def finder(model: str | None) -> Finder:

@@ -15,7 +15,7 @@ import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.reading.personal_data import finder, is_public, words_in, words_of
+from batch.reading.personal_data import finder, is_public, refuse_personal, words_in, words_of
 from batch.reading.question_files import (
     CuratedPair,
     Question,
@@ -36,8 +36,8 @@ from warehouse.tables import ChunkRow, QuestionRow, RejectRow
 
 STAGE = "anticipate"
 
-# Which of several questions with one key is kept: the team's own come first, and visitors' last, so that a visitor takes
-# neither a canary out of the audit nor a proposed question from the list.
+# Which of several questions with one key is kept: the team's own come first, and visitors' last, so that a visitor
+# takes neither a canary out of the audit nor a proposed question from the list.
 _PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "canary": 3, "corpus": 4, "journal": 5}
 
 _Keyed = tuple[str, Question | CuratedPair]
@@ -141,8 +141,7 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
         detail = f"asked {missed.times} times by {missed.askers} askers"
         try:
             text = tidy_question(missed.question, plan.settings.max_question_characters)
-            if personal := sorted({each.kind for each in found if not is_public(each, public)}):
-                raise QuestionError(f"it seems to hold something personal ({', '.join(personal)}); it is answered live")
+            refuse_personal([each for each in found if not is_public(each, public)])
         except QuestionError as error:
             item = query_key(missed.collection, missed.question)
             reject = Reject(item, f"the journal, {detail}: {error}")

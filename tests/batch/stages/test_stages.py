@@ -228,9 +228,9 @@ def test_a_visitors_question_with_something_personal_is_refused_and_its_text_is_
     harmless = "How long is the warranty?"
     plan = replace(project.plan(), misses=tuple(MissedQuestion("default", each, 9, 9) for each in [*asked, harmless]))
     anticipate(plan)
-    assert [row["question"] for row in rows(plan, "anticipate", "questions", QUESTIONS) if row["origin"] == "journal"] == [
-        harmless
-    ]
+    assert [
+        row["question"] for row in rows(plan, "anticipate", "questions", QUESTIONS) if row["origin"] == "journal"
+    ] == [harmless]
     rejects = rows(plan, "anticipate", "rejects", REJECTS)
     assert [row["item"] for row in rejects].count(query_key("default", asked[0])) == 1
     assert sum("something personal" in row["reason"] for row in rejects) == 3

@@ -19,7 +19,7 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def visited(data, publish_rows):
+def visited(publish_rows):
     """A release in which visitors asked for q1 and q2."""
     rows = sample_rows()
     for row in rows["questions"][:2]:
