@@ -88,7 +88,7 @@ def test_frequent_misses_are_anticipated_and_stay_so(project: Project, llm: Read
     assert llm.requests == []
 
 
-def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Project, llm: ReadingLlm) -> None:
+def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Project) -> None:
     """One who asks in many forms, several who slander, and a dozen questions that the documents don't answer."""
     before = current_id(project.data)
     alone = "Is the neighbour of the shop a fraud?"
@@ -100,7 +100,6 @@ def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Projec
              "hens pigs eels frogs".split()]  # fmt: skip
     for number, poem in enumerate(poems, start=3):
         ask(project, poem, "live", times=6, number=number)
-    llm.say("I do not know.")
 
     release = project.build().release_id
 
@@ -110,8 +109,9 @@ def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Projec
     assert {status for (status,) in project.query(
         "SELECT a.status FROM answers a JOIN questions q USING (query_key) WHERE q.origin = 'journal'"
     )} == {"withheld"}  # fmt: skip
-    published = b"".join(each.read_bytes() for each in current(project.data).path.rglob("*") if each.is_file())
-    for canary in (b"Lindqvist", b"lindqvist", b"Baker Street", b"evil.example", b"1234567", b"neighbour"):
+    tables = [name for (name,) in project.query("SELECT table_name FROM duckdb_tables()")]
+    published = " ".join(str(project.query(f"FROM {table}")) for table in tables).lower()
+    for canary in ("lindqvist", "baker street", "evil.example", "1234567", "neighbour"):
         assert canary not in published
     assert {each.question for each in unlisted_questions(project.data)} == set(poems)
 
