@@ -2,8 +2,8 @@
 
     python -m bench.growing_files [RECORDS]
 
-A server polls the reported pairs while others append. The event loop's delay stands for what a hit would wait: a task
-that wants to run every millisecond notes how much later it ran, idle and while a record is appended and read each 10 ms.
+A server polls the reported pairs while others append. The delay of the event loop stands for what a hit waits: a task
+that wants to run every millisecond notes how much later it ran, idle and while a record comes every 10 ms.
 """
 
 from __future__ import annotations

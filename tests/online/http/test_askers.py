@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from online.http.askers import Askers
 
-DAY = date(2026, 11, 26)
+DAY = 86_400.0
+NOON = 20_783 * DAY + DAY / 2
 
 
 def scope(address: str | None) -> dict[str, object]:
@@ -17,13 +17,13 @@ def scope(address: str | None) -> dict[str, object]:
 
 
 @pytest.fixture
-def today() -> list[date]:
-    return [DAY]
+def now() -> list[float]:
+    return [NOON]
 
 
 @pytest.fixture
-def askers(tmp_path: Path, today: list[date]) -> Askers:
-    return Askers(tmp_path, lambda: today[0])
+def askers(tmp_path: Path, now: list[float]) -> Askers:
+    return Askers(tmp_path, lambda: now[0])
 
 
 def test_one_address_is_one_asker_and_two_are_two(askers: Askers) -> None:
@@ -45,24 +45,24 @@ def test_a_site_is_one_asker_however_many_addresses_it_has(askers: Askers, one: 
     assert (askers.name(scope(one)) == askers.name(scope(other))) == same
 
 
-def test_the_hash_changes_every_day(askers: Askers, today: list[date]) -> None:
+def test_the_hash_changes_every_day(askers: Askers, now: list[float]) -> None:
     before = askers.name(scope("192.0.2.1"))
-    today[0] = DAY + timedelta(days=1)
+    now[0] = NOON + DAY
     assert askers.name(scope("192.0.2.1")) != before
 
 
-def test_workers_and_restarts_agree_also_days_later(tmp_path: Path, askers: Askers, today: list[date]) -> None:
-    other = Askers(tmp_path, lambda: today[0])
+def test_workers_and_restarts_agree_also_days_later(tmp_path: Path, askers: Askers, now: list[float]) -> None:
+    other = Askers(tmp_path, lambda: now[0])
     assert other.name(scope("192.0.2.1")) == askers.name(scope("192.0.2.1"))
-    today[0] = DAY + timedelta(days=9)
+    now[0] = NOON + 9 * DAY
     name = askers.name(scope("192.0.2.1"))
     assert other.name(scope("192.0.2.1")) == name
-    assert Askers(tmp_path, lambda: today[0]).name(scope("192.0.2.1")) == name
+    assert Askers(tmp_path, lambda: now[0]).name(scope("192.0.2.1")) == name
 
 
-def test_the_salt_of_yesterday_is_gone(tmp_path: Path, askers: Askers, today: list[date]) -> None:
+def test_the_salt_of_yesterday_is_gone(tmp_path: Path, askers: Askers, now: list[float]) -> None:
     before = (tmp_path / "asker-salt.json").read_text()
-    today[0] = DAY + timedelta(days=1)
+    now[0] = NOON + DAY
     askers.name(scope("192.0.2.1"))
     after = (tmp_path / "asker-salt.json").read_text()
     assert after != before
