@@ -12,7 +12,7 @@ from rag.errors import ConfigurationError
 from rag.identity import query_key
 from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import Project, ReadingLlm
-from warehouse.editorial.listing import unlisted_questions
+from warehouse.editorial.unlisted import unlisted_questions
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import AuditFailedError, BuildInProgressError
 from warehouse.lease import Lease
@@ -94,7 +94,7 @@ def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Projec
     alone = "Is the neighbour of the shop a fraud?"
     ask(project, alone, "live", times=9, askers=1)
     ask(project, alone.upper(), "refused", times=9, number=1, askers=1)
-    slander = "Did Karl Lindqvist of 12 Baker Street steal it, see https://evil.example and 030 1234567?"
+    slander = "Did Karl Lindqvist of 12 Baker Street steal it, see https://evil.example and 030 555 7391?"
     ask(project, slander, "live", times=9, number=2, askers=5)
     poems = [f"write me a poem about the moon and {animal}" for animal in "cats dogs owls bats rats ants bees cows "
              "hens pigs eels frogs".split()]  # fmt: skip
@@ -111,7 +111,7 @@ def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Projec
     )} == {"withheld"}  # fmt: skip
     tables = [name for (name,) in project.query("SELECT table_name FROM duckdb_tables()")]
     published = " ".join(str(project.query(f"FROM {table}")) for table in tables).lower()
-    for canary in ("lindqvist", "baker street", "evil.example", "1234567", "neighbour"):
+    for canary in ("lindqvist", "baker street", "evil.example", "555 7391", "neighbour"):
         assert canary not in published
     assert {each.question for each in unlisted_questions(project.data)} == set(poems)
 

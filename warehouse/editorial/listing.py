@@ -8,23 +8,9 @@ too; the last one about a question counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.append_log import Fold, Record, append, now
-
-
-@dataclass(frozen=True)
-class UnlistedQuestion:
-    """A visitors' question of the current release that nobody has approved or refused yet, with its answer."""
-
-    collection: str
-    query_key: str
-    question: str
-    fingerprint: str | None
-    answer: str | None
-    status: str | None
-    asked: int
 
 
 def list_question(data: Path, collection: str, query_key: str, reviewer: str, *, listed: bool = True) -> None:
@@ -71,18 +57,3 @@ def _decide(decided: dict[str, bool], record: Record) -> None:
     query_key, listed = record.get("query_key"), record.get("listed")
     if isinstance(query_key, str) and isinstance(listed, bool):
         decided[query_key] = listed
-
-
-def unlisted_questions(data: Path) -> list[UnlistedQuestion]:
-    """Return the visitors' questions of the current release that wait for a person, most asked first.
-
-    Raises:
-        NoReleaseError: nothing has been published.
-    """
-    from warehouse.analysis.connection import connect  # late: servers need no DuckDB
-    from warehouse.sql import sql_text
-
-    decided = sorted(Listings(data).decided())
-    with connect(data) as session:
-        rows = session.execute(sql_text("unlisted_questions.sql"), [decided]).fetchall()
-    return [UnlistedQuestion(*row) for row in rows]

@@ -8,7 +8,8 @@ import pytest
 
 import warehouse
 from tests.warehouse.conftest import NOW, key, request, sample_rows, write_history
-from warehouse.editorial.listing import Listings, list_question, unlisted_questions
+from warehouse.editorial.listing import Listings, list_question
+from warehouse.editorial.unlisted import unlisted_questions
 from warehouse.releases.serving_index import ServingIndex
 from warehouse.sql import sql_text
 
