@@ -50,11 +50,12 @@ class LlmSource:
 
 @dataclass(frozen=True)
 class MissedQuestion:
-    """A question that was asked `times` times and that nobody had anticipated."""
+    """A question that was asked `times` times by so many askers and that nobody had anticipated."""
 
     collection: str
     question: str
     times: int
+    askers: int
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         faq(page),
         models(service.keys, llm.model),
         questions(service.lookup, service.keys),
-        feedback(FeedbackDesk(service.lookup, service.journal), service.keys),
+        feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), service.keys),
         operations(service.keys, service.readiness, service.scrape),
     ):
         app.include_router(router)

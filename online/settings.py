@@ -103,6 +103,9 @@ class ServiceSettings(RoomSettings):
     breaker_seconds: float = Field(
         2.0, gt=0, description="How long it is then left alone; doubled up to 30 seconds while it stays down."
     )
+    feedback_per_minute: int = Field(
+        30, ge=1, description="Feedback that one client may send in a minute without a key, told by its address."
+    )
     job_limit: int = Field(1000, ge=0, description="Asynchronous questions that may wait; beyond it 429.")
     job_hours: float = Field(24.0, gt=0, description="How long the answer of an asynchronous question is kept.")
     body_bytes: int = Field(262_144, ge=1024, description="Largest request body.")

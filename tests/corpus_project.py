@@ -30,7 +30,10 @@ ASTRAY = "Who won the battle of Hastings?"
 
 
 class ReadingLlm(FakeLlm):
-    """Answers each chat from its first passage; to a passage alone it asks one question, and one that is astray."""
+    """Answers each chat from its first passage; to a passage alone it asks one question, and one that is astray.
+
+    It knows no poems.
+    """
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
         answer = super()._answer(body)
@@ -47,6 +50,8 @@ def _said(prompt: str) -> str:
     if passage := _TO_ASK_ABOUT.search(prompt):
         sentence = re.split(r"[.!?:\n]", passage[1])[0].strip()
         return f"1. Is it true that {sentence}?\n2. {ASTRAY}\nDone."
+    if "Question: write me a poem" in prompt:
+        return "I do not know."
     passage = _PASSAGE.search(prompt)
     sentence = re.split(r"(?<=[.!?])\s", passage[1] if passage else "Nothing.")[0].strip()
     return f"{sentence} [1]"

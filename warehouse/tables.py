@@ -220,7 +220,8 @@ class JournalRow(TypedDict):
     """A record of the online service.
 
     `kind`: request, feedback or comparison; `source`: exact, semantic, live, refused, failed or bypass; `prompt` and
-    `citations` hold JSON; `refusal`: why a semantic candidate was not taken; `matched_key`: that candidate.
+    `citations` hold JSON; `refusal`: why a semantic candidate was not taken; `matched_key`: that candidate;
+    `asker`: the name of the key, or a hash of the client's address that changes every day.
     """
 
     kind: str | None
@@ -256,6 +257,7 @@ class JournalRow(TypedDict):
     helpful: bool | None
     comment: str | None
     agrees: bool | None
+    asker: str | None
 
 
 DOCUMENTS = schema_of(DocumentRow)

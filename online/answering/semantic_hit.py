@@ -1,9 +1,9 @@
 """A semantic hit: the nearest anticipated questions, and the verifier that decides.
 
 The indexes propose, the verifier (`rag.paraphrase.verifier`, calibrated in the batch run) decides. Candidates are
-dropped before it is asked if their answer rests on a withdrawn document or is no longer served, or if this very pair
-was reported as a false hit. What was near, and why it was not taken, is kept: for `explain`, the metrics, the journal,
-and as suggestions when there is no live answer.
+dropped before it is asked if their answer rests on a withdrawn document or is no longer served, if visitors asked them
+and nobody has approved them, or if this very pair was reported as a false hit. What was near, and why it was not taken,
+is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
 
 _CANDIDATES = 8
+_SEARCHED = (8, 64, 512)  # further, so that questions that may not be used hide no other
 # Only these go to the verifier, at 0.3 ms of Python each: a flood of misses must not slow hits.
 _JUDGED = 4
 _JUDGED_SIMILARITY = 0.5
@@ -74,11 +75,25 @@ def _candidates(
     release: OpenRelease, collection: str, vector: Vectors, usable: Callable[[str], bool]
 ) -> list[Candidate]:
     found: list[Candidate] = []
-    for query_key, similarity in release.collection(collection).questions.search(vector.reshape(1, -1), _CANDIDATES)[0]:
-        stored = release.index.question(query_key)
-        if stored is None or not usable(query_key):
-            continue
-        anticipated = msgspec.json.decode(stored, type=Anticipated)
-        if anticipated.collection == collection:  # the index is the collection's own; checked again all the same
-            found.append(Candidate(anticipated.question, query_key, similarity))
-    return found
+    for searched in _SEARCHED:
+        near = release.collection(collection).questions.search(vector.reshape(1, -1), searched)[0]
+        found = [
+            candidate
+            for query_key, similarity in near
+            if (candidate := _candidate(release, collection, query_key, similarity, usable)) is not None
+        ]
+        if len(found) >= _JUDGED or len(near) < searched:
+            break
+    return found[:_CANDIDATES]
+
+
+def _candidate(
+    release: OpenRelease, collection: str, query_key: str, similarity: float, usable: Callable[[str], bool]
+) -> Candidate | None:
+    stored = release.index.question(query_key)
+    if stored is None or not usable(query_key):
+        return None
+    anticipated = msgspec.json.decode(stored, type=Anticipated)
+    if anticipated.collection != collection:  # the index is the collection's own; checked again all the same
+        return None
+    return Candidate(anticipated.question, query_key, similarity)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.types import Scope
@@ -42,7 +42,7 @@ class Caller:
     """The caller. `collections` are all that they can name; `bucket` is None without a rate limit.
 
     `default_collection` is what the configuration chooses for a question that names none, `bypass` what a chat gets
-    that no prepared answer fits.
+    that no prepared answer fits; `asker` tells callers apart, by the name of their key or by a hash of their address.
     """
 
     key_id: str | None
@@ -51,6 +51,7 @@ class Caller:
     bucket: Bucket | None = None
     default_collection: str | None = None
     bypass: Bypass = "grounded"
+    asker: str | None = None
 
     @property
     def default(self) -> str | None:
@@ -83,11 +84,13 @@ class Keys:
         default: str | None = None,
         shared: Path | None = None,
         bypass: Bypass = "grounded",
+        asker: Callable[[Scope], str] = lambda _: "anonymous",
     ) -> None:
         """Take the keys; `public` are the collections that visitors see without one.
 
         `default` is the collection of a question that names none, for callers without a default of their own, `shared`
-        the folder of the worker processes that share the rate limits, and `bypass` applies to keys without their own.
+        the folder of the worker processes that share the rate limits, `bypass` applies to keys without their own, and
+        `asker` names the callers without a key.
 
         Raises:
             ConfigurationError: there is no such collection.
@@ -107,6 +110,7 @@ class Keys:
         self._everybody = Caller(None, asking, tuple(collections), None, default, bypass)
         self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
         self.required = bool(self._by_hash)
+        self._asker = asker
 
     def caller(self, scope: Scope, *, visitors: bool = False) -> Caller:
         """Return the caller of a request (`Authorization: Bearer <key>`), and count it against the rate limit.
@@ -118,10 +122,10 @@ class Keys:
             Problem: no key or an unknown one, or one too many requests.
         """
         if not self.required:
-            return self._everybody
+            return replace(self._everybody, asker=self._asker(scope))
         sent = scope["headers_by_name"].get(b"authorization", b"")
         if visitors and not sent and self._visitor.collections:
-            return self._visitor
+            return replace(self._visitor, asker=self._asker(scope))
         scheme, _, key = sent.decode("latin-1").partition(" ")
         caller = self._by_hash.get(hash_key(key.strip())) if scheme.lower() == "bearer" else None
         if caller is None:
@@ -137,13 +141,28 @@ class Keys:
         return caller
 
 
-def keys_of(settings: ServiceSettings, collections: Collection[str], shared: Path | None = None) -> Keys:
+def keys_of(
+    settings: ServiceSettings,
+    collections: Collection[str],
+    shared: Path | None = None,
+    asker: Callable[[Scope], str] = lambda _: "anonymous",
+) -> Keys:
     """Return the keys of the settings; `shared` is the folder of the worker processes, if there are several.
+
+    `asker` names the callers without a key.
 
     Raises:
         ConfigurationError: they name a collection that does not exist.
     """
-    return Keys(settings.keys, collections, settings.public_page, settings.default_collection, shared, settings.bypass)
+    return Keys(
+        settings.keys,
+        collections,
+        settings.public_page,
+        settings.default_collection,
+        shared,
+        settings.bypass,
+        asker,
+    )
 
 
 def _caller(
@@ -166,6 +185,7 @@ def _caller(
         bucket,
         key.default_collection or (default if default in own else None),
         key.bypass or bypass,
+        name,
     )
 
 

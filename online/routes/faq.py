@@ -135,7 +135,7 @@ class FaqPage:
         collection = _collection(caller, request.query_params.get("collection"))
         question, typed = _text(request, "question"), _text(request, "q")
         asked = _asked(request, caller, collection, question)
-        if question and self._lookup.exact(asked) is not None:
+        if question and self._has_page(collection, asked.query_key):
             return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         number = _page_number(request)
         page = Page(collection, _PAGE, (number - 1) * _PAGE)
@@ -168,7 +168,7 @@ class FaqPage:
         caller = self._caller(request)
         for collection in caller.collections:
             asked = replace(_asked(request, caller, collection, ""), query_key=request.path_params["query_key"])
-            prepared = self._lookup.exact(asked)
+            prepared = self._lookup.exact(asked) if self._has_page(collection, asked.query_key) else None
             if prepared is not None:
                 break
         else:
@@ -184,14 +184,14 @@ class FaqPage:
         return self._show("answered.html", context, answer=answer, related=related, structured=structured)
 
     async def ask(self, request: Request) -> Response:
-        """`POST /`: ask without JavaScript. An exact hit leads to its own page, so that a reload asks nothing."""
+        """`POST /`: ask without JavaScript. A listed question leads to its own page, so that a reload asks nothing."""
         caller = self._caller(request)
         body = await read_body(request.receive)
         require_media_type(request.scope["headers_by_name"], _FORM, "application/x-www-form-urlencoded")
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
         question = _within_limit(form.get("question", ""), "question")
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
-        if question and self._lookup.exact(asked) is not None:
+        if question and self._has_page(asked.collection, asked.query_key):
             return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         context = self._context(caller, asked.collection, self._lookup.release())
         try:
@@ -200,6 +200,10 @@ class FaqPage:
         except Problem as problem:
             return self._refused(problem, {**context, "asked": question})
         return self._show("answered.html", context, answer=answer, related=[], structured=None)
+
+    def _has_page(self, collection: str, query_key: str) -> bool:
+        """Whether a question has a page of its own, for everybody to see."""
+        return self._lookup.is_listed(self._lookup.release(), collection, query_key)
 
     def _answer(self, asked: Asked, query_key: str) -> Answer | None:
         asked = replace(asked, query_key=query_key)
@@ -225,7 +229,7 @@ class FaqPage:
             "collections": caller.collections if len(caller.collections) > 1 else (),
             "collection": collection,
             "release_id": release.release_id,
-            "anticipated": len(release.collection(collection).questions),
+            "anticipated": len(self._lookup.listed.keys(release, collection)),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
             "live": self._lookup.model.breaker.state != "open",
         }

@@ -109,7 +109,7 @@ function complete(card, answer) {
   const facts = [element("span", badge(answer), { class: "badge" })];
   if (answer.model) facts.push(element("span", answer.model));
   facts.push(element("time", age(answer.age_seconds), { datetime: answer.generated_at }));
-  if (answer.source !== "live") facts.push(element("a", "Link to this answer", { href: `${base}/questions/${answer.query_key}` }));
+  if (answer.source !== "live" && answer.listed !== false) facts.push(element("a", "Link to this answer", { href: `${base}/questions/${answer.query_key}` }));
   slot(card, "facts").replaceChildren(...facts.flatMap((each) => [each, " "]));
   slot(card, "facts").hidden = false;
   slot(card, "sources").hidden = answer.citations.length === 0;

@@ -6,6 +6,7 @@ one lookup. All processes of a machine share the pages in memory.
 
     q:<query_key>  the body of an answer, only where its status is served
     c:<chunk_id>   a passage
+    j:<query_key>  "1" where visitors asked the question and the team did not: it is not listed before a person approves
     p:<query_key>  an anticipated question that is served
     w:<query_key>  the body of an answer that is withheld, for when a person approves or edits it
     meta           {release_id, format}
@@ -30,7 +31,7 @@ from warehouse.sql import prepare, sql_text
 if TYPE_CHECKING:
     import duckdb
 
-FORMAT = 1
+FORMAT = 2
 Entries = list[tuple[bytes, bytes]]
 _BATCH = 10_000
 _LONGEST_KEY = 511  # LMDB refuses longer ones
@@ -74,8 +75,9 @@ def served_keys(database: Path) -> set[str]:
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
-    passages, questions, sources, answers = _statements()
+    passages, asked_by_visitors, questions, sources, answers = _statements()
     yield from _rows(connection, passages)
+    yield from _rows(connection, asked_by_visitors)
     yield [(b"meta", json.dumps({"release_id": release_id, "format": FORMAT}).encode())]
     yield from _rows(connection, questions)
     yield from _answers(connection, sources, answers)
@@ -139,6 +141,8 @@ class ServingIndex:
         self.meta: dict[str, object] = json.loads(meta) if meta else {}
         if self.meta.get("format") != FORMAT:
             raise TornReleaseError(f"{path}: its format is not {FORMAT}; build the release again.")
+        self.asked_by_visitors = frozenset(key.decode()[2:] for key, _ in self._from(b"j:"))
+        """The keys of the questions that come from the journal."""
 
     @property
     def release_id(self) -> str:
@@ -162,18 +166,21 @@ class ServingIndex:
         return self._get(b"p:" + query_key.encode())
 
     def questions(self) -> Iterator[bytes]:
-        """Yield all served anticipated questions as JSON, in the order of their keys."""
-        with self._environment.begin() as transaction, transaction.cursor() as cursor:
-            if not cursor.set_range(b"p:"):
-                return
-            for key, value in cursor:
-                if not key.startswith(b"p:"):
-                    return
-                yield value
+        """Return all served anticipated questions as JSON, in the order of their keys."""
+        return (value for _, value in self._from(b"p:"))
 
     def close(self) -> None:
         """Unmap the file; wait for lookups in flight first, since later ones fail."""
         self._environment.close()
+
+    def _from(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._environment.begin() as transaction, transaction.cursor() as cursor:
+            if not cursor.set_range(prefix):
+                return
+            for key, value in cursor:
+                if not key.startswith(prefix):
+                    return
+                yield key, value
 
     def _get(self, key: bytes) -> bytes | None:
         if len(key) > _LONGEST_KEY:

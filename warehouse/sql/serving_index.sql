@@ -13,6 +13,12 @@ FROM chunks k JOIN documents d USING (collection, document_id)
 WINDOW document AS (PARTITION BY k.collection, k.document_id ORDER BY k.position)
 ORDER BY k.chunk_id;
 
+-- questions that visitors asked
+SELECT 'j:' || query_key AS key, '1' AS value
+FROM questions
+WHERE origin = 'journal'
+ORDER BY query_key;
+
 -- questions
 SELECT 'p:' || q.query_key AS key, to_json({
     'question': q.question, 'query_key': q.query_key, 'collection': q.collection,

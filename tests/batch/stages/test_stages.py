@@ -181,11 +181,11 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
         json.dumps({"question": "how heavy is it", "answer": "7.4 kg.", "documents": ["specifications.txt"]}) + "\n"
     )
     project.sets["collections.default.curated"] = '["curated.jsonl"]'
-    seen = MissedQuestion("default", "How long does it last", 9)
-    typed = MissedQuestion("default", "!!!", 4)  # visitors type anything
+    seen = MissedQuestion("default", "How long does it last", 9, 3)
+    typed = MissedQuestion("default", "!!!", 4, 3)  # visitors type anything
     plan = replace(
         project.plan(),
-        misses=(seen, MissedQuestion("default", " Is it\nblue?", 3), typed),
+        misses=(seen, MissedQuestion("default", " Is it\nblue?", 3, 3), typed),
         canaries=("Who shaves the moon?",),
         golden=(golden("Is it made of steel?"), golden("HOW HEAVY IS IT")),
     )
@@ -207,6 +207,38 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
     assert "too long" in reasons
     assert "punctuation only" in reasons
     assert "the journal, asked 4 times" in reasons
+
+
+def test_a_visitor_takes_no_canary_from_the_audit_and_no_golden_question(project: Project) -> None:
+    project.questions = ["How heavy is it?"]
+    canary, checked = "Who shaves the moon?", "Is it made of steel?"
+    asked = tuple(MissedQuestion("default", each, 9, 9) for each in (canary, checked))
+    anticipate(plan := replace(project.plan(), misses=asked, canaries=(canary,), golden=(golden(checked),)))
+    origins = {row["question"]: row["origin"] for row in rows(plan, "anticipate", "questions", QUESTIONS)}
+    assert origins == {"How heavy is it?": "list", canary: "canary", checked: "golden"}
+
+
+def test_a_visitors_question_with_something_personal_is_refused_and_its_text_is_written_nowhere(
+    project: Project,
+) -> None:
+    project.questions = ["How heavy is it?"]
+    asked = [
+        "Did Karl Lindqvist of 12 Baker Street steal the machine?",
+        "Call me back at 030 1234567 please",
+        "Where can I buy at https://evil.example cheaply?",
+    ]
+    harmless = "How long is the warranty?"
+    plan = replace(project.plan(), misses=tuple(MissedQuestion("default", each, 9, 9) for each in [*asked, harmless]))
+    anticipate(plan)
+    assert [
+        row["question"] for row in rows(plan, "anticipate", "questions", QUESTIONS) if row["origin"] == "journal"
+    ] == [harmless]
+    rejects = rows(plan, "anticipate", "rejects", REJECTS)
+    assert [row["item"] for row in rejects].count(query_key("default", asked[0])) == 1
+    assert sum("something personal" in row["reason"] for row in rejects) == 3
+    written = b"".join(path.read_bytes() for path in Path(plan.folder("anticipate")).rglob("*.parquet"))
+    for canary in (b"Lindqvist", b"Baker", b"1234567", b"evil"):
+        assert canary not in written
 
 
 def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Project) -> None:
