@@ -8,7 +8,6 @@ can find the addresses of yesterday.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import os
 import secrets
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from starlette.types import Scope
 
+from online.http.proxies import client_address
 from warehouse.durable import replace_file, storage_errors
 
 _FILE = "asker-salt.json"
@@ -48,8 +48,8 @@ class Askers:
         if name is None:
             if len(self._names) >= _MOST_NAMES:
                 self._names.clear()
-            site = _site(address).encode()
-            name = self._names[address] = hashlib.blake2b(site, key=self._salt, digest_size=8).hexdigest()
+            site = client_address(scope, _SITE_BITS)
+            name = self._names[address] = hashlib.blake2b(site.encode(), key=self._salt, digest_size=8).hexdigest()
         return name
 
     def _today(self) -> int:
@@ -83,16 +83,3 @@ class Askers:
 
 def _content(day: int, salt: bytes) -> bytes:
     return json.dumps({"day": day, "salt": salt.hex()}).encode()
-
-
-def _site(address: str) -> str:
-    """Return an address, or of an IPv6 address the part that stands for its site."""
-    if ":" not in address:
-        return address
-    try:
-        found = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(int(found) >> (128 - _SITE_BITS))

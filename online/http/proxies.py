@@ -21,21 +21,22 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = Mapping[bytes, bytes]
 
-_IPV6_SUBSCRIBER = 64  # bits: a provider gives each of its customers at least such a network
+_SUBSCRIBER_BITS = 64  # of IPv6: a provider gives each of its customers at least such a network
 _FORWARDED_PAIR = re.compile(r"(?:^|[;,\s])(for|host)\s*=\s*(\"[^\"]*\"|[^;,\s]*)", re.IGNORECASE)
 
 
-def client_address(scope: Scope) -> str:
+def client_address(scope: Scope, ipv6_bits: int = _SUBSCRIBER_BITS) -> str:
     """Return the address by which a client is counted, or "" if it is not known.
 
-    It is the one behind the trusted proxies. An IPv6 client has a whole network of addresses, and is counted by that.
+    It is the one behind the trusted proxies. An IPv6 client has a whole network of addresses, and is counted by its
+    first bits.
     """
     client = scope.get("client")
     address = None if client is None else _address(client[0])
     if address is None:
         return ""
     if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, _IPV6_SUBSCRIBER), strict=False))
+        return str(ipaddress.ip_network((address, ipv6_bits), strict=False))
     return str(address)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
 FORMAT = 2
+_WITHOUT_ORIGINS = 1  # a release of then is served too; whose questions they are, its tables tell
 Entries = list[tuple[bytes, bytes]]
 _BATCH = 10_000
 _LONGEST_KEY = 511  # LMDB refuses longer ones
@@ -71,6 +72,15 @@ def served_keys(database: Path) -> set[str]:
     with duckdb.connect(str(database), read_only=True) as tables:
         rows = tables.execute("SELECT query_key FROM answers WHERE status = 'served'").fetchall()
         return {key for (key,) in rows}
+
+
+def _journal_keys(database: Path) -> frozenset[str]:
+    """Return the keys of the questions that visitors asked, from a release's tables."""
+    import duckdb  # late: only an old release is asked so
+
+    with duckdb.connect(str(database), read_only=True) as tables:
+        rows = tables.execute("SELECT query_key FROM questions WHERE origin = 'journal'").fetchall()
+    return frozenset(str(key) for (key,) in rows)
 
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
@@ -139,9 +149,12 @@ class ServingIndex:
         except lmdb.Error as error:
             raise TornReleaseError(f"{path}: not a serving index ({error}); build the release again.") from error
         self.meta: dict[str, object] = json.loads(meta) if meta else {}
-        if self.meta.get("format") != FORMAT:
+        if self.meta.get("format") not in (FORMAT, _WITHOUT_ORIGINS):
             raise TornReleaseError(f"{path}: its format is not {FORMAT}; build the release again.")
-        self.asked_by_visitors = frozenset(key.decode()[2:] for key, _ in self._from(b"j:"))
+        if self.meta["format"] == FORMAT:
+            self.asked_by_visitors = frozenset(key.decode()[2:] for key, _ in self._from(b"j:"))
+        else:
+            self.asked_by_visitors = _journal_keys(path.with_name("warehouse.duckdb"))
         """The keys of the questions that come from the journal."""
 
     @property

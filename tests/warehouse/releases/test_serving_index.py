@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
+import lmdb
 import pytest
 
 from tests.warehouse.conftest import key
@@ -164,3 +165,16 @@ def test_a_torn_file_is_refused(tmp_path, content):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(TornReleaseError, match=r"serving.lmdb"):
         ServingIndex(tmp_path / "serving.lmdb")
+
+
+def test_a_release_from_before_the_format_changed_is_served_and_its_tables_tell_who_asked(make_database, rows):
+    rows["questions"][0]["origin"] = "journal"
+    database = make_database(rows)
+    target = database.with_name("serving.lmdb")
+    write_serving_index(database, target, "r-1")
+    with lmdb.open(str(target), subdir=False, lock=False) as environment, environment.begin(write=True) as old:
+        old.put(b"meta", b'{"release_id": "r-1", "format": 1}')
+        old.delete(b"j:" + rows["questions"][0]["query_key"].encode())
+
+    with ServingIndex(target) as index:
+        assert index.asked_by_visitors == {rows["questions"][0]["query_key"]}
