@@ -50,11 +50,12 @@ class LlmSource:
 
 @dataclass(frozen=True)
 class MissedQuestion:
-    """A question that was asked `times` times and that nobody had anticipated."""
+    """A question that was asked `times` times by so many askers and that nobody had anticipated."""
 
     collection: str
     question: str
     times: int
+    askers: int
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,8 @@ class RunPlan:
     def embedding_store(self) -> str:
         """The store of all vectors ever computed with this encoder (`batch.stores.embedding_store`)."""
         return f"{self.data}/embeddings/{self.encoder_id}"
+
+    @property
+    def token_store(self) -> str:
+        """The coded token vectors of every chunk that was embedded with this encoder (`batch.stores.token_store`)."""
+        return f"{self.data}/token_vectors/{self.encoder_id}"

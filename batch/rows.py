@@ -16,7 +16,10 @@ from warehouse.tables import ChunkRow, DocumentRow, QuestionRow
 
 
 class PromptRow(TypedDict):
-    """What generation needs of a question; `messages` is the chat as JSON, `chunk_ids` the passages in order."""
+    """What generation needs of a question; `messages` is the chat as JSON, `chunk_ids` the passages in order.
+
+    `shown_ids` are the chunks that the prompt shows of each passage, in reading order.
+    """
 
     collection: str
     query_key: str
@@ -25,6 +28,7 @@ class PromptRow(TypedDict):
     passages_hash: str
     messages: str
     chunk_ids: list[str]
+    shown_ids: list[list[str]]
 
 
 class CuratedRow(TypedDict):

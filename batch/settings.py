@@ -42,6 +42,17 @@ class BatchSettings(RoomSettings):
     anticipate_misses: int = Field(
         2, ge=0, description="A question that was asked so often and not anticipated is anticipated; 0 is never."
     )
+    least_askers: int = Field(
+        3,
+        ge=1,
+        description="How many different askers it takes: keys, and within a day addresses. Others see the question "
+        "only after a person has approved it.",
+    )
+    pii_model: str | None = Field(
+        None,
+        description="spaCy model (a package or a folder) with which Presidio looks for names and addresses in "
+        "visitors' questions, beside the rules; extra `pii`.",
+    )
     labelled_pairs: list[str] = Field(
         default_factory=list,
         description="Files of labelled pairs of questions (`a`, `b`, `same`); semantic hits are calibrated on them.",

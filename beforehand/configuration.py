@@ -79,7 +79,14 @@ def read_settings(config: Config, overrides: Mapping[str, object] | None = None)
     environment = from_environment(os.environ)
     flagged = [from_environment({f"BEFOREHAND_{key.replace('.', '__')}": value}) for key, value in map(_split, flags)]
     values = merge(read_toml(path), environment, *flagged, overrides or {})
-    return with_paths_from(load(Settings, values, str(path), environment), path.resolve().parent)
+    return with_fitting_passages(with_paths_from(load(Settings, values, str(path), environment), path.resolve().parent))
+
+
+def with_fitting_passages(settings: Settings) -> Settings:
+    """Lower `passage_tokens` to three quarters of what the context leaves; template and question need some, too."""
+    room = max(0, settings.llm.context_tokens - settings.sampling.max_tokens) * 3 // 4
+    fitting = min(settings.retrieval.passage_tokens, room)
+    return settings.model_copy(update={"retrieval": settings.retrieval.model_copy(update={"passage_tokens": fitting})})
 
 
 def _split(flag: str) -> tuple[str, str]:

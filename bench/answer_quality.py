@@ -38,10 +38,15 @@ from rag.prompting.citations import link, without_references  # noqa: E402
 from rag.prompting.support import support  # noqa: E402
 from rag.prompting.template import PromptTemplate  # noqa: E402
 from rag.retrieval.embedding import OnnxEncoder, TokenCounter  # noqa: E402
+from rag.retrieval.fusion import Ranked  # noqa: E402
 from rag.retrieval.lexical_index import LexicalIndex  # noqa: E402
-from rag.retrieval.passages import Passage, StoredChunk  # noqa: E402
+from rag.retrieval.passages import (  # noqa: E402
+    Passage,
+    StoredChunk,
+    choose_passages,
+)
 from rag.retrieval.reranking import Reranker  # noqa: E402
-from rag.retrieval.retriever import Ranked, Retriever, choose_passages  # noqa: E402
+from rag.retrieval.retriever import Retriever  # noqa: E402
 from rag.retrieval.vector_index import VectorIndex  # noqa: E402
 from rag.settings import ChunkingSettings, RetrievalSettings, SamplingSettings  # noqa: E402
 from warehouse.settings import AuditSettings  # noqa: E402

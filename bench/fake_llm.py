@@ -29,11 +29,16 @@ _PASSAGE = re.compile(r"<passage 1>\n[^\n]*\n(.*?)\n</passage 1>", re.DOTALL)
 
 @dataclass
 class FakeLlm:
-    """The model: `seconds` an answer, `concurrency` answers at once (None: any number), `tokens` counted for each."""
+    """The model: `seconds` an answer, `concurrency` answers at once (None: any number), `tokens` counted for each.
+
+    A stream comes at once, or with `streamed_tokens` as so many pieces with `token_seconds` between them.
+    """
 
     seconds: float = 0.0
     concurrency: int | None = None
     tokens: int = 12
+    streamed_tokens: int = 0
+    token_seconds: float = 0.0
     _slots: asyncio.Semaphore | None = field(default=None, init=False)
 
     @property
@@ -68,6 +73,11 @@ class FakeLlm:
     async def _stream(self, body: dict[str, Any], text: str) -> AsyncIterator[str]:
         async with self._slots or contextlib.nullcontext():
             await asyncio.sleep(self.seconds)
+        for number in range(self.streamed_tokens):
+            said = " [1]" if number % 20 == 19 else ".\n" if number % 20 == 0 and number else " word"
+            choice = {"index": 0, "delta": {"content": said}, "finish_reason": None}
+            yield _event(_frame(body, "chat.completion.chunk", [choice]))
+            await asyncio.sleep(self.token_seconds)
         for delta, finish in (({"role": "assistant", "content": text}, None), ({}, "stop")):
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
             yield _event(_frame(body, "chat.completion.chunk", [choice]))

@@ -77,7 +77,10 @@ class Client:
     async def ask(self, question: str) -> int:
         """Ask one question and return the status."""
         body = json.dumps({"question": question}).encode()
-        head = b"POST /v1/answers HTTP/1.1\r\nhost: b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        head = (
+            b"POST /v1/answers HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        )
         while self._idle and self._idle[-1][0].at_eof():  # the server closes what was idle for 5 seconds
             self._idle.pop()[1].close()
         try:

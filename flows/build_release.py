@@ -46,6 +46,7 @@ from flows.tidy_data import tidy_data
 from rag.credentials import secret_values
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
+from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import log_run
@@ -180,13 +181,18 @@ def notice_withdrawals(plan: RunPlan) -> None:
 
 
 def find_misses(plan: RunPlan) -> tuple[MissedQuestion, ...]:
-    """Return the questions of the history that were asked often enough and not anticipated."""
+    """Return the questions of the history that were asked often enough, by enough askers, and not anticipated."""
     often = plan.settings.anticipate_misses
     data = Path(plan.data)
     if not often or previous_database(data) is None:
         return ()
+    parameters = {
+        "often": often,
+        "least_askers": plan.settings.least_askers,
+        "approved": sorted(Listings(data).approved()),
+    }
     with connect(data) as session:
-        rows = session.execute(sql_text("journal_questions.sql"), [often]).fetchall()
+        rows = session.execute(sql_text("journal_questions.sql"), parameters).fetchall()
     return tuple(MissedQuestion(*row) for row in rows if row[0] in plan.collections)
 
 

@@ -10,12 +10,15 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from online.http.middleware import Edge
 from online.http.openapi import describe
+from online.http.origin import SitePolicy
 from online.http.problems import refuse_http, refuse_invalid
 from online.routes.answers import Asking, answers
 from online.routes.chat import Chatting, chat
@@ -27,6 +30,7 @@ from online.routes.questions import questions
 from online.service import LiveParts, Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
+from rag.errors import ConfigurationError
 from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm
 from rag.prompting.answer_rules import AnswerRules
@@ -76,22 +80,26 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         description="Answers the questions that people are about to ask, before they ask them.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # such a redirect knows neither the base path nor the proxy's address
         lifespan=lifespan,
     )
     app.state.service = service
-    asking = Asking(service.exchanges, service.jobs, service.keys)
-    page = faq_page(service.exchanges, service.keys, settings.page_title, service.count_problem)
+    base_path = settings.base_path
+    asking = Asking(service.exchanges, service.jobs, service.keys, base_path)
+    page = faq_page(service.exchanges, service.keys, settings.page_title, base_path, service.count_problem)
     for router in (
         answers(asking, service.jobs, service.keys),
         chat(Chatting(service.exchanges, service.keys, service.model)),
         faq(page),
         models(service.keys, llm.model),
         questions(service.lookup, service.keys),
-        feedback(FeedbackDesk(service.lookup, service.journal), service.keys),
+        feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), service.keys),
         operations(service.keys, service.readiness, service.scrape),
     ):
         app.include_router(router)
-    describe(app, keys_required=service.keys.required)
+    _answer_head(app)
+    _refuse_own_path(base_path, app)
+    describe(app, keys_required=service.keys.required, base_path=base_path)
     app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_middleware(
@@ -100,5 +108,27 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         on_problem=service.count_problem,
         direct={"/v1/answers": asking},
         span=None if tracing is None else tracing.request,
+        policy=SitePolicy.of(settings),
+        base_path=base_path,
     )
     return app
+
+
+def _answer_head(app: FastAPI) -> None:
+    """Answer HEAD wherever GET is answered; the server leaves out the body."""
+    routes = [each for each in app.routes if isinstance(each, APIRoute)]
+    answered = {each.path for each in routes if "HEAD" in each.methods}
+    for route in routes:
+        if "GET" in route.methods and route.path not in answered:
+            app.add_api_route(
+                route.path, route.endpoint, methods=["HEAD"], include_in_schema=False, response_class=Response
+            )
+
+
+def _refuse_own_path(base_path: str, app: FastAPI) -> None:
+    """Refuse a base path that begins an address of the service: it could not tell whether a proxy has stripped it."""
+    paths = [each.path for each in app.routes if isinstance(each, Route)]
+    if base_path and any(f"{path}/".startswith(f"{base_path}/") for path in paths):
+        raise ConfigurationError(
+            f"[service] base_path = {base_path!r}: the service has addresses below {base_path} itself; choose another"
+        )

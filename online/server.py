@@ -8,8 +8,10 @@ JSON in the environment. A language model in this process (`llm`) can't be share
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -24,6 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from online.app import create_app
 from online.http.authentication import keys_of
+from online.http.connection import Connection
+from online.http.origin import answers_for_any_host
 from online.settings import ServiceSettings
 from online.telemetry.logs import logging_config
 from online.telemetry.tracing import Tracing
@@ -37,6 +41,7 @@ from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, SamplingSettings
 
 _CONFIG = "BEFOREHAND_WORKER_CONFIG"
+_log = logging.getLogger("beforehand.service")
 _SWITCH_SECONDS = 0.001  # by default a computing thread may delay an exact hit by 5 ms
 
 
@@ -136,14 +141,24 @@ def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
         made = endpoint(config.llm, config.service.concurrency_limit, tracing)
         llm, on_stop = made, made.aclose
     parts = config.service, config.data, config.collections, llm, config.sampling, config.retrieval
+    on_start = functools.partial(_started, config.service)
     return create_app(
         *parts,
         rules=config.rules,
         identity=config.identity,
         tracing=tracing,
-        on_start=_spare_the_collector,
+        on_start=on_start,
         on_stop=on_stop,
     )
+
+
+def _started(settings: ServiceSettings) -> None:
+    _spare_the_collector()
+    if answers_for_any_host(settings):
+        _log.warning(
+            "without keys and [service] allowed_hosts any web page that a visitor opens can read this service; "
+            "name the hosts under which it is reached"
+        )
 
 
 def _spare_the_collector() -> None:
@@ -173,7 +188,8 @@ def _serve_workers(config: ServeConfig, listening: socket.socket) -> None:
 def _options(config: ServeConfig) -> dict[str, Any]:
     return {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Connection,
+        "proxy_headers": False,  # online.http.proxies believes those that the configuration names
         "access_log": False,  # the journal has more, and costs less
         "server_header": False,
         "log_config": logging_config(secret_values(config)),

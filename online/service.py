@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from online.answering.request_log import RequestLog
 from online.answering.semantic_watch import SemanticWatch
 from online.answering.withholding import Withholding
 from online.errors import Problem
+from online.http.askers import Askers
 from online.http.authentication import keys_of
 from online.http.problems import render, status_of
+from online.http.rate_limits import AnonymousBuckets
 from online.http.schemas import Readiness
 from online.model.admission import Admission
 from online.model.circuit_breaker import CircuitBreaker
@@ -25,7 +28,9 @@ from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from online.records.job_store import JobStore
 from online.records.journal import Journal
+from online.records.semantic_hits import SemanticHits
 from online.release.current_release import CurrentRelease
+from online.release.listed import Listed
 from online.release.poller import Poller
 from online.release.reviewed import Reviewed
 from online.release.withdrawn import Withdrawn
@@ -64,11 +69,14 @@ class Service:
         self._collections = collections
         self.tracing = tracing
         self.metrics = Metrics()
-        self.keys = keys_of(settings, collections, shared_folder())
+        self.keys = keys_of(settings, collections, shared_folder(), Askers(data).name)
+        self.anonymous = AnonymousBuckets(settings.feedback_per_minute, shared_folder())
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
         self.withdrawn = Withdrawn(data)
         self.reviewed = Reviewed(data)
+        self.listed = Listed(data)
+        self.semantic_hits = SemanticHits(data / "semantic_hits.sqlite3")
         self.watch = SemanticWatch(
             data,
             {name: each.tolerated_error for name, each in collections.items()},
@@ -77,11 +85,13 @@ class Service:
         )
         self.current = CurrentRelease(data, collections, live.retrieval, self._swapped)
         # Withdrawals first: people wait for them, and they are cheap to read. A release takes its time to open.
+        # Threads read the files: one that grew by thousands of records must not hold up the requests.
         self.poller = Poller(
             {
-                "withdrawals": self.withdrawn.follow_documents,
-                "reported pairs": self.withdrawn.follow_pairs,
-                "decisions": self.reviewed.follow,
+                "withdrawals": _in_thread(self.withdrawn.follow_documents),
+                "reported pairs": _in_thread(self.withdrawn.follow_pairs),
+                "decisions": _in_thread(self.reviewed.follow),
+                "listed questions": _in_thread(self.listed.follow),
                 "comparisons": self.watch.follow,
                 "own gauges": self.refresh_metrics,
                 "release pointer": self.current.follow,
@@ -93,6 +103,7 @@ class Service:
             self.current,
             self.withdrawn,
             self.reviewed,
+            self.listed,
             Withholding(self.reviewed, collections),
             self.model,
             self.pool,
@@ -104,7 +115,7 @@ class Service:
         )
         self.comparisons = Comparisons(self.lookup, self.journal, settings.comparison_share)
         self.lookup.on_semantic_hit = self.comparisons.consider
-        self.exchanges = Exchanges(self.lookup, RequestLog(self.journal, self.metrics, status_of))
+        self.exchanges = Exchanges(self.lookup, RequestLog(self.journal, self.metrics, status_of, self.semantic_hits))
         self.jobs = Jobs(
             JobStore(data / "jobs.sqlite3"),
             self.exchanges,
@@ -139,6 +150,7 @@ class Service:
             await asyncio.gather(polling, self.comparisons.stop(), return_exceptions=True)
             self.pool.close()
             self.current.close()
+            await self.semantic_hits.close()
             if self.journal is not None:
                 await asyncio.to_thread(self.journal.close)
             if self.tracing is not None:
@@ -177,6 +189,10 @@ class Service:
         metrics.limit.set(admission.limit)
         metrics.withdrawn.set(len(self.withdrawn))
         metrics.breaker.set(self.model.breaker.state != "closed")
+
+
+def _in_thread(step: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    return functools.partial(asyncio.to_thread, step)
 
 
 def _refused(problem: Problem, request_id: str) -> Outcome:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from rag.settings import RoomSettings
 
 Scope = Literal["ask", "feedback", "admin"]
+Bypass = Literal["grounded", "plain", "off"]
+Origin = Annotated[
+    str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$|^https?://\[[0-9a-f:]+\](:[0-9]+)?$")
+]
+Host = Annotated[str, StringConstraints(pattern=r"(?i)^(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:]+\]?)$")]
 _USER: list[Scope] = ["ask", "feedback"]
 
 
@@ -36,6 +41,7 @@ class KeySettings(RoomSettings):
         None, description="The collection of a question that names none, where the key belongs to several."
     )
     requests_per_minute: int | None = Field(None, ge=1, description="Rate limit of the key; unset means none.")
+    bypass: Bypass | None = Field(None, description="As `bypass` of the service, for this key; unset means that one.")
 
 
 class ServiceSettings(RoomSettings):
@@ -43,6 +49,25 @@ class ServiceSettings(RoomSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    allowed_hosts: list[Host] | None = Field(
+        None,
+        description="Host names under which the service is reached, without a port; `*.example.org` names all "
+        "subdomains, `*` any host. Loopback names and the address of the connection always count. Unset means no "
+        "others when `host` is a loopback address, and any host otherwise.",
+    )
+    allowed_origins: list[Origin] = Field(
+        default_factory=list,
+        description="Other sites whose pages may ask and read answers (CORS), as `https://www.example.org`.",
+    )
+    base_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
+        description="Path of the service behind a proxy, such as `/faq`; whether the proxy strips it does not matter.",
+    )
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="Addresses or networks of proxies whose `X-Forwarded-*` and `Forwarded` headers count.",
+    )
     workers: int = Field(1, ge=1, le=64, description="Worker processes that share the port.")
     poll_seconds: float = Field(
         0.5, gt=0, le=60, description="How often a new release or a withdrawal is looked for; a few `stat` calls."
@@ -78,6 +103,9 @@ class ServiceSettings(RoomSettings):
     breaker_seconds: float = Field(
         2.0, gt=0, description="How long it is then left alone; doubled up to 30 seconds while it stays down."
     )
+    feedback_per_minute: int = Field(
+        30, ge=1, description="Feedback that one client may send in a minute without a key, told by its address."
+    )
     job_limit: int = Field(1000, ge=0, description="Asynchronous questions that may wait; beyond it 429.")
     job_hours: float = Field(24.0, gt=0, description="How long the answer of an asynchronous question is kept.")
     body_bytes: int = Field(262_144, ge=1024, description="Largest request body.")
@@ -85,6 +113,11 @@ class ServiceSettings(RoomSettings):
     journal: bool = Field(True, description="Write the journal, from which questions are anticipated.")
     tracing: bool = Field(
         False, description="Send OpenTelemetry traces (extra `otel`; the usual OTEL_ variables say where to)."
+    )
+    bypass: Bypass = Field(
+        "grounded",
+        description="What a chat gets that no prepared answer fits (system message, earlier turns, tools): `grounded` "
+        "puts passages found for its last question in front, `plain` passes it on unchanged, `off` refuses it.",
     )
     page_title: str = Field("Questions and answers", min_length=1, description="Title of the FAQ page.")
     public_page: list[str] = Field(

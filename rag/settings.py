@@ -110,7 +110,9 @@ class RetrievalSettings(RoomSettings):
     RECORDED = frozenset(
         {
             "passages",
+            "passage_tokens",
             "candidates",
+            "late_candidates",
             "lexical_weight",
             "dense_weight",
             "reranker",
@@ -119,10 +121,23 @@ class RetrievalSettings(RoomSettings):
         }
     )
 
-    passages: int = Field(3, ge=1, description="How many passages the prompt contains.")
+    passages: int = Field(3, ge=1, description="How many passages the prompt contains, whatever they cost.")
+    passage_tokens: int = Field(
+        1500,
+        ge=0,
+        description="Tokens for the passages in all, as the embedding model counts. What the passages leave is filled "
+        "with the rest of their sections, then with further passages. 0 shows the passages alone. At most three "
+        "quarters of what [llm] context_tokens leave beside the answer are used.",
+    )
     candidates: int = Field(40, ge=1, description="How many candidates each index contributes before fusion.")
+    late_candidates: int = Field(
+        60,
+        ge=0,
+        description="How many candidates late interaction ranks again, token by token; 0 switches it off and saves "
+        "the space of the token vectors (7 KB a chunk).",
+    )
     lexical_weight: float = Field(
-        1.0, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
+        0.5, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
     )
     reranker: str | None = Field(
         None,

@@ -1,8 +1,8 @@
 """Append-only files of JSON lines: withdrawals, tombstones, reviews, labelled pairs and comparisons.
 
 Many processes may append: each takes a lock, ends a line that a crash left torn, writes and syncs. Readers take no
-lock and skip torn lines. `Follower` rereads the file when `stat` shows a change; `Tail`, for files that grow all the
-time, reads only what is new.
+lock, skip torn lines and read each line once, so that a poll costs what is new and not what is there: `Tail` returns
+the new records, `Fold` keeps what follows from all of them, `Follower` keeps them all.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from warehouse.durable import storage_errors, sync
 
 Record = dict[str, Any]  # as JSON gives it
+State = TypeVar("State")
 _AT_ONCE = 1_000_000  # bytes that a tail reads at once: about ten thousand records, 30 ms
+_REMEMBERED = 64  # bytes before the offset, by which a tail notices that the file was rewritten in place
 
 
 def append(path: Path, records: Iterable[Mapping[str, object]]) -> None:
@@ -75,35 +78,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-class Follower:
-    """Follows a file that others append to or replace; checking for a change costs one `stat`."""
-
-    def __init__(self, path: Path) -> None:
-        """Follow `path`, which need not exist yet."""
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
-        self._records: list[Record] = []
-
-    def changed(self) -> bool:
-        """Whether the file has changed since `records` was last called."""
-        return self._mark() != self._seen
-
-    def records(self) -> list[Record]:
-        """Return all records in the file now."""
-        mark = self._mark()
-        if mark != self._seen:
-            self._records = read(self._path)
-            self._seen = mark
-        return self._records
-
-    def _mark(self) -> tuple[int, int, int]:
-        try:
-            stat = os.stat(self._path)  # noqa: PTH116 - half the cost of Path.stat, and polled
-        except FileNotFoundError:
-            return (0, 0, 0)
-        return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-
 class Tail:
     """Follows a file that only grows and returns each record once; costs one `stat` when nothing is new."""
 
@@ -111,25 +85,38 @@ class Tail:
         """Follow `path`, which need not exist yet."""
         self._path = path
         self._inode = 0
-        self._offset = 0
+        self._last = b""
+        self.offset = 0
 
     def new(self) -> tuple[list[Record], bool]:
-        """Return the new records, about a megabyte at most, and whether the file was removed or replaced.
+        """Return the new records, about a megabyte at most, and whether the file was removed, replaced or rewritten.
 
-        All records of a replaced file are new.
+        All records of such a file are new.
         """
         inode, size = self._stat()
-        afresh = inode != self._inode or size < self._offset
+        afresh = inode != self._inode or size < self.offset
         if afresh:
-            self._inode, self._offset = inode, 0
-        if size == self._offset:
+            self._restart(inode)
+        if size == self.offset:
             return [], afresh
         with self._path.open("rb") as file:
-            file.seek(self._offset)
+            if not afresh and not self._goes_on(file):
+                afresh = True
+                self._restart(inode)
+            file.seek(self.offset)
             block = file.read(_AT_ONCE)
         whole = block[: block.rfind(b"\n") + 1]  # the rest is being written, or torn
-        self._offset += len(whole)
+        self.offset += len(whole)
+        self._last = (self._last + whole)[-_REMEMBERED:]
         return [record for line in whole.splitlines() if (record := parse(line)) is not None], afresh
+
+    def _restart(self, inode: int) -> None:
+        self._inode, self.offset, self._last = inode, 0, b""
+
+    def _goes_on(self, file: BinaryIO) -> bool:
+        """Whether the file still holds what was read last before the offset."""
+        file.seek(self.offset - len(self._last))
+        return file.read(len(self._last)) == self._last
 
     def _stat(self) -> tuple[int, int]:
         try:
@@ -137,3 +124,66 @@ class Tail:
         except FileNotFoundError:
             return (0, 0)
         return (stat.st_ino, stat.st_size)
+
+
+class Fold(Generic[State]):
+    """Follows a file and keeps a state to which `take` adds each record, once and in order.
+
+    `follow` may run in a thread: others see the state before or after a record. When the file was replaced, they see
+    the old state until the new one is complete.
+    """
+
+    def __init__(self, path: Path, empty: Callable[[], State], take: Callable[[State, Record], object]) -> None:
+        """Follow `path`, which need not exist yet; nothing is read before `follow`."""
+        self._tail = Tail(path)
+        self._empty = empty
+        self._take = take
+        self._lock = threading.Lock()
+        self.state = empty()
+
+    def follow(self) -> bool:
+        """Take what is new; return whether there was anything."""
+        with self._lock:
+            return self._follow()
+
+    def _follow(self) -> bool:
+        state, news = self.state, False
+        while True:
+            before = self._tail.offset
+            records, afresh = self._tail.new()
+            if afresh:
+                state = self._empty()
+            for record in records:
+                self._take(state, record)
+            if not afresh and self._tail.offset == before:
+                break
+            news = True
+        self.state = state
+        return news
+
+
+class Follower:
+    """Keeps all records of a file that others append to or replace; checking for a change costs one `stat`."""
+
+    def __init__(self, path: Path) -> None:
+        """Follow `path`, which need not exist yet."""
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._log: Fold[list[Record]] = Fold(path, list, list.append)
+
+    def changed(self) -> bool:
+        """Whether the file has changed since `records` was last called."""
+        return self._mark() != self._seen
+
+    def records(self) -> list[Record]:
+        """Return all records in the file now."""
+        self._seen = self._mark()
+        self._log.follow()
+        return self._log.state
+
+    def _mark(self) -> tuple[int, int, int]:
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - half the cost of Path.stat, and polled
+        except FileNotFoundError:
+            return (0, 0, 0)
+        return (stat.st_ino, stat.st_size, stat.st_mtime_ns)

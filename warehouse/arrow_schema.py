@@ -21,6 +21,7 @@ _ARROW: Mapping[object, pa.DataType] = {
     bool: pa.bool_(),
     datetime: pa.timestamp("us", tz="UTC"),
     list[str]: pa.list_(pa.string()),
+    list[list[str]]: pa.list_(pa.list_(pa.string())),
 }
 
 

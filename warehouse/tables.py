@@ -57,7 +57,7 @@ class QuestionRow(TypedDict):
 
 
 class RetrievalRow(TypedDict):
-    """A candidate passage of a question: `rank` starts at 1, `in_prompt` tells which became passages of the prompt."""
+    """A candidate passage of a question: `rank` starts at 1, `in_prompt` tells which chunks the prompt shows."""
 
     collection: str
     query_key: str
@@ -225,7 +225,8 @@ class JournalRow(TypedDict):
 
     `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or
     bypass; `prompt` and `citations` hold JSON; `refusal`: why a semantic candidate was not taken, or why no answer was
-    shown; `matched_key`: that candidate.
+    shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address that changes
+    every day.
     """
 
     kind: str | None
@@ -261,6 +262,7 @@ class JournalRow(TypedDict):
     helpful: bool | None
     comment: str | None
     agrees: bool | None
+    asker: str | None
 
 
 DOCUMENTS = schema_of(DocumentRow)

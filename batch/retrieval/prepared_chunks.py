@@ -47,10 +47,11 @@ def collection_chunks(prepared: str, collection: str) -> list[ChunkRow]:
 
 @functools.lru_cache(maxsize=8)
 def load_chunks(prepared: str, collection: str) -> Mapping[str, StoredChunk]:
-    """Read a collection's chunks by id, with their documents' titles; once per process and run."""
+    """Read a collection's chunks by id, with their documents' titles and neighbours; once per process and run."""
     names = document_names(prepared)
+    rows = sorted(collection_chunks(prepared, collection), key=lambda row: (row["document_id"], row["position"]))
     found: dict[str, StoredChunk] = {}
-    for row in collection_chunks(prepared, collection):
+    for before, row, after in zip([None, *rows], rows, [*rows[1:], None], strict=False):
         name = names[collection, row["document_id"]]
         found[row["chunk_id"]] = StoredChunk(
             chunk_id=row["chunk_id"],
@@ -60,5 +61,8 @@ def load_chunks(prepared: str, collection: str) -> Mapping[str, StoredChunk]:
             heading=row["heading"],
             text=row["text"],
             content_hash=row["content_hash"],
+            previous=before["chunk_id"] if before and before["document_id"] == row["document_id"] else "",
+            following=after["chunk_id"] if after and after["document_id"] == row["document_id"] else "",
+            tokens=row["tokens"],
         )
     return found

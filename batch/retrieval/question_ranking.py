@@ -14,8 +14,11 @@ from batch.plan import RunPlan
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
 from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
 from rag.identity import stable_hash
+from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.fusion import Ranked
+from rag.retrieval.passages import Lookup
 from rag.retrieval.reranking import Reranker
-from rag.retrieval.retriever import Lookup, Ranked, Retriever
+from rag.retrieval.retriever import Retriever
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import Vectors
 from warehouse.tables import QUESTIONS, QuestionRow
@@ -68,13 +71,19 @@ def load_reranker(folder: str) -> Reranker:
     return Reranker.load(Path(folder))
 
 
+@functools.lru_cache(maxsize=1)
+def load_encoder(folder: str) -> OnnxEncoder:
+    """Load the encoder, once per process."""
+    return OnnxEncoder.load(Path(folder))
+
+
 def rank(
     plan: RunPlan, collection: str, rows: Sequence[QuestionRow], vectors: Vectors, lookup: Lookup
 ) -> list[list[Ranked]]:
     """Return the ranked candidates of n questions, given their vectors of shape (n, dimensions)."""
     reranker = load_reranker(plan.reranker) if plan.reranker else None
     with local_copy(f"{plan.folder('index')}/{collection}") as folder:
-        retriever = Retriever.load(folder, plan.retrieval, reranker)
+        retriever = Retriever.load(folder, plan.retrieval, reranker, load_encoder(plan.encoder).token_states)
         return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
 

@@ -3,17 +3,19 @@
 They come from the team's lists, from the journal (what people asked and nobody had anticipated), from the corpus
 (`batch.stages.propose`), and with curated pairs from the team itself. A question is identified by its normalised
 form: the same one in other capitals or without its question mark is a duplicate, and the reject says of what.
+
+A visitor's question in which something personal is found is refused, and its text is written nowhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
+from batch.reading.personal_data import finder, is_public, refuse_personal, words_in, words_of
 from batch.reading.question_files import (
     CuratedPair,
     Question,
@@ -25,16 +27,18 @@ from batch.reading.question_files import (
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
-from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
+from batch.stores.parquet import WriteRows, count_rows, list_files, read_bytes, read_file_rows, read_rows
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
+from rag.identity import query_key
 from rag.text.table_files import Reject
-from warehouse.tables import QuestionRow, RejectRow
+from warehouse.tables import ChunkRow, QuestionRow, RejectRow
 
 STAGE = "anticipate"
 
-# Which of several questions with one key is kept: the team's own answer, its list, then what was seen.
-_PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "journal": 3, "corpus": 4, "canary": 5}
+# Which of several questions with one key is kept: the team's own come first, and visitors' last, so that a visitor
+# takes neither a canary out of the audit nor a proposed question from the list.
+_PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "canary": 3, "corpus": 4, "journal": 5}
 
 _Keyed = tuple[str, Question | CuratedPair]
 
@@ -124,20 +128,36 @@ def _parsed(pipeline: beam.Pipeline, label: str, files: list[SourceFile], parse:
 
 
 def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
-    """Return what visitors asked, and rejects for what is not a question: visitors type anything, "???" too."""
-    today = datetime.now(UTC).date().isoformat()
+    """Return what visitors asked, and rejects for what is not a question, "???" say, or holds something personal.
+
+    A reject names the question by its key alone: its text must not get into the release.
+    """
+    find = finder(plan.settings.pii_model if plan.misses else None)
+    findings = {missed: find(missed.question) for missed in plan.misses}
+    public = _public_words(plan, words_of([each for found in findings.values() for each in found]))
     questions: list[Question] = []
     rejects: list[RejectRow] = []
-    for missed in plan.misses:
-        detail = f"asked {missed.times} times by {today}"
+    for missed, found in findings.items():
+        detail = f"asked {missed.times} times by {missed.askers} askers"
         try:
             text = tidy_question(missed.question, plan.settings.max_question_characters)
+            refuse_personal([each for each in found if not is_public(each, public)])
         except QuestionError as error:
-            reject = Reject(missed.question, f"the journal, {detail}: {error}")
+            item = query_key(missed.collection, missed.question)
+            reject = Reject(item, f"the journal, {detail}: {error}")
             rejects.append(reject_row(plan.run_id, STAGE, missed.collection, reject))
         else:
             questions.append(named_question(missed.collection, text, "journal", detail))
     return questions, rejects
+
+
+def _public_words(plan: RunPlan, wanted: set[str]) -> set[str]:
+    """Return those of some words that stand in the team's documents."""
+    found: set[str] = set()
+    for path in list_files(f"{plan.folder('prepare')}/chunks/*.parquet") if wanted else []:
+        for row in read_file_rows(path, ChunkRow):
+            found.update(wanted.intersection(words_in(f"{row['heading']} {row['text']}")))
+    return found
 
 
 def _corpus_questions(plan: RunPlan) -> Iterator[Question]:

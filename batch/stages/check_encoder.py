@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from batch.plan import RunPlan
 from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, document_names
@@ -25,8 +26,9 @@ def encoder_agreement(plan: RunPlan) -> tuple[float, int]:
     """Return the smallest cosine between stored and ONNX vectors over a sample, and the size of the sample."""
     names = document_names(plan.folder("prepare"))
     chunks = table_rows(read_table(f"{plan.folder('prepare')}/chunks", CHUNKS).slice(0, _SAMPLE), ChunkRow)
-    questions = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["question"]).slice(0, _SAMPLE)
-    asked = questions["question"].to_pylist()
+    questions = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["question", "origin"])
+    questions = questions.filter(pc.not_equal(questions["origin"], "journal"))  # visitors' texts stop no release
+    asked = questions["question"].slice(0, _SAMPLE).to_pylist()
     texts = [chunk_text(row, names[row["collection"], row["document_id"]]["title"]) for row in chunks] + asked
     if not texts:
         return 1.0, 0

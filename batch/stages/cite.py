@@ -54,7 +54,17 @@ class _CiteGenerated(beam.DoFn):
 
     def _passages(self, prompt: PromptRow) -> list[Passage]:
         chunks = load_chunks(self._plan.folder("prepare"), prompt["collection"])
-        return [Passage(number, chunks[each], 0.0) for number, each in enumerate(prompt["chunk_ids"], start=1)]
+        return [
+            _passage(number, chunk_id, [chunks[each] for each in shown])
+            for number, (chunk_id, shown) in enumerate(
+                zip(prompt["chunk_ids"], prompt["shown_ids"], strict=True), start=1
+            )
+        ]
+
+
+def _passage(number: int, chunk_id: str, shown: Sequence[StoredChunk]) -> Passage:
+    place = [each.chunk_id for each in shown].index(chunk_id)
+    return Passage(number, shown[place], 0.0, tuple(shown[:place]), tuple(shown[place + 1 :]))
 
 
 class _CiteCurated(beam.DoFn):

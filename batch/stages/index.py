@@ -1,6 +1,7 @@
 """Index: chunks into vectors, vectors and words into the indexes of each collection.
 
-Writes `<out>/<collection>/passages.faiss`, `passages.ids` and `lexical/`, as a release carries them.
+Writes `<out>/<collection>/passages.faiss`, `passages.ids`, `lexical/` and, for late interaction, `tokens/`, as a
+release carries them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from batch.plan import Figures, RunPlan
 from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, collection_chunks, document_names
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
 from batch.stores.parquet import list_files, local_output, read_file_rows, read_table
+from batch.stores.token_store import find_token_ids, known_token_hashes, read_codes
 from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.token_vectors import save_token_vectors
 from rag.retrieval.vector_index import VectorIndex
 from warehouse.tables import CHUNKS, ChunkRow
 
@@ -28,7 +31,9 @@ def index(plan: RunPlan) -> Figures:
     prepared = plan.folder("prepare")
     chunks = read_table(f"{prepared}/chunks", CHUNKS, ["content_hash"])
     hashes = {chunk_text_hash(each) for each in pc.unique(chunks["content_hash"]).to_pylist()}
-    missing = frozenset(hashes - known_hashes(plan.embedding_store))
+    token_store = plan.token_store if plan.retrieval.late_candidates else None
+    known = known_hashes(plan.embedding_store)
+    missing = frozenset(hashes - (known & known_token_hashes(token_store) if token_store else known))
     names = document_names(prepared)
 
     def read(path: str) -> Iterator[tuple[str, str]]:
@@ -36,7 +41,7 @@ def index(plan: RunPlan) -> Figures:
             title = names[row["collection"], row["document_id"]]["title"]
             yield chunk_text_hash(row["content_hash"]), chunk_text(row, title)
 
-    embed_missing(plan, list_files(f"{prepared}/chunks/*.parquet"), read, missing)
+    embed_missing(plan, list_files(f"{prepared}/chunks/*.parquet"), read, missing, token_store)
     with running_pipeline(plan) as pipeline:
         _ = pipeline | "Collections" >> beam.Create(list(plan.collections)) | "Build" >> beam.Map(_build, plan)
     return {"embedded": len(missing), "embeddings_reused": len(hashes) - len(missing)}
@@ -53,3 +58,7 @@ def _build(collection: str, plan: RunPlan) -> None:
     with local_output(f"{plan.folder(STAGE)}/{collection}") as folder:
         VectorIndex.build(vectors, ids).save(Path(folder) / "passages")
         LexicalIndex.build(texts, ids, plan.retrieval.language).save(Path(folder) / "lexical")
+        if plan.retrieval.late_candidates:
+            tokens = find_token_ids(plan.token_store, hashes)
+            codes = read_codes(plan.token_store, hashes, plan.encoder_spec.dimensions)
+            save_token_vectors(Path(folder) / "tokens", ids, hashes, tokens, codes)

@@ -29,8 +29,7 @@ from batch.stores.generation_store import find_generations, known_fingerprints, 
 from batch.stores.parquet import WriteRows, list_files, read_table, rows_to_table, table_rows, write_table
 from rag.errors import QuestionError
 from rag.identity import fingerprint
-from rag.retrieval.passages import StoredChunk
-from rag.retrieval.retriever import choose_passages
+from rag.retrieval.passages import StoredChunk, choose_passages
 from warehouse.tables import CHUNKS, QUESTIONS, QuestionRow
 
 STAGE = "propose"

@@ -1,13 +1,13 @@
 """Retrieve: for every anticipated question its passages, its prompt and its fingerprint.
 
-Writes two tables below `<out>`: retrievals (every candidate with its ranks and scores) and prompts (what
-generation needs).
+Writes two tables below `<out>`: retrievals (every candidate with its ranks and scores, and every chunk that a prompt
+shows) and prompts (what generation needs).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import apache_beam as beam
@@ -21,8 +21,8 @@ from batch.rows import PromptRow
 from batch.stores.parquet import WriteRows, count_rows, list_files
 from rag.identity import fingerprint
 from rag.prompting.template import PromptTemplate
-from rag.retrieval.passages import Passage
-from rag.retrieval.retriever import Ranked, choose_passages
+from rag.retrieval.fusion import Ranked
+from rag.retrieval.passages import Passage, choose_passages
 from warehouse.tables import QuestionRow, RetrievalRow
 
 STAGE = "retrieve"
@@ -40,14 +40,14 @@ class _Retrieve(beam.DoFn):
         chunks = load_chunks(self._plan.folder("prepare"), collection)
         vectors = question_vectors(self._plan, rows)
         for row, ranked in zip(rows, rank(self._plan, collection, rows, vectors, chunks.get), strict=True):
-            passages = choose_passages(ranked, chunks.get, self._plan.retrieval.passages)
+            settings = self._plan.retrieval
+            passages = choose_passages(ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
             yield self._prompt(row, passages, template)
-            chosen = {passage.chunk.chunk_id for passage in passages}
-            for candidate in ranked:
-                yield beam.pvalue.TaggedOutput("retrievals", retrieval_row(row, candidate, chosen))
+            for each in retrieval_rows(row, ranked, passages):
+                yield beam.pvalue.TaggedOutput("retrievals", each)
 
     def _prompt(self, row: QuestionRow, passages: list[Passage], template: PromptTemplate) -> PromptRow:
-        hashes = [passage.chunk.content_hash for passage in passages]
+        hashes = [passage.content_hash for passage in passages]
         return {
             "collection": row["collection"],
             "query_key": row["query_key"],
@@ -62,23 +62,35 @@ class _Retrieve(beam.DoFn):
             "passages_hash": passages_hash(hashes),
             "messages": json.dumps([asdict(each) for each in template.messages(row["question"], passages)]),
             "chunk_ids": [passage.chunk.chunk_id for passage in passages],
+            "shown_ids": [[chunk.chunk_id for chunk in passage.shown] for passage in passages],
         }
 
 
-def retrieval_row(question: QuestionRow, candidate: Ranked, chosen: set[str]) -> RetrievalRow:
-    """Return a candidate's row of the retrievals table; `chosen` are the ids of the chunks in the prompt."""
-    return {
-        "collection": question["collection"],
-        "query_key": question["query_key"],
-        "rank": candidate.rank,
-        "chunk_id": candidate.chunk_id,
-        "score": candidate.score,
-        "dense_rank": candidate.dense_rank,
-        "dense_score": candidate.dense_score,
-        "lexical_rank": candidate.lexical_rank,
-        "lexical_score": candidate.lexical_score,
-        "in_prompt": candidate.chunk_id in chosen,
-    }
+def retrieval_rows(question: QuestionRow, ranked: Sequence[Ranked], passages: Sequence[Passage]) -> list[RetrievalRow]:
+    """Return a question's rows of the retrievals table: its candidates, then what else the prompt shows around them."""
+    shown = {chunk.chunk_id: passage.score for passage in passages for chunk in passage.shown}
+    found = {candidate.chunk_id for candidate in ranked}
+    around = [
+        Ranked(chunk_id, rank, score, None, None, None, None)
+        for rank, (chunk_id, score) in enumerate(
+            ((chunk_id, score) for chunk_id, score in shown.items() if chunk_id not in found), start=len(ranked) + 1
+        )
+    ]
+    return [
+        {
+            "collection": question["collection"],
+            "query_key": question["query_key"],
+            "rank": each.rank,
+            "chunk_id": each.chunk_id,
+            "score": each.score,
+            "dense_rank": each.dense_rank,
+            "dense_score": each.dense_score,
+            "lexical_rank": each.lexical_rank,
+            "lexical_score": each.lexical_score,
+            "in_prompt": each.chunk_id in shown,
+        }
+        for each in [*ranked, *around]
+    ]
 
 
 def retrieve(plan: RunPlan) -> Figures:

@@ -18,6 +18,7 @@ from batch.plan import RunPlan
 from batch.stores.embedding_store import EMBEDDINGS
 from batch.stores.generation_store import GENERATIONS, batch_name
 from batch.stores.parquet import file_sizes, is_parquet, read_tables, sweep_hidden, write_table
+from batch.stores.token_store import TOKENS
 
 _MOST = 200  # small files
 _SMALL = 16_000_000  # bytes; larger files are not merged
@@ -30,6 +31,7 @@ def tidy_stores(plan: RunPlan) -> int:
         (plan.answer_store, GENERATIONS, "fingerprint"),
         (plan.proposal_store, GENERATIONS, "fingerprint"),
         (plan.embedding_store, EMBEDDINGS, "text_hash"),
+        (plan.token_store, TOKENS, "text_hash"),
     )
     for store, _, _ in stores:
         sweep_hidden(store)

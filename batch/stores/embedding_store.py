@@ -11,6 +11,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apache_beam as beam
 import numpy as np
@@ -22,8 +23,13 @@ from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, read_tables, write_table
+from batch.stores.token_store import write_tokens
 from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.token_vectors import TokenCodes, encode
 from rag.retrieval.vectors import Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 _FEW = 256  # texts; up to here ONNX Runtime is done before sentence-transformers is imported
 _BATCH = 512  # texts per file of the store
@@ -47,17 +53,41 @@ def open_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], Vectors]:
     """Return an encoder, loaded once per process: a function from n texts to float32 of shape (n, dimensions)."""
     if not many:
         return OnnxEncoder.load(Path(folder)).embed
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    model = SentenceTransformer(folder, trust_remote_code=False)
+    model = _sentence_transformer(folder)
 
     def embed(texts: Sequence[str]) -> Vectors:
         vectors = model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
     return embed
+
+
+@functools.lru_cache(maxsize=2)
+def open_token_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], tuple[Vectors, list[TokenCodes]]]:
+    """Return an encoder, loaded once per process, that also returns the codes of each text's tokens."""
+    if not many:
+        return OnnxEncoder.load(Path(folder)).embed_with_tokens
+    model = _sentence_transformer(folder)
+
+    def embed(texts: Sequence[str]) -> tuple[Vectors, list[TokenCodes]]:
+        vectors, tokens = [], []
+        for output in model.encode(list(texts), batch_size=64, output_value=None, show_progress_bar=False):
+            mask = output["attention_mask"].cpu().numpy() > 0
+            states = output["token_embeddings"].float().cpu().numpy()[mask]
+            tokens.append(TokenCodes(output["input_ids"].cpu().numpy()[mask].astype(np.int32), encode(states)))
+            vectors.append(output["sentence_embedding"].float().cpu().numpy())
+        found = np.asarray(vectors, dtype=np.float32)
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12), tokens
+
+    return embed
+
+
+def _sentence_transformer(folder: str) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    return SentenceTransformer(folder, trust_remote_code=False)
 
 
 def known_hashes(store: str) -> set[str]:
@@ -83,23 +113,39 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
 
 
 class _Embed(beam.DoFn):
-    """Batch of (hash, text) → a file in the store; yields the number of texts."""
+    """Batch of (hash, text) → a file in the store, and one in `token_store` if there is one; yields their number."""
 
-    def __init__(self, folder: str, store: str, many: bool) -> None:
+    def __init__(self, folder: str, store: str, token_store: str | None, many: bool) -> None:
         self._folder = folder
         self._store = store
+        self._token_store = token_store
         self._many = many
 
     def process(self, batch: list[tuple[str, str]]) -> Iterator[int]:
-        vectors = open_encoder(self._folder, self._many)([text for _, text in batch])
-        table = pa.table({"text_hash": [each for each, _ in batch], "vector": list(vectors)}, schema=EMBEDDINGS)
-        write_table(f"{self._store}/{batch_name(each for each, _ in batch)}.parquet", table)
+        hashes, texts = [each for each, _ in batch], [text for _, text in batch]
+        name = f"{batch_name(hashes)}.parquet"
+        if self._token_store is None:
+            vectors = open_encoder(self._folder, self._many)(texts)
+        else:
+            vectors, tokens = open_token_encoder(self._folder, self._many)(texts)
+            write_tokens(f"{self._token_store}/{name}", hashes, tokens)
+        table = pa.table({"text_hash": hashes, "vector": list(vectors)}, schema=EMBEDDINGS)
+        write_table(f"{self._store}/{name}", table)
         progress.advance(len(batch))
         yield len(batch)
 
 
-def embed_missing(plan: RunPlan, files: Sequence[str], read: Callable[[str], Texts], missing: frozenset[str]) -> None:
-    """Embed the texts whose hashes are `missing`; `read` returns the (hash, text) pairs of a file."""
+def embed_missing(
+    plan: RunPlan,
+    files: Sequence[str],
+    read: Callable[[str], Texts],
+    missing: frozenset[str],
+    token_store: str | None = None,
+) -> None:
+    """Embed the texts whose hashes are `missing`; `read` returns the (hash, text) pairs of a file.
+
+    With a `token_store`, the codes of their tokens are written there.
+    """
     if not missing:
         return
     progress.expect("embed", len(missing), "texts")
@@ -111,5 +157,5 @@ def embed_missing(plan: RunPlan, files: Sequence[str], read: Callable[[str], Tex
             | "Once" >> beam.GroupByKey()
             | "Text" >> beam.Map(lambda group: (group[0], next(iter(group[1]))))
             | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
-            | "Embed" >> beam.ParDo(_Embed(plan.encoder, plan.embedding_store, len(missing) > _FEW))
+            | "Embed" >> beam.ParDo(_Embed(plan.encoder, plan.embedding_store, token_store, len(missing) > _FEW))
         )

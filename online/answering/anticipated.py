@@ -1,7 +1,8 @@
 """The anticipated questions of a collection, to search and to browse.
 
 A search embeds what was typed and returns the nearest questions; browsing pages through them in the order of the
-index. Both see one collection and nothing else, and no question whose answer has been withdrawn.
+index. Both see one collection and nothing else, no question whose answer has been withdrawn, and none of a visitor's
+that nobody has approved.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from online.answering.lookup import Lookup
     from online.release.open_release import OpenRelease
 
+_MOST_UNLISTED = 1000  # how many further neighbours a search looks at, where some may not be listed
+
 
 @dataclass(frozen=True)
 class Page:
@@ -30,16 +33,18 @@ class Page:
 
 def search(lookup: Lookup, release: OpenRelease, page: Page, typed: str) -> Questions:
     """Return the anticipated questions that are nearest to what was typed; blocking."""
-    index = release.collection(page.collection).questions
+    index, listed = release.collection(page.collection).questions, lookup.listed.keys(release, page.collection)
     vector = release.encoder.embed([typed])
-    near = index.search(vector, page.offset + page.limit)[0][page.offset :]
+    wanted = page.offset + page.limit
+    near = index.search(vector, wanted + min(len(index) - len(listed), _MOST_UNLISTED))[0]
+    near = [each for each in near if lookup.listed.allows(release, each[0])][page.offset : wanted]
     found = [_shown(lookup, release, page.collection, key, similarity) for key, similarity in near]
-    return _page(found, page, len(index))
+    return _page(found, page, len(listed))
 
 
 def browse(lookup: Lookup, release: OpenRelease, page: Page) -> Questions:
     """Return one page of the anticipated questions."""
-    keys = release.collection(page.collection).questions.ids
+    keys = lookup.listed.keys(release, page.collection)
     some = [_shown(lookup, release, page.collection, key, None) for key in keys[page.offset : page.offset + page.limit]]
     return _page(some, page, len(keys))
 
@@ -57,7 +62,7 @@ def _shown(
     lookup: Lookup, release: OpenRelease, collection: str, query_key: str, similarity: float | None
 ) -> AnticipatedQuestion | None:
     stored = release.index.question(query_key)
-    if stored is None or not lookup.is_served(release, collection, query_key):
+    if stored is None or not lookup.is_listed(release, collection, query_key):
         return None
     anticipated = msgspec.json.decode(stored, type=Anticipated)
     return AnticipatedQuestion(

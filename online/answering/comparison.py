@@ -87,7 +87,7 @@ class Comparisons:
                 agrees = await lookup.pool.run(agree, release.encoder, _text(hit), live.linked.text)
                 comparison = Comparison(asked.collection, score, agrees)
                 await asyncio.to_thread(lookup.watch.record, release.release_id, comparison)
-                lookup.watch.follow()
+                await lookup.watch.follow()
                 self._journal(asked, hit, live, release, agrees=agrees)
         except (Problem, LlmError, WarehouseError) as error:
             _log.info("no comparison for %s: %s", asked.request_id, error)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from online.answering.linked_text import LinkedText
 from online.answering.question import LiveAnswer, Opening, Sought
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
@@ -21,7 +20,7 @@ from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
 from rag.llm.protocol import Completion, Delta, Sampling
 from rag.prompting.answer_rules import AnswerRules, VisibleText, fault, without_reasoning
-from rag.prompting.citations import link
+from rag.prompting.citations import LinkedText, link
 from rag.prompting.rewriting import SAMPLING, rewriting_messages, rewritten
 from rag.prompting.support import support
 from rag.retrieval.passages import Passage
@@ -122,7 +121,7 @@ def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> 
 def _fingerprint(asked: LiveQuestion, release: OpenRelease, model: LanguageModel, passages: Sequence[Passage]) -> str:
     return fingerprint(
         query_key=asked.query_key,
-        passages=[passage.chunk.content_hash for passage in passages],
+        passages=[passage.content_hash for passage in passages],
         template=release.template.id,
         model=asked.model_id,
         sampling=(asked.sampling or model.sampling).identity(),

@@ -40,6 +40,7 @@ from rag.prompting.answer_rules import AnswerRules
 
 if TYPE_CHECKING:
     from online.release.current_release import CurrentRelease
+    from online.release.listed import Listed
     from online.release.open_release import OpenRelease
     from online.release.reviewed import Reviewed
     from online.release.withdrawn import Withdrawn
@@ -54,6 +55,7 @@ class Lookup:
     current: CurrentRelease
     withdrawn: Withdrawn
     reviewed: Reviewed
+    listed: Listed
     withholding: Withholding
     model: LanguageModel
     pool: WorkPool
@@ -77,8 +79,16 @@ class Lookup:
         return release
 
     def exact(self, asked: Asked) -> Prepared | None:
-        """Return the answer to this very question, if there is one; a few microseconds, without a thread."""
-        return self._prepared(self.release(), asked.collection, asked.query_key)
+        """Return the answer to this very question, if there is one; a few microseconds, without a thread.
+
+        Where the question may not be listed it is repeated in the caller's words, not in those of another visitor.
+        """
+        release = self.release()
+        found = self._prepared(release, asked.collection, asked.query_key)
+        if found is None or self.listed.allows(release, asked.query_key):
+            return found
+        fields = msgspec.json.decode(found.body) | {"question": asked.question, "listed": False}
+        return replace(found, body=msgspec.json.encode(fields))
 
     def _prepared(self, release: OpenRelease, collection: str, query_key: str) -> Prepared | None:
         body = self.reviewed.answer(release.index, query_key)
@@ -179,8 +189,15 @@ class Lookup:
         """Whether an anticipated question has an answer that may be served."""
         return self._prepared(release, collection, query_key) is not None
 
+    def is_listed(self, release: OpenRelease, collection: str, query_key: str) -> bool:
+        """Whether an anticipated question may be shown to others than who asks it.
+
+        Every list, page and suggestion asks here, and so does the search for semantic hits.
+        """
+        return self.listed.allows(release, query_key) and self.is_served(release, collection, query_key)
+
     def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_served(
+        return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_listed(
             release, asked.collection, query_key
         )
 

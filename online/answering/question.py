@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from online.answering.single_flight import Flight
-from online.errors import Suggestion
-from online.http.schemas import AnswerSource, Handover, UnansweredSource
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 if TYPE_CHECKING:
+    from online.errors import Suggestion
+    from online.http.schemas import AnswerSource, Handover, UnansweredSource
     from rag.paraphrase.calibration import Certificate
     from rag.paraphrase.verifier import Candidate, Decision
     from rag.prompting.citations import Linked
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 class Asked:
     """A question after authentication and validation. `started` is on `time.perf_counter`.
 
-    `query_key` is empty in a chat that is only passed on. `fresh` asks for a live answer (`Cache-Control: no-cache`),
-    `private` keeps the text out of the journal (`no-store`), `stream` sends the text as it comes, and `sampling`
-    overrides the configured sampling of a live answer.
+    `query_key` is empty in a chat that is only passed on, `asker` is the key's name or a hash of the client's address.
+    `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text out of the journal
+    (`no-store`), `stream` sends the text as it comes, and `sampling` overrides the configured sampling of a live
+    answer.
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class Asked:
     query_key: str
     started: float
     key_id: str | None = None
+    asker: str | None = None
     route: str = "answers"
     explain: bool = False
     stream: bool = False

@@ -13,6 +13,7 @@ from online.answering.question import Asked, Live, LiveAnswer, Opening, Prepared
 from online.answering.rendering import cache_status, citations
 from online.errors import Kind, Problem
 from online.records.journal import Journal, JournalRow
+from online.records.semantic_hits import SemanticHit, SemanticHits
 from online.telemetry.metrics import Metrics
 
 BYPASS = "beforehand; fwd=bypass"
@@ -20,15 +21,25 @@ BYPASS = "beforehand; fwd=bypass"
 
 @dataclass(frozen=True)
 class RequestLog:
-    """Writes to the journal, if there is one, and counts. `status_of` gives the HTTP status of a kind of problem."""
+    """Writes to the journal, if there is one, and counts. `status_of` gives the HTTP status of a kind of problem.
+
+    Semantic hits are kept apart, for reports of false ones.
+    """
 
     journal: Journal | None
     metrics: Metrics
     status_of: Callable[[Kind], int]
+    hits: SemanticHits
 
     def prepared(self, asked: Asked, prepared: Prepared) -> None:
         """Record an anticipated answer that was served."""
         seconds = self._count(asked, prepared.source)
+        if prepared.source == "semantic":
+            self.hits.record(
+                SemanticHit(
+                    asked.request_id, asked.key_id or "", asked.collection, asked.query_key, prepared.head.query_key
+                )
+            )
         if self.journal is None:
             return
         row = _row(asked, seconds, prepared.source, cache_status(asked, prepared.source))
@@ -119,6 +130,7 @@ def _row(asked: Asked, seconds: float, source: str, cache_status: str | None) ->
         cache_status=cache_status,
         total_seconds=seconds,
         key_id=asked.key_id,
+        asker=asked.asker,
         streamed=asked.stream,
     )
 

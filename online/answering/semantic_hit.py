@@ -1,9 +1,9 @@
 """A semantic hit: the nearest anticipated questions, and the verifier that decides.
 
 The indexes propose, the verifier (`rag.paraphrase.verifier`, calibrated in the batch run) decides. Candidates are
-dropped before it is asked if their answer rests on a withdrawn document or is no longer served, or if this very pair
-was reported as a false hit. What was near, and why it was not taken, is kept: for `explain`, the metrics, the journal,
-and as suggestions when there is no live answer.
+dropped before it is asked if their answer rests on a withdrawn document or is no longer served, if visitors asked them
+and nobody has approved them, or if this very pair was reported as a false hit. What was near, and why it was not taken,
+is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer.
 
 Questions whose answers are withheld are candidates of another kind: one that asks the same bars the question, so that
 other words don't lead around a rejection.
@@ -12,7 +12,7 @@ other words don't lead around a rejection.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,10 @@ from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
+    from rag.retrieval.vector_index import VectorIndex
 
 _CANDIDATES = 8
+_SEARCHED = (8, 64, 512)  # further, so that questions that may not be used hide no other
 # Only these go to the verifier, at 0.3 ms of Python each: a flood of misses must not slow hits.
 _JUDGED = 4
 _JUDGED_SIMILARITY = 0.5
@@ -75,15 +77,14 @@ def seek(
     started = time.perf_counter()
     vector = release.encoder.embed([question])[0]
     embed_seconds = time.perf_counter() - started
-    near = sorted(_near(release, collection, vector), key=lambda each: each.similarity, reverse=True)
-    candidates = tuple(each for each in near if permits.usable(each.query_key))
+    candidates = tuple(_candidates(release, collection, vector, permits.usable))
     decision, certificate = None, None
     if candidates and tolerated_error is not None:
         decision = _decide(release.verifier, question, candidates, tolerated_error)
         certificate = next(
             (each for each in release.verifier.certificates if each.threshold == decision.threshold), None
         )
-    withheld = tuple(each for each in near if permits.barred(each.query_key))
+    withheld = tuple(_candidates(release, collection, vector, permits.barred))
     barred = _decide(release.verifier, question, withheld, permits.barring_error) if withheld else None
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
 
@@ -93,16 +94,41 @@ def _decide(verifier: Verifier, question: str, candidates: tuple[Candidate, ...]
     return verifier.decide(question, judged, tolerated_error)
 
 
-def _near(release: OpenRelease, collection: str, vector: Vectors) -> Iterator[Candidate]:
-    """Yield the nearest questions, with served answers and with withheld ones."""
+def _candidates(
+    release: OpenRelease, collection: str, vector: Vectors, permitted: Callable[[str], bool]
+) -> list[Candidate]:
+    """Return the nearest permitted questions, among those with served answers and those with withheld ones."""
     indexes = release.collection(collection)
+    found: list[Candidate] = []
     for index in (indexes.questions, indexes.withheld):
-        if index is None:
-            continue
-        for query_key, similarity in index.search(vector.reshape(1, -1), _CANDIDATES)[0]:
-            stored = release.index.question(query_key) or release.index.withheld(query_key)
-            if stored is None:
-                continue
-            anticipated = msgspec.json.decode(stored, type=Anticipated)
-            if anticipated.collection == collection:  # the index is the collection's own; checked again all the same
-                yield Candidate(anticipated.question, query_key, similarity)
+        if index is not None:
+            found += _nearest(release, collection, index, vector, permitted)
+    return sorted(found, key=lambda each: each.similarity, reverse=True)[:_CANDIDATES]
+
+
+def _nearest(
+    release: OpenRelease, collection: str, index: VectorIndex, vector: Vectors, permitted: Callable[[str], bool]
+) -> list[Candidate]:
+    found: list[Candidate] = []
+    for searched in _SEARCHED:
+        near = index.search(vector.reshape(1, -1), searched)[0]
+        found = [
+            candidate
+            for query_key, similarity in near
+            if (candidate := _candidate(release, collection, query_key, similarity, permitted)) is not None
+        ]
+        if len(found) >= _JUDGED or len(near) < searched:
+            break
+    return found
+
+
+def _candidate(
+    release: OpenRelease, collection: str, query_key: str, similarity: float, permitted: Callable[[str], bool]
+) -> Candidate | None:
+    stored = release.index.question(query_key) or release.index.withheld(query_key)
+    if stored is None or not permitted(query_key):
+        return None
+    anticipated = msgspec.json.decode(stored, type=Anticipated)
+    if anticipated.collection != collection:  # the index is the collection's own; checked again all the same
+        return None
+    return Candidate(anticipated.question, query_key, similarity)

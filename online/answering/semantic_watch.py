@@ -18,10 +18,11 @@ all workers decide the same, and a restart changes nothing. To remove the file b
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +80,7 @@ class SemanticWatch:
         self._enabled = enabled
         self._verifier = Verifier.default()
         self._recorded: RecordedComparisons | None = None
+        self._reading = asyncio.Lock()
         self._collections: dict[str, _Collection] = {}
         self._reset()
 
@@ -92,7 +94,7 @@ class SemanticWatch:
         self._verifier = verifier
         self._recorded = RecordedComparisons(self._data, release_id)
         self._reset()
-        while self._read_new():
+        while self._take_in(*self._recorded.new()):
             pass
 
     def record(self, release_id: str, comparison: Comparison) -> None:
@@ -104,14 +106,16 @@ class SemanticWatch:
         record_comparison(self._data, release_id, comparison)
         self._metrics.comparisons.labels("agrees" if comparison.agrees else "differs").inc()
 
-    def follow(self) -> None:
+    async def follow(self) -> None:
         """Read new comparisons, of this process and of others."""
-        self._read_new()
+        async with self._reading:
+            recorded = self._recorded
+            if recorded is not None:
+                found = await asyncio.to_thread(recorded.new)
+                if recorded is self._recorded:  # no other release has begun meanwhile
+                    self._take_in(*found)
 
-    def _read_new(self) -> bool:
-        if self._recorded is None:
-            return False
-        comparisons, afresh = self._recorded.new()
+    def _take_in(self, comparisons: Sequence[Comparison], afresh: bool) -> bool:
         if afresh:
             self._reset()
         for each in comparisons:

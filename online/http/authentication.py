@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.types import Scope
@@ -18,7 +18,7 @@ from starlette.types import Scope
 from online.errors import Problem
 from online.http.problems import HttpProblem
 from online.http.rate_limits import Bucket, buckets
-from online.settings import KeySettings, ServiceSettings
+from online.settings import Bypass, KeySettings, ServiceSettings
 from online.settings import Scope as KeyScope
 from rag.errors import ConfigurationError
 
@@ -41,7 +41,8 @@ def mint() -> tuple[str, str]:
 class Caller:
     """The caller. `collections` are all that they can name; `bucket` is None without a rate limit.
 
-    `default_collection` is what the configuration chooses for a question that names none.
+    `default_collection` is what the configuration chooses for a question that names none, `bypass` what a chat gets
+    that no prepared answer fits; `asker` tells callers apart, by the name of their key or by a hash of their address.
     """
 
     key_id: str | None
@@ -49,6 +50,8 @@ class Caller:
     collections: tuple[str, ...]
     bucket: Bucket | None = None
     default_collection: str | None = None
+    bypass: Bypass = "grounded"
+    asker: str | None = None
 
     @property
     def default(self) -> str | None:
@@ -80,11 +83,14 @@ class Keys:
         public: Collection[str] = (),
         default: str | None = None,
         shared: Path | None = None,
+        bypass: Bypass = "grounded",
+        asker: Callable[[Scope], str] = lambda _: "anonymous",
     ) -> None:
         """Take the keys; `public` are the collections that visitors see without one.
 
-        `default` is the collection of a question that names none, for callers without a default of their own, and
-        `shared` the folder of the worker processes that share the rate limits.
+        `default` is the collection of a question that names none, for callers without a default of their own, `shared`
+        the folder of the worker processes that share the rate limits, `bypass` applies to keys without their own, and
+        `asker` names the callers without a key.
 
         Raises:
             ConfigurationError: there is no such collection.
@@ -96,14 +102,15 @@ class Keys:
         limits = {name: each.requests_per_minute for name, each in keys.items()}
         limited = buckets({name: limit for name, limit in limits.items() if limit is not None}, shared)
         self._by_hash = {
-            key.hash.get_secret_value(): _caller(name, key, collections, default, limited.get(name))
+            key.hash.get_secret_value(): _caller(name, key, collections, default, limited.get(name), bypass)
             for name, key in keys.items()
         }
         asking: frozenset[KeyScope] = frozenset({"ask", "feedback"})
         visible = tuple(each for each in collections if each in public)
-        self._everybody = Caller(None, asking, tuple(collections), None, default)
+        self._everybody = Caller(None, asking, tuple(collections), None, default, bypass)
         self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
         self.required = bool(self._by_hash)
+        self._asker = asker
 
     def caller(self, scope: Scope, *, visitors: bool = False) -> Caller:
         """Return the caller of a request (`Authorization: Bearer <key>`), and count it against the rate limit.
@@ -115,10 +122,10 @@ class Keys:
             Problem: no key or an unknown one, or one too many requests.
         """
         if not self.required:
-            return self._everybody
+            return replace(self._everybody, asker=self._asker(scope))
         sent = scope["headers_by_name"].get(b"authorization", b"")
         if visitors and not sent and self._visitor.collections:
-            return self._visitor
+            return replace(self._visitor, asker=self._asker(scope))
         scheme, _, key = sent.decode("latin-1").partition(" ")
         caller = self._by_hash.get(hash_key(key.strip())) if scheme.lower() == "bearer" else None
         if caller is None:
@@ -134,17 +141,37 @@ class Keys:
         return caller
 
 
-def keys_of(settings: ServiceSettings, collections: Collection[str], shared: Path | None = None) -> Keys:
+def keys_of(
+    settings: ServiceSettings,
+    collections: Collection[str],
+    shared: Path | None = None,
+    asker: Callable[[Scope], str] = lambda _: "anonymous",
+) -> Keys:
     """Return the keys of the settings; `shared` is the folder of the worker processes, if there are several.
+
+    `asker` names the callers without a key.
 
     Raises:
         ConfigurationError: they name a collection that does not exist.
     """
-    return Keys(settings.keys, collections, settings.public_page, settings.default_collection, shared)
+    return Keys(
+        settings.keys,
+        collections,
+        settings.public_page,
+        settings.default_collection,
+        shared,
+        settings.bypass,
+        asker,
+    )
 
 
 def _caller(
-    name: str, key: KeySettings, collections: Collection[str], default: str | None, bucket: Bucket | None
+    name: str,
+    key: KeySettings,
+    collections: Collection[str],
+    default: str | None,
+    bucket: Bucket | None,
+    bypass: Bypass,
 ) -> Caller:
     place = f"[service.keys.{name}]"
     _require(f"{place} collections: there is no collection", key.collections, collections)
@@ -157,6 +184,8 @@ def _caller(
         own,
         bucket,
         key.default_collection or (default if default in own else None),
+        key.bypass or bypass,
+        name,
     )
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from online.errors import ClientGoneError, Problem, fault
 from online.http.authentication import Caller
+from online.http.origin import SitePolicy
 from online.http.problems import render
 from online.http.request_id import request_id, request_id_of
 from online.http.responses import RawHeaders, send_bytes
@@ -26,8 +27,16 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_LISTS = frozenset({b"cache-control", b"prefer", b"if-none-match"})
-_API_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_LISTS = frozenset({b"cache-control", b"prefer", b"if-none-match", b"x-forwarded-for", b"forwarded"})
+# Of these the service and a proxy before it might each believe another one.
+_ONCE = frozenset({b"authorization", b"host", b"origin", b"content-type", b"sec-fetch-site", b"x-forwarded-host"})
+_MOST_HEADERS = 100
+_LONGEST_ADDRESS = 32_768  # two questions of 2,000 characters, each up to 12 bytes
+# What a response has that says nothing else about it.
+_DEFAULTS = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+]
 
 Headers = Mapping[bytes, bytes]
 _log = logging.getLogger("beforehand.service")
@@ -46,7 +55,8 @@ RequestSpan = Callable[[Scope], contextlib.AbstractContextManager[Span]]
 class Edge:
     """Wraps the application. `on_problem` gets the kind of every problem, `span` traces a request.
 
-    A POST to a path in `direct` skips routing, which would cost half as much again as an exact hit.
+    A POST to a path in `direct` skips routing, which would cost half as much again as an exact hit. `base_path` is
+    stripped from paths, unless a proxy has done so.
     """
 
     def __init__(
@@ -56,12 +66,16 @@ class Edge:
         on_problem: Callable[[str], None],
         direct: Mapping[str, ASGIApp],
         span: RequestSpan | None,
+        policy: SitePolicy,
+        base_path: str = "",
     ) -> None:
         self._app = app
         self._direct = direct
         self._span = span
         self._body_bytes = body_bytes
         self._on_problem = on_problem
+        self._policy = policy
+        self._base_path = base_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -92,14 +106,23 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = _complete(message["headers"], name, scope.get("caller"))
+                reading = self._policy.reading(headers)
+                message["headers"] = _complete(message["headers"], name, scope.get("caller"), reading)
             await send(message)
 
         pairs = scope["headers"]
-        app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
         try:
             if len(headers) != len(pairs):  # rare; an exact hit pays for this test alone
                 headers = scope["headers_by_name"] = _joined(pairs)
+            _refuse_oversized(scope)
+            self._policy.admit(scope, headers)
+            if (allowed := self._policy.preflight(scope, headers)) is not None:
+                await send_with_headers({"type": "http.response.start", "status": 204, "headers": allowed})
+                await send_with_headers({"type": "http.response.body", "body": b""})
+                return
+            if self._base_path:
+                scope["path"] = below(self._base_path, scope["path"])
+            app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
             await app(scope, self._limited(headers, receive), send_with_headers)
         except ClientGoneError:
             return
@@ -142,8 +165,8 @@ def _joined(pairs: list[tuple[bytes, bytes]]) -> Headers:
     """Return headers of which some came in several lines; lists are joined (RFC 9110, 5.3)."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
-        if name == b"authorization" and name in headers:
-            raise Problem("malformed", "Send one Authorization header, not several.")
+        if name in _ONCE and name in headers:
+            raise Problem("malformed", f"Send one {name.decode().title()} header, not several.")
         headers[name] = b"%b, %b" % (headers[name], value) if name in _LISTS and name in headers else value
     return headers
 
@@ -152,12 +175,26 @@ def _too_large(limit: int) -> Problem:
     return Problem("too-large", f"The body may have at most {limit} bytes.")
 
 
-def _complete(headers: RawHeaders, name: bytes, caller: Caller | None) -> RawHeaders:
-    complete = [*headers, (b"x-request-id", name), *_HEADERS]
+def _refuse_oversized(scope: Scope) -> None:
+    if len(scope["headers"]) > _MOST_HEADERS:
+        raise Problem("too-many-headers", f"A request may have at most {_MOST_HEADERS} headers.")
+    if len(scope["path"]) + len(scope["query_string"]) > _LONGEST_ADDRESS:
+        raise Problem("too-long", f"An address may have at most {_LONGEST_ADDRESS} characters.")
+
+
+def below(base_path: str, path: str) -> str:
+    """Return a path without the base path, if it has it."""
+    if path == base_path:
+        return "/"
+    return path[len(base_path) :] if path.startswith(f"{base_path}/") else path
+
+
+def _complete(headers: RawHeaders, name: bytes, caller: Caller | None, reading: RawHeaders) -> RawHeaders:
+    complete = [*headers, (b"x-request-id", name), *_HEADERS, *reading]
     if caller is not None and caller.bucket is not None:
         complete += caller.bucket.headers()
-    if not any(key == b"content-security-policy" for key, _ in headers):
-        complete.append(_API_POLICY)
+    said = {key for key, _ in headers}
+    complete += [each for each in _DEFAULTS if each[0] not in said]
     return complete
 
 

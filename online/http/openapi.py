@@ -66,12 +66,14 @@ def problems(*statuses: int, openai: bool = False) -> Responses:
     return {status: {"description": " or ".join(_titles(status)), "content": content} for status in statuses}
 
 
-def describe(app: FastAPI, *, keys_required: bool) -> None:
+def describe(app: FastAPI, *, keys_required: bool, base_path: str = "") -> None:
     """Make the application describe itself."""
 
     def openapi() -> JsonObject:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app, keys_required=keys_required)
+            if base_path:
+                app.openapi_schema["servers"] = [{"url": base_path}]
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

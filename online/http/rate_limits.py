@@ -17,6 +17,7 @@ import math
 import mmap
 import os
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from pathlib import Path
 _MINUTE = 60_000_000_000  # nanoseconds
 _BYTES = 8
 _FILE = "rate-limits"
+_ANONYMOUS_FILE = "anonymous-rate-limits"
+_SLOTS = 4096
 
 
 @dataclass(frozen=True)
@@ -115,3 +118,16 @@ def buckets(per_minute: Mapping[str, int], folder: Path | None) -> dict[str, Buc
     several = len(per_minute)
     moments = Moments.own(several) if folder is None else Moments.shared(several, folder / _FILE)
     return {name: Bucket(limit, moments, number) for number, (name, limit) in enumerate(per_minute.items())}
+
+
+class AnonymousBuckets:
+    """Buckets for callers without a key, by the hash that names them; two in 4,096 may have to share one."""
+
+    def __init__(self, per_minute: int, folder: Path | None) -> None:
+        """Make the buckets; processes with the same `folder` share them."""
+        self._per_minute = per_minute
+        self._moments = Moments.own(_SLOTS) if folder is None else Moments.shared(_SLOTS, folder / _ANONYMOUS_FILE)
+
+    def of(self, asker: str) -> Bucket:
+        """Return the bucket of a caller."""
+        return Bucket(self._per_minute, self._moments, zlib.crc32(asker.encode()) % _SLOTS)

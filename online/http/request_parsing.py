@@ -16,6 +16,7 @@ from online.http.schemas import Ask, JsonObject
 T = TypeVar("T")
 
 _DEEPEST = 100  # a JSON schema of tools has some ten levels
+_JSON = re.compile(rb"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.IGNORECASE)
 _WAIT = re.compile(r"^wait\s*=\s*\"?(\d{1,6})\"?$")
 _ask = msgspec.json.Decoder(Ask)
 _fields = msgspec.json.Decoder(JsonObject)
@@ -88,13 +89,22 @@ def read_json(headers: Headers, body: bytes, decoder: msgspec.json.Decoder[T], u
     Raises:
         Problem: it is not JSON, or not what was expected; the message names the field.
     """
-    media_type = headers.get(b"content-type")
-    if media_type is not None and b"json" not in media_type.lower():
-        raise Problem("media-type", "Send the question as application/json.")
+    require_media_type(headers, _JSON, "application/json")
     try:
         return decoder.decode(body)
     except _UNREADABLE as error:
         raise _unreadable(error, unreadable) from None
+
+
+def require_media_type(headers: Headers, accepted: re.Pattern[bytes], named: str) -> None:
+    """Refuse a body of another media type, or of none: a page of another site can send those without a pre-flight.
+
+    Raises:
+        Problem: the media type, without its parameters, is not accepted.
+    """
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip()
+    if accepted.fullmatch(media_type) is None:
+        raise Problem("media-type", f"Send the body as {named}, and say so in Content-Type.")
 
 
 def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, JsonObject]:

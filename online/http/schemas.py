@@ -92,6 +92,9 @@ class Answer(msgspec.Struct, omit_defaults=True):
     timings: Timings
     documents: list[str] = []
     matched_question: str | None = None
+    listed: Annotated[bool, Meta(description="Whether the question has a page: visitors' own need a person's yes.")] = (
+        True
+    )
     explanation: JsonObject | None = None
     reason: str | UnsetType = UNSET
     suggestions: list[Suggestion] | UnsetType = UNSET

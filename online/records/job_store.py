@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import re
 import secrets
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from online.records.statements import read_statements
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class JobStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._statements = _statements()
+        self._statements = read_statements("jobs.sql")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="jobs")
         self._connection: sqlite3.Connection | None = None
 
@@ -145,9 +145,3 @@ class JobStore:
 def _job(row: Row) -> StoredJob:
     job_id, asked, key_id, status, http_status, outcome, attempts = row
     return StoredJob(job_id, asked.encode(), key_id, status, http_status, outcome, attempts)
-
-
-def _statements() -> dict[str, str]:
-    """Read the statements of jobs.sql by the names above them."""
-    text = resources.files("online.records").joinpath("jobs.sql").read_text(encoding="utf-8")
-    return dict(re.findall(r"^-- (\w+)\n(.+?;)$", text, re.MULTILINE | re.DOTALL))

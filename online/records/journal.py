@@ -63,6 +63,7 @@ class JournalRow(msgspec.Struct, omit_defaults=True):
     helpful: bool | None = None
     comment: str | None = None
     agrees: bool | None = None
+    asker: str | None = None
 
 
 class Journal:

@@ -145,7 +145,7 @@ def open_release(
         ServingIndex(path / "serving.lmdb"),
         models,
         {
-            name: _open_collection(path / "collections" / name, how, models.reranker)
+            name: _open_collection(path / "collections" / name, how, models)
             for name, how in collections.items()
             if (path / "collections" / name).exists()
         },
@@ -169,9 +169,10 @@ def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | 
     return OpenModels(encoder, Reranker.load(path / "reranker", threads=1) if sums["reranker"] else None, sums)
 
 
-def _open_collection(folder: Path, settings: RetrievalSettings, reranker: Reranker | None) -> OpenCollection:
+def _open_collection(folder: Path, settings: RetrievalSettings, models: OpenModels) -> OpenCollection:
+    retriever = Retriever.load(folder, settings, models.reranker, models.encoder.token_states)
     withheld = VectorIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
-    return OpenCollection(Retriever.load(folder, settings, reranker), VectorIndex.load(folder / "questions"), withheld)
+    return OpenCollection(retriever, VectorIndex.load(folder / "questions"), withheld)
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

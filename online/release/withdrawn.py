@@ -19,38 +19,32 @@ class Withdrawn:
         self._data = data
         self._withdrawals = Withdrawals(data)
         self._tombstones = Tombstones(data)
-        self._documents: dict[str, frozenset[str]] = {}
-        self._pairs: frozenset[frozenset[str]] = frozenset()
 
     def __len__(self) -> int:
-        return sum(len(each) for each in self._documents.values())
+        return len(self._withdrawals)
 
     def touches(self, collection: str, documents: Sequence[str]) -> bool:
         """Whether an answer rests on a withdrawn document."""
-        withdrawn = self._documents.get(collection)
-        return withdrawn is not None and not withdrawn.isdisjoint(documents)
+        withdrawn = self._withdrawals.of(collection)
+        return bool(withdrawn) and not withdrawn.keys().isdisjoint(documents)
 
     def documents(self, collection: str) -> frozenset[str]:
         """Return the withdrawn documents of a collection."""
-        return self._documents.get(collection, frozenset())
+        return frozenset(list(self._withdrawals.of(collection)))  # one step: a thread may be adding to it
 
     def tombstoned(self, asked_key: str, matched_key: str) -> bool:
         """Whether neither of two questions may be answered with the answer to the other."""
-        return frozenset((asked_key, matched_key)) in self._pairs
+        return frozenset((asked_key, matched_key)) in self._tombstones
 
     def tombstone(self, asked_key: str, matched_key: str, reason: str) -> None:
         """Keep two questions apart, for good and in all processes; blocking."""
         tombstone(self._data, asked_key, matched_key, reason)
+        self._tombstones.follow()
 
     def follow_documents(self) -> None:
         """Read new withdrawals."""
-        if self._withdrawals.changed():
-            documents: dict[str, set[str]] = {}
-            for collection, document in self._withdrawals.documents():
-                documents.setdefault(collection, set()).add(document)
-            self._documents = {name: frozenset(each) for name, each in documents.items()}
+        self._withdrawals.follow()
 
     def follow_pairs(self) -> None:
         """Read newly reported pairs."""
-        if self._tombstones.changed():
-            self._pairs = self._tombstones.pairs()
+        self._tombstones.follow()

@@ -87,18 +87,20 @@ def answers(asking: Asking, jobs: Jobs, keys: Keys) -> APIRouter:
         caller.require("ask")
         job = await jobs.find(job_id, caller.key_id)
         known = headers.get(b"if-none-match", b"")
-        return AsgiResponse(lambda _scope, _receive, send: _send_job(job, send, [], known))
+        location = asking.location(job)
+        return AsgiResponse(lambda _scope, _receive, send: _send_job(job, location, send, [], known))
 
     return router
 
 
 @dataclass(frozen=True)
 class Asking:
-    """The ASGI application of `POST /v1/answers`."""
+    """The ASGI application of `POST /v1/answers`; `base_path` is put before the addresses of jobs."""
 
     exchanges: Exchanges
     jobs: Jobs
     keys: Keys
+    base_path: str = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one question."""
@@ -124,7 +126,11 @@ class Asking:
         job = await self.jobs.submit(asked)
         if wishes.wait:
             job = await self.jobs.wait_for(job, wishes.wait)
-        await _send_job(job, send, [(b"preference-applied", b"respond-async")])
+        await _send_job(job, self.location(job), send, [(b"preference-applied", b"respond-async")])
+
+    def location(self, job: StoredJob) -> str:
+        """Return where to ask for a job again."""
+        return f"{self.base_path}/v1/answers/{job.id}"
 
     async def _miss(self, asked: Asked, receive: Receive, send: Send) -> None:
         streaming = False
@@ -179,9 +185,8 @@ def _start(asked: Asked, source: str, release_id: str) -> bytes:
     return sse("start", start)
 
 
-async def _send_job(job: StoredJob, send: Send, headers: RawHeaders, if_none_match: bytes = b"") -> None:
+async def _send_job(job: StoredJob, location: str, send: Send, headers: RawHeaders, if_none_match: bytes = b"") -> None:
     """Send the answer, the problem, or 202 and where to ask again."""
-    location = f"/v1/answers/{job.id}"
     if not job.ended:
         body = msgspec.json.encode(_pending(job, location))
         extra = [*headers, (b"location", location.encode()), (b"retry-after", b"1")]

@@ -25,6 +25,7 @@ def asked_by(
         query_key=query_key(collection, ask.question),
         started=started,
         key_id=caller.key_id,
+        asker=caller.asker,
         route=route,
         explain=ask.explain,
         stream=ask.stream,

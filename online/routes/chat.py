@@ -1,14 +1,13 @@
 """`POST /v1/chat/completions`: any application that speaks OpenAI gets the cache by changing one address.
 
 A chat that an anticipated answer may answer (`online.routes.chat_request`) is looked up like any question; every other
-goes to the language model unchanged, under the same admission control. A hit and a live answer have the same shape,
-whole or streamed, and the same text in both forms. A client of OpenAI's can't take back what it has shown, so a live
-answer is sent, streamed or not, when it is whole and checked.
+bypasses the cache (`online.routes.bypass`). A hit and a live answer have the same shape, whole or streamed, and the
+same text in both forms. A client of OpenAI's can't take back what it has shown, so a live answer is sent, streamed or
+not, when it is whole and checked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, replace
 
@@ -19,21 +18,21 @@ from starlette.types import Receive, Scope, Send
 from online.answering.exchange import Exchanges
 from online.answering.question import Asked, Live, LiveAnswer, Prepared, Unanswered
 from online.answering.rendering import citations, provenance
-from online.answering.request_log import BYPASS
 from online.errors import Problem
 from online.http.authentication import Caller, Headers, Keys
 from online.http.openapi import gives, problems, streams, takes
 from online.http.problems import render
 from online.http.request_parsing import directives, read_body, read_fields
 from online.http.responses import AsgiResponse
-from online.http.schemas import Ask, ChatCompletion, ChatRequest, Citation, JsonObject, Provenance
+from online.http.schemas import Ask, ChatCompletion, ChatRequest, Citation, Provenance
 from online.model.language_model import LanguageModel
 from online.routes.asked_question import asked_by
+from online.routes.bypass import Bypassing
 from online.routes.chat_format import Usage, pieces
 from online.routes.chat_reply import ChatReply
-from online.routes.chat_request import MODEL, chat_of, collection_of, question_of, sampling_of
+from online.routes.chat_request import MODEL, collection_of, question_of, sampling_of
 from rag.identity import normalise
-from rag.llm.protocol import Completion, Forwarder
+from rag.llm.protocol import Completion
 
 _HELD_BACK = "content_filter"
 _COMPLETION = gives(
@@ -91,12 +90,16 @@ class Chatting:
         chat, fields = read_fields(headers, await read_body(receive), ChatRequest)
         question = question_of(chat, fields, self.model.sampling.max_tokens)
         bypass = question is None or not normalise(question)
-        ask = Ask(question or "", _collection(caller, chat.model, bypass=bypass), stream=bool(chat.stream))
+        asks_none = bypass and caller.bypass == "plain"
+        ask = Ask(question or "", _collection(caller, chat.model, asks_none=asks_none), stream=bool(chat.stream))
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
         asked = _passed_on(asked) if bypass else self._wished(asked, chat)
         reply = ChatReply(send, asked, chat)
         try:
-            await (self._bypass(reply, receive, fields) if bypass else self._answer(reply, receive))
+            if bypass:
+                await Bypassing(self.exchanges, self.model).answer(caller.bypass, reply, receive, fields)
+            else:
+                await self._answer(reply, receive)
         except Problem as problem:
             if not (reply.begun and asked.stream):
                 raise
@@ -118,37 +121,6 @@ class Chatting:
                 await _prepared(reply, result)
             else:
                 await _live(reply, answer.release_id, result)
-
-    async def _bypass(self, reply: ChatReply, receive: Receive, fields: JsonObject) -> None:
-        reply.headers.append((b"cache-status", BYPASS.encode()))
-        async with self.exchanges.bypass(reply.asked, receive):
-            if isinstance(self.model.llm, Forwarder):
-                await self.model.guarded(self._forward(reply, self.model.llm, fields))
-            else:
-                await self._converse(reply, fields)
-
-    async def _forward(self, reply: ChatReply, llm: Forwarder, fields: JsonObject) -> None:
-        async with contextlib.aclosing(llm.forward(fields)) as response:
-            if not reply.asked.stream:  # nothing is sent before all is here: it may break off
-                await reply.pass_on(b"".join([piece async for piece in response]))
-                return
-            async for lines in response:
-                await reply.pass_on_lines(lines)
-            await reply.finish()
-
-    async def _converse(self, reply: ChatReply, fields: JsonObject) -> None:
-        messages, sampling = chat_of(reply.chat, fields, self.model.sampling)
-        completion = await self.model.ask(messages, sampling, None)
-        if reply.asked.stream:
-            await reply.begin(completion.model)
-            if completion.others:
-                await reply.piece("", completion.others)
-            for piece in pieces(completion.text):
-                await reply.piece(piece)
-            await reply.end(completion.finish_reason, _usage(completion), None)
-        else:
-            message = {**completion.message, "role": "assistant", "content": completion.text}
-            await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), None)
 
 
 async def _prepared(reply: ChatReply, prepared: Prepared) -> None:
@@ -198,10 +170,10 @@ def _passed_on(asked: Asked) -> Asked:
     return replace(asked, private=True, query_key="")
 
 
-def _collection(caller: Caller, model: str, *, bypass: bool) -> str | None:
-    """Return the collection that is asked; a bypass asks none, and is recorded with the first."""
+def _collection(caller: Caller, model: str, *, asks_none: bool) -> str | None:
+    """Return the collection that is asked; a chat that asks none is recorded with the first."""
     collection = collection_of(model) or caller.default
-    if collection is None and caller.collections and not bypass:
+    if collection is None and caller.collections and not asks_none:
         names = " or ".join(f'"{MODEL}/{each}"' for each in caller.collections)
         raise Problem("invalid", f"Name a collection to ask: set the model to {names}.", param="model")
     return collection or next(iter(caller.collections), None)

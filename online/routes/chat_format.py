@@ -38,9 +38,12 @@ class Frame:
     created: int
     model: str
 
-    def chunk(self, delta: Mapping[str, str], finish_reason: str | None = None) -> bytes:
-        """Return one chunk as a server-sent event."""
-        return self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}], {})
+    def chunk(
+        self, delta: Mapping[str, str], finish_reason: str | None = None, about: Provenance | None = None
+    ) -> bytes:
+        """Return one chunk as a server-sent event; the last one says where the answer came from."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return self._event([choice], {} if about is None else {"beforehand": about})
 
     def usage(self, usage: Usage, about: Provenance | None) -> bytes:
         """Return the chunk that closes a stream with what it cost, and where the answer came from."""

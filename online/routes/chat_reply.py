@@ -49,7 +49,7 @@ class ChatReply:
 
     async def end(self, finish_reason: str, usage: Usage, about: Provenance | None) -> None:
         """End a stream."""
-        await self._more(self._frame.chunk({}, finish_reason))
+        await self._more(self._frame.chunk({}, finish_reason, about))
         options = self.chat.stream_options
         if options is not None and options.include_usage:
             await self._more(self._frame.usage(usage, about))

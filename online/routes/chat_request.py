@@ -2,8 +2,8 @@
 
 An anticipated answer fits a chat of one user message of plain text, without anything else that shapes the answer: a
 system message, earlier turns, tools, a response format, several choices, stop strings, fewer tokens than the answer
-may have. Every other chat bypasses the cache and goes to the language model unchanged. Sampling parameters don't
-count: temperature 0.7 asks for an answer, not for a random one. A live answer honours them (`sampling_of`).
+may have. Every other chat bypasses the cache (`online.routes.bypass`). Sampling parameters don't count: temperature
+0.7 asks for an answer, not for a random one. A live answer honours them (`sampling_of`).
 """
 
 from __future__ import annotations
@@ -47,6 +47,26 @@ def question_of(chat: ChatRequest, fields: JsonObject, answer_tokens: int) -> st
         return None
     question = text_of(chat.messages[0])
     return question if question is not None and 0 < len(question) <= QUESTION_CHARACTERS else None
+
+
+def last_question(chat: ChatRequest) -> str:
+    """Return the text of the last turn of the user, or "" if there is none; images and files are not read."""
+    for message in reversed(chat.messages):
+        if message.role == "user":
+            parts = [message.content] if isinstance(message.content, str) else message.content or []
+            texts = [part if isinstance(part, str) else part.get("text") for part in parts]
+            return "\n".join(text for text in texts if isinstance(text, str))[:QUESTION_CHARACTERS]
+    return ""
+
+
+def grounded(fields: JsonObject, grounding: str) -> JsonObject:
+    """Return a chat with a system message put in front; one of the chat's own that is first follows in the same."""
+    first, *rest = fields["messages"]
+    if first["role"] not in {"system", "developer"}:
+        return {**fields, "messages": [{"role": "system", "content": grounding}, first, *rest]}
+    own = first.get("content")
+    parts = [{"type": "text", "text": grounding}, *own] if isinstance(own, list) else f"{grounding}\n\n{own or ''}"
+    return {**fields, "messages": [{**first, "content": parts}, *rest]}
 
 
 def shaping(fields: JsonObject, answer_tokens: int) -> list[str]:

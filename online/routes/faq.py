@@ -2,7 +2,7 @@
 
 A visit to a prepared answer's own page is recorded as an answer (route `page`), so that feedback finds its request in
 the journal; paging through the list is not. A GET never calls the language model, so that following links can't keep
-it busy; a POST from another site is refused.
+it busy; a POST from another site is refused (`online.http.origin`).
 
 With API keys configured the page is closed, unless `service.public_page` names what may be seen without one.
 """
@@ -10,6 +10,7 @@ With API keys configured the page is closed, unless `service.public_page` names 
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from online.answering.rendering import answer_body, prepared_body
 from online.errors import Kind, Problem
 from online.http.authentication import Caller, Keys
 from online.http.problems import details, headers_of, status_of
-from online.http.request_parsing import Directives, read_body
+from online.http.request_parsing import Directives, read_body, require_media_type
 from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask, UnansweredSource
 from online.routes import faq_view
 from online.routes.asked_question import asked_by
@@ -51,6 +52,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_FORM = re.compile(rb"application/x-www-form-urlencoded", re.IGNORECASE)
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 # The layout's variables while the caller is unknown.
 _BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
@@ -70,15 +72,17 @@ def faq(page: FaqPage) -> APIRouter:
     return router
 
 
-def faq_page(exchanges: Exchanges, keys: Keys, title: str, count_problem: Callable[[Kind], None]) -> FaqPage:
-    """Read the templates and static files of the page."""
+def faq_page(
+    exchanges: Exchanges, keys: Keys, title: str, base_path: str, count_problem: Callable[[Kind], None]
+) -> FaqPage:
+    """Read the templates and static files of the page; its links begin with `base_path`."""
     files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
     version = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
     static = {name: _static(name, content, version) for name, content in files.items()}
-    return FaqPage(exchanges, keys, count_problem, _templates(title, version), static)
+    return FaqPage(exchanges, keys, count_problem, _templates(title, version, base_path), static, base_path)
 
 
-def _templates(title: str, version: str) -> Environment:
+def _templates(title: str, version: str, base_path: str) -> Environment:
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -87,7 +91,7 @@ def _templates(title: str, version: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"title": title, "version": version, "view": faq_view}
+    templates.globals |= {"title": title, "version": version, "view": faq_view, "base": base_path}
     return templates
 
 
@@ -109,6 +113,7 @@ class FaqPage:
     count_problem: Callable[[Kind], None]
     templates: Environment
     files: Mapping[str, Endpoint]
+    base_path: str
 
     @property
     def _lookup(self) -> Lookup:
@@ -131,8 +136,8 @@ class FaqPage:
         collection = _collection(caller, request.query_params.get("collection"))
         question, typed = _text(request, "question"), _text(request, "q")
         asked = _asked(request, caller, collection, question)
-        if question and self._lookup.exact(asked) is not None:
-            return RedirectResponse(f"/questions/{asked.query_key}", 303)
+        if question and self._has_page(collection, asked.query_key):
+            return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         number = _page_number(request)
         page = Page(collection, _PAGE, (number - 1) * _PAGE)
         with self._lookup.release().hold() as release:
@@ -154,8 +159,8 @@ class FaqPage:
             answers=answers,
             number=number,
             pages=None if typed else max(1, -(-found.total // _PAGE)),
-            before=_address(caller, collection, typed, number - 1) if number > 1 else None,
-            after=_address(caller, collection, typed, number + 1) if goes_on else None,
+            before=self.base_path + _address(caller, collection, typed, number - 1) if number > 1 else None,
+            after=self.base_path + _address(caller, collection, typed, number + 1) if goes_on else None,
             structured=faq_view.structured_data(answers) if answers else None,
         )
 
@@ -164,7 +169,7 @@ class FaqPage:
         caller = self._caller(request)
         for collection in caller.collections:
             asked = replace(_asked(request, caller, collection, ""), query_key=request.path_params["query_key"])
-            prepared = self._lookup.exact(asked)
+            prepared = self._lookup.exact(asked) if self._has_page(collection, asked.query_key) else None
             if prepared is not None:
                 break
         else:
@@ -180,15 +185,15 @@ class FaqPage:
         return self._show("answered.html", context, answer=answer, related=related, structured=structured)
 
     async def ask(self, request: Request) -> Response:
-        """`POST /`: ask without JavaScript. An exact hit leads to its own page, so that a reload asks nothing."""
-        if request.headers.get("sec-fetch-site") == "cross-site":
-            raise Problem("forbidden", "The question came from a page of another site.")
+        """`POST /`: ask without JavaScript. A listed question leads to its own page, so that a reload asks nothing."""
         caller = self._caller(request)
-        form = dict(parse_qsl((await read_body(request.receive)).decode("utf-8", "replace")))
+        body = await read_body(request.receive)
+        require_media_type(request.scope["headers_by_name"], _FORM, "application/x-www-form-urlencoded")
+        form = dict(parse_qsl(body.decode("utf-8", "replace")))
         question = _within_limit(form.get("question", ""), "question")
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
-        if question and self._lookup.exact(asked) is not None:
-            return RedirectResponse(f"/questions/{asked.query_key}", 303)
+        if question and self._has_page(asked.collection, asked.query_key):
+            return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         context = self._context(caller, asked.collection, self._lookup.release())
         try:
             async with self.exchanges.begin(asked, request.receive) as begun:
@@ -198,6 +203,10 @@ class FaqPage:
         if answer.source in _UNANSWERED:
             return self._show("declined.html", context, declined=answer, asked=question)
         return self._show("answered.html", context, answer=answer, related=[], structured=None)
+
+    def _has_page(self, collection: str, query_key: str) -> bool:
+        """Whether a question has a page of its own, for everybody to see."""
+        return self._lookup.is_listed(self._lookup.release(), collection, query_key)
 
     def _answer(self, asked: Asked, query_key: str) -> Answer | None:
         asked = replace(asked, query_key=query_key)
@@ -223,7 +232,7 @@ class FaqPage:
             "collections": caller.collections if len(caller.collections) > 1 else (),
             "collection": collection,
             "release_id": release.release_id,
-            "anticipated": len(release.collection(collection).questions),
+            "anticipated": len(self._lookup.listed.keys(release, collection)),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
             "live": self._lookup.model.breaker.state != "open",
         }
@@ -237,7 +246,11 @@ class FaqPage:
 
     def _show(self, template: str, context: Context, **more: object) -> Response:
         html = self.templates.get_template(template).render({**context, **more})
-        headers = {"content-security-policy": _POLICY, "cache-control": "private, no-cache", "vary": "Authorization"}
+        headers = {
+            "content-security-policy": _POLICY,
+            "cache-control": "private, no-cache",
+            "vary": "Authorization",
+        }
         return Response(html, headers=headers, media_type="text/html")
 
 

@@ -1,8 +1,9 @@
 """`POST /v1/feedback`: did it help, and was it the right answer at all?
 
-A report of a false hit names the question that was asked and the anticipated one that answered it; the answer holds
-both. That pair never hits again, at once and in all processes. To believe a false report costs little: the question
-is answered live instead.
+A report of a false hit names the request, the question that was asked and the anticipated one that answered it; the
+answer holds all three. That pair never hits again, at once and in all processes. A report counts only for a semantic
+hit that this request really had (`online.records.semantic_hits`), once, within a day. Callers without a key have a rate
+limit of their own, by their addresses.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from online.answering.lookup import Lookup
 from online.errors import Problem
 from online.http.authentication import Caller, Keys
 from online.http.openapi import gives, problems, takes
+from online.http.rate_limits import AnonymousBuckets
 from online.http.request_parsing import read_body, read_json
 from online.http.responses import json_response
 from online.http.schemas import FalseHit, Feedback, Received
 from online.records.journal import Journal, JournalRow
+from online.records.semantic_hits import SemanticHit, SemanticHits
 from rag.identity import normalise, query_key
 
 _feedback = msgspec.json.Decoder(Feedback)
@@ -53,21 +56,32 @@ class FeedbackDesk:
 
     lookup: Lookup
     journal: Journal | None
+    hits: SemanticHits
+    anonymous: AnonymousBuckets
 
     async def take(self, caller: Caller, said: Feedback) -> Received:
         """Take feedback from a caller.
 
         Raises:
-            Problem: it names another's collection, or a pair of questions that is not served.
+            Problem: it names another's collection, or a pair of questions that is not served, or comes too often.
         """
+        if caller.key_id is None:
+            self._limit(caller.asker or "")
         if said.collection is not None:
             caller.collection(said.collection)
         tombstoned = said.false_hit is not None and await self._tombstone(caller, said, said.false_hit)
+        pair = said.false_hit if tombstoned else None
         verdict = {True: "helpful", False: "unhelpful", None: "comment"}[said.helpful]
         self.lookup.metrics.feedback.labels("false_hit" if said.false_hit else verdict).inc()
         if self.journal is not None:
-            self.journal.append(_row(caller, said))
+            self.journal.append(_row(caller, said, pair))
         return Received(recorded=self.journal is not None, tombstoned=tombstoned)
+
+    def _limit(self, asker: str) -> None:
+        bucket = self.anonymous.of(asker)
+        if not bucket.take():
+            detail = "You have sent as much feedback as one visitor may send in a minute."
+            raise Problem("rate-limited", detail, retry_after=bucket.seconds_to_next)
 
     async def _tombstone(self, caller: Caller, said: Feedback, hit: FalseHit) -> bool:
         collection = caller.collection(said.collection)
@@ -75,20 +89,23 @@ class FeedbackDesk:
             raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
         asked_key = query_key(collection, hit.question)
         with self.lookup.release().hold() as release:
-            known = self.lookup.is_served(release, collection, hit.query_key)
+            known = self.lookup.is_listed(release, collection, hit.query_key)
         if not known or asked_key == hit.query_key:
             raise Problem("invalid", "There is no such pair of questions in this collection.", param="false_hit")
         withdrawn = self.lookup.withdrawn
         if withdrawn.tombstoned(asked_key, hit.query_key):
             return True
-        reason = said.comment or f"reported with request {said.request_id}"
-        await asyncio.to_thread(withdrawn.tombstone, asked_key, hit.query_key, reason)
-        withdrawn.follow_pairs()
+        reported = SemanticHit(said.request_id, caller.key_id or "", collection, asked_key, hit.query_key)
+        if not await self.hits.report(reported):
+            return False
+        await asyncio.to_thread(
+            withdrawn.tombstone, asked_key, hit.query_key, f"reported with request {said.request_id}"
+        )
         return True
 
 
-def _row(caller: Caller, said: Feedback) -> JournalRow:
-    hit = said.false_hit
+def _row(caller: Caller, said: Feedback, hit: FalseHit | None) -> JournalRow:
+    """Return the journal's row; it names the pair of a false hit only if that was one, so that nobody can invent it."""
     collection = said.collection or (caller.collections[0] if len(caller.collections) == 1 else None)
     return JournalRow(
         kind="feedback",
@@ -99,8 +116,9 @@ def _row(caller: Caller, said: Feedback) -> JournalRow:
         question=None if hit is None else hit.question,
         query_key=None if hit is None or collection is None else query_key(collection, hit.question),
         matched_key=None if hit is None else hit.query_key,
-        helpful=False if hit is not None and said.helpful is None else said.helpful,
+        helpful=False if said.false_hit is not None and said.helpful is None else said.helpful,
         comment=said.comment,
         key_id=caller.key_id,
+        asker=caller.asker,
         status=200,
     )

@@ -5,6 +5,7 @@
 const form = document.getElementById("ask");
 const region = document.getElementById("answer");
 const announcement = document.getElementById("status");
+const base = document.body.dataset.base; // the path of the service behind a proxy
 let asking = null;
 
 const slot = (card, name) => card.querySelector(`[data-slot="${name}"]`);
@@ -102,13 +103,13 @@ function complete(card, answer) {
   Object.assign(card.dataset, { source: answer.source, request: answer.id, key: answer.query_key });
   slot(card, "text").replaceChildren(...blocks(answer.answer, sources));
   slot(card, "matched").hidden = !answer.matched_question;
-  fill(card, "matched-question", answer.matched_question || "").href = `/questions/${answer.query_key}`;
+  fill(card, "matched-question", answer.matched_question || "").href = `${base}/questions/${answer.query_key}`;
   slot(card, "cut").hidden = answer.finish_reason !== "length";
   slot(card, "caution").hidden = answer.source !== "live";
   const facts = [element("span", badge(answer), { class: "badge" })];
   if (answer.model) facts.push(element("span", answer.model));
   facts.push(element("time", age(answer.age_seconds), { datetime: answer.generated_at }));
-  if (answer.source !== "live") facts.push(element("a", "Link to this answer", { href: `/questions/${answer.query_key}` }));
+  if (answer.source !== "live" && answer.listed !== false) facts.push(element("a", "Link to this answer", { href: `${base}/questions/${answer.query_key}` }));
   slot(card, "facts").replaceChildren(...facts.flatMap((each) => [each, " "]));
   slot(card, "facts").hidden = false;
   slot(card, "sources").hidden = answer.citations.length === 0;
@@ -131,7 +132,7 @@ function refuse(problem, question) {
   slot(card, "suggestions").hidden = near.length === 0;
   slot(card, "suggestions").querySelector("ul").replaceChildren(...near.map((each) => {
     const item = document.createElement("li");
-    item.append(element("a", each.question, { href: `/questions/${each.query_key}` }));
+    item.append(element("a", each.question, { href: `${base}/questions/${each.query_key}` }));
     return item;
   }));
   card.querySelector('[data-do="again"]').addEventListener("click", () => ask(question));
@@ -221,7 +222,7 @@ async function follow(card, question, signal) {
 
 function send(address, body, signal) {
   const headers = { "Content-Type": "application/json" };
-  return fetch(address, { method: "POST", headers, body: JSON.stringify(body), signal });
+  return fetch(base + address, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
 async function* events(stream) {

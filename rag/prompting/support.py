@@ -33,7 +33,7 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
     """
     if _is_quoted(answer, passages):
         return 1.0
-    known = {word for passage in passages for word in _words_of(_shown(passage))}
+    known = {word for passage in passages for word in _words_of(passage.text)}
     bare = with_blank_references(answer)
     said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
     asked = _words_of(question)
@@ -53,7 +53,8 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
 def _is_quoted(answer: str, passages: Sequence[Passage]) -> bool:
     """Whether every sentence of an answer is one of the passages, word for word; a question is no statement."""
     said = [sentence for sentence in sentences(without_references(answer)) if not sentence.endswith("?")]
-    return bool(said) and all(any(_bare(each) in _statements(p.chunk.text) for p in passages) for each in said)
+    known = {bare for passage in passages for chunk in passage.shown for bare in _statements(chunk.text)}
+    return bool(said) and all(_bare(each) in known for each in said)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -74,7 +75,8 @@ def _uttered(sentence: str, passages: Sequence[Passage]) -> list[str]:
     near = [
         bare
         for passage in passages
-        for bare, others in _statements(passage.chunk.text).items()
+        for chunk in passage.shown
+        for bare, others in _statements(chunk.text).items()
         if stems and len(stems & others) >= _NEAR * len(stems)
     ]
     return [f"not {word}" for word in words] if near and denied(sentence, near) else words
@@ -87,7 +89,3 @@ def _share(found: Sequence[str], known: Container[str]) -> float:
 @functools.lru_cache(maxsize=4096)  # many answers use the same passages
 def _words_of(text: str) -> frozenset[str]:
     return frozenset(stemmed_words(text))
-
-
-def _shown(passage: Passage) -> str:
-    return f"{passage.chunk.title}\n{passage.chunk.heading}\n{passage.chunk.text}"

@@ -51,8 +51,7 @@ class PromptTemplate:
 
     def messages(self, question: str, passages: Sequence[Passage]) -> list[Message]:
         """Fill the template with a question and its passages."""
-        shown = "\n\n".join(_show(passage) for passage in passages) or "(no passage was found)"
-        filling = {"passages": shown, "question": fenced(question)}
+        filling = {"passages": _shown(passages), "question": fenced(question)}
         return [
             Message(role, re.sub(r"\{(passages|question)\}", lambda match: filling[match[1]], self._parts[role]))
             for role in ("system", "user")
@@ -88,8 +87,17 @@ def split_parts(text: str, source: str) -> dict[str, str]:
     return dict(zip(names, (piece.strip("\n") for piece in pieces[1::2]), strict=True))
 
 
+def grounding(passages: Sequence[Passage]) -> str:
+    """Return the system message that grounds somebody else's chat in passages."""
+    return own_template("ground").replace("{passages}", _shown(passages)).strip()
+
+
+def _shown(passages: Sequence[Passage]) -> str:
+    return "\n\n".join(_show(passage) for passage in passages) or "(no passage was found)"
+
+
 def _show(passage: Passage) -> str:
-    return f"<passage {passage.number}>\n{quoted(passage.chunk)}\n</passage {passage.number}>"
+    return f"<passage {passage.number}>\n{fenced(passage.text)}\n</passage {passage.number}>"
 
 
 def quoted(chunk: StoredChunk) -> str:

@@ -8,7 +8,7 @@ the audit checks that both agree.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import ModelError
-from rag.retrieval.onnx_session import OnnxSession
+from rag.retrieval.onnx_session import ModelOutput, OnnxSession
+from rag.retrieval.token_vectors import TokenCodes, encode
 from rag.retrieval.vectors import Vectors
 
 ENCODER = "encoder.json"
@@ -67,12 +68,30 @@ class OnnxEncoder:
     def embed(self, texts: Sequence[str], batch_size: int = 32) -> Vectors:
         """Return the vectors of n texts, shape (n, dimensions); texts are truncated to `spec.max_tokens`."""
         vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding
-        for start in range(0, len(texts), batch_size):
-            rows = by_length[start : start + batch_size]
-            hidden, mask = self._session.run([texts[i] for i in rows])
-            vectors[rows] = _pool(hidden, mask, self.spec)
+        for rows, output in self._batches(texts, batch_size):
+            vectors[rows] = _pool(output.values, output.mask, self.spec)
         return vectors
+
+    def embed_with_tokens(self, texts: Sequence[str], batch_size: int = 32) -> tuple[Vectors, list[TokenCodes]]:
+        """Return the vectors of n texts, and the codes of their tokens from the same pass through the model."""
+        vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)
+        tokens: dict[int, TokenCodes] = {}
+        for rows, output in self._batches(texts, batch_size):
+            vectors[rows] = _pool(output.values, output.mask, self.spec)
+            for row, states, ids, mask in zip(rows, output.values, output.ids, output.mask, strict=True):
+                tokens[row] = TokenCodes(ids[mask > 0].astype(np.int32), encode(states[mask > 0]))
+        return vectors, [tokens[row] for row in range(len(texts))]
+
+    def token_states(self, text: str) -> Vectors:
+        """Return the vectors of a text's tokens, shape (tokens, dimensions)."""
+        states: Vectors = self._session.run([text]).values[0]
+        return states
+
+    def _batches(self, texts: Sequence[str], size: int) -> Iterator[tuple[list[int], ModelOutput]]:
+        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding
+        for start in range(0, len(texts), size):
+            rows = by_length[start : start + size]
+            yield rows, self._session.run([texts[i] for i in rows])
 
 
 def _pool(hidden: Vectors, mask: NDArray[np.int64], spec: EncoderSpec) -> Vectors:

@@ -1,7 +1,8 @@
 """BM25 over chunks, with bm25s: scores are computed when the index is built, and memory-mapped when it is read.
 
 It finds what dense retrieval misses, the rare and literal: names, error codes, flags. Words are stemmed (Snowball)
-and stop words dropped, in the language of the collection's documents.
+and stop words dropped, in the language of the collection's documents; those that stand in code marks of their own
+somewhere in the collection (`while`, `with`) are terms of its field, and kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import bisect
 import functools
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rag.retrieval.mapped_lines import MappedLines, save_lines
 # A word, including names from code and products: __init__, C++, C#, 3.11, up-to-date.
 _WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
 _PARTS = re.compile(r"[^\W_]+")
+_IN_CODE_MARKS = re.compile(r"`(\w+)`")
 
 
 @functools.lru_cache(maxsize=256)
@@ -34,8 +36,16 @@ def _language(language: str, thread: int) -> tuple[Any, frozenset[str]]:  # noqa
     return Stemmer.Stemmer(language), frozenset(listed)
 
 
-def stemmed_words(text: str, language: str = "english") -> list[str]:
-    """Return the stemmed words of a text without stop words; compound names also give their parts."""
+def stop_words(language: str) -> frozenset[str]:
+    """Return the stop words of a language; none where they are not known."""
+    return _language(language, threading.get_ident())[1]
+
+
+def stemmed_words(text: str, language: str = "english", terms: Collection[str] = ()) -> list[str]:
+    """Return the stemmed words of a text without stop words; compound names also give their parts.
+
+    `terms` are stop words that are kept.
+    """
     stemmer, stop = _language(language, threading.get_ident())
     found: list[str] = []
     for word in _WORD.findall(text.lower()):
@@ -43,7 +53,7 @@ def stemmed_words(text: str, language: str = "english") -> list[str]:
         if not word.isalnum():
             parts = _PARTS.findall(word)
             found += parts if len(parts) > 1 or "_" in word else []
-    return list(stemmer.stemWords([word for word in found if word not in stop]))
+    return list(stemmer.stemWords([word for word in found if word not in stop or word in terms]))
 
 
 class LexicalIndex:
@@ -61,7 +71,9 @@ class LexicalIndex:
         import bm25s
 
         bm25 = bm25s.BM25()
-        texts_words = [stemmed_words(text, language) or [""] for text in texts]
+        marked = {word for text in texts for word in _IN_CODE_MARKS.findall(text.lower())}
+        terms = marked & stop_words(language)
+        texts_words = [stemmed_words(text, language, terms) or [""] for text in texts]
         vocabulary = sorted({word for each in texts_words for word in each})
         if texts:
             term = {word: number for number, word in enumerate(vocabulary)}
@@ -102,7 +114,8 @@ class LexicalIndex:
 
     def search(self, question: str, k: int) -> list[tuple[str, float]]:
         """Return the at most k best chunks that share a word with the question, as (id, BM25 score)."""
-        terms = (self._term(word) for word in dict.fromkeys(stemmed_words(question, self._language)))
+        kept = stop_words(self._language)  # those that are no terms of the field are not in the vocabulary
+        terms = (self._term(word) for word in dict.fromkeys(stemmed_words(question, self._language, kept)))
         asked = [term for term in terms if term is not None]
         if not asked:
             return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ from numpy.typing import NDArray
 
 from rag.errors import ModelError
 from rag.retrieval.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What a model returns for a batch: its first output, and the token ids and attention mask that it was given."""
+
+    values: Vectors
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
 
 
 class OnnxSession:
@@ -47,14 +57,15 @@ class OnnxSession:
         tokenizer.enable_padding()
         return cls(session, tokenizer)
 
-    def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> tuple[Vectors, NDArray[np.int64]]:
-        """Return the model's first output for a batch, and the attention mask of shape (batch, tokens)."""
+    def run(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> ModelOutput:
+        """Return the model's first output for a batch; ids and mask are of shape (batch, tokens)."""
         encodings = self._tokenizer.encode_batch(texts)
+        ids = np.array([each.ids for each in encodings], dtype=np.int64)
         mask = np.array([each.attention_mask for each in encodings], dtype=np.int64)
         known = {
-            "input_ids": [each.ids for each in encodings],
+            "input_ids": ids,
             "attention_mask": mask,
             "token_type_ids": [each.type_ids for each in encodings],
         }
         inputs = {name: np.array(rows, dtype=np.int64) for name, rows in known.items() if name in self._inputs}
-        return self._session.run(None, inputs)[0], mask
+        return ModelOutput(self._session.run(None, inputs)[0], ids, mask)

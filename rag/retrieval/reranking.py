@@ -42,6 +42,6 @@ class Reranker:
 
     def scores(self, question: str, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the scores of n texts for a question, shape (n,)."""
-        logits, _ = self._session.run([(question, text) for text in texts])
+        logits = self._session.run([(question, text) for text in texts]).values
         halved = logits[:, 0].astype(np.float64) / 2
         return np.asarray(0.5 + 0.5 * np.tanh(halved))  # the logistic function, written so that it can't overflow

@@ -56,7 +56,7 @@ def _ends_here(text: str, match: re.Match[str]) -> bool:
     if mark[0] != "." or mark.startswith(".."):
         return True
     line = text.rfind("\n", 0, match.start()) + 1
-    if _COUNTER.match(text[line : match.start() + 1]):
+    if _COUNTER.match(text, line, match.start() + 1):
         return False
     word = re.search(r"[\w.]*\Z", text[max(line, match.start() - 24) : match.start()])
     return not _is_abbreviation(word.group() if word else "", first)

@@ -44,6 +44,12 @@ def test_zero_is_a_value_and_not_unset(config: Path) -> None:
     assert settings.batch.anticipate_misses == 0
 
 
+def test_passages_leave_room_for_the_answer_and_the_question(config: Path) -> None:
+    assert read_settings((config, ())).retrieval.passage_tokens == 1500
+    assert read_settings((config, ("llm.context_tokens=1192",))).retrieval.passage_tokens == 750
+    assert read_settings((config, ("retrieval.passage_tokens=300",))).retrieval.passage_tokens == 300
+
+
 def test_paths_are_relative_to_the_file_from_any_folder(
     config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,8 +2,8 @@
 
 from bench.answer_quality import Asked, judge_answer, judge_ranking
 from rag.llm.protocol import Completion
+from rag.retrieval.fusion import fuse
 from rag.retrieval.passages import Passage, StoredChunk
-from rag.retrieval.retriever import fuse
 
 
 def _chunk(chunk_id, document, text="The pot holds one litre of water."):

@@ -12,14 +12,15 @@ from rag.errors import ConfigurationError
 from rag.identity import query_key
 from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import Project, ReadingLlm
+from warehouse.editorial.unlisted import unlisted_questions
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import AuditFailedError, BuildInProgressError
 from warehouse.lease import Lease
 from warehouse.releases.release import current, current_id, failed_builds, verify
 
 
-def ask(project: Project, question: str, source: str, times: int, number: int = 0) -> None:
-    """Write journal records as the service would."""
+def ask(project: Project, question: str, source: str, times: int, number: int = 0, askers: int = 3) -> None:
+    """Write journal records as the service would; some visitors ask in turn."""
     folder = project.data / "journal"
     folder.mkdir(exist_ok=True)
     at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
@@ -27,7 +28,7 @@ def ask(project: Project, question: str, source: str, times: int, number: int = 
     records = [
         {"kind": "request", "request_id": f"{source}-{number}-{each}", "at": at, "collection": "default",
          "route": "/v1/answers", "question": question, "query_key": key, "source": source, "status": 200,
-         "total_seconds": 0.1}
+         "total_seconds": 0.1, "asker": f"visitor-{each % askers}"}
         for each in range(times)
     ]  # fmt: skip
     (folder / f"segment-{source}-{number}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
@@ -85,6 +86,34 @@ def test_frequent_misses_are_anticipated_and_stay_so(project: Project, llm: Read
     assert project.query("SELECT origin FROM questions WHERE question = ?", missed) == origin, "a hit is no miss"
     assert project.changes()[missed] == ("reused", None)
     assert llm.requests == []
+
+
+def test_visitors_put_in_no_secret_of_anyone_and_stop_no_release(project: Project) -> None:
+    """One who asks in many forms, several who slander, and a dozen questions that the documents don't answer."""
+    before = current_id(project.data)
+    alone = "Is the neighbour of the shop a fraud?"
+    ask(project, alone, "live", times=9, askers=1)
+    ask(project, alone.upper(), "refused", times=9, number=1, askers=1)
+    slander = "Did Karl Lindqvist of 12 Baker Street steal it, see https://evil.example and 030 555 7391?"
+    ask(project, slander, "live", times=9, number=2, askers=5)
+    poems = [f"write me a poem about the moon and {animal}" for animal in "cats dogs owls bats rats ants bees cows "
+             "hens pigs eels frogs".split()]  # fmt: skip
+    for number, poem in enumerate(poems, start=3):
+        ask(project, poem, "live", times=6, number=number)
+
+    release = project.build().release_id
+
+    assert release != before
+    origins = dict(project.query("SELECT question, origin FROM questions WHERE origin = 'journal'"))
+    assert set(origins) == set(poems)
+    assert {status for (status,) in project.query(
+        "SELECT a.status FROM answers a JOIN questions q USING (query_key) WHERE q.origin = 'journal'"
+    )} == {"withheld"}  # fmt: skip
+    tables = [name for (name,) in project.query("SELECT table_name FROM duckdb_tables()")]
+    published = " ".join(str(project.query(f"FROM {table}")) for table in tables).lower()
+    for canary in ("lindqvist", "baker street", "evil.example", "555 7391", "neighbour"):
+        assert canary not in published
+    assert {each.question for each in unlisted_questions(project.data)} == set(poems)
 
 
 def expect_a_unicorn(project: Project) -> None:
@@ -205,7 +234,7 @@ def test_a_reranker_orders_passages_in_the_batch_and_is_part_of_the_release(
         release.release_id,
         release.path,
         release.manifest["checksums"],
-        {"default": RetrievalSettings(rerank_candidates=2)},
+        {"default": RetrievalSettings(rerank_candidates=2, passage_tokens=0)},
     )
     question, key = project.query("SELECT question, query_key FROM questions LIMIT 1")[0]
     live = opened.collections["default"].retriever.retrieve(

@@ -50,11 +50,15 @@ LENIENT = AnswerRules(least_support=0.0)
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents as (id, text) and prepared answers as question -> (answer, document id), some of them withheld."""
+    """Documents as (id, text) and prepared answers as question -> (answer, document id).
+
+    Some are withheld, and some of the questions were asked by visitors.
+    """
 
     documents: Mapping[str, str]
     answers: Mapping[str, tuple[str, str]]
     withheld: frozenset[str] = frozenset()
+    visitors: frozenset[str] = frozenset()
 
 
 LIBRARY = Corpus(
@@ -181,6 +185,8 @@ def _rows(corpora: Mapping[str, Corpus], template: PromptTemplate, suffix: str) 
             )  # fmt: skip
         for question, (answer, document) in corpus.answers.items():
             rows = _add_answer(rows, name, question, answer + suffix, document, template)
+            if question in corpus.visitors:
+                rows["questions"][-1]["origin"] = "journal"
             if question in corpus.withheld:
                 rows["answers"][-1] |= {"status": "withheld", "withheld_reason": "refusal"}
     rows["models"].append({"model_id": "m", "kind": "language", "name": MODEL, "revision": "1", "details": "{}"})

@@ -94,6 +94,23 @@ def test_sigterm_stops_the_service_cleanly_and_loses_no_journal_row(
     assert not list((library.data / "journal").glob("*.open"))
 
 
+def test_no_header_makes_one_visitor_look_like_many_and_the_journal_holds_no_address(
+    library: Library, llm: FakeLlm
+) -> None:
+    library.publish(library=LIBRARY)
+    with running(config(library, llm)) as (process, url):
+        wait_until_ready(url)
+        for number in range(3):
+            forged = {"x-forwarded-for": f"203.0.113.{number}", "forwarded": f"for=203.0.113.{number}"}
+            httpx.post(f"{url}/v1/answers", json={"question": "When does the library open?"}, headers=forged)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    askers = [row["asker"] for row in journal(library.data)]
+    assert len(askers) == 3
+    assert len(set(askers)) == 1
+    assert "127.0.0.1" not in askers[0]
+
+
 def test_the_metrics_of_all_workers_are_shown_together(library: Library, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     with running(config(library, llm, workers=2)) as (_, url):

@@ -157,3 +157,17 @@ def test_the_workers_judge_semantic_hits_by_all_comparisons(library: Library, ll
         until(lambda: one.client.post("/v1/answers", json=paraphrase).json()["source"] == "live")
         llm.behaviour.fail_with = 500  # the other can't compare any more, nor answer live
         until(lambda: other.client.post("/v1/answers", json=paraphrase).status_code == 503)
+
+
+def test_a_hit_of_one_worker_is_reported_to_the_other_and_the_workers_share_the_limit(
+    library: Library, llm: FakeLlm
+) -> None:
+    asked, matched = "Please, when does the library open?", OPEN["question"]
+    with two_workers(library, llm, feedback_per_minute=2) as (one, other):
+        answer = one.client.post("/v1/answers", json={"question": asked}).json()
+        hit = {"question": asked, "query_key": query_key("library", matched)}
+        said = {"request_id": answer["id"], "false_hit": hit}
+        assert other.client.post("/v1/feedback", json=said).json()["tombstoned"] is True
+        until(lambda: one.client.post("/v1/answers", json={"question": asked}).json()["source"] == "live")
+        assert one.client.post("/v1/feedback", json=said).status_code == 200
+        assert other.client.post("/v1/feedback", json=said).status_code == 429

@@ -6,11 +6,11 @@ they are written until they are undone.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
-from warehouse.append_log import Follower, Record, append, now
+from warehouse.append_log import Fold, Record, append, now
 
 DocumentKey = tuple[str, str]  # collection and document_id
 
@@ -50,18 +50,26 @@ def _withdrawals(data: Path) -> Path:
 
 
 class Withdrawals:
-    """The withdrawn documents; a server polls `changed` and then calls `documents`."""
+    """The withdrawn documents; a server calls `follow` again and again."""
 
     def __init__(self, data: Path) -> None:
         """Follow the withdrawals of a data folder."""
-        self._log = Follower(_withdrawals(data))
+        self._log: Fold[dict[str, dict[str, str]]] = Fold(_withdrawals(data), dict, _withdraw_or_reinstate)
 
-    def changed(self) -> bool:
-        """Whether there are new withdrawals; costs one `stat`."""
-        return self._log.changed()
+    def follow(self) -> bool:
+        """Read what is new; return whether there was anything. Costs one `stat` when nothing is."""
+        return self._log.follow()
+
+    def of(self, collection: str) -> Mapping[str, str]:
+        """Return the withdrawn documents of a collection with their reasons, as `follow` last found them."""
+        return self._log.state.get(collection, {})
+
+    def __len__(self) -> int:
+        """The number of withdrawn documents, as `follow` last found them."""
+        return sum(map(len, self._log.state.values()))
 
     def documents(self) -> frozenset[DocumentKey]:
-        """Return the withdrawn documents as (collection, document_id)."""
+        """Return the documents that are withdrawn now as (collection, document_id)."""
         return frozenset(self.reasons())
 
     def by_people(self) -> frozenset[DocumentKey]:
@@ -69,15 +77,21 @@ class Withdrawals:
         return frozenset(document for document, reason in self.reasons().items() if reason != _GONE)
 
     def reasons(self) -> dict[DocumentKey, str]:
-        """Return the withdrawn documents, each with its reason."""
-        found: dict[DocumentKey, str] = {}
-        for record in self._log.records():
-            document = (str(record.get("collection")), str(record.get("document_id")))
-            if record.get("action") == "withdraw":
-                found[document] = str(record.get("reason", ""))
-            else:
-                found.pop(document, None)
-        return found
+        """Return the documents that are withdrawn now, each with its reason."""
+        self.follow()
+        return {
+            (collection, document): reason
+            for collection, documents in self._log.state.items()
+            for document, reason in documents.items()
+        }
+
+
+def _withdraw_or_reinstate(withdrawn: dict[str, dict[str, str]], record: Record) -> None:
+    documents = withdrawn.setdefault(str(record.get("collection")), {})
+    if record.get("action") == "withdraw":
+        documents[str(record.get("document_id"))] = str(record.get("reason", ""))
+    else:
+        documents.pop(str(record.get("document_id")), None)
 
 
 def tombstone(data: Path, asked_key: str, matched_key: str, reason: str) -> None:
@@ -95,25 +109,30 @@ def _tombstones(data: Path) -> Path:
 
 
 class Tombstones:
-    """Pairs of questions that must not hit each other."""
+    """Pairs of questions that must not hit each other; a server calls `follow` again and again."""
 
     def __init__(self, data: Path) -> None:
         """Follow the tombstones of a data folder."""
-        self._log = Follower(_tombstones(data))
+        self._log: Fold[set[frozenset[str]]] = Fold(_tombstones(data), set, _add_or_remove)
 
-    def changed(self) -> bool:
-        """Whether there are new tombstones; costs one `stat`."""
-        return self._log.changed()
+    def follow(self) -> bool:
+        """Read what is new; return whether there was anything. Costs one `stat` when nothing is."""
+        return self._log.follow()
+
+    def __contains__(self, pair: frozenset[str]) -> bool:
+        """Whether a pair of query keys must not hit, as `follow` last found it."""
+        return pair in self._log.state
 
     def pairs(self) -> frozenset[frozenset[str]]:
-        """Return the pairs of query keys."""
-        found: set[frozenset[str]] = set()
-        for record in self._log.records():
-            pair = record.get("pair")
-            if not _is_pair(pair):
-                continue
-            (found.add if record.get("action") == "add" else found.discard)(frozenset(pair))
-        return frozenset(found)
+        """Return the pairs of query keys that must not hit now."""
+        self.follow()
+        return frozenset(self._log.state)
+
+
+def _add_or_remove(pairs: set[frozenset[str]], record: Record) -> None:
+    pair = record.get("pair")
+    if _is_pair(pair):
+        (pairs.add if record.get("action") == "add" else pairs.discard)(frozenset(pair))
 
 
 def _is_pair(pair: object) -> TypeGuard[list[str]]:

@@ -6,6 +6,7 @@ one lookup. All processes of a machine share the pages in memory.
 
     q:<query_key>  the body of an answer, only where its status is served
     c:<chunk_id>   a passage
+    j:<query_key>  "1" where visitors asked the question and the team did not: it is not listed before a person approves
     p:<query_key>  an anticipated question that is served
     w:<query_key>  the body of an answer that is withheld, for when a person approves or edits it
     m:<query_key>  what the audit said of an answer before a person's decision, for when it is taken back
@@ -32,7 +33,8 @@ from warehouse.sql import prepare, sql_text
 if TYPE_CHECKING:
     import duckdb
 
-FORMAT = 1
+FORMAT = 2
+_WITHOUT_ORIGINS = 1  # a release of then is served too; whose questions they are, its tables tell
 Entries = list[tuple[bytes, bytes]]
 _BATCH = 10_000
 _LONGEST_KEY = 511  # LMDB refuses longer ones
@@ -86,10 +88,20 @@ def _keys(database: Path, query: str) -> set[str]:
         return {key for (key,) in tables.execute(query).fetchall()}
 
 
+def _journal_keys(database: Path) -> frozenset[str]:
+    """Return the keys of the questions that visitors asked, from a release's tables."""
+    import duckdb  # late: only an old release is asked so
+
+    with duckdb.connect(str(database), read_only=True) as tables:
+        rows = tables.execute("SELECT query_key FROM questions WHERE origin = 'journal'").fetchall()
+    return frozenset(str(key) for (key,) in rows)
+
+
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
-    passages, reviewed, questions, sources, answers = _statements()
+    passages, asked_by_visitors, reviewed, questions, sources, answers = _statements()
     yield from _rows(connection, passages)
+    yield from _rows(connection, asked_by_visitors)
     yield from _rows(connection, reviewed)
     yield [(b"meta", json.dumps({"release_id": release_id, "format": FORMAT}).encode())]
     yield from _rows(connection, questions)
@@ -161,10 +173,15 @@ class ServingIndex:
         except lmdb.Error as error:
             raise TornReleaseError(f"{path}: not a serving index ({error}); build the release again.") from error
         self.meta: dict[str, object] = json.loads(meta) if meta else {}
-        if self.meta.get("format") != FORMAT:
+        if self.meta.get("format") not in (FORMAT, _WITHOUT_ORIGINS):
             raise TornReleaseError(f"{path}: its format is not {FORMAT}; build the release again.")
+        if self.meta["format"] == FORMAT:
+            self.asked_by_visitors = frozenset(key.decode()[2:] for key, _ in self._from(b"j:"))
+        else:
+            self.asked_by_visitors = _journal_keys(path.with_name("warehouse.duckdb"))
+        """The keys of the questions that come from the journal."""
         self.before_reviews: Mapping[str, BeforeReview] = {
-            key.decode(): BeforeReview(**json.loads(value)) for key, value in self._below(b"m:")
+            key.decode()[2:]: BeforeReview(**json.loads(value)) for key, value in self._from(b"m:")
         }
 
     @property
@@ -189,22 +206,21 @@ class ServingIndex:
         return self._get(b"p:" + query_key.encode())
 
     def questions(self) -> Iterator[bytes]:
-        """Yield all served anticipated questions as JSON, in the order of their keys."""
-        yield from (value for _, value in self._below(b"p:"))
+        """Return all served anticipated questions as JSON, in the order of their keys."""
+        return (value for _, value in self._from(b"p:"))
 
-    def _below(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the entries with a prefix, their keys without it."""
+    def close(self) -> None:
+        """Unmap the file; wait for lookups in flight first, since later ones fail."""
+        self._environment.close()
+
+    def _from(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._environment.begin() as transaction, transaction.cursor() as cursor:
             if not cursor.set_range(prefix):
                 return
             for key, value in cursor:
                 if not key.startswith(prefix):
                     return
-                yield key.removeprefix(prefix), value
-
-    def close(self) -> None:
-        """Unmap the file; wait for lookups in flight first, since later ones fail."""
-        self._environment.close()
+                yield key, value
 
     def _get(self, key: bytes) -> bytes | None:
         if len(key) > _LONGEST_KEY:

@@ -74,17 +74,17 @@ CREATE TABLE retrievals (
     lexical_score DOUBLE,
     in_prompt BOOLEAN NOT NULL
 );
-COMMENT ON TABLE retrievals IS 'The chunks that retrieval found for each question, one row per chunk.';
+COMMENT ON TABLE retrievals IS 'The chunks that retrieval found for each question, and those that its prompt shows around them; one row per chunk.';
 COMMENT ON COLUMN retrievals.collection IS 'The collection of the question.';
 COMMENT ON COLUMN retrievals.query_key IS 'The question.';
-COMMENT ON COLUMN retrievals.rank IS 'Rank after fusion and reranking, starting at 1; unique within the question.';
+COMMENT ON COLUMN retrievals.rank IS 'Rank after fusion and reranking, starting at 1; chunks shown around a passage follow. Unique within the question.';
 COMMENT ON COLUMN retrievals.chunk_id IS 'The retrieved chunk.';
-COMMENT ON COLUMN retrievals.score IS 'Score after fusion and reranking.';
+COMMENT ON COLUMN retrievals.score IS 'Score after fusion, or of the ranking that came after it: late interaction, reranker.';
 COMMENT ON COLUMN retrievals.dense_rank IS 'Rank in the vector index; empty if not found there.';
 COMMENT ON COLUMN retrievals.dense_score IS 'Cosine similarity of question and chunk.';
 COMMENT ON COLUMN retrievals.lexical_rank IS 'Rank in the lexical index; empty if not found there.';
 COMMENT ON COLUMN retrievals.lexical_score IS 'BM25 score.';
-COMMENT ON COLUMN retrievals.in_prompt IS 'Whether the chunk became a passage of the prompt.';
+COMMENT ON COLUMN retrievals.in_prompt IS 'Whether the prompt shows the chunk, as a passage or around one.';
 
 CREATE TABLE answers (
     collection VARCHAR NOT NULL,

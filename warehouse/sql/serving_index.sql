@@ -5,10 +5,19 @@
 -- passages
 SELECT 'c:' || k.chunk_id AS key, to_json({
     'chunk_id': k.chunk_id, 'document_id': k.document_id, 'title': coalesce(d.title, ''),
-    'uri': coalesce(d.uri, ''), 'heading': coalesce(k.heading, ''), 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection
+    'uri': coalesce(d.uri, ''), 'heading': coalesce(k.heading, ''), 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection,
+    'previous': coalesce(lag(k.chunk_id) OVER document, ''), 'following': coalesce(lead(k.chunk_id) OVER document, ''),
+    'tokens': coalesce(k.tokens, 0)
 }) AS value
 FROM chunks k JOIN documents d USING (collection, document_id)
+WINDOW document AS (PARTITION BY k.collection, k.document_id ORDER BY k.position)
 ORDER BY k.chunk_id;
+
+-- questions that visitors asked
+SELECT 'j:' || query_key AS key, '1' AS value
+FROM questions
+WHERE origin = 'journal'
+ORDER BY query_key;
 
 -- reviewed: what the audit said of an answer before a decision was applied to it
 SELECT 'm:' || query_key AS key, to_json({

@@ -44,6 +44,7 @@ COMMENT ON COLUMN history.streamed IS 'Whether the answer was streamed.';
 COMMENT ON COLUMN history.helpful IS 'Whether the answer helped (feedback).';
 COMMENT ON COLUMN history.comment IS 'The user''s comment (feedback), redacted according to the settings.';
 COMMENT ON COLUMN history.agrees IS 'Whether a live answer agreed with the semantic hit (comparison).';
+COMMENT ON COLUMN history.asker IS 'Who asked: the name of the key, or a hash of the client''s address that changes every day.';
 COMMENT ON COLUMN history.day IS 'The day (UTC); the history is partitioned by it.';
 
 CREATE VIEW requests AS SELECT * FROM history WHERE kind = 'request';

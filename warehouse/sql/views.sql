@@ -106,7 +106,7 @@ COMMENT ON VIEW retrieval_scores IS 'The chunks that retrieval found for each qu
 COMMENT ON COLUMN retrieval_scores.collection IS 'The collection of the question.';
 COMMENT ON COLUMN retrieval_scores.question IS 'The anticipated question as it was written.';
 COMMENT ON COLUMN retrieval_scores.rank IS 'Rank after fusion and reranking, starting at 1.';
-COMMENT ON COLUMN retrieval_scores.in_prompt IS 'Whether the chunk became a passage of the prompt.';
+COMMENT ON COLUMN retrieval_scores.in_prompt IS 'Whether the prompt shows the chunk, as a passage or around one.';
 COMMENT ON COLUMN retrieval_scores.score IS 'Score after fusion and reranking.';
 COMMENT ON COLUMN retrieval_scores.dense_rank IS 'Rank in the vector index; empty if not found there.';
 COMMENT ON COLUMN retrieval_scores.dense_score IS 'Cosine similarity of question and chunk.';

@@ -23,6 +23,7 @@ from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import read_table
 from rag.errors import LlmMisconfiguredError, LlmUnavailableError
 from rag.identity import query_key
+from rag.retrieval.token_vectors import TokenVectors
 from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from warehouse.audit.golden import Golden
@@ -166,6 +167,7 @@ def test_index_carries_every_chunk_and_embeds_none_twice(project: Project) -> No
     carried = VectorIndex.load(Path(plan.folder("index")) / "default" / "passages")
 
     assert set(carried.ids) == chunks
+    assert set(TokenVectors.load(Path(plan.folder("index")) / "default" / "tokens").ids) == chunks
     assert index(plan)["embedded"] == 0
 
 
@@ -179,11 +181,11 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
         json.dumps({"question": "how heavy is it", "answer": "7.4 kg.", "documents": ["specifications.txt"]}) + "\n"
     )
     project.sets["collections.default.curated"] = '["curated.jsonl"]'
-    seen = MissedQuestion("default", "How long does it last", 9)
-    typed = MissedQuestion("default", "!!!", 4)  # visitors type anything
+    seen = MissedQuestion("default", "How long does it last", 9, 3)
+    typed = MissedQuestion("default", "!!!", 4, 3)  # visitors type anything
     plan = replace(
         project.plan(),
-        misses=(seen, MissedQuestion("default", " Is it\nblue?", 3), typed),
+        misses=(seen, MissedQuestion("default", " Is it\nblue?", 3, 3), typed),
         canaries=("Who shaves the moon?",),
         golden=(golden("Is it made of steel?"), golden("HOW HEAVY IS IT")),
     )
@@ -207,6 +209,38 @@ def test_anticipate_keeps_each_question_once_the_team_s_answer_first(project: Pr
     assert "the journal, asked 4 times" in reasons
 
 
+def test_a_visitor_takes_no_canary_from_the_audit_and_no_golden_question(project: Project) -> None:
+    project.questions = ["How heavy is it?"]
+    canary, checked = "Who shaves the moon?", "Is it made of steel?"
+    asked = tuple(MissedQuestion("default", each, 9, 9) for each in (canary, checked))
+    anticipate(plan := replace(project.plan(), misses=asked, canaries=(canary,), golden=(golden(checked),)))
+    origins = {row["question"]: row["origin"] for row in rows(plan, "anticipate", "questions", QUESTIONS)}
+    assert origins == {"How heavy is it?": "list", canary: "canary", checked: "golden"}
+
+
+def test_a_visitors_question_with_something_personal_is_refused_and_its_text_is_written_nowhere(
+    project: Project,
+) -> None:
+    project.questions = ["How heavy is it?"]
+    asked = [
+        "Did Karl Lindqvist of 12 Baker Street steal the machine?",
+        "Call me back at 030 1234567 please",
+        "Where can I buy at https://evil.example cheaply?",
+    ]
+    harmless = "How long is the warranty?"
+    plan = replace(project.plan(), misses=tuple(MissedQuestion("default", each, 9, 9) for each in [*asked, harmless]))
+    anticipate(plan)
+    assert [
+        row["question"] for row in rows(plan, "anticipate", "questions", QUESTIONS) if row["origin"] == "journal"
+    ] == [harmless]
+    rejects = rows(plan, "anticipate", "rejects", REJECTS)
+    assert [row["item"] for row in rejects].count(query_key("default", asked[0])) == 1
+    assert sum("something personal" in row["reason"] for row in rejects) == 3
+    written = b"".join(path.read_bytes() for path in Path(plan.folder("anticipate")).rglob("*.parquet"))
+    for canary in (b"Lindqvist", b"Baker", b"1234567", b"evil"):
+        assert canary not in written
+
+
 def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Project) -> None:
     plan = project.plan()
     prompts = rows(plan, "retrieve", "prompts", PROMPTS)
@@ -225,6 +259,30 @@ def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Proje
         )  # type: ignore[attr-defined]
     error = next(row for row in prompts if "E4" in str(row["question"]))
     assert "E4" in str(chunks[error["chunk_ids"][0]]["text"])  # type: ignore[index]
+
+
+def test_a_prompt_shows_what_stands_around_its_passages(project: Project) -> None:
+    alone = {row["query_key"]: row["fingerprint"] for row in rows(project.plan(), "retrieve", "prompts", PROMPTS)}
+    project.sets |= {"retrieval.passages": "1", "retrieval.passage_tokens": "600"}
+    plan = project.plan()
+
+    retrieve(plan)
+
+    chunks = {row["chunk_id"]: row for row in rows(plan, "prepare", "chunks", CHUNKS)}
+    in_prompt = {
+        (row["query_key"], row["chunk_id"])
+        for row in rows(plan, "retrieve", "retrievals", RETRIEVALS)
+        if row["in_prompt"]
+    }
+    for prompt in rows(plan, "retrieve", "prompts", PROMPTS):
+        shown = [chunk_id for passage in prompt["shown_ids"] for chunk_id in passage]  # type: ignore[attr-defined]
+        asked = json.loads(str(prompt["messages"]))[-1]["content"]
+        assert {(prompt["query_key"], chunk_id) for chunk_id in shown} == {
+            each for each in in_prompt if each[0] == prompt["query_key"]
+        }
+        assert all(str(chunks[chunk_id]["text"])[:20] in asked for chunk_id in shown)
+        assert len(shown) > 1
+        assert prompt["fingerprint"] != alone[prompt["query_key"]]
 
 
 def test_generate_asks_what_is_not_known_with_the_sampling_that_was_set(project: Project, llm: ReadingLlm) -> None:

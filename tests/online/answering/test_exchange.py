@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from starlette.types import Message
@@ -17,6 +18,7 @@ from online.answering.request_log import RequestLog
 from online.errors import ClientGoneError, Problem
 from online.http.problems import status_of
 from online.records.journal import JournalRow
+from online.records.semantic_hits import SemanticHits
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmRefusedError, LlmUnavailableError, Refusal
 from rag.llm.protocol import Sampling
@@ -68,7 +70,7 @@ async def gone() -> Message:
 
 def exchanges(lookup: object) -> tuple[Exchanges, list[JournalRow]]:
     rows = Rows()
-    return Exchanges(lookup, RequestLog(rows, Metrics(), status_of)), rows.rows  # type: ignore[arg-type]
+    return Exchanges(lookup, RequestLog(rows, Metrics(), status_of, SemanticHits(Path("unused")))), rows.rows  # type: ignore[arg-type]
 
 
 async def exchange(lookup: object, asked: Asked = ASKED, **options: object) -> list[JournalRow]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from online.answering.linked_text import LinkedText
-from rag.prompting.citations import link
+from rag.prompting.citations import LinkedText, link
 from rag.retrieval.passages import Passage, StoredChunk
 
 PASSAGES = [
@@ -48,6 +51,10 @@ def streamed(pieces: list[str]) -> tuple[str, str]:
 @example(["`[9]", "` and [9]"])
 @example(["see [1]", "(x)"])
 @example(["a ", " ", "[7]", " "])
+@example(["[", "1, " * 60, "1]"])
+@example(["[ ", " ", "[9]", "[9]", "1]"])
+@example(["``", "[9]", "`", "x [9]"])
+@example(["x[", "[9]", "0]"])
 def test_the_pieces_joined_are_the_whole_text(pieces: list[str]) -> None:
     shown, whole = streamed(pieces)
     assert shown == whole == link("".join(pieces), PASSAGES).text
@@ -58,3 +65,26 @@ def test_plain_text_is_not_held_back() -> None:
     assert text.feed("The library opens") == "The library opens"
     assert text.feed(" at nine [1]") == " at nine"
     assert text.feed(".") == " [1]."
+
+
+@given(st.text(alphabet="ab1279 ,-\n`[]()\u2003\u017f", max_size=60), st.lists(st.integers(0, 60)))
+def test_any_split_gives_the_text_of_the_whole(answer: str, cuts: list[int]) -> None:
+    places = [0, *sorted(cuts), len(answer)]
+    shown, whole = streamed([answer[start:end] for start, end in itertools.pairwise(places)])
+    assert shown == whole == link(answer, PASSAGES).text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["word ", "So it is [1]. ", "[", "[1, ", "] [9] ", "`", "` ", "```\n", "\n\n", "[[9]", "[passage 2", "\u2003"],
+)
+def test_a_long_answer_costs_each_piece_no_more_than_a_short_one(piece: str) -> None:
+    def seconds(pieces: int) -> float:
+        text = LinkedText(PASSAGES)
+        started = time.process_time()
+        for _ in range(pieces):
+            text.feed(piece)
+        text.finish()
+        return (time.process_time() - started) / pieces
+
+    assert min(seconds(4_000) for _ in range(3)) < 6 * min(seconds(250) for _ in range(5))

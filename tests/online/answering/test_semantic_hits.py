@@ -10,6 +10,7 @@ import pytest
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal
+from warehouse.editorial.withdrawal import untombstone
 
 PARAPHRASE = "Please, when does the library open?"
 MATCHED = "When does the library open?"
@@ -48,14 +49,70 @@ def test_the_decision_is_explained_on_request(client: httpx.Client) -> None:
 
 def test_a_reported_false_hit_never_hits_again_and_others_still_do(client: httpx.Client) -> None:
     answer = ask(client, PARAPHRASE)
-    report = {
+    said = {
         "request_id": answer["id"],
         "false_hit": {"question": PARAPHRASE, "query_key": answer["query_key"]},
     }
-    assert client.post("/v1/feedback", json=report).json() == {"recorded": True, "tombstoned": True}
+    assert client.post("/v1/feedback", json=said).json() == {"recorded": True, "tombstoned": True}
     assert ask(client, PARAPHRASE)["source"] == "live"
     assert ask(client, MATCHED)["source"] == "exact"
     assert ask(client, "When does the library open, please?")["source"] == "semantic"
+
+
+def report(client: httpx.Client, request_id: object, question: str, matched: str = MATCHED) -> httpx.Response:
+    """Report that a question got the answer to another."""
+    hit = {"question": question, "query_key": query_key("library", matched)}
+    return client.post("/v1/feedback", json={"request_id": request_id, "false_hit": hit})
+
+
+def test_an_invented_request_removes_no_hit(client: httpx.Client, library: Library) -> None:
+    ask(client, PARAPHRASE)
+    assert report(client, "invented", PARAPHRASE).json() == {"recorded": True, "tombstoned": False}
+    assert ask(client, PARAPHRASE)["source"] == "semantic"
+    while not (said := [row for row in journal(library.data) if row["kind"] == "feedback"]):
+        pass
+    assert "matched_key" not in said[0], "nor does it count against the answer"
+
+
+def test_a_report_counts_only_for_the_hit_that_the_request_had(client: httpx.Client) -> None:
+    exact, semantic = ask(client, MATCHED), ask(client, PARAPHRASE)
+    live = ask(client, "When does the library not open?")
+    other = "When does the library open, please?"
+    ask(client, other)
+    assert report(client, exact["id"], PARAPHRASE).json()["tombstoned"] is False
+    assert report(client, live["id"], "When does the library not open?").json()["tombstoned"] is False
+    assert report(client, semantic["id"], other).json()["tombstoned"] is False
+    assert report(client, semantic["id"], PARAPHRASE, "What does a lost card cost?").json()["tombstoned"] is False
+    assert [ask(client, each)["source"] for each in (PARAPHRASE, other)] == ["semantic", "semantic"]
+
+
+def test_a_hit_is_reported_once_and_a_person_may_undo_it_for_good(client: httpx.Client, library: Library) -> None:
+    answer = ask(client, PARAPHRASE)
+    assert report(client, answer["id"], PARAPHRASE).json()["tombstoned"] is True
+    untombstone(library.data, query_key("library", PARAPHRASE), query_key("library", MATCHED), "the same question")
+    while ask(client, PARAPHRASE)["source"] != "semantic":
+        pass
+    assert report(client, answer["id"], PARAPHRASE).json()["tombstoned"] is False
+    assert ask(client, PARAPHRASE)["source"] == "semantic"
+
+
+def test_a_hit_can_be_reported_after_a_restart(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY)
+    with serve.stopping() as client:
+        answer = ask(client, PARAPHRASE)
+    assert report(serve(), answer["id"], PARAPHRASE).json()["tombstoned"] is True
+
+
+def test_callers_without_a_key_may_send_so_much_feedback_a_minute_and_keys_are_not_held_up(
+    library: Library, serve: Serve, keys: dict[str, dict[str, object]]
+) -> None:
+    library.publish(library=LIBRARY)
+    client = serve(feedback_per_minute=5, keys=keys, public_page=["library"])
+    answers = [report(client, f"invented-{n}", PARAPHRASE) for n in range(8)]
+    assert [each.status_code for each in answers] == [200] * 5 + [429] * 3
+    assert int(answers[-1].headers["retry-after"]) <= 12
+    said = {"request_id": "r", "helpful": True}
+    assert client.post("/v1/feedback", json=said, headers={"authorization": "Bearer reader"}).status_code == 200
 
 
 def test_candidates_and_refusals_are_counted(client: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from pathlib import Path
@@ -48,7 +49,7 @@ def watch(data: Path, tolerated: float = 0.05, *, verifier: Verifier = PLAIN, en
 def compare(watched: SemanticWatch, *agreeing: bool, score: float = 1.0) -> None:
     for agrees in agreeing:
         watched.record("r1", Comparison("library", score, agrees))
-    watched.follow()
+    asyncio.run(watched.follow())
 
 
 def shown(watched: SemanticWatch, name: str) -> float:
@@ -152,7 +153,7 @@ def test_all_processes_come_to_the_same_conclusion(tmp_path: Path) -> None:
     compare(one, *[False] * 4)
     compare(other, *[False] * 3)
     assert other.tolerated("library") is None
-    one.follow()
+    asyncio.run(one.follow())
     assert one.tolerated("library") is None
 
 
@@ -177,7 +178,7 @@ def test_removing_the_file_starts_over(tmp_path: Path) -> None:
     watched = watch(tmp_path)
     compare(watched, *[False] * 7)
     comparisons_file(tmp_path, "r1").unlink()
-    watched.follow()
+    asyncio.run(watched.follow())
     assert watched.tolerated("library") == 0.05
 
 

@@ -86,7 +86,8 @@ def test_a_rejected_model_key_is_no_fault_of_the_question(client: httpx.Client, 
     assert response.json()["type"] == "urn:beforehand:problem:llm-down"
     assert response.headers["x-should-retry"] == "false"
     assert "api_key" not in response.text  # that is for the log
-    chat = {"model": "beforehand", "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "y"}]}
+    asked = {"role": "user", "content": "When does the library close?"}
+    chat = {"model": "beforehand", "messages": [{"role": "system", "content": "x"}, asked]}
     assert client.post("/v1/chat/completions", json=chat).status_code == 503
 
 

@@ -15,6 +15,7 @@ from online.http.schemas import Ask, ChatRequest
 from online.routes.asked_question import asked_by
 from rag.identity import query_key
 
+JSON = {b"content-type": b"application/json"}
 ANYONE = Caller(None, frozenset({"ask"}), ("library",))
 
 
@@ -46,7 +47,7 @@ def test_any_header_can_be_read(cache_control: bytes, prefer: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_a_body_is_a_question_or_a_problem_and_nothing_else(body: bytes) -> None:
     try:
-        ask = read_ask({}, body)
+        ask = read_ask(JSON, body)
     except Problem as problem:
         assert status_of(problem.kind) in {400, 422}
     else:
@@ -56,7 +57,7 @@ def test_a_body_is_a_question_or_a_problem_and_nothing_else(body: bytes) -> None
 @given(st.binary(max_size=200))
 def test_a_body_with_further_fields_is_read_or_a_problem_too(body: bytes) -> None:
     try:
-        chat, fields = read_fields({}, body, ChatRequest)
+        chat, fields = read_fields(JSON, body, ChatRequest)
     except Problem as problem:
         assert status_of(problem.kind) in {400, 422}
     else:
@@ -88,6 +89,38 @@ def test_the_problem_names_the_field(body: dict[str, object], field: str) -> Non
     assert caught.value.param == field
 
 
-@pytest.mark.parametrize("media_type", [b"application/json", b"application/json; charset=utf-8", b"Application/JSON"])
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"Application/JSON",
+        b" application/json ;x=y",
+        b"application/ld+json",
+    ],
+)
 def test_json_is_accepted_under_any_json_media_type(media_type: bytes) -> None:
     assert read_ask({b"content-type": media_type}, b'{"question": "x"}').question == "x"
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        None,
+        b"",
+        b"text/plain",
+        b"text/plain; x=json",
+        b"text/plain;application/json",
+        b"text/json",
+        b"application/jsonp",
+        b"application/x-www-form-urlencoded",
+        b"multipart/form-data; boundary=json",
+        b"application/json, text/plain",
+        b"application/+json",
+    ],
+)
+def test_a_body_that_is_not_said_to_be_json_is_refused(media_type: bytes | None) -> None:
+    headers = {} if media_type is None else {b"content-type": media_type}
+    with pytest.raises(Problem, match="application/json") as caught:
+        read_ask(headers, b'{"question": "x"}')
+    assert status_of(caught.value.kind) == 415

@@ -109,7 +109,7 @@ def test_the_models_whole_message_is_kept(official: openai.OpenAI, llm: FakeLlm)
 
 def test_the_models_whole_message_is_streamed(official: openai.OpenAI, llm: FakeLlm) -> None:
     llm.behaviour.extra_message = {"reasoning_content": "Hm, well. Cars?"}
-    for question in ([*user("Hi"), *user("Where can I park?")], user("Where can I park my bicycle here?")):
+    for question in ([*user("Hi"), *user("When does the library close?")], user("Where can I park my bicycle here?")):
         chunks = list(official.chat.completions.create(model="beforehand", messages=question, stream=True))
         deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
         thought = [(each.model_extra or {}).get("reasoning_content", "") for each in deltas]
@@ -192,7 +192,7 @@ def test_errors_have_openais_shape(client: httpx.Client) -> None:
 )
 def test_a_body_nested_too_deeply_is_refused(client: httpx.Client, field: str, status: int) -> None:
     body = f'{{"model": "beforehand", "messages": [{{"role": "user", "content": "{PREPARED}"}}], {field}}}'
-    response = client.post("/v1/chat/completions", content=body)
+    response = client.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status
     assert response.json()["error"]["type"] == "invalid_request_error"
 
@@ -256,7 +256,7 @@ def test_the_official_client_does_not_retry_while_the_model_counts_as_down(
     assert client.post("/v1/answers", json={"question": "Is there parking?"}).status_code == 503
     with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="x") as official:
         assert official.max_retries == 2
-        for messages in (user("Where can I park here?"), [*user("Hi"), *user("Where can I park here?")]):
+        for messages in (user("Where can I park here?"), [*user("Hi"), *user("When does the library close?")]):
             with pytest.raises(openai.InternalServerError) as caught:
                 official.chat.completions.create(model="m", messages=messages)
             assert caught.value.response.headers["x-should-retry"] == "false"

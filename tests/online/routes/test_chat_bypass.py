@@ -1,8 +1,10 @@
-"""Chats that bypass the cache, seen by the official OpenAI client."""
+"""Chats that bypass the cache and are passed on as they are, seen by the official OpenAI client."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import httpx
 import openai
@@ -13,9 +15,16 @@ from online.settings import ServiceSettings
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
-from tests.online.conftest import LIBRARY, Library, journal
+from tests.online.conftest import LIBRARY, Library, Serve, journal
 
 PREPARED = "When does the library open?"
+
+
+@pytest.fixture
+def client(library: Library, published: Path, serve: Serve) -> httpx.Client:
+    """The service, which passes such chats on as they are."""
+    shutil.copytree(published, library.data)
+    return serve(bypass="plain")
 
 
 def user(text: str) -> list[dict[str, str]]:
@@ -99,7 +108,7 @@ def test_a_model_in_this_process_chats_too_and_names_what_it_can_not_take(librar
     library.publish(library=LIBRARY)
     endpoint = OpenAIEndpoint(llm.url, MODEL)
     collections = {"library": CollectionSettings(documents=[])}
-    settings = ServiceSettings.model_validate({})
+    settings = ServiceSettings.model_validate({"bypass": "plain"})
     app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
     messages = [{"role": "system", "content": "Be brief."}, *user(PREPARED)]
     with served(app) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as official:

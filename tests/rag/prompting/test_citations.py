@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,14 @@ def test_one_invented_sentence_weighs_as_much_as_the_whole():
 
     assert honest == 1.0
     assert 0.2 < mixed < 0.4
+
+
+def test_what_is_shown_around_a_passage_counts():
+    (found,) = _passages(texts=["Robins sing."])
+    beside = _passages(texts=["They nest in April."])[0].chunk
+
+    assert support("They nest in April.", [found]) == 0.0
+    assert support("They nest in April.", [replace(found, after=(beside,))]) == 1.0
 
 
 def test_the_title_and_heading_shown_to_the_model_count():

@@ -1,6 +1,7 @@
 """Prompt templates: validation, filling, and fences that quoted text can't close."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -28,6 +29,17 @@ def test_the_messages_hold_the_passages_numbered_and_then_the_question():
     assert user.content == (
         "<passage 1>\nGuide — Start\nFirst.\n</passage 1>\n\n<passage 2>\nTitle\nSecond.\n</passage 2>\n\nQ: Why?"
     )
+
+
+def test_a_passage_is_shown_with_its_section_under_one_title():
+    found = StoredChunk("c2", "d", "Guide", "uri", "Start", "Second.", "h2")
+    before, after = (replace(found, chunk_id=each, text=text) for each, text in (("c1", "First."), ("c3", "Third.")))
+
+    (user,) = PromptTemplate("[user]\n{passages}\n{question}").messages(
+        "Why?", [Passage(1, found, 1.0, (before,), (after,))]
+    )
+
+    assert user.content == "<passage 1>\nGuide — Start\nFirst.\n\nSecond.\n\nThird.\n</passage 1>\nWhy?"
 
 
 def test_questions_about_the_same_passages_share_a_prefix():

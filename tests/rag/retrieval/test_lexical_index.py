@@ -72,6 +72,15 @@ def test_a_question_that_shares_no_word_finds_nothing(index):
     assert index.search("", 5) == []
 
 
+def test_stop_words_that_are_terms_of_the_field_are_found(tmp_path):
+    texts = ["A `while` loop ends at once.", "A for loop ends with it.", "Use a while loop while you wait."]
+    LexicalIndex.build(texts, ["marked", "other", "unmarked"]).save(tmp_path)
+
+    found = LexicalIndex.load(tmp_path).search("while with", 5)
+
+    assert {each for each, _ in found} == {"marked", "unmarked"}  # "with" stands in no code marks
+
+
 WORDS = st.sampled_from(["cat", "dog", "E1234", "disk", "compiler", "purr", "xyzzy"])
 
 

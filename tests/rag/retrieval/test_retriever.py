@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
+from rag.retrieval.fusion import Ranked, fuse, fuse_searches
 from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.passages import StoredChunk
-from rag.retrieval.retriever import Ranked, Retriever, choose_passages, fuse, fuse_searches, rerank
+from rag.retrieval.passages import StoredChunk, choose_passages
+from rag.retrieval.retriever import Retriever, rerank
+from rag.retrieval.token_vectors import encode, save_token_vectors
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import RetrievalSettings
 
@@ -74,8 +76,8 @@ def test_only_ranks_matter_and_scores_do_not(dense, lexical):
 def test_the_formula_is_that_of_reciprocal_rank_fusion():
     (first, second) = fuse([("a", 0.9), ("b", 0.8)], [("b", 7.0)], dense_weight=2.0, lexical_weight=0.5)
 
-    assert (first.chunk_id, first.score) == ("b", pytest.approx(2 / 62 + 0.5 / 61))
-    assert (second.chunk_id, second.score) == ("a", pytest.approx(2 / 61))
+    assert (first.chunk_id, first.score) == ("b", pytest.approx(2 / 7 + 0.5 / 6))
+    assert (second.chunk_id, second.score) == ("a", pytest.approx(2 / 6))
 
 
 def test_ties_go_to_the_better_dense_rank():
@@ -208,6 +210,44 @@ def test_a_retriever_returns_what_its_reranker_prefers():
     found = retriever.retrieve("cat", np.array([1.0, 0.1, 0.1], dtype=np.float32), _lookup)
 
     assert [passage.chunk.chunk_id for passage in found] == ["dog"]
+
+
+STATES = {"miaow": [1.0, 1.0, -1.0, -1.0], "woof": [-1.0, 1.0, 1.0, -1.0], "chirp": [1.0, -1.0, 1.0, -1.0]}
+
+
+def _token_states(text):
+    return np.array([STATES[word] for word in text.split()], dtype=np.float32)
+
+
+def _saved(folder, tokens):
+    ids = sorted(TEXTS)
+    VectorIndex.build(np.eye(3, dtype=np.float32), ids).save(folder / "passages")
+    LexicalIndex.build([TEXTS[each] for each in ids], ids).save(folder / "lexical")
+    if tokens:
+        said = {"cat": "miaow", "dog": "woof", "bird": "chirp"}
+        codes = ((each, encode(_token_states(said[each]))) for each in ids)
+        save_token_vectors(folder / "tokens", ids, ids, {each: np.array([0], np.int32) for each in ids}, codes)
+
+
+def _first(retriever, question):
+    return retriever.rank([question], np.full((1, 3), [0.9, 0.5, 0.1], np.float32), _lookup)[0][0].chunk_id
+
+
+def test_late_interaction_ranks_again_what_both_indexes_found(tmp_path):
+    _saved(tmp_path, tokens=True)
+
+    late = Retriever.load(tmp_path, RetrievalSettings(), None, _token_states)
+    switched_off = Retriever.load(tmp_path, RetrievalSettings(late_candidates=0), None, _token_states)
+
+    assert {_first(late, each) for each in ("woof", "miaow woof woof")} == {"dog"}
+    assert _first(late, "miaow") == "cat"
+    assert _first(switched_off, "woof") == "bird"
+
+
+def test_a_release_without_token_vectors_ranks_as_it_was_fused(tmp_path):
+    _saved(tmp_path, tokens=False)
+
+    assert _first(Retriever.load(tmp_path, RetrievalSettings(), None, _token_states), "woof") == "bird"
 
 
 def test_a_collection_without_chunks_finds_nothing(tmp_path):

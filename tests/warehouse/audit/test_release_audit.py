@@ -158,16 +158,61 @@ def test_too_many_bad_answers_fail_the_audit_with_figures_and_examples(audited, 
     assert "What is n0?" in failures(list(checks.values()))
 
 
+@pytest.mark.parametrize("origin", ["corpus", "journal"])
 @pytest.mark.parametrize(("name", "change", "count"), SPOILT)
-def test_bad_answers_to_proposed_questions_fail_no_audit_unless_the_model_is_broken(audited, read, name, change, count):
+def test_bad_answers_to_proposed_and_to_visitors_questions_fail_no_audit(audited, read, name, change, count, origin):
     rows = many(20)
     rows["answers"][:count] = [row | change for row in rows["answers"][:count]]
     for row in rows["questions"][:count]:
-        row["origin"] = "corpus"
-    checks, build = audited(rows, **({} if name in {"empty", "alike"} else {"most_empty": 1.0}))
-    assert checks[name].passed == (name not in {"empty", "alike"})
+        row["origin"] = origin
+    checks, build = audited(rows)
+    assert failures(list(checks.values())) == ""
     withheld = read(build.database, "SELECT count(*) FROM answers WHERE status <> 'served'")
     assert withheld == [(0 if name == "alike" else count,)]
+
+
+@pytest.mark.parametrize(("name", "change", "count"), SPOILT)
+def test_good_answers_to_visitors_questions_help_no_bad_release_through(audited, name, change, count):
+    rows = many(80)
+    rows["answers"][:count] = [row | change for row in rows["answers"][:count]]
+    for row in rows["questions"][20:]:
+        row["origin"] = "journal"
+    checks, _ = audited(rows)
+    assert not checks[name].passed
+    assert f"{count} of 20" in checks[name].explanation
+
+
+def test_twelve_questions_off_topic_stop_no_release(audited, publish_rows):
+    """The rows of a project whose visitors asked for poems: the model knows no answer to any of them."""
+    publish_rows(many(24))
+    rows = many(36)
+    for question, answer in zip(rows["questions"][24:], rows["answers"][24:], strict=True):
+        question["origin"] = "journal"
+        answer |= {"answer": "I do not know.", "support": 0.0}
+    assert failures(list(audited(rows)[0].values())) == ""
+
+
+def test_refusals_are_not_alike_but_served_answers_with_one_text_are(audited):
+    rows = many(20)
+    for answer in rows["answers"][:8]:
+        answer["answer"] = "I do not know."
+    checks, build = audited(rows)
+    assert checks["alike"].figure == 0
+    assert checks["not served"].figure == pytest.approx(8 / 20)
+    abandon(build)
+    for answer in rows["answers"][:4]:
+        answer["answer"] = "Everything gets this answer."
+    assert audited(rows)[0]["alike"].figure == pytest.approx(4 / 20)
+
+
+def test_visitors_questions_that_are_asked_no_more_are_no_shrinking(audited, publish_rows):
+    rows = many(40)
+    for row in rows["questions"][20:]:
+        row["origin"] = "journal"
+    publish_rows(rows)
+    checks, _ = audited(many(20))
+    assert failures(list(checks.values())) == ""
+    assert checks["fewer served answers"].explanation.startswith("20 served answers after 20")
 
 
 def test_answers_that_only_consulted_fail_the_audit_if_citations_are_required(audited):

@@ -20,15 +20,17 @@ from warehouse.editorial.withdrawal import (
 def test_a_running_server_notices_a_withdrawal_and_a_reinstatement(tmp_path):
     server = Withdrawals(tmp_path)
     assert server.documents() == frozenset()
-    assert not server.changed()
+    assert not server.follow()
 
     withdraw(tmp_path, "main", "d1", "legal")
-    assert server.changed()
+    assert server.follow()
+    assert server.of("main") == {"d1": "legal"}
     assert server.documents() == {("main", "d1")}
-    assert not server.changed()
+    assert not server.follow()
 
     reinstate(tmp_path, "main", "d1", "settled")
-    assert server.changed()
+    assert server.follow()
+    assert len(server) == 0
     assert server.documents() == frozenset()
 
 
@@ -63,8 +65,8 @@ def test_an_unchanged_corpus_writes_nothing(tmp_path):
 def test_a_tombstone_applies_to_both_directions_of_a_pair(tmp_path):
     server = Tombstones(tmp_path)
     tombstone(tmp_path, "k1", "k2", "reported")
-    assert server.changed()
-    assert frozenset({"k2", "k1"}) in server.pairs()
+    assert server.follow()
+    assert frozenset({"k2", "k1"}) in server
     untombstone(tmp_path, "k2", "k1", "a mistake")
     assert server.pairs() == frozenset()
 

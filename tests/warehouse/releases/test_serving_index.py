@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
+import lmdb
 import pytest
 
 from tests.warehouse.conftest import key
@@ -73,6 +74,25 @@ def test_passages_and_questions_are_found(index):
         "collection": "main",
         "fingerprint": key("f-q3"),
     }
+
+
+def test_a_passage_names_its_neighbours_in_the_document(tmp_path, publish_rows, rows):
+    rows["chunks"] = [
+        rows["chunks"][0] | {"chunk_id": key(each), "position": position, "tokens": 7}
+        for position, each in enumerate(("c1", "cz", "ca"))
+    ] + rows["chunks"][1:]
+    write_serving_index(publish_rows(rows).database, tmp_path / "neighbours.lmdb", "r-1")
+
+    with ServingIndex(tmp_path / "neighbours.lmdb") as index:
+        found = [json.loads(index.chunk(key(each))) for each in ("c1", "cz", "ca", "c2")]
+
+    assert [(each["previous"], each["following"]) for each in found] == [
+        ("", key("cz")),
+        (key("c1"), key("ca")),
+        (key("cz"), ""),
+        ("", ""),
+    ]
+    assert found[0]["tokens"] == 7
 
 
 def test_an_unknown_key_returns_none(index):
@@ -145,3 +165,16 @@ def test_a_torn_file_is_refused(tmp_path, content):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(TornReleaseError, match=r"serving.lmdb"):
         ServingIndex(tmp_path / "serving.lmdb")
+
+
+def test_a_release_from_before_the_format_changed_is_served_and_its_tables_tell_who_asked(make_database, rows):
+    rows["questions"][0]["origin"] = "journal"
+    database = make_database(rows)
+    target = database.with_name("serving.lmdb")
+    write_serving_index(database, target, "r-1")
+    with lmdb.open(str(target), subdir=False, lock=False) as environment, environment.begin(write=True) as old:
+        old.put(b"meta", b'{"release_id": "r-1", "format": 1}')
+        old.delete(b"j:" + rows["questions"][0]["query_key"].encode())
+
+    with ServingIndex(target) as index:
+        assert index.asked_by_visitors == {rows["questions"][0]["query_key"]}

@@ -1,0 +1,186 @@
+"""Chats that no prepared answer fits: they have a system message, earlier turns, tools or a format of their own.
+
+Passed on unchanged they would make a key a free proxy to the language model. So by default such a chat is *grounded*:
+passages are retrieved for the last turn of its user and put in front of it, and the reply says in `beforehand` which
+of them it cites. If nothing is near to that turn, the reply is a refusal, without a call to the model. The operator may
+choose for the service or for a key that chats are passed on as they are (`plain`), or not at all (`off`).
+
+The reply's text stays the model's own, since it may be JSON or a tool call, in which brackets mean something else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.types import Receive
+
+from online.answering.exchange import Exchanges
+from online.answering.rendering import citations
+from online.answering.request_log import BYPASS
+from online.errors import Problem
+from online.http.schemas import ChatRequest, JsonObject, Provenance
+from online.model.language_model import LanguageModel
+from online.routes.chat_format import Usage, pieces
+from online.routes.chat_reply import ChatReply
+from online.routes.chat_request import MODEL, chat_of, grounded, last_question
+from online.settings import Bypass
+from rag.identity import normalise
+from rag.llm.protocol import Completion, Forwarder
+from rag.prompting.citations import link
+from rag.prompting.template import grounding
+from rag.retrieval.passages import Passage
+
+if TYPE_CHECKING:
+    from online.release.open_release import OpenRelease
+
+_NEAR = 0.25  # all-MiniLM-L6-v2: below it a passage shares nothing with what was typed
+_REFUSAL = "The documents here hold nothing near to this question, so it is not answered."
+_REFUSED = "content_filter"  # what OpenAI's clients know
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The passages that a chat is grounded in."""
+
+    release_id: str
+    passages: tuple[Passage, ...]
+
+    def about(self, text: str) -> Provenance:
+        """Return where a reply comes from."""
+        return Provenance("live", citations(link(text, self.passages).citations), self.release_id)
+
+
+@dataclass(frozen=True)
+class Bypassing:
+    """Answers the chats that no prepared answer fits."""
+
+    exchanges: Exchanges
+    model: LanguageModel
+
+    async def answer(self, mode: Bypass, reply: ChatReply, receive: Receive, fields: JsonObject) -> None:
+        """Answer one chat; `fields` is the request as it came.
+
+        Raises:
+            Problem: such chats are not answered, or the language model gave no answer.
+        """
+        ground = None
+        with self.exchanges.recorded(reply.asked):
+            if mode == "off":
+                detail = "Only single questions are answered here: no system message, earlier turns, tools or formats."
+                raise Problem("forbidden", detail, param="messages", code="bypass_off")
+            if mode == "grounded":
+                ground = await self._ground(reply.asked.collection, last_question(reply.chat))
+        reply.headers.append((b"cache-status", BYPASS.encode()))
+        if ground is not None and not ground.passages:
+            await _refuse(reply, ground.release_id)
+            self.exchanges.log.bypass(reply.asked)
+            return
+        if ground is not None:
+            fields = grounded(fields, grounding(ground.passages))
+        async with self.exchanges.bypass(reply.asked, receive):
+            if isinstance(self.model.llm, Forwarder):
+                await self.model.guarded(self._forward(reply, self.model.llm, fields, ground))
+            else:
+                await self._converse(reply, fields, ground)
+
+    async def _ground(self, collection: str, question: str) -> Ground:
+        lookup = self.exchanges.lookup
+        with lookup.release().hold() as release:
+            if not normalise(question):
+                return Ground(release.release_id, ())
+            withdrawn = lookup.withdrawn.documents(collection)
+            found = await lookup.pool.run(_near, release, collection, question, withdrawn)
+            return Ground(release.release_id, found)
+
+    async def _forward(self, reply: ChatReply, llm: Forwarder, fields: JsonObject, ground: Ground | None) -> None:
+        async with contextlib.aclosing(llm.forward(fields)) as response:
+            if not reply.asked.stream:  # nothing is sent before all is here: it may break off
+                body = b"".join([piece async for piece in response])
+                await reply.pass_on(body if ground is None else _with_provenance(body, ground))
+                return
+            stream = None if ground is None else GroundedStream(ground)
+            async for lines in response:
+                await reply.pass_on_lines(lines if stream is None else stream.pass_on(lines))
+            await reply.finish()
+
+    async def _converse(self, reply: ChatReply, fields: JsonObject, ground: Ground | None) -> None:
+        chat = msgspec.convert(fields, ChatRequest)
+        messages, sampling = chat_of(chat, fields, self.model.sampling)
+        completion = await self.model.ask(messages, sampling, None)
+        about = None if ground is None else ground.about(completion.text)
+        if reply.asked.stream:
+            await reply.begin(completion.model)
+            if completion.others:
+                await reply.piece("", completion.others)
+            for piece in pieces(completion.text):
+                await reply.piece(piece)
+            await reply.end(completion.finish_reason, _usage(completion), about)
+        else:
+            message = {**completion.message, "role": "assistant", "content": completion.text}
+            await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), about)
+
+
+@dataclass
+class GroundedStream:
+    """Passes the model's stream on, and adds to its last piece which passages it cites."""
+
+    ground: Ground
+    texts: list[str] = field(default_factory=list)
+
+    def pass_on(self, lines: bytes) -> bytes:
+        """Return whole lines of the stream, with the provenance where the text ends."""
+        return b"\n".join(self._line(line) for line in lines.split(b"\n"))
+
+    def _line(self, line: bytes) -> bytes:
+        if not line.startswith(b"data:") or line.removeprefix(b"data:").strip() == b"[DONE]":
+            return line
+        try:
+            chunk: JsonObject = msgspec.json.decode(line.removeprefix(b"data:"))
+            first = next(_choices(chunk), None)
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            return line
+        if first is None:
+            return line
+        self.texts.append((first.get("delta") or {}).get("content") or "")
+        if first.get("finish_reason") is None:
+            return line
+        return b"data: " + msgspec.json.encode({**chunk, "beforehand": self.ground.about("".join(self.texts))})
+
+
+def _with_provenance(body: bytes, ground: Ground) -> bytes:
+    reply: JsonObject = json.loads(body)  # half a character, which a model may say, is no JSON to msgspec
+    first = next(_choices(reply), {})
+    text = (first.get("message") or {}).get("content") or ""
+    return json.dumps({**reply, "beforehand": msgspec.to_builtins(ground.about(text))}).encode()
+
+
+def _choices(reply: Mapping[str, object]) -> Iterator[JsonObject]:
+    """Yield the first choice, if a reply or a chunk of one has it: the one whose references are resolved."""
+    choices = reply.get("choices")
+    return (each for each in (choices if isinstance(choices, list) else ()) if each.get("index", 0) == 0)
+
+
+def _near(release: OpenRelease, collection: str, question: str, withdrawn: Collection[str]) -> tuple[Passage, ...]:
+    vector = release.encoder.embed([question])[0]
+    retriever = release.collection(collection).retriever
+    return tuple(retriever.retrieve(question, vector, release.stored_chunk, withdrawn, nearest=_NEAR))
+
+
+async def _refuse(reply: ChatReply, release_id: str) -> None:
+    model = f"{MODEL}/{reply.asked.collection}"
+    about = Provenance("unreliable", [], release_id, reason="off_topic")
+    if reply.asked.stream:
+        await reply.begin(model)
+        await reply.piece(_REFUSAL)
+        await reply.end(_REFUSED, Usage(), about)
+    else:
+        await reply.whole(model, {"role": "assistant", "content": _REFUSAL}, _REFUSED, Usage(), about)
+
+
+def _usage(completion: Completion) -> Usage:
+    return Usage(completion.prompt_tokens, completion.completion_tokens)

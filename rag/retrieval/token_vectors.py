@@ -1,0 +1,140 @@
+"""The vectors of a text's tokens, two bits a dimension, memory-mapped.
+
+They fall out of the forward pass that makes the text's own vector, and late interaction compares a question with them
+one by one (`rag.retrieval.late_interaction`). At float32 a chunk would take 200 KB. Two bits keep the sign and whether
+the component is above the vector's root mean square, read as -3, -1, 1 and 3: 96 bytes a token at 384 dimensions,
+with no measured loss, nothing learned from the corpus, and so nothing to learn again when it changes. A projection to
+64 or 128 dimensions, as small, loses half of what late interaction gains (docs/measurements.md).
+
+A collection leaves out the tokens that stand in more than `_COMMON` of its chunks, half of all: full stops, "the", the
+product's name. A question's best match is rarely one of them.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import IndexUnusableError
+from rag.retrieval.mapped_lines import MappedLines, save_lines
+
+_COMMON = 0.3  # of the chunks
+_FEW = 20  # chunks, below which no token counts as common
+
+Codes = NDArray[np.uint8]
+States = NDArray[np.float32]
+
+_LEVELS = np.array([-1, -3, 1, 3], dtype=np.int8)  # by the bits: positive, large
+_FOUR = np.array([[_LEVELS[byte >> shift & 3] for shift in (0, 2, 4, 6)] for byte in range(256)], dtype=np.int8)
+_UNPACKED = np.ascontiguousarray(_FOUR).view(np.uint32)[:, 0]  # the four levels of a byte, looked up at once
+_SQUARES = (_FOUR.astype(np.int64) ** 2).sum(axis=1).astype(np.float32)
+
+
+def encode(states: States) -> Codes:
+    """Code n vectors of shape (n, dimensions) as (n, dimensions / 4) bytes. `dimensions` is a multiple of 4."""
+    large = np.abs(states) > np.sqrt(np.mean(states**2, axis=1, keepdims=True))
+    bits = (states > 0).astype(np.uint8) << 1 | large
+    codes: Codes = bits[:, 0::4] | bits[:, 1::4] << 2 | bits[:, 2::4] << 4 | bits[:, 3::4] << 6
+    return codes
+
+
+def decode(codes: Codes) -> tuple[States, NDArray[np.float32]]:
+    """Return the vectors of n codes, of shape (n, dimensions), and their lengths."""
+    levels: States = _UNPACKED[codes].view(np.int8).astype(np.float32)
+    return levels, np.sqrt(_SQUARES[codes].sum(axis=1))
+
+
+@dataclass(frozen=True)
+class TokenCodes:
+    """A text's tokens: their numbers in the encoder's vocabulary, shape (n,), and codes, shape (n, dimensions / 4)."""
+
+    tokens: NDArray[np.int32]
+    codes: Codes
+
+
+class TokenVectors:
+    """A collection's token vectors: rows `spans[i, 0]` to `spans[i, 1]` of the codes are those of `ids[i]`."""
+
+    def __init__(self, ids: Sequence[str], spans: NDArray[np.int64], codes: Codes) -> None:
+        self.ids = ids
+        self._spans = spans
+        self._codes = codes
+
+    @classmethod
+    def load(cls, folder: Path) -> TokenVectors:
+        """Map what `save_token_vectors` wrote.
+
+        Raises:
+            IndexUnusableError: a file is missing or torn.
+        """
+        try:
+            ids = MappedLines.load(folder / "ids")
+            spans, codes = (np.load(folder / name, mmap_mode="r") for name in ("spans.npy", "codes.npy"))
+        except (OSError, EOFError, ValueError) as error:
+            raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
+        if spans.shape != (len(ids), 2) or spans.max(initial=0) > len(codes):
+            raise IndexUnusableError(f"{folder}: the ids are not those of the token vectors; build the release again")
+        return cls(ids, spans, codes)
+
+    def __contains__(self, chunk_id: str) -> bool:
+        row = bisect.bisect_left(self.ids, chunk_id)
+        return row < len(self.ids) and self.ids[row] == chunk_id
+
+    def of(self, chunk_ids: Sequence[str]) -> list[Codes]:
+        """Return the codes of chunks that are in it."""
+        rows = [bisect.bisect_left(self.ids, each) for each in chunk_ids]
+        return [self._codes[start:end] for start, end in self._spans[rows]]
+
+
+def save_token_vectors(
+    folder: Path,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    tokens: Mapping[str, NDArray[np.int32]],
+    codes: Iterable[tuple[str, Codes]],
+) -> None:
+    """Write `ids`, `spans.npy` and `codes.npy` for n chunks, whose ids are in ascending order.
+
+    `texts` names the text of each, and equal texts share their codes. `tokens` are those of every text; the codes of
+    all tokens, text by text in any order, are written as they come, so that no more than one text's is in memory.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    common = _common([tokens[text] for text in texts])
+    kept = {text: _rare(tokens[text], common) for text in dict.fromkeys(texts)}
+    ends = np.cumsum([int(rare.sum()) for rare in kept.values()], dtype=np.int64)
+    span = {text: (end - int(kept[text].sum()), end) for text, end in zip(kept, ends.tolist(), strict=True)}
+    np.save(folder / "spans.npy", np.array([span[text] for text in texts], np.int64).reshape(-1, 2))
+    save_lines(ids, folder / "ids")
+    target: Codes = np.zeros((0, 0), np.uint8)
+    for text, each in codes:
+        if not target.size:
+            target = _mapped(folder / "codes.npy", int(ends[-1]), each.shape[1])
+        target[slice(*span[text])] = each[kept[text]]
+    if not target.size:
+        np.save(folder / "codes.npy", target)
+
+
+def _mapped(path: Path, rows: int, columns: int) -> Codes:
+    target: Codes = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        path, mode="w+", dtype=np.uint8, shape=(rows, columns)
+    )
+    return target
+
+
+def _rare(tokens: NDArray[np.int32], common: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which tokens are not common; all, where nothing else would be left."""
+    rare: NDArray[np.bool_] = ~np.isin(tokens, common)
+    return rare if rare.any() else np.ones_like(rare)
+
+
+def _common(chunks: Sequence[NDArray[np.int32]]) -> list[int]:
+    if len(chunks) < _FEW:
+        return []
+    counts = Counter(token for tokens in chunks for token in np.unique(tokens).tolist())
+    return [token for token, count in counts.items() if count > _COMMON * len(chunks)]

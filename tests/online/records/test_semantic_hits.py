@@ -1,0 +1,80 @@
+"""A false hit can be reported if it was one: once, within a day, from any worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from online.records.semantic_hits import SemanticHit, SemanticHits
+
+HIT = SemanticHit("r-1", "", "library", "asked", "matched")
+
+
+async def reported(path: Path, *hits: SemanticHit) -> list[bool]:
+    """Report hits, as another process does that shares the file."""
+    store = SemanticHits(path)
+    try:
+        return [await store.report(hit) for hit in hits]
+    finally:
+        await store.close()
+
+
+async def recorded(path: Path, *hits: SemanticHit) -> None:
+    store = SemanticHits(path)
+    for hit in hits:
+        store.record(hit)
+    await store.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "hits.sqlite3"
+
+
+def test_a_hit_is_reported_once(path: Path) -> None:
+    asyncio.run(recorded(path, HIT, HIT))
+    assert asyncio.run(reported(path, HIT, HIT)) == [True, False]
+    assert asyncio.run(reported(path, HIT)) == [False]
+
+
+@pytest.mark.parametrize(
+    "invented",
+    [
+        SemanticHit("r-2", "", "library", "asked", "matched"),
+        SemanticHit("r-1", "reader", "library", "asked", "matched"),
+        SemanticHit("r-1", "", "museum", "asked", "matched"),
+        SemanticHit("r-1", "", "library", "other", "matched"),
+        SemanticHit("r-1", "", "library", "asked", "other"),
+    ],
+)
+def test_what_never_was_can_not_be_reported(path: Path, invented: SemanticHit) -> None:
+    asyncio.run(recorded(path, HIT))
+    assert asyncio.run(reported(path, invented, HIT)) == [False, True]
+
+
+def test_a_hit_can_be_reported_for_a_day(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(recorded(path, HIT))
+    later = time.time() + 86_401
+    monkeypatch.setattr("online.records.semantic_hits.time.time", lambda: later)
+    assert asyncio.run(reported(path, HIT)) == [False]
+
+
+def test_older_hits_are_deleted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(recorded(path, *(SemanticHit(f"r-{n}", "", "library", "a", "b") for n in range(2000))))
+    later = time.time() + 86_401
+    monkeypatch.setattr("online.records.semantic_hits.time.time", lambda: later)
+    asyncio.run(recorded(path, HIT))
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT request_id FROM hits").fetchall() == [("r-1",)]
+
+
+def test_a_file_that_can_not_be_written_fails_no_answer(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.mkdir()
+    asyncio.run(recorded(path, HIT))
+    assert asyncio.run(reported(path, HIT)) == [False]
+    assert "semantic hits can't be written" in caplog.text

@@ -1,0 +1,187 @@
+"""Chats that no prepared answer fits are about the documents, or no business of the language model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import httpx
+import msgspec
+import openai
+import pytest
+
+from online.app import create_app
+from online.http.schemas import ChatRequest
+from online.routes.chat_request import grounded, last_question
+from online.settings import ServiceSettings
+from rag.llm.openai_client import OpenAIEndpoint
+from rag.settings import CollectionSettings
+from tests.fake_llm import MODEL, FakeLlm, served
+from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
+from tests.online.routes.test_chat_bypass import WithoutForwarding
+
+NEAR = "When does the library close in the afternoon?"
+OFF_TOPIC = "Which treaty ended war sourdough bread"
+SYSTEM = {"role": "system", "content": "Speak like a pirate."}
+
+
+def chat(text: str, **more: object) -> dict[str, object]:
+    return {"model": "beforehand", "messages": [SYSTEM, {"role": "user", "content": text}], **more}
+
+
+def test_the_model_gets_passages_for_the_last_question_in_front_of_the_chat(client: httpx.Client, llm: FakeLlm) -> None:
+    llm.behaviour.text = "It closes at five [1]."
+    reply = client.post("/v1/chat/completions", json=chat(NEAR)).json()
+    system, user = llm.requests[0]["messages"]
+    assert "closes at five in the afternoon" in system["content"]
+    assert system["content"].endswith("Speak like a pirate.")
+    assert user == {"role": "user", "content": NEAR}
+    assert reply["choices"][0]["message"]["content"] == "It closes at five [1]."
+    assert reply["beforehand"]["source"] == "live"
+    assert [(each["number"], each["kind"]) for each in reply["beforehand"]["citations"]] == [(1, "cited")]
+
+
+def test_a_stream_says_with_its_last_piece_what_it_cites(official: openai.OpenAI, llm: FakeLlm) -> None:
+    llm.behaviour.text = "It closes at five [1]."
+    chunks = list(official.chat.completions.create(**chat(NEAR, stream=True)))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    ends = [chunk for chunk in chunks if chunk.choices and chunk.choices[0].finish_reason]
+    assert text == "It closes at five [1]."
+    assert [each["kind"] for each in ends[0].model_extra["beforehand"]["citations"]] == ["cited"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("text", [OFF_TOPIC, "", "?!", "Fünf Bücher \u0000"])
+def test_what_no_passage_is_near_to_never_reaches_the_model(
+    client: httpx.Client, llm: FakeLlm, library: Library, text: str, *, stream: bool
+) -> None:
+    response = client.post("/v1/chat/completions", json=chat(text, stream=stream))
+    assert response.status_code == 200
+    assert "not answered" in response.text
+    assert '"reason":"off_topic"' in response.text
+    assert response.headers["cache-status"] == "beforehand; fwd=bypass"
+    assert not llm.requests
+    while not (records := journal(library.data)):
+        pass
+    assert "sourdough" not in json.dumps(records)
+
+
+def test_an_earlier_turn_on_the_subject_opens_no_door(client: httpx.Client, llm: FakeLlm) -> None:
+    turns = [{"role": "user", "content": NEAR}, {"role": "assistant", "content": "At five."}]
+    body = {"model": "beforehand", "messages": [*turns, {"role": "user", "content": OFF_TOPIC}]}
+    reply = client.post("/v1/chat/completions", json=body).json()
+    assert reply["beforehand"]["source"] == "unreliable"
+    assert not llm.requests
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"tools": [{"type": "function", "function": {"name": "clock", "parameters": {}}}]},
+        {"n": 2},
+        {"max_tokens": 3},
+    ],
+)
+def test_no_shape_of_a_chat_gets_around_it(client: httpx.Client, llm: FakeLlm, shape: dict[str, object]) -> None:
+    user = {"role": "user", "content": OFF_TOPIC}
+    body = {"model": "beforehand", "messages": [user], **shape}
+    assert "not answered" in client.post("/v1/chat/completions", json=body).text
+    assert not llm.requests
+    body["messages"] = [{"role": "user", "content": NEAR}]
+    client.post("/v1/chat/completions", json=body)
+    assert "closes at five" in llm.requests[0]["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_in_this_process_is_grounded_too(library: Library, llm: FakeLlm, *, stream: bool) -> None:
+    library.publish(library=LIBRARY)
+    llm.behaviour.text = "It closes at five [1]."
+    endpoint = OpenAIEndpoint(llm.url, MODEL)
+    collections = {"library": CollectionSettings(documents=[])}
+    settings = ServiceSettings.model_validate({})
+    app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
+    with served(app) as url, httpx.Client(base_url=url) as client:
+        near = client.post("/v1/chat/completions", json=chat(NEAR, stream=stream))
+        refused = client.post("/v1/chat/completions", json=chat(OFF_TOPIC, stream=stream))
+    assert "closes at five in the afternoon" in llm.requests[0]["messages"][0]["content"]
+    assert '"kind":"cited"' in near.text
+    assert "not answered" in refused.text
+    assert len(llm.requests) == 1
+
+
+def test_off_refuses_such_chats_and_answers_questions(
+    library: Library, published: Path, serve: Serve, llm: FakeLlm
+) -> None:
+    shutil.copytree(published, library.data)
+    client = serve(bypass="off")
+    refused = client.post("/v1/chat/completions", json=chat(NEAR))
+    question = {"model": "beforehand", "messages": [{"role": "user", "content": "When does the library open?"}]}
+    assert refused.status_code == 403
+    assert refused.json()["error"]["code"] == "bypass_off"
+    assert client.post("/v1/chat/completions", json=question).status_code == 200
+    assert not llm.requests
+
+
+def test_a_key_may_have_a_rule_of_its_own(
+    library: Library, published: Path, serve: Serve, keys: dict[str, dict[str, object]], llm: FakeLlm
+) -> None:
+    shutil.copytree(published, library.data)
+    keys["reader"]["bypass"], keys["other"]["bypass"] = "plain", "off"
+    client = serve(keys=keys)
+
+    def ask(key: str) -> httpx.Response:
+        return client.post("/v1/chat/completions", json=chat(OFF_TOPIC), headers={"Authorization": f"Bearer {key}"})
+
+    assert ask("other").status_code == 403
+    assert "not answered" in ask("boss").text
+    assert not llm.requests
+    assert ask("reader").json()["choices"][0]["message"]["content"] == llm.behaviour.text
+
+
+def test_a_grounded_chat_names_its_collection_where_there_are_several(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY, museum=MUSEUM)
+    client = serve({name: CollectionSettings(documents=[]) for name in ("library", "museum")})
+    assert client.post("/v1/chat/completions", json=chat(NEAR)).status_code == 422
+    assert client.post("/v1/chat/completions", json=chat(NEAR) | {"model": "beforehand/library"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("messages", "question"),
+    [
+        ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "a"),
+        ([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}], "b"),
+        ([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}], "a"),
+        ([{"role": "user", "content": [{"type": "text", "text": 5}]}], ""),
+        ([{"role": "user", "content": None}], ""),
+        ([{"role": "system", "content": "a"}], ""),
+    ],
+)
+def test_the_last_turn_of_the_user_is_what_is_asked(messages: list[dict[str, object]], question: str) -> None:
+    assert last_question(msgspec.convert({"model": "m", "messages": messages}, ChatRequest)) == question
+
+
+@pytest.mark.parametrize(
+    ("first", "front"),
+    [
+        ({"role": "user", "content": "q"}, {"role": "system", "content": "G"}),
+        ({"role": "system", "content": "S"}, {"role": "system", "content": "G\n\nS"}),
+        ({"role": "developer", "content": None}, {"role": "developer", "content": "G\n\n"}),
+        (
+            {"role": "system", "content": [{"type": "text", "text": "S"}]},
+            {"role": "system", "content": [{"type": "text", "text": "G"}, {"type": "text", "text": "S"}]},
+        ),
+    ],
+)
+def test_there_is_one_system_message_in_front(first: dict[str, object], front: dict[str, object]) -> None:
+    found = grounded({"messages": [first], "seed": 7}, "G")
+    assert found["messages"][0] == front
+    assert found["seed"] == 7
+
+
+def test_half_a_character_from_the_model_spoils_no_reply(client: httpx.Client, llm: FakeLlm) -> None:
+    llm.behaviour.text = "A \ud83d b [1]"
+    response = client.post("/v1/chat/completions", json=chat(NEAR))
+    assert response.status_code == 200
+    assert response.json()["beforehand"]["citations"][0]["kind"] == "cited"
