@@ -1,15 +1,85 @@
-"""Decisions of reviewers, which running servers follow: a decision takes effect at once.
+"""Decisions of reviewers: what people said about the answer to a question, and what of it holds.
 
-A decision names a question and the fingerprint of its answer, so it applies in every release in which the answer has
-that fingerprint, also after a rollback. The last decision counts.
+The file `<data>/reviews.jsonl` is append-only; running servers follow it, so a decision takes effect at once, and it is
+not part of a release, so it holds after a rollback too. What holds for a question is its last decision:
+
+    reject      the question stays withheld, whatever its answer has become since
+    edit        the reviewer's text is the answer, whatever is generated since
+    approve     the answer is served for as long as its fingerprint is the same
+    reconsider  takes the decision back; the rules of the audit hold again
+
+Several approvals in a row each hold for their own fingerprint, so that one survives a rollback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
-from warehouse.append_log import Follower, Record
+from warehouse.append_log import Follower, Record, append, now
+from warehouse.errors import ReviewError
+
+Kind = Literal["approve", "edit", "reject", "reconsider"]
+Verdict = Literal["approve", "edit", "reject"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A passage that an edited answer refers to, as it was when the reviewer wrote the text."""
+
+    number: int
+    kind: str
+    document_id: str
+    chunk_id: str
+    title: str
+    uri: str
+    heading: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One record of the file; `answer`, `question` and `sources` belong to an edit, `allow_live` to a rejection."""
+
+    collection: str
+    query_key: str
+    fingerprint: str
+    decision: Kind
+    reviewer: str
+    answer: str | None = None
+    note: str | None = None
+    allow_live: bool = False
+    reviewed_at: str = ""
+    question: str | None = None
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds for a question.
+
+    `approved` are the fingerprints that approvals hold for; `sources` what an edit refers to.
+    """
+
+    decision: Verdict
+    fingerprint: str
+    answer: str | None
+    allow_live: bool
+    reviewer: str
+    reviewed_at: str
+    note: str | None
+    collection: str = ""
+    question: str | None = None
+    sources: tuple[Source, ...] = ()
+    approved: frozenset[str] = frozenset()
+
+    def verdict(self, fingerprint: str) -> Verdict | None:
+        """Return what holds for an answer with this fingerprint; None if an approval lapsed."""
+        if self.decision == "approve" and fingerprint not in self.approved:
+            return None
+        return self.decision
 
 
 def decisions_file(data: Path) -> Path:
@@ -18,7 +88,7 @@ def decisions_file(data: Path) -> Path:
 
 
 class Decisions:
-    """The decisions of a data folder; a server polls `changed` and then calls `by_question`."""
+    """The decisions of a data folder; a server polls `changed` and then calls `standing`."""
 
     def __init__(self, data: Path) -> None:
         """Follow the decisions of a data folder."""
@@ -28,9 +98,129 @@ class Decisions:
         """Whether there are new decisions; costs one `stat`."""
         return self._log.changed()
 
-    def by_question(self) -> dict[str, Mapping[str, Record]]:
-        """Return the last decision by query key and fingerprint."""
-        found: dict[str, dict[str, Record]] = {}
-        for record in self._log.records():
-            found.setdefault(str(record.get("query_key")), {})[str(record.get("fingerprint"))] = record
-        return dict(found)
+    def all(self) -> list[Decision]:
+        """Return every readable decision, oldest first."""
+        return [decision for record in self._log.records() if (decision := _decision(record)) is not None]
+
+    def standing(self) -> Mapping[str, Standing]:
+        """Return what holds, by query key."""
+        found: dict[str, Standing] = {}
+        for decision in self.all():
+            standing = _after(found.get(decision.query_key), decision)
+            if standing is None:
+                found.pop(decision.query_key, None)
+            else:
+                found[decision.query_key] = standing
+        return found
+
+
+def standing_after(decisions: Iterable[Decision]) -> Standing | None:
+    """Return what holds after the decisions about one question, oldest first."""
+    standing = None
+    for decision in decisions:
+        standing = _after(standing, decision)
+    return standing
+
+
+def _after(before: Standing | None, decision: Decision) -> Standing | None:
+    if decision.decision == "reconsider":
+        return None
+    approved: frozenset[str] = frozenset()
+    if decision.decision == "approve":
+        earlier = before.approved if before is not None and before.decision == "approve" else frozenset()
+        approved = earlier | {decision.fingerprint}
+    return Standing(
+        decision.decision,
+        decision.fingerprint,
+        decision.answer,
+        decision.allow_live,
+        decision.reviewer,
+        decision.reviewed_at,
+        decision.note,
+        decision.collection,
+        decision.question,
+        decision.sources,
+        approved,
+    )
+
+
+def append_decisions(data: Path, decisions: Sequence[Decision]) -> list[Decision]:
+    """Append decisions durably, all or none, with the time; return them as recorded.
+
+    Raises:
+        ReviewError: one is incomplete or contradicts itself.
+    """
+    for decision in decisions:
+        if (fault := fault_of(decision)) is not None:
+            raise ReviewError(fault)
+    recorded = [replace(each, reviewed_at=each.reviewed_at or now()) for each in decisions]
+    if recorded:
+        append(decisions_file(data), [_as_record(each) for each in recorded])
+    return recorded
+
+
+def fault_of(decision: Decision) -> str | None:
+    """Return what is wrong with a decision in itself, in one sentence; None if nothing is."""
+    kind = decision.decision
+    if kind not in KINDS:
+        return f"the decision {kind!r} is none of {', '.join(KINDS)}."
+    for name in ("collection", "query_key", "fingerprint"):
+        if not getattr(decision, name):
+            return f"the column {name!r} is empty or missing."
+    if not decision.reviewer.strip():
+        return "no reviewer is named: a decision is recorded with the name of a person."
+    return _contradiction(kind, decision)
+
+
+def _contradiction(kind: Kind, decision: Decision) -> str | None:
+    has_text = bool(decision.answer and decision.answer.strip())
+    if kind == "edit" and not has_text:
+        return "an edit needs the text of the answer in the column 'new_answer'."
+    if kind != "edit" and has_text:
+        return f"there is a new text, which the decision {kind!r} would drop: write 'edit' to serve it."
+    if decision.allow_live and kind != "reject":
+        return f"'allow_live' belongs to a rejection, not to the decision {kind!r}."
+    return None
+
+
+def _as_record(decision: Decision) -> Record:
+    """Return a record; the fields that only some decisions have are left out where they are empty."""
+    record = asdict(decision)
+    return {name: value for name, value in record.items() if value or name not in ("allow_live", "question", "sources")}
+
+
+def _decision(record: Record) -> Decision | None:
+    """Return the decision of a record, or None if it says nothing; older records lack the newer fields."""
+    kind, answer = record.get("decision"), _text(record.get("answer"))
+    if kind not in KINDS or not record.get("query_key") or (kind == "edit" and answer is None):
+        return None
+    return Decision(
+        collection=str(record.get("collection") or ""),
+        query_key=str(record["query_key"]),
+        fingerprint=str(record.get("fingerprint") or ""),
+        decision=kind,
+        reviewer=str(record.get("reviewer") or "unknown"),
+        answer=answer if kind == "edit" else None,
+        note=_text(record.get("note")),
+        allow_live=kind == "reject" and record.get("allow_live") is True,
+        reviewed_at=str(record.get("reviewed_at") or ""),
+        question=_text(record.get("question")),
+        sources=_sources(record.get("sources")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _sources(listed: object) -> tuple[Source, ...]:
+    if not isinstance(listed, list):
+        return ()
+    return tuple(
+        Source(
+            each["number"],
+            *(str(each.get(name) or "") for name in ("kind", "document_id", "chunk_id", "title", "uri", "heading")),
+        )
+        for each in listed
+        if isinstance(each, dict) and isinstance(each.get("number"), int)
+    )

@@ -20,7 +20,7 @@ import pyarrow as pa
 from rag.text.table_files import as_flag
 from warehouse.analysis.connection import connect
 from warehouse.append_log import Record, append, now
-from warehouse.editorial.decisions import Decisions, decisions_file
+from warehouse.editorial.decisions import Decisions, Standing, decisions_file
 from warehouse.editorial.review_files import ReviewRow, read_rows, write_rows
 from warehouse.editorial.withdrawal import Tombstones, tombstone, untombstone
 from warehouse.errors import ReviewError
@@ -134,22 +134,45 @@ def _import_pairs(data: Path, source: Path, rows: list[ReviewRow], reviewer: str
     return Imported({}, len(pairs), len(rows) - len(pairs))
 
 
-def decisions(data: Path) -> list[Record]:
-    """Return the last decision for each question and fingerprint."""
-    return [record for last in Decisions(data).by_question().values() for record in last.values()]
-
-
 def apply_reviews(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
-    """Apply the decisions to a build's answers with the same fingerprint; return how many."""
-    rows = [{name: _time_or_value(name, row.get(name)) for name in REVIEWS.names} for row in decisions(data)]
-    connection.register("decided", pa.Table.from_pylist(rows, schema=REVIEWS))
+    """Apply what people decided to a build's answers, and record it with the audit's own verdict; return how many."""
+    standing = Decisions(data).standing()
     connection.execute("DELETE FROM reviews")
-    connection.execute("INSERT INTO reviews FROM decided SEMI JOIN answers USING (collection, query_key, fingerprint)")
-    connection.unregister("decided")
+    answers = connection.execute(
+        "SELECT collection, query_key, fingerprint FROM answers WHERE list_contains(?, query_key)", [list(standing)]
+    ).fetchall()
+    rows = [
+        _review_row(standing[query_key], query_key, fingerprint)
+        for collection, query_key, fingerprint in answers
+        if standing[query_key].collection == collection
+    ]
+    connection.register("decided", pa.Table.from_pylist(rows, schema=_DECIDED))
     connection.execute(sql_text("apply_reviews.sql"))
-    applied = connection.execute("SELECT count(*) FROM reviews").fetchone()
-    return int(applied[0]) if applied else 0
+    connection.unregister("decided")
+    return len(rows)
 
 
-def _time_or_value(name: str, value: object) -> object:
-    return datetime.fromisoformat(value) if name == "reviewed_at" and isinstance(value, str) else value
+_DECIDED = pa.schema([*(field for field in REVIEWS if not field.name.startswith("former_")), ("verdict", pa.string())])
+
+
+def _review_row(standing: Standing, query_key: str, fingerprint: str) -> dict[str, object]:
+    """Return a row of `reviews` with what it means for an answer with this fingerprint."""
+    verdict = standing.verdict(fingerprint)
+    return {
+        "collection": standing.collection,
+        "query_key": query_key,
+        "fingerprint": fingerprint if verdict == "approve" else standing.fingerprint,
+        "decision": standing.decision,
+        "answer": standing.answer,
+        "reviewer": standing.reviewer,
+        "reviewed_at": _time(standing.reviewed_at),
+        "note": standing.note,
+        "verdict": verdict,
+    }
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
