@@ -45,7 +45,7 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
         if output is None:
             write_result(connection, text, form, sys.stdout.buffer, longest)
         else:
-            with result_file(output) as file:
+            with result_file(output, form) as file:
                 rows = write_result(connection, text, form, file, longest)
             click.echo(f"{rows:,} rows written to {output}", err=True)
 
@@ -175,10 +175,12 @@ def review() -> None:
 @click.pass_obj
 @reported
 def export_review(config: Config, target: Path, near_misses: bool) -> None:
-    """Write the answers to review, with their evidence, to TARGET (.csv, .jsonl or .parquet)."""
+    """Write everything that waits for a person, with its evidence, to TARGET (.csv, .xlsx, .jsonl or .parquet)."""
     from warehouse.editorial.review import export_near_misses, export_reviews
 
-    data = read_settings(config).project.data
+    settings = read_settings(config)
+    compact_journal(settings)
+    data = settings.project.data
     count = export_near_misses(data, target) if near_misses else export_reviews(data, target)
     click.echo(f"{count} {'pairs' if near_misses else 'answers'} written to {target}")
 
@@ -189,12 +191,19 @@ def export_review(config: Config, target: Path, near_misses: bool) -> None:
 @click.pass_obj
 @reported
 def import_review(config: Config, source: Path, reviewer: str) -> None:
-    """Import the decisions in SOURCE; they apply at once and in later releases with the same fingerprint."""
-    from warehouse.editorial.review import import_reviews
+    """Import the decisions in SOURCE; they hold at once. Rows that can't hold are named, and the exit code is 2."""
+    from warehouse.editorial.review_import import import_reviews
 
     imported = import_reviews(read_settings(config).project.data, source, reviewer)
+    for row in imported.rows:
+        if row.message:
+            place = f"row {row.row}" + (f" ({row.question})" if row.question else "")
+            click.echo(f"{place}: {'' if row.held else 'does not hold: '}{row.message}", err=True)
     decided = ", ".join(f"{count} {decision}" for decision, count in imported.decisions.items() if count)
-    click.echo(f"taken: {decided or 'no decisions'}, {imported.pairs} pairs; undecided: {imported.undecided}")
+    held = f"held: {decided or 'no decisions'}, {imported.pairs} pairs"
+    click.echo(f"{held}; not held: {len(imported.refused)}; undecided: {imported.undecided}")
+    if imported.refused:
+        sys.exit(2)
 
 
 @click.command()

@@ -60,7 +60,7 @@ def test_long_cells_are_cut_in_the_table_of_a_query():
 
 
 READ_BACK = [
-    ("out.csv", lambda path: path.read_text().splitlines() == ['"n"', "7"]),
+    ("out.csv", lambda path: path.read_bytes() == b'\xef\xbb\xbf"n"\n7\n'),
     ("out.json", lambda path: json.loads(path.read_text()) == [{"n": 7}]),
     ("out.jsonl", lambda path: json.loads(path.read_text()) == {"n": 7}),
     ("OUT.PARQUET", lambda path: pq.read_table(path).to_pylist() == [{"n": 7}]),
@@ -120,7 +120,7 @@ def test_a_link_is_kept_and_its_target_written(folder):
     (folder / "elsewhere").mkdir()
     (folder / "out.csv").symlink_to(folder / "elsewhere" / "real.csv")
     run("sql", "SELECT 7 AS n", "--output", "out.csv")
-    assert (folder / "elsewhere" / "real.csv").read_text() == '"n"\n7\n'
+    assert (folder / "elsewhere" / "real.csv").read_text(encoding="utf-8-sig") == '"n"\n7\n'
 
 
 def test_a_pipe_is_written_and_stays_a_pipe(folder):

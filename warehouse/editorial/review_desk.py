@@ -102,7 +102,7 @@ def undo(data: Path, collection: str, query_key: str, reviewer: str) -> Outcome:
     if before is None:
         record = Decision(collection, query_key, last.fingerprint, "reconsider", reviewer, note=note)
     else:
-        record = replace(_repeated(before, query_key, reviewer), note=note)
+        record = replace(repeated(before, query_key, reviewer), note=note)
     append_decisions(data, [record])
     return Outcome(record, held=True, message=note)
 
@@ -117,11 +117,11 @@ def confirmation(item: QueueItem, reviewer: str) -> Decision | None:
     if item.decided_before is None:
         return None
     return replace(
-        _repeated(item.decided_before, item.query_key, reviewer), fingerprint=item.fingerprint, seen=item.decisions
+        repeated(item.decided_before, item.query_key, reviewer), fingerprint=item.fingerprint, seen=item.decisions
     )
 
 
-def _repeated(standing: Standing, query_key: str, reviewer: str) -> Decision:
+def repeated(standing: Standing, query_key: str, reviewer: str) -> Decision:
     """Return a decision like the one that stands, by another reviewer."""
     return Decision(
         standing.collection,
