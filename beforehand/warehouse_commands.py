@@ -63,7 +63,7 @@ def compact_journal(settings: Settings) -> None:
 
 @click.group()
 def releases() -> None:
-    """List, show, compare, roll back and prune releases."""
+    """List, show, compare, verify, roll back and prune releases."""
 
 
 @releases.command("list")
@@ -117,6 +117,26 @@ def rollback_release(config: Config, release: str | None) -> None:
     click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
 
 
+@releases.command("verify")
+@click.argument("release", required=False)
+@click.pass_obj
+@reported
+def verify_release(config: Config, release: str | None) -> None:
+    """Compute the checksums of RELEASE (by default the current one) and of its tables again; say what was changed."""
+    from warehouse.releases.contents import changes_since_sealed
+    from warehouse.releases.release import current, find
+
+    data = read_settings(config).project.data
+    found = find(data, release) if release else current(data)
+    changes = changes_since_sealed(found)
+    for sentence in changes:
+        click.echo(f"{found.release_id}: {sentence}", err=True)
+    if changes:
+        click.echo("Who changed it is not recorded. `beforehand releases rollback` goes back to another.", err=True)
+        sys.exit(2)
+    click.echo(f"{found.release_id}: all files and tables are as they were sealed")
+
+
 @releases.command("prune")
 @click.option("--keep", type=click.IntRange(min=1), help="How many releases to keep; by default as configured.")
 @click.pass_obj
@@ -133,11 +153,11 @@ def prune_releases(config: Config, keep: int | None) -> None:
 @click.command()
 @click.argument("document")
 @click.option("--collection", help="The document's collection, if there are several.")
-@click.option("--reason", default="withdrawn by hand", show_default=True, help="Recorded with the withdrawal.")
+@click.option("--reason", help="Recorded with it; by default 'withdrawn by hand', or 'reinstated by hand'.")
 @click.option("--undo", is_flag=True, help="Undo the withdrawal.")
 @click.pass_obj
 @reported
-def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
+def withdraw(config: Config, document: str, collection: str | None, reason: str | None, undo: bool) -> None:
     """Stop serving every answer that rests on DOCUMENT, at once, also in running servers."""
     from warehouse.editorial.known_documents import refuse_unknown_document
     from warehouse.editorial.withdrawal import reinstate
@@ -147,9 +167,11 @@ def withdraw(config: Config, document: str, collection: str | None, reason: str,
     name = collection or only_collection(settings)
     if name not in settings.collections:
         raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
-    if not undo:
+    if undo:
+        reinstate(settings.project.data, name, document, reason or "reinstated by hand")
+    else:
         refuse_unknown_document(settings.project.data, name, document)
-    (reinstate if undo else withdraw_document)(settings.project.data, name, document, reason)
+        withdraw_document(settings.project.data, name, document, reason or "withdrawn by hand")
     click.echo(f"{document} of {name} is {'back' if undo else 'withdrawn'}")
 
 

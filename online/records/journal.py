@@ -24,6 +24,8 @@ _SEGMENT_SECONDS = 60.0
 _SEGMENT_BYTES = 64 * 2**20
 _MOST_WAITING = 100_000  # about 100 MB; only with a disk that hangs
 
+_REMEMBERED = 10_000  # requests of this process; the views of the warehouse find the others
+
 _log = logging.getLogger("beforehand.journal")
 
 
@@ -73,6 +75,7 @@ class Journal:
         self._folder = folder
         self._on_lost = on_lost
         self._waiting: deque[JournalRow] = deque()
+        self._collections: dict[str, str] = {}  # by request, the oldest first
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._file: int | None = None
@@ -89,11 +92,20 @@ class Journal:
         self._thread.start()
 
     def append(self, record: JournalRow) -> None:
-        """Take one row; never blocks."""
+        """Take one row; never blocks. Feedback without a collection gets that of the request that it is about."""
+        if record.kind == "feedback" and record.collection is None:
+            record.collection = self._collections.get(record.request_id)
+        elif record.kind == "request" and record.collection is not None:
+            self._remember(record.request_id, record.collection)
         if len(self._waiting) >= _MOST_WAITING:
             self._on_lost(1)
             return
         self._waiting.append(record)
+
+    def _remember(self, request_id: str, collection: str) -> None:
+        self._collections[request_id] = collection
+        if len(self._collections) > _REMEMBERED:
+            del self._collections[next(iter(self._collections))]
 
     def close(self) -> None:
         """Write all waiting rows and end the thread."""

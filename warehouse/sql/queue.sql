@@ -12,7 +12,7 @@ WITH audited AS (
         CASE WHEN f.query_key IS NULL THEN a.withheld_reason ELSE f.former_reason END AS withheld_reason,
         d.decision, d.reviewed_at,
         CASE d.decision WHEN 'approve' THEN list_contains(d.approved, a.fingerprint) ELSE d.fingerprint = a.fingerprint END AS settled
-    FROM answers a
+    FROM release.main.answers a -- as the audit left them: a withdrawal alone waits for nobody
     JOIN questions q USING (query_key)
     LEFT JOIN former f USING (query_key)
     LEFT JOIN decided d ON d.query_key = a.query_key AND d.collection = a.collection
@@ -23,9 +23,9 @@ WITH audited AS (
 ), votes AS (
     SELECT
         coalesce(h.matched_key, h.query_key) AS query_key, f.helpful, f.comment, f.recorded_at
-    FROM history f
-    JOIN requests h ON h.request_id = f.request_id AND h.collection = coalesce(f.collection, h.collection)
-    WHERE f.kind = 'feedback' AND h.source IN ('exact', 'semantic')
+    FROM feedback f
+    JOIN requests h USING (request_id, collection)
+    WHERE h.source IN ('exact', 'semantic')
 ), reasons AS (
     SELECT query_key, 'withheld' AS kind, withheld_reason AS detail FROM open WHERE status = 'withheld'
     UNION ALL
@@ -46,7 +46,7 @@ WITH audited AS (
     FROM audited a
     JOIN citations c USING (query_key)
     JOIN withdrawn w ON w.collection = c.collection AND w.document_id = c.document_id
-    WHERE a.origin = 'curated' AND a.decision IS DISTINCT FROM 'reject' AND a.decision IS DISTINCT FROM 'edit'
+    WHERE (a.origin = 'curated' OR a.decision = 'edit') AND a.decision IS DISTINCT FROM 'reject'
     GROUP BY a.query_key
     UNION ALL
     SELECT
