@@ -18,8 +18,6 @@ from warehouse.editorial.review_files import ReviewRow
 from warehouse.editorial.withdrawal import Tombstones, tombstone, untombstone
 from warehouse.sql import sql_text
 
-PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
-
 
 def near_misses(data: Path) -> tuple[list[str], list[dict[str, object]]]:
     """Return the columns and the pairs that have no label yet."""

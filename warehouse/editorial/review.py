@@ -1,4 +1,4 @@
-"""Reviews: exports the queue as a file for people to decide about, and applies their decisions to builds.
+"""Exports the queue as a file for people to decide about.
 
 The queue is that of `editorial/queue.py`; `editorial/review_import.py` reads the files back.
 """
@@ -6,20 +6,13 @@ The queue is that of `editorial/queue.py`; `editorial/review_import.py` reads th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
-
-from warehouse.editorial.decisions import Decision, Decisions, Standing, by_question, described
+from warehouse.editorial.decisions import Decision, Decisions, by_question, described
 from warehouse.editorial.near_misses import are_labels_recorded, near_misses
 from warehouse.editorial.queue import QueueItem, queue
-from warehouse.editorial.review_files import ReviewRow, read_rows, write_rows
-from warehouse.editorial.review_import import COLUMNS, TYPED_COLUMNS, kind_of
+from warehouse.editorial.review_files import COLUMNS, TYPED_COLUMNS, ReviewRow, kind_of, read_rows, write_rows
 from warehouse.errors import ReviewError
-from warehouse.sql import sql_text
-from warehouse.tables import REVIEWS
 
 _EXPORTED = (
     "collection", "query_key", "fingerprint", "question", "answer", "former_answer", "status", "waiting", "reason",
@@ -103,47 +96,3 @@ def _records(decision: Decision, row: ReviewRow) -> bool:
     if decision.fingerprint != row.get("fingerprint") or kind not in (decision.decision, "confirm"):
         return False
     return kind != "edit" or decision.answer == row.get("new_answer")
-
-
-def apply_reviews(connection: duckdb.DuckDBPyConnection, data: Path) -> int:
-    """Apply what people decided to a build's answers, and record it with the audit's own verdict; return how many."""
-    standing = Decisions(data).standing()
-    connection.execute("DELETE FROM reviews")
-    answers = connection.execute(
-        "SELECT collection, query_key, fingerprint FROM answers WHERE list_contains(?, query_key)", [list(standing)]
-    ).fetchall()
-    rows = [
-        _review_row(standing[query_key], query_key, fingerprint)
-        for collection, query_key, fingerprint in answers
-        if standing[query_key].collection == collection
-    ]
-    connection.register("decided", pa.Table.from_pylist(rows, schema=_DECIDED))
-    connection.execute(sql_text("apply_reviews.sql"))
-    connection.unregister("decided")
-    return len(rows)
-
-
-_DECIDED = pa.schema([*(field for field in REVIEWS if not field.name.startswith("former_")), ("verdict", pa.string())])
-
-
-def _review_row(standing: Standing, query_key: str, fingerprint: str) -> dict[str, object]:
-    """Return a row of `reviews` with what it means for an answer with this fingerprint."""
-    verdict = standing.verdict(fingerprint)
-    return {
-        "collection": standing.collection,
-        "query_key": query_key,
-        "fingerprint": fingerprint if verdict == "approve" else standing.fingerprint,
-        "decision": standing.decision,
-        "answer": standing.answer,
-        "reviewer": standing.reviewer,
-        "reviewed_at": _time(standing.reviewed_at),
-        "note": standing.note,
-        "verdict": verdict,
-    }
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

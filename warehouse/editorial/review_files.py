@@ -38,8 +38,28 @@ _WIDTHS = {
     "note": 30,
 }
 
+TYPED_COLUMNS = ("decision", "new_answer", "reviewer", "note", "allow_live")
+"""The columns that a reviewer fills in."""
+
+PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
+"""The columns of labelled pairs that an import reads."""
+
+COLUMNS = ("collection", "query_key", "fingerprint", "question", "decisions", *TYPED_COLUMNS, *PAIR_COLUMNS)
+"""The columns that an import reads."""
+
+KINDS = ("approve", "edit", "reject", "confirm", "reconsider")
+_WORDS: Mapping[str, str] = {
+    "approved": "approve", "edited": "edit", "rejected": "reject", "reconsidered": "reconsider", "confirmed": "confirm",
+}  # fmt: skip
+
 ReviewRow = dict[str, str]
 """The cells of a reviewed row as text, by column."""
+
+
+def kind_of(row: ReviewRow) -> str:
+    """Return the decision that a row names, as people write it: "Approved" is approve."""
+    word = row.get("decision", "").lower()
+    return _WORDS.get(word, word)
 
 
 @dataclass(frozen=True)

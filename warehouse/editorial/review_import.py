@@ -12,21 +12,10 @@ from typing import get_args
 
 from rag.text.table_files import as_flag
 from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing
-from warehouse.editorial.near_misses import PAIR_COLUMNS, Label, label_of, record_labels
+from warehouse.editorial.near_misses import Label, label_of, record_labels
 from warehouse.editorial.review_desk import decide, repeated
-from warehouse.editorial.review_files import ReviewRow, UnreadableRow, read_rows
+from warehouse.editorial.review_files import COLUMNS, KINDS, ReviewRow, UnreadableRow, kind_of, read_rows
 from warehouse.errors import ReviewError
-
-TYPED_COLUMNS = ("decision", "new_answer", "reviewer", "note", "allow_live")
-"""The columns that a reviewer fills in."""
-
-COLUMNS = ("collection", "query_key", "fingerprint", "question", "decisions", *TYPED_COLUMNS, *PAIR_COLUMNS)
-"""The columns that an import reads."""
-
-_KINDS = ("approve", "edit", "reject", "confirm", "reconsider")
-_WORDS: Mapping[str, str] = {
-    "approved": "approve", "edited": "edit", "rejected": "reject", "reconsidered": "reconsider", "confirmed": "confirm",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,20 +90,14 @@ def _in_order(found: Sequence[RowOutcome], torn: Sequence[RowOutcome]) -> list[R
     return sorted([*found, *torn], key=lambda each: each.row)
 
 
-def kind_of(row: ReviewRow) -> str:
-    """Return the decision that a row names, as people write it: "Approved" is approve."""
-    word = row.get("decision", "").lower()
-    return _WORDS.get(word, word)
-
-
 def _decision(row: ReviewRow, reviewer: str, standing: Standing | None) -> Decision | str | None:
     """Return the decision of a row, None if it is undecided, or a sentence that says why it is neither."""
     kind = kind_of(row)
     if not kind:
         typed = "a new text" if row.get("new_answer") else "a note" if row.get("note") else None
-        return None if typed is None else f"there is {typed} but no decision: write one of {', '.join(_KINDS)}."
-    if kind not in _KINDS:
-        return f"the decision {row['decision']!r} is none of {', '.join(_KINDS)}."
+        return None if typed is None else f"there is {typed} but no decision: write one of {', '.join(KINDS)}."
+    if kind not in KINDS:
+        return f"the decision {row['decision']!r} is none of {', '.join(KINDS)}."
     allow_live = as_flag(row["allow_live"]) if row.get("allow_live") else False
     if allow_live is None:
         return f"'allow_live' is {row['allow_live']!r}, which is neither yes nor no."
