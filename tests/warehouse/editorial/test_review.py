@@ -114,6 +114,32 @@ def test_a_decision_lapses_when_the_answer_is_generated_from_something_else(data
 
 
 @pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(
+    ("decision", "outcome", "doubts"),
+    [
+        ({"decision": "reject"}, ("withheld", "rejected by a review", "It opens at ten [1].", "generated"), []),
+        ({"decision": "edit", "new_answer": "Yes [1]."}, ("served", None, "Yes [1].", "edited"),
+         [("edited before; its passages or model changed",)]),
+        ({"decision": "approve"}, ("served", None, "It opens at ten [1].", "generated"),
+         [("approved before; its passages or model changed",)]),
+    ],
+)  # fmt: skip
+def test_a_rejection_and_an_edit_hold_when_the_document_changed(
+    data, tmp_path, rebuilt, read, decision, outcome, doubts
+):
+    export_reviews(data, tmp_path / "r.csv")
+    decide(tmp_path / "r.csv", {"What is q1?": decision})
+    import_reviews(data, tmp_path / "r.csv", "Ada")
+    rows = sample_rows()
+    rows["answers"][0] |= {"fingerprint": key("other passages"), "answer": "It opens at ten [1]."}
+
+    assert rebuilt(rows) == outcome
+
+    database = next((data / "releases").glob(".building*")) / "warehouse.duckdb"
+    assert read(database, "SELECT reason FROM doubts WHERE query_key = ?", key("q1")) == doubts
+
+
+@pytest.mark.usefixtures("published")
 def test_reviewer_and_time_are_recorded_and_the_last_decision_counts(data, tmp_path, rebuilt, read):
     export_reviews(data, tmp_path / "r.csv")
     for decision, who in (("approve", ""), ("reject", "Grace")):
