@@ -10,9 +10,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
-from warehouse.append_log import Fold, Record, append, now
 from rag.errors import ConfigurationError
-from warehouse.append_log import Follower, Record, append, now
+from warehouse.append_log import Fold, Record, append, now
 
 DocumentKey = tuple[str, str]  # collection and document_id
 

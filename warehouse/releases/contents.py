@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _INDEX_KINDS = {
     b"q": "served answers", b"w": "withheld answers", b"m": "answers before reviews", b"c": "passages",
-    b"p": "questions",
+    b"p": "questions", b"j": "questions of visitors",
 }  # fmt: skip
 
 
