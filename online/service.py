@@ -119,7 +119,9 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the background work; on exit everything is written and closed."""
-        self.withdrawn.follow_documents()  # unguarded: better no service than one that serves withdrawn answers
+        # unguarded: better no service than one that serves withdrawn or rejected answers
+        self.withdrawn.follow_documents()
+        self.reviewed.follow()
         if self.journal is not None:
             self.journal.start()
         await self.poller.look()

@@ -184,7 +184,7 @@ class RejectRow(TypedDict):
 
 
 class ReviewRow(TypedDict):
-    """A person's decision: approve, edit or reject. It holds as long as the fingerprint is the same."""
+    """What people decided about a question (approve, edit or reject); `former_…`: the audit's verdict before it."""
 
     collection: str
     query_key: str
@@ -194,6 +194,10 @@ class ReviewRow(TypedDict):
     reviewer: str
     reviewed_at: datetime
     note: str
+    former_answer: str
+    former_origin: str
+    former_status: str
+    former_reason: str
 
 
 class DoubtRow(TypedDict):

@@ -34,8 +34,9 @@ from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
+from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import begin_build, publish, seal
-from warehouse.releases.load import load_release_database
+from warehouse.releases.load import load_release_database, writing
 from warehouse.releases.serving_index import write_serving_index
 from warehouse.tables import TABLES
 
@@ -132,6 +133,8 @@ class Library:
             pq.write_table(pa.Table.from_pylist(content, schema=TABLES[table]), path)
             files[table] = [path]
         load_release_database(build.database, files)
+        with writing(build.database) as connection:
+            apply_reviews(connection, self.data)
         for paths in files.values():
             paths[0].unlink()
         parquet.rmdir()

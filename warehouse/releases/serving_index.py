@@ -9,6 +9,7 @@ one lookup. All processes of a machine share the pages in memory.
     j:<query_key>  "1" where visitors asked the question and the team did not: it is not listed before a person approves
     p:<query_key>  an anticipated question that is served
     w:<query_key>  the body of an answer that is withheld, for when a person approves or edits it
+    m:<query_key>  what the audit said of an answer before a person's decision, for when it is taken back
     meta           {release_id, format}
 """
 
@@ -17,7 +18,8 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -85,9 +87,10 @@ def _journal_keys(database: Path) -> frozenset[str]:
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
-    passages, asked_by_visitors, questions, sources, answers = _statements()
+    passages, asked_by_visitors, reviewed, questions, sources, answers = _statements()
     yield from _rows(connection, passages)
     yield from _rows(connection, asked_by_visitors)
+    yield from _rows(connection, reviewed)
     yield [(b"meta", json.dumps({"release_id": release_id, "format": FORMAT}).encode())]
     yield from _rows(connection, questions)
     yield from _answers(connection, sources, answers)
@@ -129,6 +132,15 @@ def _append(environment: lmdb.Environment, batch: Entries) -> None:
             return
 
 
+@dataclass(frozen=True)
+class BeforeReview:
+    """The answer and verdict of the audit, to which a decision was then applied."""
+
+    served: bool
+    answer: str
+    origin: str
+
+
 class ServingIndex:
     """A serving index opened read-only, without locks, so that many threads and processes can share it.
 
@@ -156,6 +168,9 @@ class ServingIndex:
         else:
             self.asked_by_visitors = _journal_keys(path.with_name("warehouse.duckdb"))
         """The keys of the questions that come from the journal."""
+        self.before_reviews: Mapping[str, BeforeReview] = {
+            key.decode()[2:]: BeforeReview(**json.loads(value)) for key, value in self._from(b"m:")
+        }
 
     @property
     def release_id(self) -> str:

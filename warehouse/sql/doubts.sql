@@ -8,6 +8,13 @@ FROM (
     UNION ALL
     SELECT collection, query_key, fingerprint, 'it referred to passages that were not in its prompt'
     FROM answers
-    WHERE status = 'served' AND invalid_citations > 0
+    WHERE status = 'served' AND origin <> 'edited' AND invalid_citations > 0
+    UNION ALL
+    SELECT
+        r.collection, r.query_key, a.fingerprint,
+        CASE r.decision WHEN 'edit' THEN 'edited before' ELSE 'approved before' END || '; its passages or model changed'
+    FROM reviews r
+    JOIN answers a USING (query_key)
+    WHERE a.status = 'served' AND r.fingerprint <> a.fingerprint AND r.decision IN ('edit', 'approve')
 ) d
 ANTI JOIN reviews USING (collection, query_key, fingerprint);

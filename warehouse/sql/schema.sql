@@ -264,17 +264,25 @@ CREATE TABLE reviews (
     answer VARCHAR,
     reviewer VARCHAR,
     reviewed_at TIMESTAMPTZ,
-    note VARCHAR
+    note VARCHAR,
+    former_answer VARCHAR,
+    former_origin VARCHAR,
+    former_status VARCHAR,
+    former_reason VARCHAR
 );
-COMMENT ON TABLE reviews IS 'Decisions of reviewers about answers of this release.';
+COMMENT ON TABLE reviews IS 'What reviewers decided about the questions of this release: the last decision about each.';
 COMMENT ON COLUMN reviews.collection IS 'The collection of the question.';
 COMMENT ON COLUMN reviews.query_key IS 'The question.';
-COMMENT ON COLUMN reviews.fingerprint IS 'The fingerprint of the answer; the decision lapses when it changes.';
+COMMENT ON COLUMN reviews.fingerprint IS 'The fingerprint of the answer that was decided about; an approval lapses when it changes.';
 COMMENT ON COLUMN reviews.decision IS 'approve, edit or reject.';
 COMMENT ON COLUMN reviews.answer IS 'The new text of an edited answer.';
 COMMENT ON COLUMN reviews.reviewer IS 'Name of the reviewer.';
 COMMENT ON COLUMN reviews.reviewed_at IS 'When the decision was made (UTC).';
 COMMENT ON COLUMN reviews.note IS 'The reviewer''s note.';
+COMMENT ON COLUMN reviews.former_answer IS 'The text of the answer before the decision was applied to this release.';
+COMMENT ON COLUMN reviews.former_origin IS 'The origin of that text: generated or curated.';
+COMMENT ON COLUMN reviews.former_status IS 'served or withheld, as the audit had it before the decision.';
+COMMENT ON COLUMN reviews.former_reason IS 'Why the audit withheld the answer; empty if it did not.';
 
 CREATE TABLE doubts (
     collection VARCHAR NOT NULL,

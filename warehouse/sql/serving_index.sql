@@ -19,6 +19,14 @@ FROM questions
 WHERE origin = 'journal'
 ORDER BY query_key;
 
+-- reviewed: what the audit said of an answer before a decision was applied to it
+SELECT 'm:' || query_key AS key, to_json({
+    'served': former_status = 'served', 'answer': former_answer, 'origin': former_origin
+}) AS value
+FROM reviews
+WHERE former_status IS NOT NULL
+ORDER BY query_key;
+
 -- questions
 SELECT 'p:' || q.query_key AS key, to_json({
     'question': q.question, 'query_key': q.query_key, 'collection': q.collection,
