@@ -45,7 +45,7 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
         if output is None:
             write_result(connection, text, form, sys.stdout.buffer, longest)
         else:
-            with result_file(output) as file:
+            with result_file(output, form) as file:
                 rows = write_result(connection, text, form, file, longest)
             click.echo(f"{rows:,} rows written to {output}", err=True)
 
@@ -63,7 +63,7 @@ def compact_journal(settings: Settings) -> None:
 
 @click.group()
 def releases() -> None:
-    """List, show, compare, roll back and prune releases."""
+    """List, show, compare, verify, roll back and prune releases."""
 
 
 @releases.command("list")
@@ -117,6 +117,26 @@ def rollback_release(config: Config, release: str | None) -> None:
     click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
 
 
+@releases.command("verify")
+@click.argument("release", required=False)
+@click.pass_obj
+@reported
+def verify_release(config: Config, release: str | None) -> None:
+    """Compute the checksums of RELEASE (by default the current one) and of its tables again; say what was changed."""
+    from warehouse.releases.contents import changes_since_sealed
+    from warehouse.releases.release import current, find
+
+    data = read_settings(config).project.data
+    found = find(data, release) if release else current(data)
+    changes = changes_since_sealed(found)
+    for sentence in changes:
+        click.echo(f"{found.release_id}: {sentence}", err=True)
+    if changes:
+        click.echo("Who changed it is not recorded. `beforehand releases rollback` goes back to another.", err=True)
+        sys.exit(2)
+    click.echo(f"{found.release_id}: all files and tables are as they were sealed")
+
+
 @releases.command("prune")
 @click.option("--keep", type=click.IntRange(min=1), help="How many releases to keep; by default as configured.")
 @click.pass_obj
@@ -133,11 +153,11 @@ def prune_releases(config: Config, keep: int | None) -> None:
 @click.command()
 @click.argument("document")
 @click.option("--collection", help="The document's collection, if there are several.")
-@click.option("--reason", default="withdrawn by hand", show_default=True, help="Recorded with the withdrawal.")
+@click.option("--reason", help="Recorded with it; by default 'withdrawn by hand', or 'reinstated by hand'.")
 @click.option("--undo", is_flag=True, help="Undo the withdrawal.")
 @click.pass_obj
 @reported
-def withdraw(config: Config, document: str, collection: str | None, reason: str, undo: bool) -> None:
+def withdraw(config: Config, document: str, collection: str | None, reason: str | None, undo: bool) -> None:
     """Stop serving every answer that rests on DOCUMENT, at once, also in running servers."""
     from warehouse.editorial.known_documents import refuse_unknown_document
     from warehouse.editorial.withdrawal import reinstate
@@ -147,9 +167,11 @@ def withdraw(config: Config, document: str, collection: str | None, reason: str,
     name = collection or only_collection(settings)
     if name not in settings.collections:
         raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
-    if not undo:
+    if undo:
+        reinstate(settings.project.data, name, document, reason or "reinstated by hand")
+    else:
         refuse_unknown_document(settings.project.data, name, document)
-    (reinstate if undo else withdraw_document)(settings.project.data, name, document, reason)
+        withdraw_document(settings.project.data, name, document, reason or "withdrawn by hand")
     click.echo(f"{document} of {name} is {'back' if undo else 'withdrawn'}")
 
 
@@ -175,10 +197,12 @@ def review() -> None:
 @click.pass_obj
 @reported
 def export_review(config: Config, target: Path, near_misses: bool) -> None:
-    """Write the answers to review, with their evidence, to TARGET (.csv, .jsonl or .parquet)."""
+    """Write everything that waits for a person, with its evidence, to TARGET (.csv, .xlsx, .jsonl or .parquet)."""
     from warehouse.editorial.review import export_near_misses, export_reviews
 
-    data = read_settings(config).project.data
+    settings = read_settings(config)
+    compact_journal(settings)
+    data = settings.project.data
     count = export_near_misses(data, target) if near_misses else export_reviews(data, target)
     click.echo(f"{count} {'pairs' if near_misses else 'answers'} written to {target}")
 
@@ -189,12 +213,19 @@ def export_review(config: Config, target: Path, near_misses: bool) -> None:
 @click.pass_obj
 @reported
 def import_review(config: Config, source: Path, reviewer: str) -> None:
-    """Import the decisions in SOURCE; they apply at once and in later releases with the same fingerprint."""
-    from warehouse.editorial.review import import_reviews
+    """Import the decisions in SOURCE; they hold at once. Rows that can't hold are named, and the exit code is 2."""
+    from warehouse.editorial.review_import import import_reviews
 
     imported = import_reviews(read_settings(config).project.data, source, reviewer)
+    for row in imported.rows:
+        if row.message:
+            place = f"row {row.row}" + (f" ({row.question})" if row.question else "")
+            click.echo(f"{place}: {'' if row.held else 'does not hold: '}{row.message}", err=True)
     decided = ", ".join(f"{count} {decision}" for decision, count in imported.decisions.items() if count)
-    click.echo(f"taken: {decided or 'no decisions'}, {imported.pairs} pairs; undecided: {imported.undecided}")
+    held = f"held: {decided or 'no decisions'}, {imported.pairs} pairs"
+    click.echo(f"{held}; not held: {len(imported.refused)}; undecided: {imported.undecided}")
+    if imported.refused:
+        sys.exit(2)
 
 
 @click.command()

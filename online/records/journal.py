@@ -24,6 +24,8 @@ _SEGMENT_SECONDS = 60.0
 _SEGMENT_BYTES = 64 * 2**20
 _MOST_WAITING = 100_000  # about 100 MB; only with a disk that hangs
 
+_REMEMBERED = 10_000  # requests of this process; the views of the warehouse find the others
+
 _log = logging.getLogger("beforehand.journal")
 
 
@@ -73,6 +75,7 @@ class Journal:
         self._folder = folder
         self._on_lost = on_lost
         self._waiting: deque[JournalRow] = deque()
+        self._collections: dict[tuple[str, str | None], str | None] = {}  # by request and key, the oldest first
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._file: int | None = None
@@ -89,11 +92,21 @@ class Journal:
         self._thread.start()
 
     def append(self, record: JournalRow) -> None:
-        """Take one row; never blocks."""
+        """Take one row; never blocks. Feedback without a collection gets that of its request, by the same caller."""
+        if record.kind == "feedback" and record.collection is None:
+            record.collection = self._collections.get((record.request_id, record.key_id))
+        elif record.kind == "request":
+            self._remember((record.request_id, record.key_id), record.collection)
         if len(self._waiting) >= _MOST_WAITING:
             self._on_lost(1)
             return
         self._waiting.append(record)
+
+    def _remember(self, request: tuple[str, str | None], collection: str | None) -> None:
+        """Keep the collection of a request; of an id that a caller used for two collections, none."""
+        self._collections[request] = collection if self._collections.get(request, collection) == collection else None
+        if len(self._collections) > _REMEMBERED:
+            del self._collections[next(iter(self._collections))]
 
     def close(self) -> None:
         """Write all waiting rows and end the thread."""

@@ -70,7 +70,7 @@ class LinkedText:
         self._shown: list[str] = []
         self._new: list[str] = []
         self._cited: list[int] = []
-        self._invalid = 0
+        self._unknown: list[int] = []
 
     def feed(self, piece: str) -> str:
         """Take a piece; return what can be shown now, of it and of what was held back."""
@@ -86,7 +86,12 @@ class LinkedText:
             found = tuple(CitedPassage(self._by_number[number], "cited") for number in dict.fromkeys(self._cited))
         else:
             found = tuple(CitedPassage(passage, "consulted") for passage in self._passages)
-        return last, Linked("".join(self._shown), found, self._invalid)
+        return last, Linked("".join(self._shown), found, len(self._unknown))
+
+    @property
+    def unknown(self) -> Sequence[int]:
+        """The numbers that the text refers to and that name no passage."""
+        return self._unknown
 
     def _taken(self) -> str:
         new = "".join(self._new)
@@ -179,7 +184,7 @@ class LinkedText:
             self._flush()
             return
         known = [number for number in numbers if number in self._by_number]
-        self._invalid += len(numbers) - len(known)
+        self._unknown += [number for number in numbers if number not in self._by_number]
         self._cited += known
         if known:
             self._tail.append(f"[{', '.join(map(str, known))}]")
@@ -224,6 +229,14 @@ def _numbers(reference: str) -> list[int]:
 
 def _number(digits: str) -> int:
     return int(digits) if len(digits) < 10 else 10**9  # no passage has that number, and int() rejects 5,000 digits
+
+
+def references(answer: str) -> tuple[int, ...]:
+    """Return the numbers of the passages that a text refers to; what `link` leaves alone is no reference."""
+    text = LinkedText(())
+    text.feed(answer)
+    text.finish()
+    return tuple(dict.fromkeys(text.unknown))
 
 
 def without_references(answer: str) -> str:

@@ -4,7 +4,7 @@ Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009) adds weight / (const
 no calibration of scores that live on different scales. Their constant is 60, for rankings of equal worth; ours is 5, so
 that a first place of one half counts, and the lexical half weighs half by default: so fused, the ranking is at no depth
 worse than the better of its halves, neither on questions in the documents' words nor on everyday ones
-(docs/measurements.md).
+(docs/retrieval.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A chunk is short, so that its vector says one thing; what answers the question o
 passages are shown with the rest of their sections, nearest first, as far as a budget of tokens allows; each gets an
 equal share of what is left. What the sections leave goes to further candidates: they hold the answer more often than
 the text beyond the section does. A candidate that is shown already, around a better one, takes no place of its own, and
-neither does one that says the same. What that gains and what it costs in prompt tokens: docs/measurements.md.
+neither does one that says the same. What that gains and what it costs in prompt tokens: docs/retrieval.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ They fall out of the forward pass that makes the text's own vector, and late int
 one by one (`rag.retrieval.late_interaction`). At float32 a chunk would take 200 KB. Two bits keep the sign and whether
 the component is above the vector's root mean square, read as -3, -1, 1 and 3: 96 bytes a token at 384 dimensions,
 with no measured loss, nothing learned from the corpus, and so nothing to learn again when it changes. A projection to
-64 or 128 dimensions, as small, loses half of what late interaction gains (docs/measurements.md).
+64 or 128 dimensions, as small, loses half of what late interaction gains (docs/retrieval.md).
 
 A collection leaves out the tokens that stand in more than `_COMMON` of its chunks, half of all: full stops, "the", the
 product's name. A question's best match is rarely one of them.

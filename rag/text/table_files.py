@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from rag.errors import DocumentError
 from rag.text.decoding import decode
 
+_BLANKS = re.compile(r"\s+")  # within a column name: people write "New answer" for new_answer
 _YES, _NO = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
 ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
 
@@ -257,7 +259,7 @@ def _columns(names: Collection[str], wanted: Collection[str]) -> dict[str, str]:
     """Map each wanted column that exists to its name as the file spells it."""
     found: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(name.strip().lower(), []).append(name)
+        found.setdefault(_BLANKS.sub("_", name.strip().lower()), []).append(name)
     return {column: _exact(column, found[column]) for column in wanted if column in found}
 
 

@@ -8,12 +8,13 @@ import re
 import subprocess
 import sys
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from beforehand import cli as front_door
-from tests.warehouse.conftest import NOW, request, write_history
+from tests.warehouse.conftest import NOW, key, request, write_history
 from warehouse.analysis.query_output import FORMATS
 
 CONFIGURATION = """
@@ -60,7 +61,7 @@ def test_long_cells_are_cut_in_the_table_of_a_query():
 
 
 READ_BACK = [
-    ("out.csv", lambda path: path.read_text().splitlines() == ['"n"', "7"]),
+    ("out.csv", lambda path: path.read_bytes() == b'\xef\xbb\xbf"n"\n7\n'),
     ("out.json", lambda path: json.loads(path.read_text()) == [{"n": 7}]),
     ("out.jsonl", lambda path: json.loads(path.read_text()) == {"n": 7}),
     ("OUT.PARQUET", lambda path: pq.read_table(path).to_pylist() == [{"n": 7}]),
@@ -120,7 +121,7 @@ def test_a_link_is_kept_and_its_target_written(folder):
     (folder / "elsewhere").mkdir()
     (folder / "out.csv").symlink_to(folder / "elsewhere" / "real.csv")
     run("sql", "SELECT 7 AS n", "--output", "out.csv")
-    assert (folder / "elsewhere" / "real.csv").read_text() == '"n"\n7\n'
+    assert (folder / "elsewhere" / "real.csv").read_text(encoding="utf-8-sig") == '"n"\n7\n'
 
 
 def test_a_pipe_is_written_and_stays_a_pipe(folder):
@@ -214,3 +215,48 @@ def test_reading_commands_write_nothing_into_the_data_folder(data):
     run("sql", "FROM answers")
     run("report")
     assert sorted(data.rglob("*")) == before
+
+
+def test_a_review_in_a_file_names_what_did_not_hold(folder):
+    row = {"collection": "main", "query_key": key("q1"), "fingerprint": key("f-q1"), "question": "What is q1?",
+           "decision": "reject"}  # fmt: skip
+    rows = [
+        row | {"decision": "reject"},
+        row | {"query_key": key("q2"), "fingerprint": "7.95E+31", "decision": "reject"},
+    ]
+    (folder / "r.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+
+    said = run("review", "import", "r.jsonl", "--reviewer", "Ada", code=2)
+
+    assert said.stdout == "held: 1 reject, 0 pairs; not held: 1; undecided: 0\n"
+    assert said.stderr.startswith("row 2 (What is q1?): does not hold: '7.95E+31' is no fingerprint: a spreadsheet ")
+
+
+def test_a_workbook_is_exported_and_imported():
+    assert run("review", "export", "r.xlsx").stdout == "0 answers written to r.xlsx\n"
+    assert run("review", "import", "r.xlsx", "--reviewer", "Ada").stdout.startswith("held: no decisions, 0 pairs;")
+
+
+def test_an_undo_of_what_was_never_withdrawn_says_so(data):
+    said = run("withdraw", "d1", "--undo", code=2).stderr
+    assert said == "beforehand: d1: not withdrawn in main, so there is nothing to undo; nothing is withdrawn there\n"
+
+    run("withdraw", "d1")
+    assert run("withdraw", "d1", "--undo").stdout == "d1 of main is back\n"
+
+    reasons = [json.loads(line)["reason"] for line in (data / "withdrawals.jsonl").read_text().splitlines()]
+    assert reasons == ["withdrawn by hand", "reinstated by hand"]
+
+
+def test_verify_tells_which_table_was_changed(data):
+    assert "all files and tables are as they were sealed" in run("releases", "verify").stdout
+    database = next((data / "releases").glob("2*/warehouse.duckdb"))
+    for path in (database.parent, database):
+        path.chmod(0o755)
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("UPDATE answers SET answer = 'Ours.'")
+
+    said = run("releases", "verify", code=2).stderr
+
+    assert "warehouse.duckdb: answers was changed." in said
+    assert "Who changed it is not recorded." in said

@@ -35,7 +35,7 @@ from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
-from warehouse.editorial.review import apply_reviews
+from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database, writing
 from warehouse.releases.serving_index import served_keys, write_serving_index

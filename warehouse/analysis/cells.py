@@ -12,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
+# what a spreadsheet takes for a formula, and hashes that it would take for numbers; DuckDB reads the same expression
+FORMULA = r"[=+\-@\t\r]|\d{12}|\d+[eE][+-]?\d+$"
+_FORMULA = re.compile(FORMULA)
 _INFINITY = 2**63 - 1  # as DuckDB stores it in a timestamp
 
 
@@ -74,3 +77,16 @@ def _plain(value: object) -> object:
 def visible(text: str) -> str:
     """Replace control characters with U+FFFD: visitors may have typed them, and a terminal would obey some."""
     return _CONTROL.sub("\ufffd", text)
+
+
+def guard(cell: str) -> str:
+    """Return a cell for CSV with an apostrophe before what a spreadsheet would take for a formula or cut as a number.
+
+    Visitors may have typed it.
+    """
+    return f"'{cell}" if _FORMULA.match(cell.lstrip("'")) else cell
+
+
+def unguard(cell: str) -> str:
+    """Return the cell that `guard` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell.lstrip("'")) else cell

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
+from warehouse.append_log import read
 from warehouse.releases.load import attach
 from warehouse.releases.release import current, find
 from warehouse.settings import CostSettings
@@ -29,6 +30,7 @@ from warehouse.tables import JOURNAL
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
 _LOCAL = pa.fs.LocalFileSystem()
 _NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
+_VIEW = re.compile(r"CREATE VIEW (?:\w+\.)*")
 _MAPPED_DAYS = 60  # at each end of the history; each costs a file descriptor
 
 
@@ -51,6 +53,7 @@ def connect(
         attach(connection, found.database, "release")
         connection.register("journal_files", history_dataset(data))
         _define(connection, cost or CostSettings())
+        _withhold_withdrawn(connection, data)
         _lock(connection)
     except BaseException:
         connection.close()
@@ -97,8 +100,32 @@ def _session_views() -> str:
     """Return the views and comments, qualified by `memory.main`, since the default, the release, is read-only."""
     views = sql_text("session_views.sql")
     alike = [line for line in views.splitlines() if line.startswith("COMMENT ON COLUMN history.")]
-    views += "".join(f"{line.replace(' history.', ' requests.', 1)}\n" for line in alike)
+    for view in ("requests", "feedback"):
+        views += "".join(f"{line.replace(' history.', f' {view}.', 1)}\n" for line in alike)
     return _NAMING.sub(r"\g<0>memory.main.", views)
+
+
+def _withhold_withdrawn(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
+    """Show answers that rest on a withdrawn document as withheld, in `answers` and in the release's views of it."""
+    withdrawn = _withdrawn(data)
+    if not withdrawn:
+        return
+    connection.execute("SET search_path = 'memory.main,release.main'")
+    connection.execute("CREATE TABLE memory.main.withdrawn_documents (collection VARCHAR, document_id VARCHAR)")
+    connection.executemany("INSERT INTO memory.main.withdrawn_documents VALUES (?, ?)", withdrawn)
+    connection.execute(sql_text("withdrawn_answers.sql"))
+    views = connection.execute("SELECT sql FROM duckdb_views() WHERE database_name = 'release'").fetchall()
+    for (definition,) in views:
+        connection.execute(_VIEW.sub("CREATE VIEW memory.main.", definition, count=1))
+
+
+def _withdrawn(data: Path) -> list[tuple[str, str]]:
+    """Return the withdrawn documents; `warehouse.editorial.withdrawal`, which writes the file, is above this wing."""
+    documents: dict[tuple[str, str], bool] = {}
+    for record in read(data / "withdrawals.jsonl"):
+        document = (str(record.get("collection")), str(record.get("document_id")))
+        documents[document] = record.get("action") == "withdraw"
+    return [document for document, gone in documents.items() if gone]
 
 
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:

@@ -8,6 +8,7 @@ bytes, 24:00 midnight. DuckDB casts such columns to text first, also inside list
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import decimal
 import itertools
@@ -22,7 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from duckdb.sqltypes import DuckDBPyType
 
-from warehouse.analysis.cells import as_json, python_values, visible
+from warehouse.analysis.cells import FORMULA, as_json, python_values, visible
 from warehouse.durable import replacing, storage_errors
 from warehouse.errors import QueryError
 
@@ -54,8 +55,17 @@ def query(connection: duckdb.DuckDBPyConnection, sql: str, form: str = "table") 
 
 def _fitted(relation: duckdb.DuckDBPyRelation, form: str) -> duckdb.DuckDBPyRelation:
     """Give each column a unique name and a type that the format supports; by position, since names may repeat."""
-    columns = zip(itertools.count(1), _distinct(relation.columns), (_type(kind, form) for kind in relation.types))
-    return relation.project(", ".join(f"#{place}::{kind} AS {_quoted(name)}" for place, name, kind in columns))
+    columns = zip(itertools.count(1), _distinct(relation.columns), relation.types)
+    return relation.project(
+        ", ".join(f"{_cast(place, kind, form)} AS {_quoted(name)}" for place, name, kind in columns)
+    )
+
+
+def _cast(place: int, kind: DuckDBPyType, form: str) -> str:
+    """Return a column in SQL as the format has it; CSV guards text that a spreadsheet would take for a formula."""
+    if form == "csv" and kind.id == "varchar":
+        return f"regexp_replace(#{place}, '^(''*(?:{FORMULA}))', '''\\1')"
+    return f"#{place}::{_type(kind, form)}"
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -141,8 +151,10 @@ def write_result(
 
 
 @contextmanager
-def result_file(path: Path) -> Iterator[BinaryIO]:
+def result_file(path: Path, form: str) -> Iterator[BinaryIO]:
     """Open a file for a result: it replaces the old one only if the query succeeds; a device or pipe is just written.
+
+    A CSV file begins with the mark by which Excel knows UTF-8.
 
     Raises:
         StorageError: the file can't be written.
@@ -152,6 +164,8 @@ def result_file(path: Path) -> Iterator[BinaryIO]:
         storage_errors(path.parent, f"write {path.name}"),
         path.open("wb") if special else replacing(path.resolve()) as file,
     ):
+        if form == "csv" and not special:
+            file.write(codecs.BOM_UTF8)
         yield file
 
 

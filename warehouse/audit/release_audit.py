@@ -17,7 +17,7 @@ import duckdb
 
 from warehouse.audit.golden import Golden, compare
 from warehouse.audit.withholding import withhold
-from warehouse.editorial.review import apply_reviews
+from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import Build
 from warehouse.releases.changes import previous_database
 from warehouse.releases.load import attach, constraints, writing

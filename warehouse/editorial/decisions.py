@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from warehouse.append_log import Follower, Record, append, now
+from warehouse.append_log import Follower, Record, append
 from warehouse.errors import ReviewError
 
 Kind = Literal["approve", "edit", "reject", "reconsider"]
@@ -28,7 +29,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Source:
-    """A passage that an edited answer refers to, as it was when the reviewer wrote the text."""
+    """A passage of the answer that was decided about, as it was then; `content_hash` tells whether it changed."""
 
     number: int
     kind: str
@@ -37,11 +38,16 @@ class Source:
     title: str
     uri: str
     heading: str
+    content_hash: str = ""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One record of the file; `answer`, `question` and `sources` belong to an edit, `allow_live` to a rejection."""
+    """One record of the file; `answer` is the text of an edit, `allow_live` belongs to a rejection.
+
+    `question`, `about` (the text that was decided about), `model` and `sources` are what the reviewer saw. `seen` (not
+    recorded) is how many decisions about the question there were then, None if that is not known.
+    """
 
     collection: str
     query_key: str
@@ -53,14 +59,17 @@ class Decision:
     allow_live: bool = False
     reviewed_at: str = ""
     question: str | None = None
+    about: str | None = None
+    model: str | None = None
     sources: tuple[Source, ...] = ()
+    seen: int | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What holds for a question.
+    """What holds for a question; `approved` are the fingerprints that approvals hold for.
 
-    `approved` are the fingerprints that approvals hold for; `sources` what an edit refers to.
+    `question`, `about`, `model` and `sources` are what the reviewer saw; older records lack them.
     """
 
     decision: Verdict
@@ -72,6 +81,8 @@ class Standing:
     note: str | None
     collection: str = ""
     question: str | None = None
+    about: str | None = None
+    model: str | None = None
     sources: tuple[Source, ...] = ()
     approved: frozenset[str] = frozenset()
 
@@ -139,9 +150,46 @@ def _after(before: Standing | None, decision: Decision) -> Standing | None:
         decision.note,
         decision.collection,
         decision.question,
+        decision.about,
+        decision.model,
         decision.sources,
         approved,
     )
+
+
+def by_question(decisions: Iterable[Decision]) -> Mapping[str, list[Decision]]:
+    """Return the decisions about each question, oldest first, by query key."""
+    found: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        found.setdefault(decision.query_key, []).append(decision)
+    return found
+
+
+def disagreement(decisions: Sequence[Decision]) -> str | None:
+    """Return in one sentence how the last two decisions about a question contradict each other; None if they don't.
+
+    It is settled as soon as either person decides again.
+    """
+    if len(decisions) < 2:
+        return None
+    before, last = decisions[-2:]
+    same = before.reviewer == last.reviewer or before.fingerprint != last.fingerprint
+    if same or "reconsider" in (before.decision, last.decision) or not contrary(before, last):
+        return None
+    return f"{described(last)} after it was {described(before)}"
+
+
+def contrary(one: Decision, other: Decision) -> bool:
+    """Whether two decisions about one question can't both hold."""
+    return (one.decision, one.answer, one.allow_live) != (other.decision, other.answer, other.allow_live)
+
+
+_DONE = {"approve": "approved", "edit": "edited", "reject": "rejected", "reconsider": "taken back"}
+
+
+def described(made: Decision | Standing) -> str:
+    """Return what was decided, by whom and when: "rejected by Ada on 2026-11-20"."""
+    return f"{_DONE[made.decision]} by {made.reviewer}" + (f" on {made.reviewed_at[:10]}" if made.reviewed_at else "")
 
 
 def append_decisions(data: Path, decisions: Sequence[Decision]) -> list[Decision]:
@@ -153,7 +201,8 @@ def append_decisions(data: Path, decisions: Sequence[Decision]) -> list[Decision
     for decision in decisions:
         if (fault := fault_of(decision)) is not None:
             raise ReviewError(fault)
-    recorded = [replace(each, reviewed_at=each.reviewed_at or now()) for each in decisions]
+    time = datetime.now(UTC).isoformat(timespec="microseconds")
+    recorded = [replace(each, reviewed_at=each.reviewed_at or time) for each in decisions]
     if recorded:
         append(decisions_file(data), [_as_record(each) for each in recorded])
     return recorded
@@ -185,8 +234,8 @@ def _contradiction(kind: Kind, decision: Decision) -> str | None:
 
 def _as_record(decision: Decision) -> Record:
     """Return a record; the fields that only some decisions have are left out where they are empty."""
-    record = asdict(decision)
-    return {name: value for name, value in record.items() if value or name not in ("allow_live", "question", "sources")}
+    record = asdict(replace(decision, seen=None))
+    return {name: value for name, value in record.items() if value or name in ("answer", "note")}
 
 
 def _decision(record: Record) -> Decision | None:
@@ -205,6 +254,8 @@ def _decision(record: Record) -> Decision | None:
         allow_live=kind == "reject" and record.get("allow_live") is True,
         reviewed_at=str(record.get("reviewed_at") or ""),
         question=_text(record.get("question")),
+        about=_text(record.get("about")),
+        model=_text(record.get("model")),
         sources=_sources(record.get("sources")),
     )
 
@@ -213,13 +264,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+_SOURCE_TEXTS = ("kind", "document_id", "chunk_id", "title", "uri", "heading", "content_hash")
+
+
 def _sources(listed: object) -> tuple[Source, ...]:
     if not isinstance(listed, list):
         return ()
     return tuple(
         Source(
             each["number"],
-            *(str(each.get(name) or "") for name in ("kind", "document_id", "chunk_id", "title", "uri", "heading")),
+            *(str(each.get(name) or "") for name in _SOURCE_TEXTS),
         )
         for each in listed
         if isinstance(each, dict) and isinstance(each.get("number"), int)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
+from rag.errors import ConfigurationError
 from warehouse.append_log import Fold, Record, append, now
 
 DocumentKey = tuple[str, str]  # collection and document_id
@@ -23,7 +24,15 @@ def withdraw(data: Path, collection: str, document_id: str, reason: str) -> None
 
 
 def reinstate(data: Path, collection: str, document_id: str, reason: str) -> None:
-    """Undo a withdrawal."""
+    """Undo a withdrawal.
+
+    Raises:
+        ConfigurationError: the document is not withdrawn; the message names those that are.
+    """
+    withdrawn = sorted(name for where, name in Withdrawals(data).documents() if where == collection)
+    if document_id not in withdrawn:
+        others = f"withdrawn there: {', '.join(withdrawn)}" if withdrawn else "nothing is withdrawn there"
+        raise ConfigurationError(f"{document_id}: not withdrawn in {collection}, so there is nothing to undo; {others}")
     append(_withdrawals(data), [_record("reinstate", collection, document_id, reason)])
 
 

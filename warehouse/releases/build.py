@@ -18,6 +18,7 @@ from typing import cast
 from warehouse.durable import files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
 from warehouse.errors import AuditFailedError
 from warehouse.lease import Lease, exclusive
+from warehouse.releases.contents import contents
 from warehouse.releases.release import (
     FAILED,
     MANIFEST,
@@ -119,6 +120,7 @@ def seal(build: Build, facts: Mapping[str, object]) -> Release:
             **facts,
             "sizes": {str(path.relative_to(build.path)): path.stat().st_size for path in files},
             "checksums": {str(path.relative_to(build.path)): checksum(path) for path in files},
+            "contents": contents(build.path),
         }
         replace_file(build.path / MANIFEST, _as_json(manifest))
         seal_tree(build.path)

@@ -49,6 +49,7 @@ class Manifest(TypedDict, total=False):
     audit: list[CheckRow]
     sizes: dict[str, int]
     checksums: dict[str, str]
+    contents: dict[str, dict[str, str]]
 
 
 FAILED = ".failed-"

@@ -1,5 +1,5 @@
 -- Records what people decided about the answers of a build, beside the verdict of the audit, and applies it.
--- The variable table `decided` is made by editorial/review.py: `verdict` is empty where an approval lapsed.
+-- The variable table `decided` is made by editorial/reviewed_build.py: `verdict` is empty where an approval lapsed.
 INSERT INTO reviews BY NAME
 SELECT
     d.* EXCLUDE (verdict),

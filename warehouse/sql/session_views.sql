@@ -120,6 +120,20 @@ COMMENT ON COLUMN near_misses.refusal IS 'The most frequent reason why the candi
 COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection and the normalised question that was asked.';
 COMMENT ON COLUMN near_misses.matched_key IS 'The candidate''s query_key in questions.';
 
+CREATE VIEW feedback AS
+SELECT f.* REPLACE (coalesce(f.collection, r.collection) AS collection)
+FROM history f
+LEFT JOIN (
+    -- callers choose request ids: one that two collections share tells nothing
+    SELECT request_id, any_value(collection) AS collection
+    FROM history
+    WHERE kind = 'request' AND request_id IN (SELECT request_id FROM history WHERE kind = 'feedback' AND collection IS NULL)
+    GROUP BY request_id
+    HAVING count(DISTINCT collection) = 1
+) r USING (request_id)
+WHERE f.kind = 'feedback';
+COMMENT ON VIEW feedback IS 'The feedback of the history; one that names no collection has that of its request.';
+
 CREATE VIEW poor_feedback AS
 WITH verdicts AS (
     SELECT
@@ -128,9 +142,8 @@ WITH verdicts AS (
         coalesce(
             CASE WHEN h.source IN ('exact', 'semantic') THEN h.matched_key END, h.query_key, f.matched_key, f.query_key
         ) AS query_key
-    FROM history f
+    FROM feedback f
     LEFT JOIN requests h USING (request_id, collection) -- callers choose request ids, so that two collections may share one
-    WHERE f.kind = 'feedback'
 )
 SELECT
     v.collection, coalesce(any_value(q.question), mode(v.question)) AS question,

@@ -29,6 +29,24 @@ def wait_for(data: Path, count: int) -> list[dict[str, object]]:
     return records
 
 
+def test_feedback_without_a_collection_gets_that_of_its_request(tmp_path: Path) -> None:
+    written = Journal(tmp_path / "journal")
+    written.start()
+    asked = [("r1", "a", "library"), ("r2", "a", "library"), ("r2", "a", "museum"), ("r3", "b", "museum")]
+    for request_id, key, collection in asked:
+        written.append(
+            JournalRow(kind="request", request_id=request_id, at=datetime.now(UTC), key_id=key, collection=collection)
+        )
+    for request_id in ("r1", "r2", "r3", "r4"):
+        written.append(JournalRow(kind="feedback", request_id=request_id, at=datetime.now(UTC), key_id="a"))
+    written.close()
+
+    votes = [each for each in journal(tmp_path) if each["kind"] == "feedback"]
+    assert {each["request_id"]: each.get("collection") for each in votes} == {
+        "r1": "library", "r2": None, "r3": None, "r4": None,
+    }  # fmt: skip
+
+
 def test_each_request_leaves_one_row_with_its_source(client: httpx.Client, library: Library, llm: FakeLlm) -> None:
     for question in (OPEN, f"Please, {OPEN}", NEW):
         client.post("/v1/answers", json={"question": question})

@@ -43,6 +43,14 @@ def test_csv_has_a_header_and_nested_values_as_json(connection):
     assert row["nothing"] == ""
 
 
+def test_csv_guards_texts_that_a_spreadsheet_takes_for_formulas_and_leaves_numbers(connection):
+    _, text = written(
+        connection, "SELECT '=1+1' AS a, '@x' AS b, '79e31' AS c, 'x=' AS d, -1 AS e, NULL::VARCHAR AS f", "csv"
+    )
+    (row,) = csv.DictReader(io.StringIO(text.decode()))
+    assert row == {"a": "'=1+1", "b": "'@x", "c": "'79e31", "d": "x=", "e": "-1", "f": ""}
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_json_keeps_types(connection, form):
     _, text = written(connection, SAMPLE, form)

@@ -10,7 +10,7 @@ import warehouse
 from tests.warehouse.conftest import key, sample_rows, write_parquet
 from warehouse.audit.golden_files import read_golden
 from warehouse.audit.release_audit import audit, failures
-from warehouse.editorial.review import import_reviews
+from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.errors import WarehouseError
 from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.load import load_release_database
@@ -319,17 +319,13 @@ def curated(rows, passages):
     return rows
 
 
-def test_a_curated_answer_is_flagged_when_its_document_changes_until_it_is_reviewed(
-    audited, publish_rows, read, data, tmp_path
-):
+def test_a_curated_answer_is_flagged_when_its_document_changes_until_it_is_reviewed(audited, publish_rows, read, data):
     publish_rows(curated(sample_rows(), "old"))
     _, build = audited(curated(sample_rows(), "new"), **LENIENT)
     assert doubts(read, build) == [("q1", "a document that it names has changed")]
     assert statuses(read, build)["q1"] == "served"
 
-    identity = {"collection": "main", "query_key": key("q1"), "fingerprint": key("curatednew")}
-    (tmp_path / "r.jsonl").write_text(json.dumps({**identity, "decision": "approve"}))
-    import_reviews(data, tmp_path / "r.jsonl", "Ada")
+    append_decisions(data, [Decision("main", key("q1"), key("curatednew"), "approve", "Ada")])
     abandon(build)
     assert doubts(read, audited(curated(sample_rows(), "new"), **LENIENT)[1]) == []
 

@@ -10,8 +10,9 @@ import pytest
 from tests.warehouse.conftest import key, request, sample_rows, write_history, write_parquet
 from warehouse.append_log import read as read_log
 from warehouse.audit.release_audit import audit
-from warehouse.editorial.review import export_near_misses, export_reviews, import_reviews
+from warehouse.editorial.review import export_near_misses, export_reviews
 from warehouse.editorial.review_files import write_rows
+from warehouse.editorial.review_import import import_reviews
 from warehouse.editorial.withdrawal import Tombstones, tombstone
 from warehouse.errors import ReviewError
 from warehouse.releases.build import abandon, begin_build
@@ -113,10 +114,37 @@ def test_a_decision_lapses_when_the_answer_is_generated_from_something_else(data
 
 
 @pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(
+    ("decision", "outcome", "doubts"),
+    [
+        ({"decision": "reject"}, ("withheld", "rejected by a review", "It opens at ten [1].", "generated"), []),
+        ({"decision": "edit", "new_answer": "Yes [1]."}, ("served", None, "Yes [1].", "edited"),
+         [("edited before; its passages or model changed",)]),
+        ({"decision": "approve"}, ("served", None, "It opens at ten [1].", "generated"),
+         [("approved before; its passages or model changed",)]),
+    ],
+)  # fmt: skip
+def test_a_rejection_and_an_edit_hold_when_the_document_changed(
+    data, tmp_path, rebuilt, read, decision, outcome, doubts
+):
+    export_reviews(data, tmp_path / "r.csv")
+    decide(tmp_path / "r.csv", {"What is q1?": decision})
+    import_reviews(data, tmp_path / "r.csv", "Ada")
+    rows = sample_rows()
+    rows["answers"][0] |= {"fingerprint": key("other passages"), "answer": "It opens at ten [1]."}
+
+    assert rebuilt(rows) == outcome
+
+    database = next((data / "releases").glob(".building*")) / "warehouse.duckdb"
+    assert read(database, "SELECT reason FROM doubts WHERE query_key = ?", key("q1")) == doubts
+
+
+@pytest.mark.usefixtures("published")
 def test_reviewer_and_time_are_recorded_and_the_last_decision_counts(data, tmp_path, rebuilt, read):
+    export_reviews(data, tmp_path / "r.csv")
     for decision, who in (("approve", ""), ("reject", "Grace")):
-        export_reviews(data, tmp_path / "r.csv")
-        decide(tmp_path / "r.csv", {"What is q1?": {"decision": decision, "reviewer": who, "note": "because"}})
+        decide(tmp_path / "r.csv", {"What is q1?": {"decision": decision, "reviewer": who, "note": "because",
+                                                    "decisions": ""}})  # fmt: skip
         imported = import_reviews(data, tmp_path / "r.csv", "Ada")
         assert imported.decisions == {"approve": decision == "approve", "edit": 0, "reject": decision == "reject"}
         assert imported.undecided == 1
@@ -127,31 +155,62 @@ def test_reviewer_and_time_are_recorded_and_the_last_decision_counts(data, tmp_p
 
 
 def line(**change):
-    row = {"collection": "main", "query_key": "k", "fingerprint": "f", "decision": "approve"}
+    row = {"collection": "main", "query_key": key("q3"), "fingerprint": key("f-q3"), "decision": "approve"}
     return json.dumps(row | change) + "\n"
 
 
 WRONG = [
-    (line() + line(decision="maybe"), "row 2: the decision 'maybe' is none of approve, edit, reject"),
-    (line(decision="edit"), "row 1: an edit needs the text"),
-    (line(fingerprint=""), "row 1: the column 'fingerprint' is empty"),
-    ('{"question": "x"}\n', "neither a column 'decision' nor 'same'"),
-    ("{", "row 1: can't be read"),
-    ('{"a": "x", "b": "y", "same": "perhaps"}\n', "row 1: 'perhaps' is neither yes nor no"),
+    (line(decision="maybe"), "the decision 'maybe' is none of approve, edit, reject, confirm, reconsider."),
+    (line(decision="edit"), "an edit needs the text of the answer in the column 'new_answer'."),
+    (line(fingerprint=""), "the column 'fingerprint' is empty or missing."),
+    (line(decision="", new_answer="Yes."), "there is a new text but no decision: write one of approve"),
+    (line(decision="", note="Ask Grace."), "there is a note but no decision"),
+    (line(decision="confirm"), "there is no earlier decision to confirm."),
+    (line(decision="reject", allow_live="perhaps"), "'allow_live' is 'perhaps', which is neither yes nor no."),
+    ("{\n", "can't be read (r.jsonl, line 2: "),
 ]
 
 
-@pytest.mark.parametrize(("content", "complaint"), WRONG)
-def test_a_wrong_row_is_named_and_nothing_is_imported(data, tmp_path, content, complaint):
-    (tmp_path / "r.jsonl").write_text(content)
-    with pytest.raises(ReviewError, match=complaint):
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(("wrong", "complaint"), WRONG)
+def test_a_wrong_row_is_named_and_the_others_hold(data, tmp_path, wrong, complaint):
+    (tmp_path / "r.jsonl").write_text(line(query_key=key("q2"), fingerprint=key("f-q2")) + wrong)
+
+    imported = import_reviews(data, tmp_path / "r.jsonl", "Ada")
+
+    (refused,) = imported.refused
+    assert (refused.row, imported.decisions["approve"], imported.undecided) == (2, 1, 0)
+    assert complaint.replace("r.jsonl, line 2: ", "") in refused.message
+    assert [record["query_key"] for record in read_log(data / "reviews.jsonl")] == [key("q2")]
+
+
+def test_a_file_that_is_no_review_file_is_refused(data, tmp_path):
+    (tmp_path / "r.jsonl").write_text('{"question": "x"}\n')
+    with pytest.raises(ReviewError, match="neither a column 'decision' nor 'same'"):
         import_reviews(data, tmp_path / "r.jsonl", "Ada")
     assert not data.exists()
 
 
+def test_a_wrong_label_is_named_and_the_others_are_recorded(data, tmp_path):
+    labels = [("x", "y", "perhaps"), ("x", "z", "yes"), ("v", "w", "no"), ("v", "w", "yes"), ("v", "u", "")]
+    (tmp_path / "r.jsonl").write_text(
+        "".join(json.dumps({"a": a, "b": b, "same": same}) + "\n" for a, b, same in labels)
+    )
+
+    imported = import_reviews(data, tmp_path / "r.jsonl", "Ada")
+
+    assert [(each.row, each.message) for each in imported.refused] == [
+        (1, "'perhaps' is neither yes nor no."),
+        (3, "another row labels the same pair otherwise: keep one of them."),
+        (4, "another row labels the same pair otherwise: keep one of them."),
+    ]
+    assert (imported.pairs, imported.undecided) == (1, 1)
+    assert read_log(data / "labelled_pairs.jsonl") == [{"a": "x", "b": "z", "same": True}]
+
+
 def test_an_unknown_ending_is_refused(tmp_path):
-    with pytest.raises(ReviewError, match=r"must be one of .csv, .jsonl, .parquet"):
-        write_rows(tmp_path / "r.xlsx", ["a"], [])
+    with pytest.raises(ReviewError, match=r"must be one of .csv, .xlsx, .jsonl, .parquet"):
+        write_rows(tmp_path / "r.doc", ["a"], [])
 
 
 @pytest.mark.usefixtures("published")
@@ -169,7 +228,8 @@ def test_near_misses_can_be_labelled(data, tmp_path):
     assert export_near_misses(data, tmp_path / "pairs.csv") == 1
     assert "'=1+1 miss" in (tmp_path / "pairs.csv").read_text(encoding="utf-8-sig")
     rows = exported(tmp_path / "pairs.csv")
-    write_rows(tmp_path / "pairs.csv", list(rows[0]), [{**rows[0], "same": "no"}])
+    with (tmp_path / "pairs.csv").open("w", newline="") as file:  # as a spreadsheet saves it: the apostrophe stays
+        csv.writer(file).writerows([[*rows[0]], [*(rows[0] | {"same": "no"}).values()]])
 
     assert import_reviews(data, tmp_path / "pairs.csv", "Ada").pairs == 1
 

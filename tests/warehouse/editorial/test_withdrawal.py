@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import multiprocessing
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.errors import ConfigurationError
 from warehouse.append_log import append, read
 from warehouse.editorial.withdrawal import (
     Tombstones,
@@ -37,7 +39,10 @@ def test_a_running_server_notices_a_withdrawal_and_a_reinstatement(tmp_path):
 def test_a_withdrawal_applies_to_one_collection(tmp_path):
     withdraw(tmp_path, "main", "d1", "legal")
     withdraw(tmp_path, "other", "d2", "legal")
-    reinstate(tmp_path, "other", "d1", "never was withdrawn there")
+    with pytest.raises(ConfigurationError, match=r"d1: not withdrawn in other, .* withdrawn there: d2"):
+        reinstate(tmp_path, "other", "d1", "never was withdrawn there")
+    with pytest.raises(ConfigurationError, match="nothing is withdrawn there"):
+        reinstate(tmp_path, "third", "d1", "nor there")
     assert Withdrawals(tmp_path).documents() == {("main", "d1"), ("other", "d2")}
 
 
