@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings, VllmSettings
 from rag.credentials import SecretAddress
-from rag.identity import template_id
+from rag.identity import ModelIdentity, template_id
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
 from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
@@ -45,7 +45,7 @@ class LlmSource:
     @property
     def model_id(self) -> str:
         """The model's id in answers and fingerprints."""
-        return f"{self.name}@{self.revision}"
+        return str(ModelIdentity(self.name, self.revision))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,13 @@ class CitationBody(TypedDict, total=False):
     passage: str
 
 
+class HandoverBody(TypedDict):
+    """Where the team answers what the service does not."""
+
+    text: str
+    url: str | None
+
+
 class AnswerBody(TypedDict, total=False):
     """The fields of a response that are printed; `--json` prints all."""
 
@@ -33,6 +40,9 @@ class AnswerBody(TypedDict, total=False):
     release: str | None
     citations: list[CitationBody]
     timings: dict[str, float]
+    reason: str
+    handover: HandoverBody | None
+    suggestions: list[dict[str, str]]
 
 
 class ProblemBody(TypedDict, total=False):
@@ -81,8 +91,12 @@ def ask_service(
 
 def _message(problem: ProblemBody, status: int) -> str:
     message = f"{problem.get('title', 'refused')}: {problem.get('detail', status)}"
-    nearest = [each.get("question", "") for each in problem.get("suggestions", [])]
-    return "\n".join([message, *(["Anticipated are:"] if nearest else []), *(f"  {each}" for each in nearest)])
+    return "\n".join([message, *_suggested(problem.get("suggestions", []))])
+
+
+def _suggested(suggestions: list[dict[str, str]]) -> list[str]:
+    nearest = [f"  {each.get('question', '')}" for each in suggestions]
+    return ["Anticipated are:", *nearest] if nearest else []
 
 
 def _require_text(**given: str) -> None:
@@ -108,6 +122,10 @@ def render_answer(response: AnswerBody) -> str:
     """Return an answer as text for a terminal, with its sources and where it came from."""
     paragraphs = str(response["answer"]).split("\n")
     lines = [textwrap.fill(each, _WIDTH, replace_whitespace=False) for each in paragraphs]
+    handover = response.get("handover")
+    if handover:
+        lines += [each for each in (handover["text"], handover["url"]) if each and each not in lines]
+    lines += _suggested(response.get("suggestions", []))
     citations = response.get("citations", [])
     if citations:
         lines += ["", "Sources" if any(each["kind"] == "cited" for each in citations) else "Sources consulted"]
@@ -115,7 +133,7 @@ def render_answer(response: AnswerBody) -> str:
         place = " — ".join(part for part in (each["title"], each.get("heading")) if part)
         lines.append(f"  [{each['number']}] {place}")
         lines.append(textwrap.indent(textwrap.shorten(each["passage"], _WIDTH * 2 - 20, placeholder=" …"), "      "))
-    facts = [response["source"], response.get("model"), response.get("release")]
+    facts = [response["source"], response.get("reason"), response.get("model"), response.get("release")]
     took = response.get("timings", {}).get("total_ms")
     facts += [f"{took:.1f} ms"] if took is not None else []
     return "\n".join([*lines, "", " · ".join(str(fact) for fact in facts if fact)])

@@ -28,7 +28,7 @@ from beforehand.configuration import (
     read_settings,
     reported,
 )
-from beforehand.run_plan import compose_plan, language_model, last_run, new_run
+from beforehand.run_plan import compose_plan, language_model, last_run, live_identity, new_run
 from online.settings import Scope
 from rag.credentials import HidingFormatter
 from rag.errors import ConfigurationError
@@ -127,6 +127,8 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
         llm=settings.llm,
         sampling=settings.sampling,
         retrieval=settings.retrieval,
+        rules=settings.audit.answer_rules(),
+        identity=live_identity(settings),
     )
     engine = None
     if settings.llm.mode == "in_process":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from beforehand.configuration import Settings
 from rag.errors import ConfigurationError
+from rag.identity import UNPINNED, ModelIdentity
 
 if TYPE_CHECKING:
     from batch.models.model_folder import ModelFolder
@@ -84,7 +85,7 @@ def llm_source(settings: Settings) -> LlmSource:
     return LlmSource(
         kind=settings.batch.generate_with,
         name=model.name if model else settings.llm.model,
-        revision=model.revision if model else settings.llm.revision or "unpinned",
+        revision=model.revision if model else settings.llm.revision or UNPINNED,
         context_tokens=settings.llm.context_tokens,
         vllm=settings.vllm,
         folder=model,
@@ -92,6 +93,15 @@ def llm_source(settings: Settings) -> LlmSource:
         api_key=settings.llm.api_key,
         timeout_seconds=settings.llm.timeout_seconds,
     )
+
+
+def live_identity(settings: Settings) -> ModelIdentity:
+    """Return how the service names the model, so that its fingerprints are those of the batch.
+
+    A batch that loads the model itself knows its revision from the files, whatever is pinned.
+    """
+    pinned = settings.llm.revision if settings.batch.generate_with == "endpoints" else None
+    return ModelIdentity(settings.llm.model, pinned)
 
 
 def find_reranker(settings: Settings) -> ModelFolder | None:

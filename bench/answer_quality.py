@@ -34,7 +34,8 @@ from batch.settings import VllmSettings  # noqa: E402
 from batch.vllm.engine import VllmEngine  # noqa: E402
 from rag.evaluation import Summary, exact_match, judge_retrieval, normalise_answer, summarise, token_f1  # noqa: E402
 from rag.llm.protocol import Completion, Llm, Sampling, complete_all  # noqa: E402
-from rag.prompting.citations import link, support, without_references  # noqa: E402
+from rag.prompting.citations import link, without_references  # noqa: E402
+from rag.prompting.support import support  # noqa: E402
 from rag.prompting.template import PromptTemplate  # noqa: E402
 from rag.retrieval.embedding import OnnxEncoder, TokenCounter  # noqa: E402
 from rag.retrieval.fusion import Ranked  # noqa: E402

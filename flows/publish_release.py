@@ -29,7 +29,7 @@ from warehouse.releases.build import Build, fail, publish, seal
 from warehouse.releases.load import load_release_database
 from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
-from warehouse.releases.serving_index import served_keys, write_serving_index
+from warehouse.releases.serving_index import served_keys, withheld_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
@@ -216,11 +216,12 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
             f"(`beforehand releases show {kept.release_id}`):{reasons}"
         )
     write_serving_index(build.database, build.serving_index, build.release_id)
-    served = served_keys(build.database)
+    served, withheld = served_keys(build.database), withheld_keys(build.database)
     for collection in plan.collections:
         target = build.path / "collections" / collection
         shutil.copytree(Path(plan.folder("index"), collection), target)
         index_questions(plan, collection, served, target / "questions")
+        index_questions(plan, collection, withheld, target / "withheld")
     _carry_model(Path(plan.encoder), build.path / "encoder")
     if plan.reranker:
         _carry_model(Path(plan.reranker), build.path / "reranker")

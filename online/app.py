@@ -27,11 +27,13 @@ from online.routes.feedback import FeedbackDesk, feedback
 from online.routes.health import operations
 from online.routes.models import models
 from online.routes.questions import questions
-from online.service import Service
+from online.service import LiveParts, Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
 from rag.errors import ConfigurationError
+from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm
+from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
 
 
@@ -43,23 +45,25 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     sampling: SamplingSettings | None = None,
     retrieval: RetrievalSettings | None = None,
     *,
+    rules: AnswerRules | None = None,
+    identity: ModelIdentity | None = None,
     tracing: Tracing | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Return the service. It also starts without a release, and serves the first one as soon as there is one.
 
-    `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
+    `rules` are those that a live answer has to pass, `identity` is how the releases name the language model, by
+    default its own name. `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
     """
-    service = Service(
-        settings,
-        data,
-        collections,
+    live = LiveParts(
         llm,
+        identity or ModelIdentity(llm.model),
         sampling or SamplingSettings.model_validate({}),
         retrieval or RetrievalSettings.model_validate({}),
-        tracing,
+        rules or AnswerRules(),
     )
+    service = Service(settings, data, collections, live, tracing)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

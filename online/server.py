@@ -34,8 +34,10 @@ from online.telemetry.tracing import Tracing
 from online.workers import Workers, folder_for_workers
 from rag.credentials import reveal, secret_values
 from rag.errors import ConfigurationError
+from rag.identity import ModelIdentity
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
+from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, SamplingSettings
 
 _CONFIG = "BEFOREHAND_WORKER_CONFIG"
@@ -54,6 +56,8 @@ class ServeConfig(BaseModel):
     llm: LlmSettings = Field(default_factory=lambda: LlmSettings.model_validate({}))
     sampling: SamplingSettings = Field(default_factory=lambda: SamplingSettings.model_validate({}))
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
+    rules: AnswerRules = Field(default_factory=AnswerRules)
+    identity: ModelIdentity | None = None
 
     def to_json(self) -> str:
         """Return it as JSON with its secrets, for a worker's environment."""
@@ -138,7 +142,14 @@ def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
         llm, on_stop = made, made.aclose
     parts = config.service, config.data, config.collections, llm, config.sampling, config.retrieval
     on_start = functools.partial(_started, config.service)
-    return create_app(*parts, tracing=tracing, on_start=on_start, on_stop=on_stop)
+    return create_app(
+        *parts,
+        rules=config.rules,
+        identity=config.identity,
+        tracing=tracing,
+        on_start=on_start,
+        on_stop=on_stop,
+    )
 
 
 def _started(settings: ServiceSettings) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from online.answering.comparison import Comparisons
@@ -14,6 +15,7 @@ from online.answering.jobs import Jobs, Outcome
 from online.answering.lookup import Lookup
 from online.answering.request_log import RequestLog
 from online.answering.semantic_watch import SemanticWatch
+from online.answering.withholding import Withholding
 from online.errors import Problem
 from online.http.askers import Askers
 from online.http.authentication import keys_of
@@ -35,8 +37,21 @@ from online.release.withdrawn import Withdrawn
 from online.settings import ServiceSettings
 from online.telemetry.metrics import Metrics, shared_folder
 from online.telemetry.tracing import Tracing
+from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm, Sampling
+from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
+
+
+@dataclass(frozen=True)
+class LiveParts:
+    """How live answers are made: the language model, how releases name it, and the rules that an answer has to pass."""
+
+    llm: Llm
+    identity: ModelIdentity
+    sampling: SamplingSettings
+    retrieval: RetrievalSettings
+    rules: AnswerRules
 
 
 class Service:
@@ -47,9 +62,7 @@ class Service:
         settings: ServiceSettings,
         data: Path,
         collections: Mapping[str, CollectionSettings],
-        llm: Llm,
-        sampling: SamplingSettings,
-        retrieval: RetrievalSettings,
+        live: LiveParts,
         tracing: Tracing | None,
     ) -> None:
         self.settings = settings
@@ -70,7 +83,7 @@ class Service:
             self.metrics,
             enabled=settings.semantic_hits,
         )
-        self.current = CurrentRelease(data, collections, retrieval, self._swapped)
+        self.current = CurrentRelease(data, collections, live.retrieval, self._swapped)
         # Withdrawals first: people wait for them, and they are cheap to read. A release takes its time to open.
         # Threads read the files: one that grew by thousands of records must not hold up the requests.
         self.poller = Poller(
@@ -85,16 +98,19 @@ class Service:
             },
             lambda what: self.metrics.following_failures.labels(what).inc(),
         )
-        self.model = _language_model(settings, llm, sampling, self.metrics, tracing)
+        self.model = _language_model(settings, live, self.metrics, tracing)
         self.lookup = Lookup(
             self.current,
             self.withdrawn,
             self.reviewed,
             self.listed,
+            Withholding(self.reviewed, collections),
             self.model,
             self.pool,
             self.watch,
             self.metrics,
+            live.rules,
+            live.identity,
             settings.rewrite_queries,
         )
         self.comparisons = Comparisons(self.lookup, self.journal, settings.comparison_share)
@@ -185,7 +201,7 @@ def _refused(problem: Problem, request_id: str) -> Outcome:
 
 
 def _language_model(
-    settings: ServiceSettings, llm: Llm, sampling: SamplingSettings, metrics: Metrics, tracing: Tracing | None
+    settings: ServiceSettings, live: LiveParts, metrics: Metrics, tracing: Tracing | None
 ) -> LanguageModel:
     share = settings.workers  # the settings are for the whole service; each worker takes its share
     admission = Admission(
@@ -196,6 +212,5 @@ def _language_model(
         queue_seconds=settings.queue_seconds,
     )
     breaker = CircuitBreaker(settings.breaker_failures, settings.breaker_seconds)
-    return LanguageModel(
-        llm, Sampling(**sampling.model_dump()), admission, breaker, metrics, settings.deadline_seconds, tracing
-    )
+    sampling = Sampling(**live.sampling.model_dump())
+    return LanguageModel(live.llm, sampling, admission, breaker, metrics, settings.deadline_seconds, tracing)

@@ -12,6 +12,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+UNPINNED = "unpinned"
+"""Stands for the revision of a model that has none."""
 
 # Punctuation that may end a question without changing its meaning. "#", "+", "%" and brackets are not included:
 # "C#" and "C" are different questions. Pausing marks are dropped only directly after a word: "what is ...?" and
@@ -63,6 +67,28 @@ def template_id(template: str) -> str:
     return stable_hash("template", template)
 
 
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A language model: its configured name, and its revision if that is pinned or known."""
+
+    name: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        """Return the model's id, as answers, manifests and fingerprints have it."""
+        return f"{self.name}@{self.revision or UNPINNED}"
+
+    def within(self, release: str | None) -> str:
+        """Return the id under which a release knows this model; `release` is the id of the release's own model.
+
+        A server says nothing about revisions, and a folder's is known only where the folder is, so a model without one
+        is taken for the release's model of the same name.
+        """
+        name, _, revision = (release or "").rpartition("@")
+        same = name in {self.name, self.name.rstrip("/").rpartition("/")[2]}
+        return release if release and same and self.revision in (None, revision) else str(self)
+
+
 def fingerprint(
     *,
     query_key: str,
@@ -73,7 +99,7 @@ def fingerprint(
 ) -> str:
     """Return the hash of everything that determines an answer; no fingerprint is generated twice.
 
-    `passages` are content hashes in prompt order, `template` is a `template_id`, `model` names the weights and their
-    revision, `sampling` holds the sampling parameters.
+    `passages` are content hashes in prompt order, `template` is a `template_id`, `model` is a `ModelIdentity` as text,
+    `sampling` holds the sampling parameters.
     """
     return stable_hash("fingerprint", query_key, list(passages), template, model, sampling)

@@ -190,6 +190,19 @@ class CollectionSettings(RoomSettings):
         0, ge=0, description="How many questions the language model may propose about the documents."
     )
     tolerated_error: float = Field(0.01, ge=0, lt=1, description="Largest share of semantic hits that may be wrong.")
+    when_withheld: Literal["silent", "handover", "live"] = Field(
+        "silent",
+        description="What a question gets whose answer the audit withheld or a person rejected: a plain sentence, "
+        "your `handover_text`, or an answer written live; a rejected one is live only if the reviewer allowed it.",
+    )
+    handover_text: str | None = Field(
+        None, min_length=1, description="What your team says to a question that the service does not answer."
+    )
+    handover_url: str | None = Field(
+        None,
+        pattern=r"^(https?://[^\s/]|mailto:[^\s])\S*$",
+        description="Where your team can be asked: an address that every visitor sees (`https://` or `mailto:`).",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -200,3 +213,9 @@ class CollectionSettings(RoomSettings):
             except LookupError:
                 raise ValueError("no such encoding; name one as in gb18030, shift_jis, cp1252 or utf-16-le") from None
         return encoding
+
+    @model_validator(mode="after")
+    def _hands_over_to_somebody(self) -> Self:
+        if self.when_withheld == "handover" and self.handover_text is None:
+            raise ValueError('when_withheld = "handover" needs handover_text, which is shown instead of an answer')
+        return self

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rag.prompting.answer_rules import REFUSALS, AnswerRules
 from rag.settings import RoomSettings
 
 
@@ -24,22 +25,7 @@ class AuditSettings(RoomSettings):
         False, description="Withhold generated answers that cite none of their passages by number."
     )
     refusals: list[str] = Field(
-        default_factory=lambda: [
-            "i do not know",
-            "i don't know",
-            "i'm not sure",
-            "i am not sure",
-            "i cannot answer",
-            "i can't answer",
-            "i'm sorry",
-            "i am sorry",
-            "as an ai",
-            "as a language model",
-            "do not hold the answer",
-            "do not contain the answer",
-            "does not contain the answer",
-            "not mentioned in the passages",
-        ],
+        default_factory=lambda: list(REFUSALS),
         description="Withhold generated answers whose first sentence contains one of these phrases.",
     )
     least_served: float = Field(
@@ -85,6 +71,15 @@ class AuditSettings(RoomSettings):
         description="Nonsense questions that every run asks and that must not get a confident answer.",
     )
     most_confident_canaries: int = Field(0, ge=0, description="How many canaries may get a confident answer.")
+
+    def answer_rules(self) -> AnswerRules:
+        """Return the rules for a generated answer; the service has the same for live ones."""
+        return AnswerRules(
+            withhold_truncated=self.withhold_truncated,
+            least_support=self.least_support,
+            require_citation=self.require_citation,
+            refusals=tuple(self.refusals),
+        )
 
 
 class HistorySettings(RoomSettings):

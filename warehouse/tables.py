@@ -223,9 +223,10 @@ class CheckRow(TypedDict):
 class JournalRow(TypedDict):
     """A record of the online service.
 
-    `kind`: request, feedback or comparison; `source`: exact, semantic, live, refused, failed or bypass; `prompt` and
-    `citations` hold JSON; `refusal`: why a semantic candidate was not taken; `matched_key`: that candidate;
-    `asker`: the name of the key, or a hash of the client's address that changes every day.
+    `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or
+    bypass; `prompt` and `citations` hold JSON; `refusal`: why a semantic candidate was not taken, or why no answer was
+    shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address that changes
+    every day.
     """
 
     kind: str | None

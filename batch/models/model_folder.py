@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from rag.errors import ModelError
-from rag.identity import stable_hash
+from rag.identity import ModelIdentity, stable_hash
 
 CHECKSUMS = "checksums.json"
 
@@ -41,7 +41,7 @@ class ModelFolder:
     @property
     def identity(self) -> str:
         """Return the name and the revision, as they enter fingerprints and manifests."""
-        return f"{self.name}@{self.revision}"
+        return str(ModelIdentity(self.name, self.revision))
 
 
 def locate(name: str, models: Path) -> ModelFolder:

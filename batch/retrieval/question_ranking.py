@@ -87,12 +87,13 @@ def rank(
         return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
 
-def index_questions(plan: RunPlan, collection: str, served: Collection[str], stem: Path) -> None:
-    """Write the vector index of a collection's served questions, for semantic hits and the search of questions.
+def index_questions(plan: RunPlan, collection: str, keys: Collection[str], stem: Path) -> None:
+    """Write the vector index of those questions of a collection that have these query keys.
 
-    It is made after the audit: a question whose answer is withheld would take the place of one that can be answered.
+    It is made after the audit, one for served and one for withheld answers: among the former, a question whose answer
+    is withheld would take the place of one that can be answered.
     """
     table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
     table = table.filter(pc.equal(table["collection"], collection)).sort_by("query_key")
-    rows = [row for row in table_rows(table, QuestionRow) if row["query_key"] in served]
+    rows = [row for row in table_rows(table, QuestionRow) if row["query_key"] in keys]
     VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)

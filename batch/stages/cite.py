@@ -20,7 +20,9 @@ from batch.rows import CuratedRow, PromptRow
 from batch.stores.generation_store import GenerationRow, find_generations
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_file_rows, read_rows
 from rag.identity import stable_hash, template_id
-from rag.prompting.citations import Linked, link, support
+from rag.prompting.answer_rules import without_reasoning
+from rag.prompting.citations import Linked, link
+from rag.prompting.support import support
 from rag.retrieval.passages import Passage, StoredChunk
 from warehouse.tables import AnswerRow, CitationRow
 
@@ -42,7 +44,7 @@ class _CiteGenerated(beam.DoFn):
             if generation is None or prompt["query_key"] in curated:
                 continue  # rejected by the model, or answered by the team
             passages = self._passages(prompt)
-            linked = link(generation["text"], passages)
+            linked = link(without_reasoning(generation["text"])[0], passages)
             supported = support(linked.text, passages, prompt["question"])
             yield answer_row(self._plan, prompt, generation, linked, supported)
             for each in linked.citations:

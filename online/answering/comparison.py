@@ -70,10 +70,20 @@ class Comparisons:
     async def _compare(self, asked: Asked, hit: Prepared, sought: Sought, score: float) -> None:
         lookup = self.lookup
         withdrawn = lookup.withdrawn.documents(asked.collection)
-        question = LiveQuestion(asked.collection, asked.question, asked.query_key, sought, withdrawn)
         try:
             with lookup.release().hold() as release:
+                question = LiveQuestion(
+                    asked.collection,
+                    asked.question,
+                    asked.query_key,
+                    sought,
+                    withdrawn,
+                    lookup.rules,
+                    lookup.identity.within(release.model),
+                )
                 live = await answer_live(question, release, lookup.model, lookup.pool, lambda _: None, None)
+                if live.fault is not None:  # it says nothing about the hit
+                    return
                 agrees = await lookup.pool.run(agree, release.encoder, _text(hit), live.linked.text)
                 comparison = Comparison(asked.collection, score, agrees)
                 await asyncio.to_thread(lookup.watch.record, release.release_id, comparison)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive
 
-from online.answering.question import Asked, Live, Prepared
+from online.answering.question import Asked, Live, Prepared, Unanswered
 from online.answering.request_log import RequestLog
 from online.errors import ClientGoneError, Kind, Problem, as_problem, fault
 from online.http.disconnect import while_connected
@@ -33,7 +33,7 @@ class Exchanges:
     @contextlib.asynccontextmanager
     async def begin(
         self, asked: Asked, receive: Receive | None, is_final: Callable[[Problem], bool] = lambda _: True
-    ) -> AsyncIterator[Prepared | Live]:
+    ) -> AsyncIterator[Prepared | Unanswered | Live]:
         """Begin an answer; the body delivers it. With `receive` a disconnect of the client cancels the body.
 
         Raises:
@@ -43,10 +43,18 @@ class Exchanges:
         with self.recorded(asked, is_final):
             async with _watch(receive), self.lookup.begin(asked) as answer:
                 yield answer
-                if isinstance(answer, Prepared):
-                    self.log.prepared(asked, answer)
-                else:
-                    self.log.live(asked, answer, await answer.result())
+                await self._record(asked, answer)
+
+    async def _record(self, asked: Asked, answer: Prepared | Unanswered | Live) -> None:
+        if isinstance(answer, Prepared):
+            self.log.prepared(asked, answer)
+            return
+        result = answer if isinstance(answer, Unanswered) else await answer.result()
+        joined = isinstance(answer, Live) and answer.joined
+        if isinstance(result, Unanswered):
+            self.log.unanswered(asked, result, joined=joined)
+        elif isinstance(answer, Live):
+            self.log.live(asked, answer, result)
 
     @contextlib.asynccontextmanager
     async def bypass(self, asked: Asked, receive: Receive) -> AsyncIterator[None]:

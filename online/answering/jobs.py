@@ -24,6 +24,7 @@ import msgspec
 from online.answering.question import Asked
 from online.answering.rendering import answer_body
 from online.errors import Problem, fault
+from online.http.schemas import AnswerSource
 from online.records.job_store import JobStore, StoredJob
 from online.telemetry.metrics import Metrics
 from online.telemetry.throttled_log import ThrottledLog
@@ -64,9 +65,12 @@ class Outcome:
 
 
 class _Basis(msgspec.Struct):
-    """The documents behind a stored answer."""
+    """What a stored answer rests on."""
 
     collection: str
+    source: AnswerSource
+    query_key: str
+    fingerprint: str
     documents: list[str] = []
 
 
@@ -107,7 +111,7 @@ class Jobs:
         return job
 
     async def find(self, job_id: str, key_id: str | None) -> StoredJob:
-        """Return a job of this key; it is answered again if a document of its answer was withdrawn.
+        """Return a job of this key; answered again if its answer was rejected or a document of it withdrawn.
 
         Raises:
             Problem: there is none.
@@ -134,12 +138,24 @@ class Jobs:
         if job.status != "done" or job.outcome is None:
             return job
         basis = msgspec.json.decode(job.outcome, type=_Basis)
-        if not self._withdrawn.touches(basis.collection, basis.documents):
+        if self._withdrawn.touches(basis.collection, basis.documents):
+            why = "withdrawn"
+        elif self._is_rejected(job, basis):
+            why = "rejected"
+        else:
             return job
         await self._store.answer_again(job)
-        self._metrics.jobs.labels("withdrawn").inc()
+        self._metrics.jobs.labels(why).inc()
         self._news.set()
         return replace(job, status="queued", http_status=None, outcome=None, attempts=0)
+
+    def _is_rejected(self, job: StoredJob, basis: _Basis) -> bool:
+        if basis.source in ("withheld", "unreliable"):
+            return False
+        reviewed = self._exchanges.lookup.reviewed
+        asked = msgspec.json.decode(job.asked, type=Asked)
+        keys = {asked.query_key, basis.query_key}
+        return basis.fingerprint in reviewed.rejected_fingerprints or not keys.isdisjoint(reviewed.rejected)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -1,7 +1,8 @@
 """A live answer to a miss: retrieve, fill the prompt, ask the language model, link its references.
 
-It goes to those who asked this very question meanwhile, and into the journal. It reaches nobody else until a batch run
-has generated it again and the audit has passed it.
+It is judged by the rules of the audit (`rag.prompting.answer_rules`). It goes to those who asked this very question
+meanwhile, and into the journal. It reaches nobody else until a batch run has generated it again and the audit has
+passed it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
-from rag.llm.protocol import Delta, Sampling
-from rag.prompting.citations import LinkedText, support
+from rag.llm.protocol import Completion, Delta, Sampling
+from rag.prompting.answer_rules import AnswerRules, VisibleText, fault, without_reasoning
+from rag.prompting.citations import LinkedText, link
 from rag.prompting.rewriting import SAMPLING, rewriting_messages, rewritten
+from rag.prompting.support import support
 from rag.retrieval.passages import Passage
 
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 class LiveQuestion:
     """A question to be answered live. `sought` has its vector, `withdrawn` are document ids.
 
-    `rewrite` asks the language model for other words to search for; `sampling` overrides the model's own.
+    `rules` are those that the answer is judged by, `model_id` is the model's id in the release. `rewrite` asks the
+    language model for other words to search for; `sampling` overrides the model's own.
     """
 
     collection: str
@@ -38,6 +42,8 @@ class LiveQuestion:
     query_key: str
     sought: Sought
     withdrawn: Collection[str]
+    rules: AnswerRules
+    model_id: str
     rewrite: bool = False
     sampling: Sampling | None = None
 
@@ -73,17 +79,29 @@ async def answer_live(
         )
         on_opening(opening)
         started = time.perf_counter()
-        text = LinkedText(passages)
-        tell = None if on_piece is None else _shown(text, on_piece)
-        completion = await model.ask(prompt, asked.sampling or model.sampling, tell)
+        shown = None if on_piece is None else _Shown(passages, on_piece)
+        completion = await model.ask(prompt, asked.sampling or model.sampling, None if shown is None else shown.feed)
         seconds = time.perf_counter() - started
-    if on_piece is None:
-        text.feed(completion.text)
-    last, linked = text.finish()
-    if on_piece is not None and last:
-        on_piece(Delta(last))
+    if shown is not None:
+        shown.finish()
+    return _judged(asked, passages, completion, seconds)
+
+
+def _judged(asked: LiveQuestion, passages: Sequence[Passage], completion: Completion, seconds: float) -> LiveAnswer:
+    text, reasoning = without_reasoning(completion.text)
+    linked = link(text, passages)
+    supported = support(linked.text, passages, asked.question)
+    cited = sum(each.kind == "cited" for each in linked.citations)
+    found = fault(
+        linked.text,
+        finish_reason="tool_calls" if completion.message.get("tool_calls") else completion.finish_reason,
+        support=supported,
+        cited=cited,
+        consulted=len(linked.citations) - cited,
+        rules=asked.rules,
+    )
     now = datetime.datetime.now(datetime.UTC)
-    return LiveAnswer(linked, support(linked.text, passages, asked.question), completion, now, seconds)
+    return LiveAnswer(linked, supported, completion, now, seconds, reasoning, found)
 
 
 async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:
@@ -91,7 +109,7 @@ async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:
         said = await model.ask(rewriting_messages(asked.question), SAMPLING, None)
     except LlmRefusedError:  # then the question alone is searched for
         return None
-    return rewritten(said.text, asked.question)
+    return rewritten(without_reasoning(said.text)[0], asked.question)
 
 
 def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> list[Passage]:
@@ -105,15 +123,28 @@ def _fingerprint(asked: LiveQuestion, release: OpenRelease, model: LanguageModel
         query_key=asked.query_key,
         passages=[passage.content_hash for passage in passages],
         template=release.template.id,
-        model=model.llm.model,
+        model=asked.model_id,
         sampling=(asked.sampling or model.sampling).identity(),
     )
 
 
-def _shown(text: LinkedText, on_piece: Callable[[Delta], None]) -> Callable[[Delta], None]:
-    def feed(delta: Delta) -> None:
-        shown = replace(delta, text=text.feed(delta.text))
-        if shown.says_something:
-            on_piece(shown)
+class _Shown:
+    """What a stream shows of the model's text: no reasoning, and references only to passages of the prompt."""
 
-    return feed
+    def __init__(self, passages: Sequence[Passage], on_piece: Callable[[Delta], None]) -> None:
+        self._visible = VisibleText()
+        self._linked = LinkedText(passages)
+        self._on_piece = on_piece
+
+    def feed(self, delta: Delta) -> None:
+        """Take a piece and show what can be shown."""
+        self._show(replace(delta, text=self._linked.feed(self._visible.feed(delta.text))))
+
+    def finish(self) -> None:
+        """Show what was held back."""
+        text = self._linked.feed(self._visible.finish())
+        self._show(Delta(text + self._linked.finish()[0]))
+
+    def _show(self, delta: Delta) -> None:
+        if delta.says_something:
+            self._on_piece(delta)

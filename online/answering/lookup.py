@@ -1,4 +1,4 @@
-"""The lookup of an answer: exact hit, verified semantic hit, live answer."""
+"""The lookup of an answer: exact hit, verified semantic hit, live answer, or why there is none to show."""
 
 from __future__ import annotations
 
@@ -12,17 +12,31 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from online.answering.live_answer import LiveQuestion, answer_live
-from online.answering.question import AnswerFlight, Asked, Head, Live, LiveAnswer, Opening, Prepared, Sought
-from online.answering.semantic_hit import seek, suggestions
+from online.answering.question import (
+    AnswerFlight,
+    Asked,
+    Begun,
+    Head,
+    Live,
+    LiveAnswer,
+    Opening,
+    Prepared,
+    Sought,
+    Unanswered,
+)
+from online.answering.semantic_hit import Permits, seek, suggestions
 from online.answering.semantic_watch import SemanticWatch
 from online.answering.single_flight import SingleFlight
-from online.errors import Problem, as_problem
+from online.answering.withholding import Withholding
+from online.errors import Problem, Suggestion, as_problem
+from online.http.schemas import UnansweredSource
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
-from rag.identity import normalise
+from rag.identity import ModelIdentity, normalise
 from rag.llm.protocol import Delta
+from rag.prompting.answer_rules import AnswerRules
 
 if TYPE_CHECKING:
     from online.release.current_release import CurrentRelease
@@ -36,18 +50,21 @@ _decode_head = msgspec.json.Decoder(Head).decode
 
 @dataclass
 class Lookup:
-    """Looks an answer up: exact, semantic, live."""
+    """Looks an answer up: exact, semantic, live. A live one has to pass `rules`."""
 
     current: CurrentRelease
     withdrawn: Withdrawn
     reviewed: Reviewed
     listed: Listed
+    withholding: Withholding
     model: LanguageModel
     pool: WorkPool
     watch: SemanticWatch
     metrics: Metrics
+    rules: AnswerRules
+    identity: ModelIdentity
     rewrite_queries: bool = False
-    flights: SingleFlight[Prepared | Opening, Delta, LiveAnswer] = field(default_factory=SingleFlight)
+    flights: SingleFlight[Begun, Delta, LiveAnswer] = field(default_factory=SingleFlight)
     on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
 
     def release(self) -> OpenRelease:
@@ -83,7 +100,7 @@ class Lookup:
         return Prepared(body, head, release.release_id)
 
     @contextlib.asynccontextmanager
-    async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Live]:
+    async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Unanswered | Live]:
         """Begin an answer, or join an identical question in flight; leaving early cancels it.
 
         Raises:
@@ -96,30 +113,77 @@ class Lookup:
         if not normalise(asked.question):  # checked on a miss only: no such question is ever anticipated
             raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
         release = self.release()
-        key = (release.release_id, asked.query_key, asked.fresh, asked.sampling)
-        async with self.flights.join(key, functools.partial(self._fly, asked, release)) as (flight, joined):
-            opening = await asyncio.shield(flight.opening)
-            yield opening if isinstance(opening, Prepared) else Live(opening, flight, joined)
+        reason = self.withholding.reason(release, asked.collection, asked.query_key)
+        key = (release.release_id, asked.query_key, asked.fresh, asked.sampling, reason)
+        flying = self.flights.join(key, functools.partial(self._fly, asked, release, reason))
+        with release.hold():  # the verdict on a live answer is found in it
+            async with flying as (flight, joined):
+                begun = await asyncio.shield(flight.opening)
+                if isinstance(begun, Opening):
+                    yield Live(begun, flight, functools.partial(self._verdict, asked, release, begun), joined)
+                else:
+                    yield begun
 
-    async def _fly(self, asked: Asked, release: OpenRelease, flight: AnswerFlight) -> None:
-        # Under a flood even the search for a semantic hit is too expensive: exact hits need the processor.
-        if self.pool.crowded and (refusal := self.model.refusal()) is not None:
-            raise refusal
+    async def _fly(self, asked: Asked, release: OpenRelease, reason: str | None, flight: AnswerFlight) -> None:
         with release.hold():
-            sought = await self.pool.run(
-                seek,
-                release,
-                asked.collection,
-                asked.question,
-                functools.partial(self._usable, release, asked),
-                self._tolerated(asked),
-            )
+            if reason is not None:
+                flight.open(await self._withheld(asked, release, reason))
+                return
+            # Under a flood even the search for a semantic hit is too expensive: exact hits need the processor.
+            if self.pool.crowded and (refusal := self.model.refusal()) is not None:
+                raise refusal
+            sought = await self._seek(asked, release)
+            if sought.withheld is not None:
+                reason = self.withholding.reason(release, asked.collection, sought.withheld)
+            if reason is not None:
+                flight.open(self._told(asked, release, "withheld", reason, sought))
+                return
             hit = self._take(release, asked, sought)
             if hit is not None:
                 flight.open(hit)
                 self.on_semantic_hit(asked, hit)
                 return
             await self._live(asked, release, sought, flight)
+
+    async def _seek(self, asked: Asked, release: OpenRelease) -> Sought:
+        permits = Permits(
+            functools.partial(self._usable, release, asked),
+            functools.partial(self._bars, release, asked),
+            self.withholding.collections[asked.collection].tolerated_error,
+        )
+        tolerated = self._tolerated(asked)
+        return await self.pool.run(seek, release, asked.collection, asked.question, permits, tolerated)
+
+    async def _withheld(self, asked: Asked, release: OpenRelease, reason: str) -> Unanswered:
+        """Return what a withheld question gets, with suggestions unless there is too much to do."""
+        try:
+            return self._told(asked, release, "withheld", reason, await self._seek(asked, release))
+        except Problem:
+            return self._told(asked, release, "withheld", reason, None)
+
+    def _told(
+        self, asked: Asked, release: OpenRelease, source: UnansweredSource, reason: str, sought: Sought | None
+    ) -> Unanswered:
+        near: list[Suggestion] = [] if sought is None else suggestions(sought)
+        served = [each for each in near if self.is_served(release, asked.collection, each.query_key)]
+        return self.withholding.told(asked.collection, source, reason, release.release_id, served, sought)
+
+    def _verdict(
+        self, asked: Asked, release: OpenRelease, opening: Opening, live: LiveAnswer | None
+    ) -> Unanswered | None:
+        """Return what is told instead of a live answer: a person may have decided while it was being written."""
+        if live is not None:
+            self.withholding.follow()
+        source: UnansweredSource = "withheld"
+        reason = self.withholding.objection(release, asked.collection, asked.query_key, opening)
+        if live is not None and reason is None:
+            if self.withholding.has_rejected_words(release, asked.collection, live):
+                reason = "rejected"
+            elif live.fault is not None:
+                source, reason = "unreliable", live.fault
+        if reason is None:
+            return None
+        return replace(self._told(asked, release, source, reason, opening.sought), opening=opening, live=live)
 
     def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
         """Whether an anticipated question has an answer that may be served."""
@@ -135,6 +199,11 @@ class Lookup:
     def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
         return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_listed(
             release, asked.collection, query_key
+        )
+
+    def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
+        return not self.withdrawn.tombstoned(asked.query_key, query_key) and (
+            self.withholding.reason(release, asked.collection, query_key) is not None
         )
 
     def _tolerated(self, asked: Asked) -> float | None:
@@ -157,6 +226,8 @@ class Lookup:
             asked.query_key,
             sought,
             self.withdrawn.documents(asked.collection),
+            self.rules,
+            self.identity.within(release.model),
             self.rewrite_queries,
             asked.sampling,
         )

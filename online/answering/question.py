@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from online.answering.single_flight import Flight
-from online.http.schemas import AnswerSource
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 if TYPE_CHECKING:
+    from online.errors import Suggestion
+    from online.http.schemas import AnswerSource, Handover, UnansweredSource
     from rag.paraphrase.calibration import Certificate
     from rag.paraphrase.verifier import Candidate, Decision
     from rag.prompting.citations import Linked
@@ -52,7 +53,8 @@ class Asked:
 class Sought:
     """What the semantic search found: the question's vector, what was near, and the verifier's decision, if asked.
 
-    `certificate` is what the threshold of the decision rests on; the default verifier has none.
+    `certificate` is what the threshold of the decision rests on; the default verifier has none. `barred` is the
+    decision about the questions near it whose answers are withheld.
     """
 
     vector: Vectors
@@ -60,11 +62,20 @@ class Sought:
     decision: Decision | None
     certificate: Certificate | None
     embed_seconds: float
+    barred: Decision | None = None
 
     @property
     def hit(self) -> str | None:
         """The query key of the anticipated question that asks the same, or None."""
         return self.decision.query_key if self.decision is not None and self.decision.accepted else None
+
+    @property
+    def withheld(self) -> str | None:
+        """The query key of the withheld question that asks the same, or None; a hit that is nearer wins."""
+        if self.barred is None or not self.barred.accepted:
+            return None
+        nearer = self.decision is not None and self.decision.accepted and self.decision.score > self.barred.score
+        return None if nearer else self.barred.query_key
 
     @property
     def refusal(self) -> str:
@@ -125,25 +136,56 @@ class Opening:
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """A whole live answer. `support` says how much of it its passages bear out, from 0 to 1."""
+    """A whole live answer. `support` says how much of it its passages bear out, from 0 to 1.
+
+    `reasoning` is what the model thought aloud in its text, `fault` the rule that the answer breaks, if any
+    (`rag.prompting.answer_rules`).
+    """
 
     linked: Linked
     support: float
     completion: Completion
     generated_at: datetime.datetime
     llm_seconds: float
-
-
-AnswerFlight = Flight[Prepared | Opening, Delta, LiveAnswer]
+    reasoning: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
+class Unanswered:
+    """What is told instead of an answer: `text` and perhaps a `handover`; `reason` is a short word.
+
+    `live` is the answer that is not shown, if one was generated; `opening` is what it began with.
+    """
+
+    source: UnansweredSource
+    reason: str
+    text: str
+    handover: Handover | None
+    suggestions: tuple[Suggestion, ...]
+    release_id: str
+    sought: Sought | None = None
+    opening: Opening | None = None
+    live: LiveAnswer | None = None
+
+
+Begun = Prepared | Unanswered | Opening
+AnswerFlight = Flight[Begun, Delta, LiveAnswer]
+
+
+@dataclass
 class Live:
-    """A live answer that has begun. `joined` says that it shares the call of an identical question in flight."""
+    """A live answer that has begun. `joined` says that it shares the call of an identical question in flight.
+
+    `verdict` says what is to be told instead, if anything: of the whole answer, or of one that has only begun (None).
+    `settled` is the outcome once it is known.
+    """
 
     opening: Opening
     flight: AnswerFlight
+    verdict: Callable[[LiveAnswer | None], Unanswered | None]
     joined: bool = False
+    settled: LiveAnswer | Unanswered | None = None
 
     @property
     def release_id(self) -> str:
@@ -156,15 +198,20 @@ class Live:
         return self.opening.fingerprint
 
     def deltas(self) -> AsyncIterator[Delta]:
-        """Yield the message as it comes."""
+        """Yield the message as it comes, before it is checked."""
         return self.flight.follow()
 
     async def pieces(self) -> AsyncIterator[str]:
-        """Yield the text as it comes."""
+        """Yield the text as it comes, before it is checked; stop when somebody rejects it."""
         async for delta in self.deltas():
+            if self.verdict(None) is not None:
+                return
             if delta.text:
                 yield delta.text
 
-    async def result(self) -> LiveAnswer:
-        """Return the whole answer."""
-        return await asyncio.shield(self.flight.result)
+    async def result(self) -> LiveAnswer | Unanswered:
+        """Return the whole answer, or what is told instead; the same at every call."""
+        if self.settled is None:
+            answer = await asyncio.shield(self.flight.result)
+            self.settled = self.verdict(answer) or answer
+        return self.settled

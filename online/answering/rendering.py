@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought
+from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought, Unanswered
 from online.http.responses import RawHeaders
 from online.http.schemas import Answer, AnswerSource, Citation, JsonObject, Timings
 
@@ -21,15 +22,22 @@ _HITS = {"exact": "beforehand; hit; detail=exact", "semantic": "beforehand; hit;
 
 def cache_status(asked: Asked, source: AnswerSource, *, joined: bool = False) -> str:
     """Return the value of Cache-Status (RFC 9211)."""
-    if source != "live":
+    if source in _HITS:
         return _HITS[source]
-    if asked.fresh:
-        return "beforehand; fwd=bypass"
-    return "beforehand; fwd=miss; collapsed" if joined else "beforehand; fwd=miss"
+    if source == "withheld":
+        return "beforehand; detail=withheld"
+    status = "beforehand; fwd=bypass" if asked.fresh else "beforehand; fwd=miss"
+    if joined and not asked.fresh:
+        status += "; collapsed"
+    return f"{status}; detail=unreliable" if source == "unreliable" else status
 
 
-def provenance(asked: Asked, answer: Prepared | Live) -> RawHeaders:
+def provenance(asked: Asked, answer: Prepared | Unanswered | Live) -> RawHeaders:
     """Return the headers that say where an answer came from."""
+    if isinstance(answer, Unanswered):
+        return _never_stored(asked, answer)
+    if isinstance(answer, Live) and isinstance(answer.settled, Unanswered):
+        return _never_stored(asked, answer.settled, joined=answer.joined)
     if isinstance(answer, Prepared):
         status, age = cache_status(asked, answer.source), answer.age_seconds
     else:
@@ -42,11 +50,20 @@ def provenance(asked: Asked, answer: Prepared | Live) -> RawHeaders:
     ]
 
 
-async def answer_body(asked: Asked, answer: Prepared | Live) -> bytes:
+def _never_stored(asked: Asked, told: Unanswered, *, joined: bool = False) -> RawHeaders:
+    status = cache_status(asked, told.source, joined=joined)
+    return [(b"cache-status", status.encode()), (b"cache-control", b"no-store")]
+
+
+async def answer_body(asked: Asked, answer: Prepared | Unanswered | Live) -> bytes:
     """Return a whole answer as JSON; a live one is waited for."""
     if isinstance(answer, Prepared):
         return prepared_body(asked, answer)
-    return msgspec.json.encode(live_answer(asked, answer, await answer.result()))
+    if isinstance(answer, Unanswered):
+        return msgspec.json.encode(unanswered(asked, answer))
+    result = await answer.result()
+    shown = unanswered(asked, result) if isinstance(result, Unanswered) else live_answer(asked, answer, result)
+    return msgspec.json.encode(shown)
 
 
 def prepared_body(asked: Asked, prepared: Prepared) -> bytes:
@@ -156,6 +173,34 @@ def live_answer(asked: Asked, begun: Live, live: LiveAnswer) -> Answer:
         explanation=explanation(begun.opening.sought) | {"rewritten": begun.opening.rewritten}
         if asked.explain
         else None,
+    )
+
+
+def unanswered(asked: Asked, told: Unanswered) -> Answer:
+    """Return what is told instead of an answer, in the fields of one."""
+    explained = explanation(told.sought) if asked.explain and told.sought is not None else None
+    return Answer(
+        id=asked.request_id,
+        question=asked.question,
+        collection=asked.collection,
+        answer=told.text,
+        source=told.source,
+        origin="none",
+        confidence=0.0,
+        citations=[],
+        model="",
+        release=told.release_id,
+        fingerprint="",
+        query_key=asked.query_key,
+        generated_at=datetime.datetime.now(datetime.UTC),
+        age_seconds=0,
+        finish_reason=None,
+        support=None,
+        timings=Timings(total_ms=round((time.perf_counter() - asked.started) * 1000, 3)),
+        explanation=explained,
+        reason=told.reason,
+        suggestions=list(told.suggestions),
+        handover=told.handover,
     )
 
 

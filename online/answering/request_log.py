@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought
+from online.answering.question import Asked, Live, LiveAnswer, Opening, Prepared, Sought, Unanswered
 from online.answering.rendering import cache_status, citations
 from online.errors import Kind, Problem
 from online.records.journal import Journal, JournalRow
@@ -58,23 +58,28 @@ class RequestLog:
         if self.journal is None:
             return
         row = _row(asked, seconds, "live", cache_status(asked, "live", joined=begun.joined))
-        opening, completion = begun.opening, answer.completion
         row.status = 200
         row.confidence = answer.support
-        row.fingerprint = opening.fingerprint
-        row.release_id = opening.release_id
-        row.model = completion.model
-        row.finish_reason = completion.finish_reason
-        row.prompt_tokens = completion.prompt_tokens
-        row.completion_tokens = completion.completion_tokens
-        row.retrieve_seconds = opening.retrieve_seconds
-        row.queue_seconds = opening.queue_seconds
-        row.llm_seconds = answer.llm_seconds
-        _add_search(row, opening.sought)
-        if not asked.private:
-            row.answer = answer.linked.text
-            row.prompt = msgspec.json.encode(opening.prompt).decode()
-            row.citations = msgspec.json.encode(citations(answer.linked.citations)).decode()
+        _add_live(row, asked, begun.opening, answer)
+        self.journal.append(row)
+
+    def unanswered(self, asked: Asked, told: Unanswered, *, joined: bool = False) -> None:
+        """Record that no answer was shown, and why; the text of a live one is kept for the team."""
+        seconds = self._count(asked, told.source)
+        self.metrics.unanswered.labels(told.source, told.reason).inc()
+        if self.journal is None:
+            return
+        row = _row(asked, seconds, told.source, cache_status(asked, told.source, joined=joined))
+        row.status = 200
+        row.confidence = 0.0
+        row.release_id = told.release_id
+        if told.sought is not None:
+            _add_search(row, told.sought)
+        if told.opening is not None and told.live is not None:
+            _add_live(row, asked, told.opening, told.live)
+        if told.sought is not None and told.sought.withheld is not None:
+            row.matched_key = told.sought.withheld
+        row.refusal = told.reason
         self.journal.append(row)
 
     def problem(self, asked: Asked, problem: Problem) -> None:
@@ -128,6 +133,24 @@ def _row(asked: Asked, seconds: float, source: str, cache_status: str | None) ->
         asker=asked.asker,
         streamed=asked.stream,
     )
+
+
+def _add_live(row: JournalRow, asked: Asked, opening: Opening, answer: LiveAnswer) -> None:
+    completion = answer.completion
+    row.fingerprint = opening.fingerprint
+    row.release_id = opening.release_id
+    row.model = completion.model
+    row.finish_reason = completion.finish_reason
+    row.prompt_tokens = completion.prompt_tokens
+    row.completion_tokens = completion.completion_tokens
+    row.retrieve_seconds = opening.retrieve_seconds
+    row.queue_seconds = opening.queue_seconds
+    row.llm_seconds = answer.llm_seconds
+    _add_search(row, opening.sought)
+    if not asked.private:
+        row.answer = answer.linked.text
+        row.prompt = msgspec.json.encode(opening.prompt).decode()
+        row.citations = msgspec.json.encode(citations(answer.linked.citations)).decode()
 
 
 def _add_search(row: JournalRow, sought: Sought) -> None:

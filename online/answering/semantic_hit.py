@@ -4,23 +4,28 @@ The indexes propose, the verifier (`rag.paraphrase.verifier`, calibrated in the 
 dropped before it is asked if their answer rests on a withdrawn document or is no longer served, if visitors asked them
 and nobody has approved them, or if this very pair was reported as a false hit. What was near, and why it was not taken,
 is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer.
+
+Questions whose answers are withheld are candidates of another kind: one that asks the same bars the question, so that
+other words don't lead around a rejection.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from online.answering.question import Sought
 from online.errors import Suggestion
-from rag.paraphrase.verifier import Candidate
+from rag.paraphrase.verifier import Candidate, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
+    from rag.retrieval.vector_index import VectorIndex
 
 _CANDIDATES = 8
 _SEARCHED = (8, 64, 512)  # further, so that questions that may not be used hide no other
@@ -29,6 +34,19 @@ _JUDGED = 4
 _JUDGED_SIMILARITY = 0.5
 _SUGGESTIONS = 3
 _SUGGESTION_SIMILARITY = 0.35
+
+
+@dataclass(frozen=True)
+class Permits:
+    """What may be done with an anticipated question, by its query key.
+
+    `usable` says whether its answer may be served to this question, `barred` whether it bars this question if it asks
+    the same, as verified for `barring_error`.
+    """
+
+    usable: Callable[[str], bool]
+    barred: Callable[[str], bool]
+    barring_error: float
 
 
 class Anticipated(msgspec.Struct):
@@ -49,49 +67,66 @@ def seek(
     release: OpenRelease,
     collection: str,
     question: str,
-    usable: Callable[[str], bool],
+    permits: Permits,
     tolerated_error: float | None,
 ) -> Sought:
     """Embed a question and look for an anticipated one that asks the same; blocking.
 
-    `usable` says whether the answer to a query key may be served to this question; with a `tolerated_error`
-    of None nothing is decided, and the candidates serve as suggestions alone.
+    With a `tolerated_error` of None nothing is decided, and the candidates serve as suggestions alone.
     """
     started = time.perf_counter()
     vector = release.encoder.embed([question])[0]
     embed_seconds = time.perf_counter() - started
-    candidates = tuple(_candidates(release, collection, vector, usable))
+    candidates = tuple(_candidates(release, collection, vector, permits.usable))
     decision, certificate = None, None
     if candidates and tolerated_error is not None:
-        judged = [each for each in candidates[:_JUDGED] if each.similarity >= _JUDGED_SIMILARITY]
-        decision = release.verifier.decide(question, judged, tolerated_error)
+        decision = _decide(release.verifier, question, candidates, tolerated_error)
         certificate = next(
             (each for each in release.verifier.certificates if each.threshold == decision.threshold), None
         )
-    return Sought(vector, candidates, decision, certificate, embed_seconds)
+    withheld = tuple(_candidates(release, collection, vector, permits.barred))
+    barred = _decide(release.verifier, question, withheld, permits.barring_error) if withheld else None
+    return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
+
+
+def _decide(verifier: Verifier, question: str, candidates: tuple[Candidate, ...], tolerated_error: float) -> Decision:
+    judged = [each for each in candidates[:_JUDGED] if each.similarity >= _JUDGED_SIMILARITY]
+    return verifier.decide(question, judged, tolerated_error)
 
 
 def _candidates(
-    release: OpenRelease, collection: str, vector: Vectors, usable: Callable[[str], bool]
+    release: OpenRelease, collection: str, vector: Vectors, permitted: Callable[[str], bool]
+) -> list[Candidate]:
+    """Return the nearest permitted questions, among those with served answers and those with withheld ones."""
+    indexes = release.collection(collection)
+    found: list[Candidate] = []
+    for index in (indexes.questions, indexes.withheld):
+        if index is not None:
+            found += _nearest(release, collection, index, vector, permitted)
+    return sorted(found, key=lambda each: each.similarity, reverse=True)[:_CANDIDATES]
+
+
+def _nearest(
+    release: OpenRelease, collection: str, index: VectorIndex, vector: Vectors, permitted: Callable[[str], bool]
 ) -> list[Candidate]:
     found: list[Candidate] = []
     for searched in _SEARCHED:
-        near = release.collection(collection).questions.search(vector.reshape(1, -1), searched)[0]
+        near = index.search(vector.reshape(1, -1), searched)[0]
         found = [
             candidate
             for query_key, similarity in near
-            if (candidate := _candidate(release, collection, query_key, similarity, usable)) is not None
+            if (candidate := _candidate(release, collection, query_key, similarity, permitted)) is not None
         ]
         if len(found) >= _JUDGED or len(near) < searched:
             break
-    return found[:_CANDIDATES]
+    return found
 
 
 def _candidate(
-    release: OpenRelease, collection: str, query_key: str, similarity: float, usable: Callable[[str], bool]
+    release: OpenRelease, collection: str, query_key: str, similarity: float, permitted: Callable[[str], bool]
 ) -> Candidate | None:
-    stored = release.index.question(query_key)
-    if stored is None or not usable(query_key):
+    stored = release.index.question(query_key) or release.index.withheld(query_key)
+    if stored is None or not permitted(query_key):
         return None
     anticipated = msgspec.json.decode(stored, type=Anticipated)
     if anticipated.collection != collection:  # the index is the collection's own; checked again all the same

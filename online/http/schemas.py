@@ -17,7 +17,8 @@ from online.errors import Suggestion
 QUESTION_CHARACTERS = 2000
 COLLECTION_CHARACTERS = 128
 
-AnswerSource = Literal["exact", "semantic", "live", "unreliable"]
+UnansweredSource = Literal["withheld", "unreliable"]
+AnswerSource = Literal["exact", "semantic", "live"] | UnansweredSource
 JsonObject = dict[str, Any]
 CollectionName = Annotated[str, Meta(min_length=1, max_length=COLLECTION_CHARACTERS)]
 
@@ -59,15 +60,25 @@ class Timings(msgspec.Struct):
     llm_ms: float = 0.0
 
 
+class Handover(msgspec.Struct):
+    """Where the team answers what the service does not."""
+
+    text: str
+    url: str | None
+
+
 class Answer(msgspec.Struct, omit_defaults=True):
-    """An answer and where it came from."""
+    """An answer and where it came from.
+
+    With the source `withheld` or `unreliable` there is none: `answer` says so in a sentence, and `reason` says why.
+    """
 
     id: str
     question: str
     collection: str
     answer: str
     source: AnswerSource
-    origin: Literal["generated", "curated", "edited"]
+    origin: Literal["generated", "curated", "edited", "none"]
     confidence: Annotated[float, Meta(ge=0, le=1)]
     citations: list[Citation]
     model: str
@@ -85,6 +96,9 @@ class Answer(msgspec.Struct, omit_defaults=True):
         True
     )
     explanation: JsonObject | None = None
+    reason: str | UnsetType = UNSET
+    suggestions: list[Suggestion] | UnsetType = UNSET
+    handover: Handover | UnsetType | None = UNSET
 
 
 class Job(msgspec.Struct, omit_defaults=True):
@@ -216,6 +230,8 @@ class Provenance(msgspec.Struct):
     citations: list[Citation]
     release: str
     reason: str | UnsetType = UNSET
+    suggestions: list[Suggestion] | UnsetType = UNSET
+    handover: Handover | UnsetType | None = UNSET
 
 
 class Choice(msgspec.Struct, kw_only=True):

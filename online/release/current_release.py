@@ -80,7 +80,8 @@ class CurrentRelease:
         target = held.release
         checksums = target.manifest.get("checksums", {})
         try:
-            return open_release(target.release_id, target.path, checksums, self._collections, before, held.close)
+            model = target.manifest.get("model")
+            return open_release(target.release_id, target.path, checksums, self._collections, before, held.close, model)
         except BaseException:
             held.close()
             raise

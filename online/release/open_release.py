@@ -40,14 +40,21 @@ class OpenModels:
 
 @dataclass(frozen=True)
 class OpenCollection:
-    """The indexes of one collection; nothing of another can be reached through them."""
+    """The indexes of one collection; nothing of another can be reached through them.
+
+    `questions` are those with a served answer, `withheld` the others; older releases lack the latter.
+    """
 
     retriever: Retriever
     questions: VectorIndex
+    withheld: VectorIndex | None = None
 
 
 class OpenRelease:
-    """A release to look things up in. `hold` keeps its files mapped until the last use has ended."""
+    """A release to look things up in. `hold` keeps its files mapped until the last use has ended.
+
+    `model` is the id of the language model that wrote its answers, where its manifest says so.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class OpenRelease:
         collections: Mapping[str, OpenCollection],
         template: PromptTemplate,
         verifier: Verifier,
+        model: str | None = None,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.release_id = release_id
@@ -66,6 +74,7 @@ class OpenRelease:
         self.collections = collections
         self.template = template
         self.verifier = verifier
+        self.model = model
         self._on_close = on_close
         self._users = 0
         self._retired = False
@@ -120,10 +129,11 @@ def open_release(
     collections: Mapping[str, RetrievalSettings],
     before: OpenRelease | None = None,
     on_close: Callable[[], None] = lambda: None,
+    model: str | None = None,
 ) -> OpenRelease:
     """Map a release's files and try its encoder; blocking. Models are shared with `before` where they are the same.
 
-    `on_close` is called after the last use.
+    `on_close` is called after the last use; `model` is the id of the release's language model.
 
     Raises:
         TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
@@ -141,6 +151,7 @@ def open_release(
         },
         PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
         Verifier.load(verifier) if verifier.exists() else Verifier.default(),
+        model,
         on_close,
     )
 
@@ -160,7 +171,8 @@ def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | 
 
 def _open_collection(folder: Path, settings: RetrievalSettings, models: OpenModels) -> OpenCollection:
     retriever = Retriever.load(folder, settings, models.reranker, models.encoder.token_states)
-    return OpenCollection(retriever, VectorIndex.load(folder / "questions"))
+    withheld = VectorIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
+    return OpenCollection(retriever, VectorIndex.load(folder / "questions"), withheld)
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

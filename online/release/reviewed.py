@@ -24,11 +24,17 @@ class Reviewed:
     def __init__(self, data: Path) -> None:
         self._log = Decisions(data)
         self._standing: Mapping[str, Standing] = {}
+        self.rejected: Mapping[str, Standing] = {}
+        self.rejected_fingerprints: frozenset[str] = frozenset()
 
     def follow(self) -> None:
         """Read what is new."""
         if self._log.changed():
             self._standing = self._log.standing()
+            standing = self._standing.items()
+            # those that nobody may hear, as opposed to those whose reviewer allowed a live answer
+            self.rejected = {key: each for key, each in standing if each.decision == "reject" and not each.allow_live}
+            self.rejected_fingerprints = frozenset(each.fingerprint for each in self.rejected.values())
 
     def standing(self, query_key: str) -> Standing | None:
         """Return what people decided about a question."""

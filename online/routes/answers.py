@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from online.answering.exchange import Exchanges
 from online.answering.jobs import Jobs
-from online.answering.question import Asked, Live, Prepared
-from online.answering.rendering import answer_body, live_answer, prepared_body, provenance
+from online.answering.question import Asked, Live, Prepared, Unanswered
+from online.answering.rendering import answer_body, live_answer, prepared_body, provenance, unanswered
 from online.errors import Problem
 from online.http.authentication import Headers, Keys
 from online.http.openapi import Responses, gives, problems, streams, takes
@@ -46,8 +46,9 @@ _GIVES: Responses = {
             Age="Seconds since it was generated.",
             ETag="Its fingerprint.",
         ),
-        "With `stream`: start, deltas with the text, then the answer or a problem; the data are JSON.",
-        *("start", "delta", "answer", "problem"),
+        "With `stream`: start, deltas with the text, then the answer, or `unreliable` or `withheld` (then the text so "
+        "far must not be shown any more), or a problem; the data are JSON.",
+        *("start", "delta", "answer", "unreliable", "withheld", "problem"),
     ),
     202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
     **problems(400, 401, 403, 413, 415, 422, 429, 502, 503),
@@ -139,7 +140,8 @@ class Asking:
                     await _send_prepared(asked, answer, send)
                 elif asked.stream:
                     streaming = True
-                    await _stream(asked, answer, send)
+                    await begin_stream(send, provenance(asked, answer))
+                    await (_stream(asked, answer, send) if isinstance(answer, Live) else _decline(asked, answer, send))
                 else:
                     body = await answer_body(asked, answer)
                     await send_bytes(send, 200, body, _JSON, provenance(asked, answer))
@@ -163,11 +165,19 @@ async def _send_prepared(asked: Asked, prepared: Prepared, send: Send) -> None:
 
 
 async def _stream(asked: Asked, answer: Live, send: Send) -> None:
-    await begin_stream(send, provenance(asked, answer))
     await send_part(send, _start(asked, "live", answer.release_id))
     async for piece in answer.pieces():
         await send_part(send, sse("delta", {"text": piece}))
-    await end_stream(send, sse("answer", live_answer(asked, answer, await answer.result())))
+    result = await answer.result()
+    if isinstance(result, Unanswered):
+        await end_stream(send, sse(result.source, unanswered(asked, result)))
+    else:
+        await end_stream(send, sse("answer", live_answer(asked, answer, result)))
+
+
+async def _decline(asked: Asked, told: Unanswered, send: Send) -> None:
+    await send_part(send, _start(asked, told.source, told.release_id))
+    await end_stream(send, sse(told.source, unanswered(asked, told)))
 
 
 def _start(asked: Asked, source: str, release_id: str) -> bytes:
@@ -187,7 +197,11 @@ async def _send_job(job: StoredJob, location: str, send: Send, headers: RawHeade
         final = [*headers, (b"x-should-retry", b"false")]  # to fetch it again changes nothing
         await send_bytes(send, job.http_status or 500, outcome, b"application/problem+json", final)
         return
-    tag = b'"%b"' % msgspec.json.decode(outcome, type=Answer).fingerprint.encode()
+    fingerprint = msgspec.json.decode(outcome, type=Answer).fingerprint.encode()
+    if not fingerprint:  # it is withheld, or unreliable
+        await send_bytes(send, 200, outcome, _JSON, [*headers, (b"cache-control", b"no-store")])
+        return
+    tag = b'"%b"' % fingerprint
     extra = [*headers, (b"etag", tag), (b"cache-control", b"private, no-cache")]
     if tag in [each.strip().removeprefix(b"W/") for each in if_none_match.split(b",")]:
         await send_bytes(send, 304, b"", _JSON, extra)

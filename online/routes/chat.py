@@ -1,8 +1,9 @@
 """`POST /v1/chat/completions`: any application that speaks OpenAI gets the cache by changing one address.
 
 A chat that an anticipated answer may answer (`online.routes.chat_request`) is looked up like any question; every other
-bypasses the cache (`online.routes.bypass`). A hit and a live answer have the same shape,
-whole or streamed, and the same text in both forms.
+bypasses the cache (`online.routes.bypass`). A hit and a live answer have the same shape, whole or streamed, and the
+same text in both forms. A client of OpenAI's can't take back what it has shown, so a live answer is sent, streamed or
+not, when it is whole and checked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from online.answering.exchange import Exchanges
-from online.answering.question import Asked, Live, LiveAnswer, Prepared
+from online.answering.question import Asked, Live, LiveAnswer, Prepared, Unanswered
 from online.answering.rendering import citations, provenance
 from online.errors import Problem
 from online.http.authentication import Caller, Headers, Keys
@@ -33,6 +34,7 @@ from online.routes.chat_request import MODEL, collection_of, question_of, sampli
 from rag.identity import normalise
 from rag.llm.protocol import Completion
 
+_HELD_BACK = "content_filter"
 _COMPLETION = gives(
     "The completion",
     ChatCompletion,
@@ -111,23 +113,14 @@ class Chatting:
     async def _answer(self, reply: ChatReply, receive: Receive) -> None:
         asked = reply.asked
         async with self.exchanges.begin(asked, receive) as answer:
+            result = await answer.result() if isinstance(answer, Live) else answer
             reply.headers += provenance(asked, answer)
-            if isinstance(answer, Prepared):
-                await _prepared(reply, answer)
-            elif asked.stream:
-                await self._stream(reply, answer)
+            if isinstance(result, Unanswered):
+                await _declined(reply, self.model.llm.model, result)
+            elif isinstance(result, Prepared):
+                await _prepared(reply, result)
             else:
-                live = await answer.result()
-                message = {**live.completion.message, "role": "assistant", "content": live.linked.text}
-                finish, usage = live.completion.finish_reason, _usage(live.completion)
-                await reply.whole(live.completion.model, message, finish, usage, _about(answer, live))
-
-    async def _stream(self, reply: ChatReply, answer: Live) -> None:
-        await reply.begin(self.model.llm.model)
-        async for delta in answer.deltas():
-            await reply.piece(delta.text, delta.others)
-        live = await answer.result()
-        await reply.end(live.completion.finish_reason, _usage(live.completion), _about(answer, live))
+                await _live(reply, answer.release_id, result)
 
 
 async def _prepared(reply: ChatReply, prepared: Prepared) -> None:
@@ -143,8 +136,33 @@ async def _prepared(reply: ChatReply, prepared: Prepared) -> None:
     await reply.end(finish, Usage(), about)
 
 
-def _about(answer: Live, live: LiveAnswer) -> Provenance:
-    return Provenance("live", citations(live.linked.citations), answer.release_id)
+async def _live(reply: ChatReply, release_id: str, live: LiveAnswer) -> None:
+    completion = live.completion
+    about = Provenance("live", citations(live.linked.citations), release_id)
+    others = completion.others | ({"reasoning_content": live.reasoning} if live.reasoning else {})
+    if not reply.asked.stream:
+        message = {**completion.message, **others, "role": "assistant", "content": live.linked.text}
+        await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), about)
+        return
+    await reply.begin(completion.model)
+    if others:
+        await reply.piece("", others)
+    for piece in pieces(live.linked.text):
+        await reply.piece(piece)
+    await reply.end(completion.finish_reason, _usage(completion), about)
+
+
+async def _declined(reply: ChatReply, model: str, told: Unanswered) -> None:
+    """Send the sentence; the finish reason tells a client that knows nothing of us that it is not the model's text."""
+    about = Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
+    usage = Usage() if told.live is None else _usage(told.live.completion)
+    if not reply.asked.stream:
+        await reply.whole(model, {"role": "assistant", "content": told.text}, _HELD_BACK, usage, about)
+        return
+    await reply.begin(model)
+    for piece in pieces(told.text):
+        await reply.piece(piece)
+    await reply.end(_HELD_BACK, usage, about)
 
 
 def _passed_on(asked: Asked) -> Asked:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -32,7 +32,7 @@ from online.errors import Kind, Problem
 from online.http.authentication import Caller, Keys
 from online.http.problems import details, headers_of, status_of
 from online.http.request_parsing import Directives, read_body, require_media_type
-from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask
+from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask, UnansweredSource
 from online.routes import faq_view
 from online.routes.asked_question import asked_by
 
@@ -57,6 +57,7 @@ _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; char
 # The layout's variables while the caller is unknown.
 _BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
 
+_UNANSWERED: tuple[str, ...] = get_args(UnansweredSource)
 _decode_answer = msgspec.json.Decoder(Answer).decode
 
 
@@ -199,6 +200,8 @@ class FaqPage:
                 answer = _decode_answer(await answer_body(asked, begun))
         except Problem as problem:
             return self._refused(problem, {**context, "asked": question})
+        if answer.source in _UNANSWERED:
+            return self._show("declined.html", context, declined=answer, asked=question)
         return self._show("answered.html", context, answer=answer, related=[], structured=None)
 
     def _has_page(self, collection: str, query_key: str) -> bool:

@@ -95,6 +95,11 @@ def badge(answer: Answer) -> str:
     return by_origin.get(answer.origin, "Prepared")
 
 
+def declined_title(answer: Answer) -> str:
+    """Return the title of what is told instead of an answer."""
+    return "No reliable answer" if answer.source == "unreliable" else "Not answered here"
+
+
 def age(seconds: int) -> str:
     """Return an age in words."""
     for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):

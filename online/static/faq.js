@@ -123,6 +123,11 @@ function refuse(problem, question) {
   const card = cloned("problem-card");
   fill(card, "title", problem.title || "It did not work");
   fill(card, "detail", problem.detail || "");
+  const team = problem.handover || {};
+  const words = team.text && team.text !== problem.detail ? [team.text, " "] : [];
+  const link = team.url ? [element("a", team.url, { href: team.url, rel: "noopener noreferrer" })] : [];
+  slot(card, "handover").replaceChildren(...words, ...link);
+  slot(card, "handover").hidden = words.length + link.length === 0;
   const near = problem.suggestions || [];
   slot(card, "suggestions").hidden = near.length === 0;
   slot(card, "suggestions").querySelector("ul").replaceChildren(...near.map((each) => {
@@ -132,6 +137,14 @@ function refuse(problem, question) {
   }));
   card.querySelector('[data-do="again"]').addEventListener("click", () => ask(question));
   region.replaceChildren(card);
+}
+
+// What was shown meanwhile is taken away: it is not reliable, or somebody has withheld it.
+function decline(told, question) {
+  const title = told.source === "unreliable" ? "No reliable answer" : "Not answered here";
+  refuse({ title, detail: told.answer, suggestions: told.suggestions, handover: told.handover }, question);
+  region.firstElementChild.dataset.source = told.source;
+  region.querySelector('[data-do="again"]').hidden = told.source === "withheld";
 }
 
 // Asking
@@ -190,6 +203,11 @@ async function follow(card, question, signal) {
         text += data.text;
         drawn = drawn || requestAnimationFrame(draw);
       } else if (event === "problem") throw problemError(data);
+      else if (event === "unreliable" || event === "withheld") {
+        cancelAnimationFrame(drawn);
+        decline(data, question);
+        return;
+      }
       else if (event === "answer") {
         cancelAnimationFrame(drawn);
         complete(card, data);

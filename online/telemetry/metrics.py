@@ -45,6 +45,9 @@ class Metrics:
             registry=registry,
         )
         self.problems = counter("problems_total", "Requests that were refused or failed, by kind.", "kind")
+        self.unanswered = counter(
+            "unanswered_total", "Questions for which no answer was shown, by source and reason.", "source", "reason"
+        )
         self.semantic = counter(
             "semantic_candidates_total", "Nearest anticipated questions by what was decided.", "decision"
         )
@@ -87,7 +90,7 @@ class Metrics:
 
         self._by_source = {
             source: (self.requests.labels(source), self.seconds.labels(source))
-            for source in ("exact", "semantic", "live", "bypass", "refused", "failed")
+            for source in ("exact", "semantic", "live", "withheld", "unreliable", "bypass", "refused", "failed")
         }
 
     def request(self, source: str, seconds: float) -> None:

@@ -10,9 +10,11 @@ their subject; the word lists are English. Figures are in docs/semantic-hits.md.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import contradiction
+from rag.paraphrase.lexicon import are_opposites, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 from rag.paraphrase.question_parser import parse
 from rag.text.sentences import sentences
@@ -20,6 +22,8 @@ from rag.text.sentences import sentences
 _REFERENCES = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
 _VERDICT = re.compile(r"(yes|no)\b[,.:;!]\s*", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:]\s+|\s+(?:but|so|because|since)\s+")
+_OPPOSED = ("negation_differs", "antonyms")
+_ADDED = 1  # content words by which a clause that denies another may say more
 _ABOUT_THE_SAME = 0.6  # share of the shorter clause's content words found in the other
 
 
@@ -32,6 +36,35 @@ def contradict(one: str, other: str) -> str | None:
     candidates = _clauses(theirs)
     found = (_contradicted(clause, candidates) for clause in _clauses(ours))
     return next((reason for reason in found if reason is not None), None)
+
+
+def denied(statement: str, others: Sequence[str]) -> bool:
+    """Whether the sentences nearest to a statement all say the opposite, by a negation or an antonym.
+
+    Only clauses about the same count: "no refund after 30 days" denies no refund, but "refunds up to 40 euros" denies
+    that there is none.
+    """
+    candidates = [clause for other in others for clause in _clauses(other)]
+    return any(_is_denied(clause, candidates) for clause in _clauses(_REFERENCES.sub("", statement)))
+
+
+def _is_denied(clause: ParsedQuestion, candidates: list[ParsedQuestion]) -> bool:
+    near = [(each, found) for each in candidates if _is_comparable(clause, each, found := align(clause, each))]
+    return bool(near) and all(contradiction(clause, *each) in _OPPOSED for each in near)
+
+
+def _is_comparable(clause: ParsedQuestion, other: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether a clause says nothing beyond another, apart from negations and one antonym.
+
+    The other may say more if it is the one without a negation, otherwise by one word at most.
+    """
+    left, right = (
+        [token.word for token in side if token.word not in word_class("negation")]
+        for side in (alignment.left, alignment.right)
+    )
+    opposed = len(left) == len(right) == 1 and are_opposites(left[0], right[0])
+    says_more = len(right) > _ADDED and clause.negations <= other.negations
+    return bool(alignment.pairs) and (opposed or (not left and not says_more))
 
 
 def _clauses(text: str) -> list[ParsedQuestion]:

@@ -1,25 +1,17 @@
-"""Resolves the references in an answer to passages, and measures how far those passages support it.
+"""Resolves the references in an answer to the passages of its prompt.
 
 A reference is a number in square brackets: [1], [1, 3], [2-4], also [passage 2]. One that names no passage of the
 prompt is counted and removed, never shown. Passages are numbered from 1, so `argv[0]` and [0, 1, 2] are unmarked code
 and stay. An answer without references lists all passages of its prompt as sources, marked as consulted.
-
-Support is lexical: the share of the content words added to the question that occur in the passages, averaged with
-that of the worst sentence. It is cheap enough for every answer, finds answers that come from elsewhere or say
-nothing, and is blind to negation. Words of the question don't count, or "The assert statement does not do anything."
-would be two thirds supported.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag.retrieval.lexical_index import stemmed_words
 from rag.retrieval.passages import Passage
-from rag.text.sentences import sentences
 
 _NUMBER = r"(?:passages?\s*)?\d+"
 _REFERENCE = re.compile(
@@ -32,7 +24,6 @@ _PLAIN = re.compile(r"\[|[^\[`]+")
 _BRACKETS = re.compile(r"[\[\]]|[^\[\]`]+")
 _TICK_OR_LINE_END = re.compile(r"[`\n]")
 _FENCE = "```"
-_VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -253,33 +244,6 @@ def without_references(answer: str) -> str:
     return _REFERENCE.sub("", answer).strip()
 
 
-def support(answer: str, passages: Sequence[Passage], question: str = "") -> float:
-    """Return how far the passages support what an answer adds to its question, from 0 to 1.
-
-    An empty answer, or one that only repeats the question, has 0. One that adds only yes or no is judged by all its
-    words.
-    """
-    known = {word for passage in passages for word in _words_of(passage.text)}
-    bare = _REFERENCE.sub(" ", answer)
-    said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
-    asked = _words_of(question)
-    if verdict and asked.issuperset(stemmed_words(said)):
-        asked = frozenset()
-    # line ends don't count: a block of code would be a sentence that no passage supports
-    spoken = [stemmed_words(sentence) for sentence in sentences(" ".join(said.split()))]
-    added = [[word for word in found if word not in asked] for found in spoken]
-    everything = [word for found in added for word in found]
-    if not everything:
-        return 0.0
-    judged = [new for found, new in zip(spoken, added, strict=True) if len(found) >= 3 and new]
-    whole = _share(everything, known)
-    return round((whole + min((_share(new, known) for new in judged), default=whole)) / 2, 4)
-
-
-def _share(found: Sequence[str], known: Container[str]) -> float:
-    return sum(word in known for word in found) / len(found)
-
-
-@functools.lru_cache(maxsize=4096)  # many answers use the same passages
-def _words_of(text: str) -> frozenset[str]:
-    return frozenset(stemmed_words(text))
+def with_blank_references(answer: str) -> str:
+    """Return an answer with a blank for each reference, so that the words around it stay apart."""
+    return _REFERENCE.sub(" ", answer)

@@ -26,8 +26,9 @@ import pytest
 from online.app import create_app
 from online.http.authentication import hash_key
 from online.settings import ServiceSettings
-from rag.identity import content_hash, fingerprint, normalise, query_key
+from rag.identity import ModelIdentity, content_hash, fingerprint, normalise, query_key
 from rag.llm.openai_client import OpenAIEndpoint
+from rag.prompting.answer_rules import AnswerRules
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.lexical_index import LexicalIndex
@@ -37,12 +38,14 @@ from tests.fake_llm import MODEL, FakeLlm, served
 from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database, writing
-from warehouse.releases.serving_index import write_serving_index
+from warehouse.releases.serving_index import served_keys, write_serving_index
 from warehouse.tables import TABLES
 
 DIMENSIONS = 64
 GENERATED = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 WORDS = 4096
+# The fake model's texts have little to do with the passages.
+LENIENT = AnswerRules(least_support=0.0)
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,11 @@ class Library:
     encoder: Path
     template: PromptTemplate = field(default_factory=lambda: PromptTemplate.load(None))
 
-    def publish(self, suffix: str = "", **corpora: Corpus) -> str:
-        """Publish a release of these collections; `suffix` is put after each answer. Returns its id."""
+    def publish(self, suffix: str = "", facts: Mapping[str, object] | None = None, **corpora: Corpus) -> str:
+        """Publish a release of these collections; `suffix` is put after each answer. Returns its id.
+
+        `facts` are further ones of its manifest.
+        """
         build = begin_build(self.data, "r1")
         parquet = build.path / "stages"
         rows = _rows(corpora, self.template, suffix)
@@ -139,12 +145,12 @@ class Library:
             paths[0].unlink()
         parquet.rmdir()
         write_serving_index(build.database, build.serving_index, build.release_id)
-        self._indexes(build.path, corpora)
+        self._indexes(build.path, corpora, served_keys(build.database))
         (build.path / "prompt.txt").write_text(self.template.text)
-        seal(build, {"audit": []})
+        seal(build, {"audit": [], **(facts or {})})
         return publish(build).release_id
 
-    def _indexes(self, path: Path, corpora: Mapping[str, Corpus]) -> None:
+    def _indexes(self, path: Path, corpora: Mapping[str, Corpus], served: set[str]) -> None:
         (path / "encoder").mkdir()
         for file in self.encoder.iterdir():
             (path / "encoder" / file.name).write_bytes(file.read_bytes())
@@ -154,8 +160,10 @@ class Library:
             texts, ids = list(corpus.documents.values()), [chunk_id(name, each) for each in corpus.documents]
             VectorIndex.build(encoder.embed(texts), ids).save(folder / "passages")
             LexicalIndex.build(texts, ids).save(folder / "lexical")
-            keys = [query_key(name, question) for question in corpus.answers]
-            VectorIndex.build(encoder.embed(list(corpus.answers)), keys).save(folder / "questions")
+            keys = {query_key(name, question): question for question in corpus.answers}
+            for stem, some in (("questions", keys.keys() & served), ("withheld", keys.keys() - served)):
+                vectors = encoder.embed([keys[each] for each in sorted(some)])
+                VectorIndex.build(vectors.reshape(len(some), DIMENSIONS), sorted(some)).save(folder / stem)
 
 
 def chunk_id(collection: str, document: str) -> str:
@@ -243,11 +251,13 @@ def llm() -> Iterator[FakeLlm]:
 
 @dataclass
 class Serve:
-    """Starts the service on a data folder, over real HTTP."""
+    """Starts the service on a data folder, over real HTTP; by default live answers need no support."""
 
     library: Library
     llm: FakeLlm
     stack: contextlib.ExitStack
+    rules: AnswerRules = LENIENT
+    identity: ModelIdentity | None = None
 
     def __call__(self, collections: Mapping[str, CollectionSettings] | None = None, **settings: Any) -> httpx.Client:
         """Start it until the end of the test and return a client for it."""
@@ -265,6 +275,8 @@ class Serve:
             self.library.data,
             collections or {"library": CollectionSettings(documents=[])},
             model,
+            rules=self.rules,
+            identity=self.identity,
             on_stop=model.aclose,
         )
         with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:

@@ -19,7 +19,7 @@ from online.server import ServeConfig, serve
 from rag.errors import ConfigurationError
 from rag.settings import CollectionSettings, LlmSettings
 from tests.fake_llm import MODEL, FakeLlm
-from tests.online.conftest import LIBRARY, Library, journal
+from tests.online.conftest import LENIENT, LIBRARY, Library, journal
 
 # Serves, and says on its first line where; what it imported is said at the end.
 _PROGRAM = """
@@ -38,6 +38,7 @@ def config(library: Library, llm: FakeLlm, **service: object) -> ServeConfig:
             "collections": {"library": CollectionSettings(documents=[])},
             "service": {"port": 0, **service},
             "llm": LlmSettings.model_validate({"endpoint": llm.url, "model": MODEL}),
+            "rules": LENIENT,
         }
     )
 

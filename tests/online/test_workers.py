@@ -26,6 +26,7 @@ from rag.identity import query_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library
 from tests.online.test_server import config, running, wait_until_ready
+from warehouse.editorial.decisions import Decision, append_decisions
 
 T = TypeVar("T")
 NEW = {"question": "Where can people park their cars?"}
@@ -137,6 +138,15 @@ def ask_with(worker: Worker, key: str) -> httpx.Response:
 
 def remaining(answer: httpx.Response) -> str:
     return str(answer.headers["x-ratelimit-remaining-requests"])
+
+
+def test_a_rejection_holds_in_all_workers_at_once(library: Library, llm: FakeLlm) -> None:
+    with two_workers(library, llm) as (one, other):
+        rejected = Decision("library", query_key("library", OPEN["question"]), "any", "reject", "Ada")
+        append_decisions(library.data, [rejected])
+        for worker in (one, other):
+            until(lambda worker=worker: worker.client.post("/v1/answers", json=OPEN).json()["source"] == "withheld")  # type: ignore[misc]
+    assert llm.requests == []
 
 
 def test_the_workers_judge_semantic_hits_by_all_comparisons(library: Library, llm: FakeLlm) -> None:

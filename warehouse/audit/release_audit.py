@@ -4,7 +4,7 @@ An answer that fails is withheld: analysts see it, nobody is served it. Reviews 
 the last word. Then the whole release is checked against the settings and the previous release; the limits are shares,
 so that they suit ten answers as well as a million. A failed check stops publication.
 
-The rules are in sql/withhold.sql, sql/checks.sql and sql/doubts.sql.
+The rules for an answer are in rag/prompting/answer_rules.py, the others in sql/checks.sql and sql/doubts.sql.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import duckdb
 
 from warehouse.audit.golden import Golden, compare
+from warehouse.audit.withholding import withhold
 from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import Build
 from warehouse.releases.changes import previous_database
@@ -66,7 +67,7 @@ def audit(
         _set_variables(connection, settings)
         if previous is not None:
             attach(connection, previous, "previous")
-        connection.execute(sql_text("withhold.sql"))
+        withhold(connection, settings.answer_rules())
         apply_reviews(connection, build.data)
         connection.execute(sql_text("doubts.sql"))
         if previous is not None:
@@ -99,13 +100,10 @@ def failures(checks: Sequence[Check]) -> str:
 
 
 def _set_variables(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> None:
-    phrases = "|".join(re.escape(phrase.casefold()) for phrase in settings.refusals)
     variables = {
-        "withhold_truncated": settings.withhold_truncated,
         "require_citation": settings.require_citation,
         "least_support": settings.least_support,
         "doubtful_support": settings.doubtful_support,
-        "refusals": rf"\b({phrases})\b" if phrases else r"\A\z.",  # the latter matches nothing
     }
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])

@@ -69,11 +69,23 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
 
 def served_keys(database: Path) -> set[str]:
     """Return the query keys of served answers; they are unique across collections."""
+    return _keys(database, "SELECT query_key FROM answers WHERE status = 'served'")
+
+
+def withheld_keys(database: Path) -> set[str]:
+    """Return the query keys of withheld answers, without those to canaries, which nobody asks."""
+    return _keys(
+        database,
+        "SELECT query_key FROM answers JOIN questions q USING (query_key) "
+        "WHERE status = 'withheld' AND q.origin <> 'canary'",
+    )
+
+
+def _keys(database: Path, query: str) -> set[str]:
     import duckdb
 
     with duckdb.connect(str(database), read_only=True) as tables:
-        rows = tables.execute("SELECT query_key FROM answers WHERE status = 'served'").fetchall()
-        return {key for (key,) in rows}
+        return {key for (key,) in tables.execute(query).fetchall()}
 
 
 def _journal_keys(database: Path) -> frozenset[str]:

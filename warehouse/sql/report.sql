@@ -28,7 +28,7 @@ SELECT
     sum(requests) FILTER (source = 'exact') AS exact,
     sum(requests) FILTER (source = 'semantic') AS semantic,
     sum(requests) FILTER (source IN ('live', 'bypass')) AS live,
-    sum(requests) FILTER (source IN ('refused', 'failed')) AS refused
+    sum(requests) FILTER (source IN ('withheld', 'unreliable', 'refused', 'failed')) AS refused
 FROM hit_rate WHERE day >= getvariable('since')
 GROUP BY day ORDER BY day;
 

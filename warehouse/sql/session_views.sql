@@ -18,7 +18,7 @@ COMMENT ON COLUMN history.collection IS 'The collection of the request.';
 COMMENT ON COLUMN history.route IS 'The HTTP route.';
 COMMENT ON COLUMN history.question IS 'What the user typed, redacted according to the settings.';
 COMMENT ON COLUMN history.query_key IS 'Hash of the collection and the normalised question.';
-COMMENT ON COLUMN history.source IS 'exact, semantic, live, refused, failed or bypass.';
+COMMENT ON COLUMN history.source IS 'exact, semantic, live, withheld, unreliable, refused, failed or bypass.';
 COMMENT ON COLUMN history.cache_status IS 'The Cache-Status header (RFC 9211).';
 COMMENT ON COLUMN history.confidence IS 'Confidence of the service, from 0 to 1.';
 COMMENT ON COLUMN history.matched_key IS 'The anticipated question whose answer was served, or the best candidate.';
@@ -59,7 +59,7 @@ GROUP BY day, collection, source;
 COMMENT ON VIEW hit_rate IS 'Requests and their share, by day, collection and source.';
 COMMENT ON COLUMN hit_rate.day IS 'The day (UTC).';
 COMMENT ON COLUMN hit_rate.collection IS 'The collection of the request.';
-COMMENT ON COLUMN hit_rate.source IS 'exact, semantic, live, refused, failed or bypass.';
+COMMENT ON COLUMN hit_rate.source IS 'exact, semantic, live, withheld, unreliable, refused, failed or bypass.';
 COMMENT ON COLUMN hit_rate.requests IS 'Number of requests with this source.';
 COMMENT ON COLUMN hit_rate.share IS 'Share of the day''s requests to the collection, from 0 to 1.';
 
@@ -73,7 +73,7 @@ FROM requests
 GROUP BY ALL;
 COMMENT ON VIEW latency IS 'Seconds to the last byte, by day and source.';
 COMMENT ON COLUMN latency.day IS 'The day (UTC).';
-COMMENT ON COLUMN latency.source IS 'exact, semantic, live, refused, failed or bypass.';
+COMMENT ON COLUMN latency.source IS 'exact, semantic, live, withheld, unreliable, refused, failed or bypass.';
 COMMENT ON COLUMN latency.requests IS 'Number of requests with this source.';
 COMMENT ON COLUMN latency.p50_seconds IS 'Median seconds from the request to the last byte.';
 COMMENT ON COLUMN latency.p95_seconds IS '95th percentile.';
@@ -87,7 +87,7 @@ SELECT
     any_value(q.question) AS nearest_question, max(h.similarity) AS similarity, h.query_key
 FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
-WHERE h.source IN ('live', 'refused', 'failed')
+WHERE h.source IN ('live', 'unreliable', 'refused', 'failed')
     AND coalesce(h.status, 200) NOT BETWEEN 400 AND 422 -- invalid questions
     AND h.query_key NOT IN (SELECT query_key FROM answers WHERE status = 'served')
 GROUP BY h.collection, h.query_key

@@ -78,14 +78,14 @@ def test_an_edited_answer_is_served_with_its_new_text(library: Library, client: 
 def test_a_rejected_answer_is_no_hit_and_not_listed(library: Library, client: httpx.Client, llm: FakeLlm) -> None:
     decide(library, client, OPEN, ask(client, OPEN)["fingerprint"], decision="reject")
 
-    assert ask(client, OPEN)["source"] == "live"
-    assert len(llm.requests) == 1
+    assert ask(client, OPEN)["source"] == "withheld"
+    assert llm.requests == []
     listed = client.get("/v1/questions").json()["questions"]
     assert OPEN not in {each["question"] for each in listed}
 
 
 def test_a_withheld_answer_is_served_once_it_is_approved(library: Library, client: httpx.Client) -> None:
-    assert ask(client, FEES)["source"] == "live"
+    assert ask(client, FEES)["source"] == "withheld"
     withheld = client.app.state.service.current.get().index.withheld(query_key("library", FEES))  # type: ignore[attr-defined]
     decide(library, client, FEES, json.loads(withheld)["fingerprint"], decision="approve")
 

@@ -199,9 +199,8 @@ def test_a_body_nested_too_deeply_is_refused(client: httpx.Client, field: str, s
 
 def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm) -> None:
     llm.behaviour.break_stream_after = 2
-    stream = official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"), stream=True)
     with pytest.raises(openai.APIError):
-        list(stream)
+        list(official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"), stream=True))
 
 
 def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(

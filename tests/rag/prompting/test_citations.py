@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rag.prompting.citations import link, support, without_references
+from rag.prompting.citations import link, without_references
+from rag.prompting.support import support
 from rag.retrieval.passages import Passage, StoredChunk
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/citations.jsonl").read_text().splitlines()]
@@ -165,3 +166,41 @@ def test_a_plain_yes_is_judged_by_the_question_it_affirms():
     assert support("Yes, the robin sings at dawn.", _passages(texts=[BIRDS]), asked) == 1.0
     assert support("Yes, the robin sings at dawn.", _passages(texts=["A cat."]), asked) == 0.0
     assert support("Yes.", _passages(texts=[BIRDS]), asked) == 0.0
+
+
+TRAVEL = "Meals are refunded up to 40 euros a day. Alcohol is not refunded. You can't get a refund after 30 days."
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Is alcohol refunded?", "Alcohol is not refunded.", 1.0),
+        ("Is alcohol refunded?", "Alcohol is not refunded [1].", 1.0),
+        ("Is alcohol refunded?", "No, alcohol is not refunded.", 1.0),
+        ("Is alcohol refunded?", "Alcohol isn't refunded.", 1.0),
+        ("Is alcohol refunded?", "Alcohol is refunded.", 0.0),
+        ("Is alcohol refunded?", "Yes, alcohol is refunded [1].", 0.0),
+        ("What is refunded?", "Alcohol is refunded.", 0.0),
+        ("Are meals refunded?", "Meals are refunded.", 1.0),
+        ("Are meals refunded?", "Meals are not refunded.", 0.0),
+        ("Can I get a refund?", "You can get a refund.", 1.0),
+        ("What is said of refunds after 30 days?", "You can't get a refund after 30 days.", 1.0),
+    ],
+)
+def test_an_answer_to_a_yes_or_no_question_is_held_to_what_the_passages_affirm_and_deny(question, answer, expected):
+    assert support(answer, _passages(texts=[TRAVEL]), question) == expected
+
+
+def test_a_sentence_that_denies_a_passage_lowers_the_support_of_the_others():
+    passages = _passages(texts=[TRAVEL])
+    assert support("Meals are refunded. Alcohol is refunded.", passages, "What about alcohol?") <= 0.5
+
+
+def test_a_denial_in_one_passage_counts_for_nothing_where_another_affirms_the_same():
+    passages = _passages(texts=["Alcohol is not refunded.", "Alcohol is refunded."])
+    assert support("Yes, alcohol is refunded.", passages, "Is alcohol refunded?") == 1.0
+
+
+def test_a_heading_that_asks_the_question_supports_no_answer_that_repeats_it():
+    passages = _passages(texts=["What does the robin do? The robin sings at dawn."])
+    assert support("What does the robin do?", passages, "What does the robin do?") == 0.0

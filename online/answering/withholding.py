@@ -1,0 +1,124 @@
+"""What must not be said, and what a caller is told instead.
+
+Two kinds of questions are withheld: those whose answer a person rejected, and those whose answer the audit withheld.
+The collection's `when_withheld` says what they get; a rejected one is answered live only if the person allowed it. The
+rule is applied when a question is looked up, when one that asks the same is found, and once more when a live answer is
+about to be sent, since a person may have decided meanwhile. A live answer is also refused for what it is: if it has the
+fingerprint of a rejected answer, or its words. Texts of fewer words than `_TELLING` say too little to be recognised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from online.answering.question import LiveAnswer, Opening, Sought, Unanswered
+from online.errors import Suggestion
+from online.http.schemas import Handover, UnansweredSource
+from rag.prompting.citations import without_references
+from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from online.release.open_release import OpenRelease
+    from online.release.reviewed import Reviewed
+    from rag.settings import CollectionSettings
+    from warehouse.editorial.decisions import Standing
+
+_WITHHELD = "The team has withheld the answer to this question."
+_UNRELIABLE = "There is no reliable answer to this question."
+_TELLING = 4
+_WORD = re.compile(r"\w+")
+
+
+class _Text(msgspec.Struct):
+    """The part of a stored answer that can be recognised."""
+
+    answer: str
+    collection: str
+
+
+@dataclass(frozen=True)
+class _KnownTexts:
+    """The words of the rejected answers `of` a release, with their collections."""
+
+    release_id: str
+    of: Mapping[str, Standing]
+    texts: frozenset[tuple[str, str]]
+
+
+@dataclass
+class Withholding:
+    """Applies the decisions of people and of the audit, by the settings of each collection."""
+
+    reviewed: Reviewed
+    collections: Mapping[str, CollectionSettings]
+    _known: _KnownTexts | None = None
+
+    def reason(self, release: OpenRelease, collection: str, query_key: str) -> str | None:
+        """Return why a question has no answer to show, not even a live one, or None."""
+        standing = self.reviewed.standing(query_key)
+        if standing is not None and standing.decision == "reject":
+            return None if standing.allow_live else "rejected"
+        if self.collections[collection].when_withheld == "live":
+            return None
+        index = release.index
+        stored = index.withheld(query_key) or (query_key in index.before_reviews and index.answer(query_key))
+        return "withheld" if stored and self.reviewed.answer(index, query_key) is None else None
+
+    def objection(self, release: OpenRelease, collection: str, query_key: str, opening: Opening) -> str | None:
+        """Return why a live answer that has begun must not go on, or None."""
+        if opening.fingerprint in self.reviewed.rejected_fingerprints:
+            return "rejected"
+        return self.reason(release, collection, query_key)
+
+    def follow(self) -> None:
+        """Read what people decided in this very moment; the poller reports a file that can't be read."""
+        with contextlib.suppress(OSError, WarehouseError):
+            self.reviewed.follow()
+
+    def has_rejected_words(self, release: OpenRelease, collection: str, live: LiveAnswer) -> bool:
+        """Whether a live answer has the words of one that a person rejected in this collection."""
+        rejected = self.reviewed.rejected
+        return bool(rejected) and (collection, _words(live.linked.text)) in self._rejected_texts(release)
+
+    def _rejected_texts(self, release: OpenRelease) -> frozenset[tuple[str, str]]:
+        rejected = self.reviewed.rejected
+        if self._known is None or self._known.release_id != release.release_id or self._known.of is not rejected:
+            self._known = _KnownTexts(release.release_id, rejected, frozenset(_texts(release, list(rejected))))
+        return self._known.texts
+
+    def told(
+        self,
+        collection: str,
+        source: UnansweredSource,
+        reason: str,
+        release_id: str,
+        suggestions: Sequence[Suggestion] = (),
+        sought: Sought | None = None,
+    ) -> Unanswered:
+        """Return what the caller is told: the team's words where the collection hands over, else a sentence."""
+        settings = self.collections[collection]
+        handover = None
+        if settings.handover_text or settings.handover_url:
+            handover = Handover(settings.handover_text or settings.handover_url or "", settings.handover_url)
+        if source == "withheld" and settings.when_withheld != "handover":
+            handover = None
+        sentence = _WITHHELD if source == "withheld" else _UNRELIABLE
+        text = handover.text if handover is not None and source == "withheld" else sentence
+        return Unanswered(source, reason, text, handover, tuple(suggestions), release_id, sought)
+
+
+def _texts(release: OpenRelease, keys: Sequence[str]) -> list[tuple[str, str]]:
+    bodies = [body for key in keys if (body := release.index.answer(key) or release.index.withheld(key)) is not None]
+    stored = [msgspec.json.decode(body, type=_Text) for body in bodies]
+    words = [(each.collection, _words(each.answer)) for each in stored]
+    return [each for each in words if each[1].count(" ") >= _TELLING - 1]
+
+
+def _words(answer: str) -> str:
+    return " ".join(_WORD.findall(without_references(answer).casefold()))
