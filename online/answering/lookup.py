@@ -161,6 +161,16 @@ class Lookup:
         except Problem:
             return self._told(asked, release, "withheld", reason, None)
 
+    async def withheld(self, asked: Asked) -> Unanswered | None:
+        """Return what a question gets that is withheld, or that asks the same as one that is; None for all others."""
+        release = self.release()
+        with release.hold():
+            sought = await self._seek(asked, release)
+            reason = self.withholding.reason(release, asked.collection, asked.query_key)
+            if reason is None and sought.withheld is not None:
+                reason = self.withholding.reason(release, asked.collection, sought.withheld)
+            return None if reason is None else self._told(asked, release, "withheld", reason, sought)
+
     def _told(
         self, asked: Asked, release: OpenRelease, source: UnansweredSource, reason: str, sought: Sought | None
     ) -> Unanswered:

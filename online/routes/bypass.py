@@ -13,13 +13,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.types import Receive
 
 from online.answering.exchange import Exchanges
+from online.answering.question import Asked, Unanswered
 from online.answering.rendering import citations
 from online.answering.request_log import BYPASS
 from online.errors import Problem
@@ -29,7 +30,7 @@ from online.routes.chat_format import Usage, pieces
 from online.routes.chat_reply import ChatReply
 from online.routes.chat_request import MODEL, chat_of, grounded, last_question
 from online.settings import Bypass
-from rag.identity import normalise
+from rag.identity import normalise, query_key
 from rag.llm.protocol import Completion, Forwarder
 from rag.prompting.citations import link
 from rag.prompting.template import grounding
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 _NEAR = 0.25  # all-MiniLM-L6-v2: below it a passage shares nothing with what was typed
 _REFUSAL = "The documents here hold nothing near to this question, so it is not answered."
-_REFUSED = "content_filter"  # what OpenAI's clients know
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,20 @@ class Bypassing:
         Raises:
             Problem: such chats are not answered, or the language model gave no answer.
         """
-        ground = None
+        ground, told = None, None
         with self.exchanges.recorded(reply.asked):
             if mode == "off":
                 detail = "Only single questions are answered here: no system message, earlier turns, tools or formats."
                 raise Problem("forbidden", detail, param="messages", code="bypass_off")
             if mode == "grounded":
-                ground = await self._ground(reply.asked.collection, last_question(reply.chat))
+                question = last_question(reply.chat)
+                told = await self._withheld(reply.asked, question)
+                ground = None if told else await self._ground(reply.asked.collection, question)
         reply.headers.append((b"cache-status", BYPASS.encode()))
+        if told is not None:
+            await _withhold(reply, told)
+            self.exchanges.log.unanswered(reply.asked, told)
+            return
         if ground is not None and not ground.passages:
             await _refuse(reply, ground.release_id)
             self.exchanges.log.bypass(reply.asked)
@@ -87,6 +93,13 @@ class Bypassing:
                 await self.model.guarded(self._forward(reply, self.model.llm, fields, ground))
             else:
                 await self._converse(reply, fields, ground)
+
+    async def _withheld(self, asked: Asked, question: str) -> Unanswered | None:
+        """Return what the chat gets if its last question is withheld: a chat around it is no way past a rejection."""
+        if not normalise(question):
+            return None
+        alone = replace(asked, question=question, query_key=query_key(asked.collection, question))
+        return await self.exchanges.lookup.withheld(alone)
 
     async def _ground(self, collection: str, question: str) -> Ground:
         lookup = self.exchanges.lookup
@@ -172,14 +185,13 @@ def _near(release: OpenRelease, collection: str, question: str, withdrawn: Colle
 
 
 async def _refuse(reply: ChatReply, release_id: str) -> None:
-    model = f"{MODEL}/{reply.asked.collection}"
     about = Provenance("unreliable", [], release_id, reason="off_topic")
-    if reply.asked.stream:
-        await reply.begin(model)
-        await reply.piece(_REFUSAL)
-        await reply.end(_REFUSED, Usage(), about)
-    else:
-        await reply.whole(model, {"role": "assistant", "content": _REFUSAL}, _REFUSED, Usage(), about)
+    await reply.decline(f"{MODEL}/{reply.asked.collection}", _REFUSAL, Usage(), about)
+
+
+async def _withhold(reply: ChatReply, told: Unanswered) -> None:
+    about = Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
+    await reply.decline(f"{MODEL}/{reply.asked.collection}", told.text, Usage(), about)
 
 
 def _usage(completion: Completion) -> Usage:

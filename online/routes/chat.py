@@ -34,7 +34,6 @@ from online.routes.chat_request import MODEL, collection_of, question_of, sampli
 from rag.identity import normalise
 from rag.llm.protocol import Completion
 
-_HELD_BACK = "content_filter"
 _COMPLETION = gives(
     "The completion",
     ChatCompletion,
@@ -153,16 +152,9 @@ async def _live(reply: ChatReply, release_id: str, live: LiveAnswer) -> None:
 
 
 async def _declined(reply: ChatReply, model: str, told: Unanswered) -> None:
-    """Send the sentence; the finish reason tells a client that knows nothing of us that it is not the model's text."""
     about = Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
     usage = Usage() if told.live is None else _usage(told.live.completion)
-    if not reply.asked.stream:
-        await reply.whole(model, {"role": "assistant", "content": told.text}, _HELD_BACK, usage, about)
-        return
-    await reply.begin(model)
-    for piece in pieces(told.text):
-        await reply.piece(piece)
-    await reply.end(_HELD_BACK, usage, about)
+    await reply.decline(model, told.text, usage, about)
 
 
 def _passed_on(asked: Asked) -> Asked:

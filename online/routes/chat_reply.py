@@ -10,9 +10,10 @@ from starlette.types import Send
 from online.answering.question import Asked
 from online.http.responses import RawHeaders, begin_stream, end_stream, send_bytes, send_part
 from online.http.schemas import ChatRequest, JsonObject, Provenance
-from online.routes.chat_format import DONE, Frame, Usage
+from online.routes.chat_format import DONE, Frame, Usage, pieces
 
 _NOTHING: Mapping[str, str] = {}
+_HELD_BACK = "content_filter"  # the finish reason that OpenAI's clients know
 
 
 class ChatReply:
@@ -55,6 +56,16 @@ class ChatReply:
             await self._more(self._frame.usage(usage, about))
         await self._more(DONE)
         await self.finish()
+
+    async def decline(self, model: str, text: str, usage: Usage, about: Provenance) -> None:
+        """Send a sentence instead of an answer; the finish reason tells a client that knows nothing of `about`."""
+        if not self.asked.stream:
+            await self.whole(model, {"role": "assistant", "content": text}, _HELD_BACK, usage, about)
+            return
+        await self.begin(model)
+        for piece in pieces(text):
+            await self.piece(piece)
+        await self.end(_HELD_BACK, usage, about)
 
     async def pass_on(self, body: bytes) -> None:
         """Pass on the language model's own response."""

@@ -83,7 +83,8 @@ def test_a_fault_of_the_service_is_recorded_and_counted(
 def test_a_bypassed_chat_records_no_question_whatever_its_outcome(
     client: httpx.Client, library: Library, llm: FakeLlm
 ) -> None:
-    body = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": NEW}]}
+    asked = "When does the library close in the afternoon?"
+    body = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": asked}]}
     for status in (None, 400, 500):
         llm.behaviour.fail_with = status
         client.post("/v1/chat/completions", json=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import httpx
@@ -15,13 +16,16 @@ from online.app import create_app
 from online.http.schemas import ChatRequest
 from online.routes.chat_request import grounded, last_question
 from online.settings import ServiceSettings
+from rag.identity import query_key
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
 from tests.online.routes.test_chat_bypass import WithoutForwarding
+from warehouse.editorial.decisions import Decision, append_decisions
 
 NEAR = "When does the library close in the afternoon?"
+OPEN = "When does the library open?"
 OFF_TOPIC = "Which treaty ended war sourdough bread"
 SYSTEM = {"role": "system", "content": "Speak like a pirate."}
 
@@ -185,3 +189,22 @@ def test_half_a_character_from_the_model_spoils_no_reply(client: httpx.Client, l
     response = client.post("/v1/chat/completions", json=chat(NEAR))
     assert response.status_code == 200
     assert response.json()["beforehand"]["citations"][0]["kind"] == "cited"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("asked", [OPEN, "When does the library open please?"])
+def test_a_chat_around_a_rejected_question_is_no_way_past_the_rejection(
+    client: httpx.Client, llm: FakeLlm, library: Library, asked: str, *, stream: bool
+) -> None:
+    append_decisions(library.data, [Decision("library", query_key("library", OPEN), "any", "reject", "Ada")])
+    deadline = time.monotonic() + 10
+    while (
+        '"source":"withheld"' not in (said := client.post("/v1/chat/completions", json=chat(asked, stream=stream))).text
+    ):
+        assert time.monotonic() < deadline, said.text
+    llm.requests.clear()
+
+    said = client.post("/v1/chat/completions", json=chat(asked, stream=stream))
+
+    assert '"reason":"rejected"' in said.text
+    assert not llm.requests
