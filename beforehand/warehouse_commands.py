@@ -123,8 +123,8 @@ def rollback_release(config: Config, release: str | None) -> None:
 @reported
 def verify_release(config: Config, release: str | None) -> None:
     """Compute the checksums of RELEASE (by default the current one) and of its tables again; say what was changed."""
-    from warehouse.releases.contents import changes_since_sealed
     from warehouse.releases.release import current, find
+    from warehouse.releases.verification import changes_since_sealed
 
     data = read_settings(config).project.data
     found = find(data, release) if release else current(data)

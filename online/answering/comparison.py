@@ -25,7 +25,7 @@ from online.answering.question import Asked, LiveAnswer, Prepared, Sought
 from online.errors import Problem
 from online.records.journal import Journal, JournalRow
 from rag.errors import LlmError
-from rag.paraphrase.contradiction import contradict
+from rag.paraphrase.answer_contradiction import contradict
 from rag.retrieval.embedding import OnnxEncoder
 from warehouse.errors import WarehouseError
 from warehouse.releases.comparisons import Comparison

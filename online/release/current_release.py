@@ -17,7 +17,7 @@ from pathlib import Path
 from online.release.open_release import OpenRelease, open_release
 from rag.errors import BeforehandError
 from rag.settings import RetrievalSettings
-from warehouse.releases import release as releases
+from warehouse.releases.current_pointer import current_id
 from warehouse.releases.retention import hold_current
 
 _TRY_AGAIN_SECONDS = 10.0  # the cause may have been ours: no memory, no file handles
@@ -60,7 +60,7 @@ class CurrentRelease:
         Raises:
             OSError, UnicodeDecodeError: the pointer can't be read.
         """
-        target = releases.current_id(self._data)
+        target = current_id(self._data)
         if target is None or (self._open and target == self._open.release_id):
             self._refused = self.failure = None  # the refused release is no longer the target
             return

@@ -13,7 +13,7 @@ import functools
 import re
 from collections.abc import Container, Sequence
 
-from rag.paraphrase.contradiction import denied
+from rag.paraphrase.answer_contradiction import denied
 from rag.paraphrase.question_parser import parse
 from rag.prompting.citations import with_blank_references, without_references
 from rag.retrieval.lexical_index import stemmed_words

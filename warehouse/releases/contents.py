@@ -1,8 +1,7 @@
 """Checksums of what a release holds: of its files, of each table, and of each kind of entry in its serving index.
 
 A file's checksum says that something was changed, a table's what. They are written into the manifest when a release is
-sealed, and `beforehand releases verify` computes them again. They find a change by whoever did not also write a new
-manifest; who it was they can't tell.
+sealed; `warehouse.releases.verification` compares.
 
 A table's checksum adds up the hashes of its rows, so that it does not depend on their order.
 """
@@ -10,15 +9,9 @@ A table's checksum adds up the hashes of its rows, so that it does not depend on
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from warehouse.durable import files_below
-from warehouse.errors import TornReleaseError
-from warehouse.releases.release import MANIFEST, Release, checksum, read_manifest
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,45 +71,3 @@ def contents(path: Path) -> dict[str, dict[str, str]]:
     """Return the checksums of the contents of a release's database and serving index, by file."""
     found = {"warehouse.duckdb": table_checksums, "serving.lmdb": index_checksums}
     return {name: checksums(path / name) for name, checksums in found.items() if (path / name).exists()}
-
-
-def changes_since_sealed(release: Release) -> list[str]:
-    """Return what differs in a release from its manifest, a sentence each; empty if all is as it was sealed.
-
-    Raises:
-        TornReleaseError: its manifest is missing, or it was never sealed.
-    """
-    manifest = read_manifest(release.path)
-    expected = manifest.get("checksums")
-    if expected is None:
-        raise TornReleaseError(f"Release {release.release_id} was never sealed.")
-    found = {str(path.relative_to(release.path)): path for path in files_below(release.path)}
-    found.pop(MANIFEST, None)
-    now, sealed = contents(release.path), manifest.get("contents", {})
-    return [
-        *(f"{name} is missing." for name in sorted(expected.keys() - found.keys())),
-        *(f"{name} is not in the manifest: it was put there later." for name in sorted(found.keys() - expected.keys())),
-        *(
-            f"{name} was changed; the file's own time is {_modified(found[name])}."
-            for name in sorted(expected.keys() & found.keys())
-            if checksum(found[name]) != expected[name]
-        ),
-        *(sentence for name in sorted(now) for sentence in _differences(name, sealed.get(name, {}), now[name])),
-    ]
-
-
-def _differences(file: str, sealed: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
-    if sealed and not now:
-        yield f"{file} can't be opened any more."
-        return
-    for name in sorted(sealed.keys() | now.keys()) if sealed else ():
-        if name not in now:
-            yield f"{file}: {name} is gone."
-        elif name not in sealed:
-            yield f"{file}: {name} was added."
-        elif sealed[name] != now[name]:
-            yield f"{file}: {name} was changed."
-
-
-def _modified(path: Path) -> str:
-    return f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -15,16 +15,8 @@ from types import TracebackType
 from warehouse.durable import remove_tree, rename, storage_errors
 from warehouse.errors import NoReleaseError
 from warehouse.lease import exclusive, try_lock
-from warehouse.releases.release import (
-    MANIFEST,
-    Release,
-    comparisons_file,
-    current,
-    current_id,
-    failed_builds,
-    pointer_lock,
-    releases,
-)
+from warehouse.releases.current_pointer import current_id, pointer_lock
+from warehouse.releases.release import MANIFEST, Release, comparisons_file, current, failed_builds, releases
 
 _ATTEMPTS = 100
 

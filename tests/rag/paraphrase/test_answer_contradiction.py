@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.paraphrase.contradiction import contradict
+from rag.paraphrase.answer_contradiction import contradict
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/answers.jsonl").read_text().splitlines()]
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.warehouse.conftest import key, sample_rows
 from warehouse.errors import TornReleaseError
-from warehouse.releases.contents import changes_since_sealed
 from warehouse.releases.release import MANIFEST, checksum
+from warehouse.releases.verification import changes_since_sealed
 
 
 @pytest.fixture
