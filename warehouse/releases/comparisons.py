@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from warehouse.append_log import Record, Tail, append, now
-from warehouse.releases.release import comparisons_file
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,11 @@ class Comparison:
     collection: str
     score: float
     agrees: bool
+
+
+def comparisons_file(data: Path, release_id: str) -> Path:
+    """Return where the comparisons of a release are kept: beside the releases, since those never change."""
+    return data / "comparisons" / f"{release_id}.jsonl"
 
 
 def record_comparison(data: Path, release_id: str, comparison: Comparison) -> None:

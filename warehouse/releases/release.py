@@ -194,11 +194,6 @@ def verify(release: Release) -> None:
             raise TornReleaseError(f"Release {release.release_id}: {name} differs from its checksum.")
 
 
-def comparisons_file(data: Path, release_id: str) -> Path:
-    """Return where the comparisons of a release are kept: beside the releases, since those never change."""
-    return data / "comparisons" / f"{release_id}.jsonl"
-
-
 def read_manifest(path: Path) -> Manifest:
     """Return the manifest of a release's folder.
 

@@ -19,8 +19,7 @@ from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 from tests.online.conftest import LIBRARY, Library, Serve
-from warehouse.releases.comparisons import Comparison
-from warehouse.releases.release import comparisons_file
+from warehouse.releases.comparisons import Comparison, comparisons_file
 
 PLAIN = Verifier.default()
 

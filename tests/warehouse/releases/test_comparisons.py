@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from warehouse.append_log import Tail, append
-from warehouse.releases.comparisons import Comparison, RecordedComparisons, record_comparison
-from warehouse.releases.release import comparisons_file
+from warehouse.releases.comparisons import Comparison, RecordedComparisons, comparisons_file, record_comparison
 
 AGREES = Comparison("main", 0.91, True)
 DIFFERS = Comparison("main", 0.8125000000000001, False)
