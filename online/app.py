@@ -27,6 +27,8 @@ from online.routes.feedback import FeedbackDesk, feedback
 from online.routes.health import operations
 from online.routes.models import models
 from online.routes.questions import questions
+from online.routes.review import ReviewPage, review
+from online.routes.review_access import Access
 from online.service import LiveParts, Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
@@ -87,10 +89,18 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     base_path = settings.base_path
     asking = Asking(service.exchanges, service.jobs, service.keys, base_path)
     page = faq_page(service.exchanges, service.keys, settings.page_title, base_path, service.count_problem)
+    desk = ReviewPage(
+        data,
+        Access(service.keys, service.sessions, base_path),
+        service.review_pool,
+        page.templates,
+        service.count_problem,
+    )
     for router in (
         answers(asking, service.jobs, service.keys),
         chat(Chatting(service.exchanges, service.keys, service.model)),
         faq(page),
+        review(desk),
         models(service.keys, llm.model),
         questions(service.lookup, service.keys),
         feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), service.keys),

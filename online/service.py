@@ -22,6 +22,7 @@ from online.http.authentication import keys_of
 from online.http.problems import render, status_of
 from online.http.rate_limits import AnonymousBuckets
 from online.http.schemas import Readiness
+from online.http.session import Sessions
 from online.model.admission import Admission
 from online.model.circuit_breaker import CircuitBreaker
 from online.model.language_model import LanguageModel
@@ -41,6 +42,8 @@ from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm, Sampling
 from rag.prompting.answer_rules import AnswerRules
 from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
+
+_REVIEWERS_WAITING = 32  # requests of the review page; each reads the release for some 100 ms
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Service:
         self.anonymous = AnonymousBuckets(settings.feedback_per_minute, shared_folder())
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
+        self.review_pool = WorkPool(1, _REVIEWERS_WAITING)
+        self.sessions = Sessions(data / "review-secret")
         self.withdrawn = Withdrawn(data)
         self.reviewed = Reviewed(data)
         self.listed = Listed(data)
@@ -149,6 +154,7 @@ class Service:
             polling.cancel()
             await asyncio.gather(polling, self.comparisons.stop(), return_exceptions=True)
             self.pool.close()
+            self.review_pool.close()
             self.current.close()
             await self.semantic_hits.close()
             if self.journal is not None:

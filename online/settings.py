@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from rag.settings import RoomSettings
 
-Scope = Literal["ask", "feedback", "admin"]
+Scope = Literal["ask", "feedback", "review", "admin"]
 Bypass = Literal["grounded", "plain", "off"]
 Origin = Annotated[
     str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$|^https?://\[[0-9a-f:]+\](:[0-9]+)?$")
@@ -32,7 +32,8 @@ class KeySettings(RoomSettings):
     )
     scopes: list[Scope] = Field(
         default_factory=lambda: _USER,
-        description="`ask` reads answers, `feedback` sends feedback, `admin` may do both and read /metrics.",
+        description="`ask` reads answers, `feedback` sends feedback, `review` opens the page /review and decides about "
+        "answers there, `admin` may do all of it and read /metrics.",
     )
     collections: list[str] = Field(
         default_factory=list, description="The collections that the key belongs to; empty means all."

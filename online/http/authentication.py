@@ -140,6 +140,10 @@ class Keys:
             )
         return caller
 
+    def holder(self, hashed: str) -> Caller | None:
+        """Return whose key has this hash; None if the configuration has no such key."""
+        return self._by_hash.get(hashed)
+
 
 def keys_of(
     settings: ServiceSettings,

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from online.http.schemas import JsonObject
-from warehouse.editorial.decisions import Decisions, Source, Standing
+from warehouse.editorial.decisions import Decisions, Standing
+from warehouse.editorial.sources import Source
 from warehouse.releases.serving_index import ServingIndex
 
 

@@ -20,25 +20,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from warehouse.append_log import Follower, Record, append
+from warehouse.editorial.sources import Source
 from warehouse.errors import ReviewError
 
 Kind = Literal["approve", "edit", "reject", "reconsider"]
 Verdict = Literal["approve", "edit", "reject"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A passage of the answer that was decided about, as it was then; `content_hash` tells whether it changed."""
-
-    number: int
-    kind: str
-    document_id: str
-    chunk_id: str
-    title: str
-    uri: str
-    heading: str
-    content_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +169,23 @@ def disagreement(decisions: Sequence[Decision]) -> str | None:
 def contrary(one: Decision, other: Decision) -> bool:
     """Whether two decisions about one question can't both hold."""
     return (one.decision, one.answer, one.allow_live) != (other.decision, other.answer, other.allow_live)
+
+
+def repeated(standing: Standing, query_key: str, reviewer: str) -> Decision:
+    """Return a decision like the one that stands, by another reviewer."""
+    return Decision(
+        standing.collection,
+        query_key,
+        standing.fingerprint,
+        standing.decision,
+        reviewer,
+        standing.answer,
+        allow_live=standing.allow_live,
+        question=standing.question,
+        about=standing.about,
+        model=standing.model,
+        sources=standing.sources,
+    )
 
 
 _DONE = {"approve": "approved", "edit": "edited", "reject": "rejected", "reconsider": "taken back"}

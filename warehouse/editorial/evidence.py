@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from warehouse.editorial.decisions import Source
+from warehouse.editorial.sources import Source
 from warehouse.sql import sql_text
 
 

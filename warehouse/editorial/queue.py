@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,14 +22,15 @@ from warehouse.append_log import read
 from warehouse.editorial.decisions import (
     Decision,
     Decisions,
-    Source,
     Standing,
     by_question,
     described,
     disagreement,
+    repeated,
     standing_after,
 )
 from warehouse.editorial.evidence import Evidence, evidence_of
+from warehouse.editorial.sources import Source
 from warehouse.editorial.withdrawal import Withdrawals
 from warehouse.sql import sql_text
 
@@ -90,23 +91,37 @@ def queue(
     Raises:
         NoReleaseError: nothing has been published.
     """
+    wanted = [
+        item
+        for item in queue_and(data, "", release)
+        if collection in (None, item.collection) and (reason is None or reason in {each.kind for each in item.reasons})
+    ]
+    return most_urgent_first(wanted)
+
+
+def most_urgent_first(items: Iterable[QueueItem]) -> list[QueueItem]:
+    """Return the items that wait, in the order of the queue."""
+    waiting = [item for item in items if item.reasons]
+    return sorted(waiting, key=lambda item: (REASONS.index(item.reasons[0].kind), item.question, item.query_key))
+
+
+def queue_and(data: Path, query_key: str, release: str | None = None) -> list[QueueItem]:
+    """Return what waits, unsorted, and the question with this key, also if nothing about it waits.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+    """
     made = by_question(Decisions(data).all())
     standing = {key: held for key, each in made.items() if (held := standing_after(each)) is not None}
     with closing(connect(data, release)) as connection:
         _register(connection, data, made, standing)
-        rows = _rows(connection, sql_text("queue.sql"))
+        rows = _rows(connection, sql_text("queue.sql"), query_key)
         evidence = evidence_of(connection, [row["query_key"] for row in rows])
-    items = [_item(row, evidence.get(row["query_key"], ()), made.get(row["query_key"], ()), standing) for row in rows]
-    wanted = [
-        item
-        for item in items
-        if collection in (None, item.collection) and (reason is None or reason in {each.kind for each in item.reasons})
-    ]
-    return sorted(wanted, key=lambda item: (REASONS.index(item.reasons[0].kind), item.question, item.query_key))
+    return [_item(row, evidence.get(row["query_key"], ()), made.get(row["query_key"], ()), standing) for row in rows]
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
-    found = connection.execute(query)
+def _rows(connection: duckdb.DuckDBPyConnection, query: str, *parameters: str) -> list[dict[str, Any]]:
+    found = connection.execute(query, parameters)
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -172,7 +187,8 @@ def _item(
 ) -> QueueItem:
     held = standing.get(row["query_key"])
     reasons = [
-        Reason(each["kind"], _detail(each["kind"], each["detail"], held, row, evidence)) for each in row["reasons"]
+        Reason(each["kind"], _detail(each["kind"], each["detail"], held, row, evidence))
+        for each in row["reasons"] or ()
     ]
     answer, former = row["answer"], None if held is None else held.about
     if held is not None and held.decision == "edit" and held.answer is not None:
@@ -216,3 +232,12 @@ def what_changed(held: Standing, model: str | None, evidence: Sequence[Evidence]
 
 def _mark(passage: Source | Evidence) -> tuple[str, str]:
     return passage.document_id, passage.content_hash
+
+
+def confirmation(item: QueueItem, reviewer: str) -> Decision | None:
+    """Return the decision that lets what was decided before hold for the answer as it is now; None if nothing was."""
+    if item.decided_before is None:
+        return None
+    return replace(
+        repeated(item.decided_before, item.query_key, reviewer), fingerprint=item.fingerprint, seen=item.decisions
+    )

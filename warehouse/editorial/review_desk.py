@@ -26,10 +26,10 @@ from warehouse.editorial.decisions import (
     contrary,
     described,
     fault_of,
+    repeated,
     standing_after,
 )
 from warehouse.editorial.evidence import Evidence, evidence_of
-from warehouse.editorial.queue import QueueItem
 from warehouse.errors import TornReleaseError
 from warehouse.releases.load import attach
 from warehouse.releases.release import current, releases
@@ -110,32 +110,6 @@ def undo(data: Path, collection: str, query_key: str, reviewer: str) -> Outcome:
 def history(data: Path, query_key: str) -> list[Decision]:
     """Return every decision about a question, oldest first."""
     return list(by_question(Decisions(data).all()).get(query_key, ()))
-
-
-def confirmation(item: QueueItem, reviewer: str) -> Decision | None:
-    """Return the decision that lets what was decided before hold for the answer as it is now; None if nothing was."""
-    if item.decided_before is None:
-        return None
-    return replace(
-        repeated(item.decided_before, item.query_key, reviewer), fingerprint=item.fingerprint, seen=item.decisions
-    )
-
-
-def repeated(standing: Standing, query_key: str, reviewer: str) -> Decision:
-    """Return a decision like the one that stands, by another reviewer."""
-    return Decision(
-        standing.collection,
-        query_key,
-        standing.fingerprint,
-        standing.decision,
-        reviewer,
-        standing.answer,
-        allow_live=standing.allow_live,
-        question=standing.question,
-        about=standing.about,
-        model=standing.model,
-        sources=standing.sources,
-    )
 
 
 def _without_contradictions(outcomes: Sequence[Outcome]) -> list[Outcome]:

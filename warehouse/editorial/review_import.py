@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import get_args
 
 from rag.text.table_files import as_flag
-from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing
+from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing, repeated
 from warehouse.editorial.near_misses import Label, label_of, record_labels
-from warehouse.editorial.review_desk import decide, repeated
+from warehouse.editorial.review_desk import decide
 from warehouse.editorial.review_files import COLUMNS, KINDS, ReviewRow, UnreadableRow, kind_of, read_rows
 from warehouse.errors import ReviewError
 

@@ -1,4 +1,5 @@
--- Everything that waits for a person, one row a question. The caller registers:
+-- Everything that waits for a person, one row a question; also the one that the parameter names, waiting or not, whose
+-- reasons may be NULL. The caller registers:
 --   decided     what holds for each question: collection, query_key, decision, fingerprint, approved, reviewed_at
 --   former      the audit's verdict on the answers that a decision was applied to: query_key and former_…
 --   withdrawn   documents: collection, document_id
@@ -65,8 +66,9 @@ WITH audited AS (
 )
 SELECT
     a.collection, a.query_key, a.fingerprint, a.question, a.answer, a.status, a.origin, a.support, a.model_id,
-    list({'kind': r.kind, 'detail': coalesce(r.detail, '')} ORDER BY r.kind, r.detail) AS reasons
+    list({'kind': r.kind, 'detail': coalesce(r.detail, '')} ORDER BY r.kind, r.detail) FILTER (r.kind IS NOT NULL) AS reasons
 FROM audited a
-JOIN reasons r USING (query_key)
+LEFT JOIN reasons r USING (query_key)
+WHERE r.kind IS NOT NULL OR a.query_key = ?
 GROUP BY ALL
 ORDER BY a.question, a.query_key;

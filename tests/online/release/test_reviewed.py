@@ -12,7 +12,8 @@ import pytest
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, chunk_id
-from warehouse.editorial.decisions import Decision, Kind, Source, append_decisions
+from warehouse.editorial.decisions import Decision, Kind, append_decisions
+from warehouse.editorial.sources import Source
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.releases.release import current, rollback
 from warehouse.releases.serving_index import ServingIndex

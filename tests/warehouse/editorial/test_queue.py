@@ -7,8 +7,8 @@ import pytest
 from tests.warehouse.conftest import NOW, key, request, sample_rows, write_history
 from warehouse.append_log import append
 from warehouse.editorial.decisions import Decision, append_decisions
-from warehouse.editorial.queue import queue
-from warehouse.editorial.review_desk import confirmation, decide, history, undo
+from warehouse.editorial.queue import confirmation, queue, queue_and
+from warehouse.editorial.review_desk import decide, history, undo
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import ReviewError
 
@@ -54,6 +54,17 @@ def test_withheld_and_doubtful_answers_wait_with_their_evidence(data, publish_ro
         (1, "Document 1", "Passage 1 about opening hours.")
     ]
     assert [(each.kind, each.detail) for each in second.reasons] == [("doubtful", "little")]
+
+
+def test_a_question_is_shown_on_request_also_if_nothing_about_it_waits(data, publish_rows):
+    publish_rows(withheld())
+    decide(data, [about("q2", "reject")])
+
+    found = {item.question: [each.kind for each in item.reasons] for item in queue_and(data, key("q2"))}
+
+    assert found == {"What is q1?": ["withheld"], "What is q2?": []}
+    assert [item.evidence[0].number for item in queue_and(data, key("q2"))] == [1, 1]
+    assert [item.question for item in queue_and(data, "")] == ["What is q1?"]
 
 
 @pytest.mark.parametrize("decision", ["approve", "edit", "reject"])
