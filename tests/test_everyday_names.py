@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
-from warehouse.releases.current_pointer import current_id
+from warehouse.releases.release import current_id
 
 OWN_FILES = (
     "batch.py", "flows/__init__.py", "online.py", "warehouse/__init__.py", "rag.py", "configuration.py", "prefect.py",

@@ -17,7 +17,7 @@ from pathlib import Path
 from online.release.open_release import OpenRelease, open_release
 from rag.errors import BeforehandError
 from rag.settings import RetrievalSettings
-from warehouse.releases.current_pointer import current_id
+from warehouse.releases.release import current_id
 from warehouse.releases.retention import hold_current
 
 _TRY_AGAIN_SECONDS = 10.0  # the cause may have been ours: no memory, no file handles

@@ -24,8 +24,7 @@ import pytest
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.fake_llm import served
-from warehouse.releases.current_pointer import current_id
-from warehouse.releases.release import current, verify
+from warehouse.releases.release import current, current_id, verify
 
 EDGES = ("prepare", "index", "retrieve", "generate", "cite", "load", "audit")
 BATCH = 2

@@ -16,8 +16,7 @@ from warehouse.editorial.unlisted import unlisted_questions
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import AuditFailedError, BuildInProgressError
 from warehouse.lease import Lease
-from warehouse.releases.current_pointer import current_id
-from warehouse.releases.release import current, failed_builds, verify
+from warehouse.releases.release import current, current_id, failed_builds, verify
 
 
 def ask(project: Project, question: str, source: str, times: int, number: int = 0, askers: int = 3) -> None:

@@ -95,7 +95,7 @@ def test_a_document_that_is_gone_is_withdrawn_and_its_answers_regenerated(projec
 def test_a_corpus_that_is_mostly_gone_withdraws_nothing_and_is_not_published(project: Project) -> None:
     from warehouse.editorial.withdrawal import Withdrawals
     from warehouse.errors import AuditFailedError
-    from warehouse.releases.current_pointer import current_id
+    from warehouse.releases.release import current_id
 
     before = current_id(project.data)
     for path in (project.folder / "documents").iterdir():

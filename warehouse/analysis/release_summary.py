@@ -8,8 +8,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.analysis.diff import Difference, counts
-from warehouse.releases.current_pointer import current_id
-from warehouse.releases.release import CheckRow, Release, failed_builds, releases, unreadable
+from warehouse.releases.release import CheckRow, Release, current_id, failed_builds, releases, unreadable
 from warehouse.sql import sql_text
 
 _SHOWN = 20

@@ -19,8 +19,17 @@ from warehouse.durable import files_below, remove_tree, rename, replace_file, se
 from warehouse.errors import AuditFailedError
 from warehouse.lease import Lease, exclusive
 from warehouse.releases.contents import contents
-from warehouse.releases.current_pointer import current_id, point_to, pointer_lock
-from warehouse.releases.release import FAILED, MANIFEST, Manifest, Release, checksum, read_manifest
+from warehouse.releases.release import (
+    FAILED,
+    MANIFEST,
+    Manifest,
+    Release,
+    checksum,
+    current_id,
+    point_to,
+    pointer_lock,
+    read_manifest,
+)
 
 _BUILDING, _PRUNED = ".building-", ".pruned-"
 

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from warehouse.durable import files_below, storage_errors
+from warehouse.durable import files_below, replace_file, storage_errors
 from warehouse.errors import NoReleaseError, TornReleaseError
 from warehouse.lease import exclusive
-from warehouse.releases.current_pointer import current_id, point_to, pointer_lock
 
 MANIFEST = "manifest.json"
 
@@ -79,6 +78,24 @@ def checksum(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def current_id(data: Path) -> str | None:
+    """Return the id of the current release, or None if nothing has been published."""
+    try:
+        return (data / "releases" / "CURRENT").read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def point_to(data: Path, release_id: str) -> None:
+    """Make a release the current one; the caller holds `pointer_lock`."""
+    replace_file(data / "releases" / "CURRENT", f"{release_id}\n".encode())
+
+
+def pointer_lock(data: Path) -> Path:
+    """Return the lock file for moving the pointer and removing releases."""
+    return data / "releases" / ".pointer.lock"
 
 
 def current(data: Path) -> Release:

@@ -16,8 +16,7 @@ from warehouse.durable import remove_tree, rename, storage_errors
 from warehouse.errors import NoReleaseError
 from warehouse.lease import exclusive, try_lock
 from warehouse.releases.comparisons import comparisons_file
-from warehouse.releases.current_pointer import current_id, pointer_lock
-from warehouse.releases.release import MANIFEST, Release, current, failed_builds, releases
+from warehouse.releases.release import MANIFEST, Release, current, current_id, failed_builds, pointer_lock, releases
 
 _ATTEMPTS = 100
 

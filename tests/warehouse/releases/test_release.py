@@ -7,8 +7,7 @@ import pytest
 
 from warehouse.errors import AuditFailedError, BuildInProgressError, NoReleaseError, TornReleaseError
 from warehouse.releases.build import abandon, begin_build, fail, publish, seal
-from warehouse.releases.current_pointer import current_id
-from warehouse.releases.release import current, failed_builds, find, releases, rollback, unreadable, verify
+from warehouse.releases.release import current, current_id, failed_builds, find, releases, rollback, unreadable, verify
 
 
 def build_release(data, content="one", facts=None):

@@ -17,9 +17,8 @@ import pytest
 from tests.warehouse.conftest import Rows, sample_rows, write_parquet
 from warehouse.errors import BuildInProgressError, NoReleaseError, StorageError
 from warehouse.releases.build import abandon, begin_build, fail, publish, seal
-from warehouse.releases.current_pointer import current_id
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import current, releases, verify
+from warehouse.releases.release import current, current_id, releases, verify
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import write_serving_index
 

@@ -11,8 +11,7 @@ import pytest
 from warehouse.errors import NoReleaseError
 from warehouse.releases.build import begin_build, fail, publish, seal
 from warehouse.releases.comparisons import Comparison, record_comparison
-from warehouse.releases.current_pointer import current_id
-from warehouse.releases.release import failed_builds, releases, rollback
+from warehouse.releases.release import current_id, failed_builds, releases, rollback
 from warehouse.releases.retention import Hold, hold_current, prune
 
 
