@@ -56,7 +56,7 @@ def check_collection(settings: Settings, name: str) -> Findings:
     """
     from batch.corpus_check.check import Expected
     from batch.corpus_check.check import check as check_corpus
-    from batch.corpus_check.corpus import read_corpus
+    from batch.corpus_check.corpus_reader import read_corpus
     from batch.corpus_check.scripts import known_scripts
     from batch.models.model_folder import locate
     from rag.retrieval.embedding import TokenCounter
@@ -143,7 +143,7 @@ def _losses(found: Findings) -> Iterator[str]:
 
 def _finding(label: str, found: Finding, whole: int, what: str, examples: int = 5) -> Iterator[str]:
     if found.count:
-        yield _row(label, f"{found.count:,} of {whole:,} {what} ({found.count / whole:.0%})")
+        yield _row(label, f"{found.count:,} of {whole:,} {what} ({found.count / whole:.1%})")
         yield from (_row("", f"- {each}") for each in found.examples[:examples])
 
 
@@ -153,5 +153,7 @@ def _duplicates(what: str, found: Duplicates, tokens: str) -> Iterator[str]:
     saved = f"merging them saves {_counted(found.superfluous, what)}, up to {found.tokens:,} {tokens}"
     yield _row("alike", f"{_counted(found.groups, 'group')} of near-duplicate {what}s; {saved}")
     for group in found.examples:
-        yield _row("", f"- {group[0]}")
-        yield from (_row("", f"  = {each}") for each in group[1:])
+        yield _row("", f"- {group.examples[0]}")
+        yield from (_row("", f"  = {each}") for each in group.examples[1:])
+        if group.size > len(group.examples):
+            yield _row("", f"  and {group.size - len(group.examples):,} more")

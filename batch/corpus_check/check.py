@@ -34,13 +34,24 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Texts that are nearly the same: how many, and the first of them."""
+
+    size: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Duplicates:
-    """Groups of near-duplicates. Merging each into one saves `superfluous` texts, and so many tokens at most."""
+    """Groups of near-duplicates, the largest as examples.
+
+    Merging each group into one text saves `superfluous` texts, and so many tokens at most.
+    """
 
     groups: int
     superfluous: int
     tokens: int
-    examples: tuple[tuple[str, ...], ...]
+    examples: tuple[Group, ...]
 
 
 @dataclass(frozen=True)
@@ -219,5 +230,7 @@ def _duplicate_questions(questions: Sequence[Question], tokens: int) -> Duplicat
 
 def _duplicates(groups: Sequence[Sequence[int]], names: Sequence[str], tokens: Sequence[int]) -> Duplicates:
     saved = [number for group in groups for number in group[1:]]
-    examples = tuple(tuple(names[number] for number in group[:_EXAMPLES]) for group in groups[:_EXAMPLES])
+    examples = tuple(
+        Group(len(group), tuple(names[number] for number in group[:_EXAMPLES])) for group in groups[:_EXAMPLES]
+    )
     return Duplicates(len(groups), len(saved), sum(tokens[number] for number in saved), examples)

@@ -107,7 +107,7 @@ def test_a_folder_that_is_missing_is_told_and_is_no_error(project: Path) -> None
 
 def test_neither_prefect_nor_a_model_is_loaded() -> None:
     code = (
-        "import sys, batch.corpus_check.check, batch.corpus_check.corpus; "
+        "import sys, batch.corpus_check.check, batch.corpus_check.corpus_reader; "
         "print(*sorted({'prefect', 'vllm', 'torch', 'transformers'} & set(sys.modules)))"
     )
 

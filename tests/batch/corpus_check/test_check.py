@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from batch.corpus_check.check import Expected, Findings, Loss, check
-from batch.corpus_check.corpus import read_corpus
+from batch.corpus_check.check import Expected, Findings, Group, Loss, check
+from batch.corpus_check.corpus_reader import read_corpus
 from batch.settings import BatchSettings
 from rag.credentials import SecretAddress
 from rag.retrieval.embedding import TokenCounter
@@ -132,7 +132,7 @@ def test_merging_near_duplicate_documents_saves_the_tokens_of_all_but_one(
 
     found = findings(counter, tmp_path)
 
-    assert found.near_duplicate_documents.examples == (("one.md", "two.md"),)
+    assert found.near_duplicate_documents.examples == (Group(2, ("one.md", "two.md")),)
     assert found.near_duplicate_documents.superfluous == 1
     assert 0 < found.near_duplicate_documents.tokens < found.tokens / 2 + 5
     assert found.near_duplicate_chunks.groups == 1
@@ -148,7 +148,7 @@ def test_questions_are_alike_only_if_no_guard_keeps_them_apart(counter: TokenCou
 
     found = findings(counter, documents, asked / "list.txt").near_duplicate_questions
 
-    assert found.examples == (("What does the error E4 mean?", "What does error E4 mean?"),)
+    assert found.examples == (Group(2, ("What does the error E4 mean?", "What does error E4 mean?")),)
     assert (found.superfluous, found.tokens) == (1, 1000)
 
 
