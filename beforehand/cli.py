@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 
 from batch.child_process import die_with_named_parent
-from beforehand import warehouse_commands
+from beforehand import check_command, warehouse_commands
 from beforehand.configuration import (
     Config,
     as_environment,
@@ -28,7 +28,7 @@ from beforehand.configuration import (
     read_settings,
     reported,
 )
-from beforehand.run_plan import compose_plan, language_model, last_run, live_identity, new_run
+from beforehand.run_plan import compose_plan, language_model, live_identity, new_run, run_for_stage
 from online.settings import Scope
 from rag.credentials import HidingFormatter
 from rag.errors import ConfigurationError
@@ -88,7 +88,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
         if stage:
             from flows.build_release import run_one_stage
 
-            run_one_stage(stage, compose_plan(settings, run_id or last_run(settings)))
+            run_one_stage(stage, compose_plan(settings, run_id or run_for_stage(settings, stage)))
             return
         refuse_second_build(settings.project.data)
         with prefect_server(settings.project.data / "prefect") as server:
@@ -302,7 +302,7 @@ def certify_release(config: Config, release: str | None) -> None:
         raise ConfigurationError("the certificates do not follow from these pairs; was the encoder changed?")
 
 
-for command in warehouse_commands.COMMANDS:
+for command in (check_command.check, *warehouse_commands.COMMANDS):
     cli.add_command(command)
 
 

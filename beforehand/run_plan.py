@@ -24,12 +24,24 @@ def new_run() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
-def last_run(settings: Settings) -> str:
-    """Return the id of the latest run in the data folder."""
-    runs = sorted(each.name for each in (settings.project.data / "runs").glob("*") if each.is_dir())
-    if not runs:
-        raise ConfigurationError(f"{settings.project.data}: holds no run yet; `beforehand run` makes one")
-    return runs[-1]
+def run_for_stage(settings: Settings, stage: str) -> str:
+    """Return the id of the latest run; in a project without any, `prepare` begins one.
+
+    Raises:
+        ConfigurationError: there is no run, and the stage needs earlier ones.
+    """
+    folder = settings.project.data / "runs"
+    runs = sorted(each.name for each in folder.glob("*") if each.is_dir())
+    if runs:
+        return runs[-1]
+    if stage != "prepare":
+        raise ConfigurationError(
+            f"{settings.project.data}: holds no run yet; `beforehand run` makes one, or begin with "
+            "`beforehand run --stage prepare`"
+        )
+    begun = new_run()
+    (folder / begun).mkdir(parents=True)
+    return begun
 
 
 def compose_plan(settings: Settings, run_id: str) -> RunPlan:

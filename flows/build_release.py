@@ -61,24 +61,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage; `doing` says for a person what it does, `wanted` whether a plan includes it."""
+    """A stage; `doing` says for a person what it does, `wanted` whether a plan includes it.
+
+    `needs` are the stages whose folders it reads.
+    """
 
     name: str
     doing: str
     body: Callable[[RunPlan], Figures]
+    needs: tuple[str, ...] = ()
     retries: int = 0
     wanted: Callable[[RunPlan], bool] = lambda _: True
 
 
 STAGES: tuple[Stage, ...] = (
     Stage("prepare", "reading and chunking documents", prepare, retries=1),
-    Stage("index", "embedding chunks and building the indexes", index),
-    Stage("propose", "proposing questions about the documents", propose, retries=2, wanted=wants_proposals),
-    Stage("anticipate", "collecting the anticipated questions", anticipate, retries=1),
-    Stage("retrieve", "finding the passages of each question", retrieve),
-    Stage("calibrate", "training the verifier of semantic hits", calibrate),
-    Stage("generate", "generating answers", generate, retries=2),
-    Stage("cite", "linking answers to their passages", cite),
+    Stage("index", "embedding chunks and building the indexes", index, ("prepare",)),
+    Stage(
+        "propose", "proposing questions about the documents", propose, ("prepare", "index"), 2, wanted=wants_proposals
+    ),
+    Stage("anticipate", "collecting the anticipated questions", anticipate, ("prepare",), retries=1),
+    Stage("retrieve", "finding the passages of each question", retrieve, ("prepare", "index", "anticipate")),
+    Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",)),
+    Stage("generate", "generating answers", generate, ("anticipate", "retrieve"), retries=2),
+    Stage("cite", "linking answers to their passages", cite, ("prepare", "anticipate", "retrieve")),
 )
 
 
@@ -200,7 +206,7 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
     """Run one stage alone, outside a flow, on the folders that earlier stages wrote.
 
     Raises:
-        UnknownStageError: there is no such stage or run.
+        UnknownStageError: there is no such stage or run, or a stage that it needs was not run.
         BuildInProgressError: a build is running; it might delete what the stage writes.
     """
     found = [stage for stage in STAGES if stage.name == name]
@@ -208,7 +214,14 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
         raise UnknownStageError(f"--stage {name}: unknown; the stages are {', '.join(stage.name for stage in STAGES)}")
     if not Path(plan.data, "runs", plan.run_id).is_dir():
         raise UnknownStageError(f"--run {plan.run_id}: there is no such run in {plan.data}")
+    for needed in found[0].needs:
+        if not Path(plan.folder(needed)).is_dir():
+            raise UnknownStageError(
+                f"--stage {name}: it needs what the stage {needed} writes, and run {plan.run_id} has none of it; "
+                f"`beforehand run --stage {needed}` comes first"
+            )
     data = Path(plan.data)
+    (data / "releases").mkdir(exist_ok=True)  # a new project has none
     lease = Lease.acquire(data / "releases" / ".lease", plan.run_id)
     try:
         with storage_errors(data, f"run the stage {name}"):

@@ -179,6 +179,11 @@ class CollectionSettings(RoomSettings):
     """A collection: documents and questions, isolated from other collections."""
 
     documents: list[SecretAddress] = Field(description="Files, folders, globs or URLs.")
+    exclude: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="Documents to leave out: names of files and folders as `release-notes*`, or paths below the listed "
+        "folder as `api/**/internal.md`.",
+    )
     questions: list[SecretAddress] = Field(default_factory=list, description="Files with the anticipated questions.")
     curated: list[SecretAddress] = Field(
         default_factory=list, description="Files with the team's pairs of question and answer."

@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -28,9 +29,11 @@ from batch.rejects import reject_row
 from batch.runner import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
+from batch.sources.exclusions import excluder, without_excluded
 from batch.sources.local_files import FoundFiles, is_glob
 from rag.credentials import SecretAddress, hide, secret_values
 from rag.errors import ConfigurationError
+from rag.settings import CollectionSettings
 from rag.text.table_files import Reject, ending
 from warehouse.tables import RejectRow
 
@@ -48,30 +51,53 @@ class SourceFile:
 class Listing:
     """The files of the entries, the entries without any file, and what can't be read, with the reason.
 
-    `skipped` counts the files of listed folders that have no readable ending, by collection, entry and ending.
+    `skipped` counts the files of listed folders that have no readable ending, by collection, entry and ending;
+    `excluded` those that the collection leaves out, by collection and pattern.
     """
 
     sources: list[SourceFile] = field(default_factory=list)
     missing: list[SourceFile] = field(default_factory=list)
     rejects: list[tuple[str, Reject]] = field(default_factory=list)
     skipped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    excluded: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def skipped_figures(self) -> dict[str, int]:
-        """Return how many files of each ending are not read, by a name for the stage's line of output."""
+        """Return how many files are excluded or of an ending that is not read, by a name for the stage's output."""
         figures: Counter[str] = Counter()
         for (_, _, kind), count in self.skipped.most_common():
             figures[f"{kind or 'files without an ending'} skipped"] += count
+        if self.excluded:
+            figures["files excluded"] = self.excluded.total()
         return dict(figures)
 
     def reject_rows(self, run_id: str, stage: str) -> list[RejectRow]:
         """Return the rows of the rejects table, including those of missing entries."""
         skipped = [_skipped_reject(*which, count) for which, count in sorted(self.skipped.items())]
-        rejects = [*map(_missing_reject, self.missing), *self.rejects, *skipped]
-        return [reject_row(run_id, stage, collection, reject) for collection, reject in rejects]
+        return [reject_row(run_id, stage, collection, reject) for collection, reject in [*self.unusable(), *skipped]]
+
+    def unusable(self) -> list[tuple[str, Reject]]:
+        """Return the rejects of entries without a file and of files that can't be read, each with its collection."""
+        return [*map(_missing_reject, self.missing), *self.rejects]
 
 
-def find_sources(collections: Mapping[str, Sequence[SecretAddress]], settings: BatchSettings) -> Listing:
+def find_documents(collections: Mapping[str, CollectionSettings], settings: BatchSettings) -> Listing:
+    """List the files of each collection's documents, without those that it excludes.
+
+    Raises:
+        ConfigurationError: an address can't be read or reached.
+    """
+    excluded = {name: each.exclude for name, each in collections.items()}
+    return find_sources({name: each.documents for name, each in collections.items()}, settings, excluded)
+
+
+def find_sources(
+    collections: Mapping[str, Sequence[SecretAddress]],
+    settings: BatchSettings,
+    exclude: Mapping[str, Sequence[str]] | None = None,
+) -> Listing:
     """List the files of each collection's entries; an entry without any file is no error here.
+
+    `exclude` are the patterns of what each collection leaves out (`batch.sources.exclusions`).
 
     Raises:
         ConfigurationError: an address can't be read or reached.
@@ -81,6 +107,7 @@ def find_sources(collections: Mapping[str, Sequence[SecretAddress]], settings: B
     listing = Listing()
     for collection, entries in collections.items():
         names = _Names()
+        excluded_by = excluder((exclude or {}).get(collection, ()))
         for entry in entries:
             try:
                 root, found = _expand(entry.get_secret_value(), options)
@@ -89,6 +116,8 @@ def find_sources(collections: Mapping[str, Sequence[SecretAddress]], settings: B
                 raise ConfigurationError(f"[collections.{collection}] {entry}: {said}") from None
             if not found.files:
                 listing.missing.append(SourceFile(collection, str(entry), entry.get_secret_value()))
+            found, patterns = without_excluded(found, partial(_below, root=root), excluded_by)
+            listing.excluded.update((collection, pattern) for pattern in patterns)
             listing.rejects += [(collection, _rejected(path, root, reason)) for path, reason in found.broken]
             listing.skipped.update((collection, str(entry), ending(path)) for path in found.skipped)
             for path in found.files:

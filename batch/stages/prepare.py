@@ -21,7 +21,7 @@ from batch.reading.document import Document
 from batch.reading.documents import parse
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
-from batch.sources.source_files import SourceFile, find_sources
+from batch.sources.source_files import SourceFile, find_documents
 from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
 from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
 from rag.credentials import hide, secret_values
@@ -94,7 +94,7 @@ class _Chunk(beam.DoFn):
 def prepare(plan: RunPlan) -> Figures:
     """Read and chunk the documents, except for those that the plan calls withdrawn."""
     out = plan.folder(STAGE)
-    listing = find_sources({name: each.documents for name, each in plan.collections.items()}, plan.settings)
+    listing = find_documents(plan.collections, plan.settings)
     parse_sources = _Parse(plan)
     with running_pipeline(plan) as pipeline:
         parsed = (

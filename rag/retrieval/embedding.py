@@ -123,3 +123,10 @@ class TokenCounter:
     def __call__(self, text: str) -> int:
         """Return the number of tokens in a text."""
         return len(self._tokenizer.encode(text).ids)
+
+    def vocabulary(self) -> list[str]:
+        """Return the encoder's tokens as the text that they stand for."""
+        texts: list[str] = self._tokenizer.decode_batch(
+            [[number] for number in range(self._tokenizer.get_vocab_size())]
+        )
+        return texts

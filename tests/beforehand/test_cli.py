@@ -205,6 +205,18 @@ def test_for_an_unknown_stage_the_message_lists_the_stages(project: Path) -> Non
     assert "prepare, index, propose, anticipate" in complaint(project, "run", "--stage", "polish")
 
 
+def test_the_first_stage_begins_a_run_in_a_new_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.parent)
+
+    first = run(project, "run", "--stage", "prepare")
+    again = run(project, "run", "--stage", "prepare")
+
+    assert (first.exit_code, again.exit_code) == (0, 0), (first.output, first.exception)
+    [begun] = (project.parent / "data" / "runs").iterdir()
+    assert list(begun.glob("prepare/chunks/*.parquet"))
+    assert "it needs what the stage index writes" in complaint(project, "run", "--stage", "retrieve")
+
+
 def test_a_stage_of_a_missing_run_is_refused(project: Path) -> None:
     assert "holds no run yet" in complaint(project, "run", "--stage", "cite")
     assert "no such run" in complaint(project, "run", "--stage", "cite", "--run", "20200101T000000-aaaa")

@@ -68,6 +68,38 @@ def test_files_that_a_folder_holds_and_nobody_reads_are_counted_by_ending(corpus
     assert reasons[f"{corpus}/**/*.png"].startswith("2 files ending in .png skipped: name those that are documents")
 
 
+def excluding(corpus: Path, *patterns: str) -> Listing:
+    return find_sources(addresses({"default": [str(corpus)]}), BatchSettings(), {"default": patterns})
+
+
+def test_what_a_collection_excludes_is_not_read_but_counted(corpus: Path) -> None:
+    write(corpus, "release-notes.md", "deep/release-notes-2.md", "release-notes/v1/old.md", "notes.md")
+
+    found = excluding(corpus, "release-notes*")
+
+    assert [each.name for each in found.sources] == ["a.md", "deep/b.txt", "list.txt", "notes.md"]
+    assert found.skipped_figures() == {".png skipped": 1, "files excluded": 3}
+    assert found.excluded == {("default", "release-notes*"): 3}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"),
+    [
+        ("deep", ["a.md", "list.txt"]), ("deep/", ["a.md", "list.txt"]), ("/deep", ["a.md", "list.txt"]),
+        ("*.txt", ["a.md"]), ("deep/*.txt", ["a.md", "list.txt"]), ("./*.txt", ["a.md", "deep/b.txt"]),
+        ("**/b.txt", ["a.md", "list.txt"]), ("[ab].*", ["list.txt"]), ("dee", ["a.md", "deep/b.txt", "list.txt"]),
+    ],
+)  # fmt: skip
+def test_a_pattern_is_a_name_anywhere_or_a_path_below_the_listed_folder(
+    corpus: Path, pattern: str, left: list[str]
+) -> None:
+    assert [each.name for each in excluding(corpus, pattern).sources] == left
+
+
+def test_excluded_files_of_endings_that_are_not_read_are_not_reported_as_skipped(corpus: Path) -> None:
+    assert excluding(corpus, "*.png").skipped_figures() == {"files excluded": 1}
+
+
 def test_office_files_are_read_with_their_extra_and_skipped_without(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

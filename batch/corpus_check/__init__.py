@@ -1,0 +1,1 @@
+"""What a collection looks like once it is read, before a model is asked: `beforehand check`."""

@@ -1,0 +1,87 @@
+"""Scripts: in which a text is written, and which of them an encoder and a language fit.
+
+A script is told by the first word of a character's Unicode name, which is enough to tell Latin from Cyrillic. An
+encoder knows a script if hundreds of its tokens are written in it: all-MiniLM-L6-v2 has 488 Chinese ones and at most 92
+of any other script but Latin, single letters that it was hardly trained on.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+_NAMED_OTHERWISE = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana", "KATAKANA-HIRAGANA": "Kana"}
+_NO_SCRIPTS = frozenset(
+    ("MODIFIER", "SUPERSCRIPT", "SUBSCRIPT", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH", "FEMININE", "MASCULINE", "MICRO",
+     "SCRIPT", "DOUBLE-STRUCK", "BLACK-LETTER", "KELVIN", "ANGSTROM", "OHM", "PLANCK", "ALEF", "IDEOGRAPHIC", "TURNED")
+)  # fmt: skip
+_OF_LANGUAGES = {
+    "arabic": ("Arabic",), "armenian": ("Armenian",), "greek": ("Greek",), "hindi": ("Devanagari",),
+    "nepali": ("Devanagari",), "russian": ("Cyrillic",), "serbian": ("Cyrillic", "Latin"), "tamil": ("Tamil",),
+    "yiddish": ("Hebrew",),
+}  # fmt: skip
+_LEAST_TOKENS = {"Han": 1000}
+_LEAST_TOKENS_ELSE = 300
+_LEAST_SHARE = 0.02  # of the letters: a few foreign names are no reason to warn
+
+
+def letters_by_script(texts: Iterable[str]) -> Counter[str]:
+    """Return how many letters of the texts are of each script; digits and signs are of none."""
+    characters: Counter[str] = Counter()
+    for text in texts:
+        characters.update(text)
+    found: Counter[str] = Counter()
+    for character, count in characters.items():
+        if script := _script(character):
+            found[script] += count
+    return found
+
+
+def shares(letters: Mapping[str, int]) -> dict[str, float]:
+    """Return the share of each script, largest first, without those of less than one letter in 1,000."""
+    whole = sum(letters.values())
+    ordered = sorted(letters.items(), key=lambda each: -each[1])
+    return {script: round(count / whole, 3) for script, count in ordered if count * 1000 >= whole}
+
+
+def known_scripts(vocabulary: Sequence[str]) -> frozenset[str]:
+    """Return the scripts in which an encoder's vocabulary has hundreds of tokens."""
+    tokens: Counter[str] = Counter()
+    for token in vocabulary:
+        tokens.update({script for character in token if (script := _script(character))})
+    return frozenset(
+        script for script, count in tokens.items() if count >= _LEAST_TOKENS.get(script, _LEAST_TOKENS_ELSE)
+    )
+
+
+def warnings(letters: Mapping[str, int], encoder: str, known: frozenset[str], language: str) -> list[str]:
+    """Return a sentence for the scripts that the encoder does not know, and one for those of another language."""
+    share = {script: part for script, part in shares(letters).items() if part >= _LEAST_SHARE}
+    own = _OF_LANGUAGES.get(language, ("Latin",))
+    sentences = []
+    if unknown := {script: part for script, part in share.items() if script not in known}:
+        sentences.append(
+            f"{_listed(unknown)}, which the encoder {encoder} hardly knows: such passages will not be found by their "
+            "meaning; set [encoder] model to a multilingual one"
+        )
+    if foreign := {script: part for script, part in share.items() if script not in own}:
+        sentences.append(
+            f'{_listed(foreign)}, which [retrieval] language = "{language}" does not fit: words in it are neither '
+            "stemmed nor freed of stop words; set it to the language of the documents"
+        )
+    return sentences
+
+
+def _listed(found: Mapping[str, float]) -> str:
+    return " and ".join(f"{part:.0%} of the letters are {script}" for script, part in found.items())
+
+
+def _script(character: str) -> str:
+    """Return the script of a letter, or "" for what is no letter or common to several scripts."""
+    if character.isascii():
+        return "Latin" if character.isalpha() else ""
+    if not character.isalpha():
+        return ""
+    name = unicodedata.name(character, "").partition(" ")[0]
+    return "" if not name or name in _NO_SCRIPTS else _NAMED_OTHERWISE.get(name, name.title())
