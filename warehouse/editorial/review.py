@@ -16,7 +16,8 @@ from warehouse.errors import ReviewError
 
 _EXPORTED = (
     "collection", "query_key", "fingerprint", "question", "answer", "former_answer", "status", "waiting", "reason",
-    "decided_before", "origin", "support", "evidence", "decisions", *TYPED_COLUMNS,
+    "decided_before", "origin", "support", "evidence", *TYPED_COLUMNS,
+    "decisions",  # never empty, so last: Excel leaves out the separators of empty cells at the end of a row
 )  # fmt: skip
 
 

@@ -189,6 +189,22 @@ def test_a_decision_is_confirmed_in_a_file_after_its_document_changed(data, tmp_
     assert "What is q1?" not in {item.question for item in queue(data)}
 
 
+def test_a_spreadsheet_that_drops_empty_cells_at_the_end_of_a_row_drops_none(data, tmp_path, exported):
+    """Excel does so from the seventeenth row on, and a passage of several lines would then end its row too early."""
+    exported[0] |= {"decision": "reject", "evidence": "[1] Two:\nlines"}
+    rows = [[*exported[0]], *([*row.values()] for row in exported)]
+    text = io.StringIO()
+    for row in rows:
+        while not row[-1]:
+            row.pop()
+        csv.writer(text).writerow(row)
+    (tmp_path / "r.csv").write_text(text.getvalue(), newline="")
+
+    imported = import_reviews(data, tmp_path / "r.csv", "Ada")
+
+    assert (imported.decisions["reject"], imported.refused, imported.undecided) == (1, [], 2)
+
+
 @pytest.mark.parametrize(
     ("audited", "typed", "status"),
     [
