@@ -204,7 +204,8 @@ def export_review(config: Config, target: Path, near_misses: bool) -> None:
     compact_journal(settings)
     data = settings.project.data
     count = export_near_misses(data, target) if near_misses else export_reviews(data, target)
-    click.echo(f"{count} {'pairs' if near_misses else 'answers'} written to {target}")
+    noun = ("pair" if near_misses else "answer") + ("" if count == 1 else "s")
+    click.echo(f"{count} {noun} written to {target}")
 
 
 @review.command("import")

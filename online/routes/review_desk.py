@@ -155,7 +155,9 @@ def _outdated(shown: Case, submitted: Submitted) -> Refusal | None:
 
 
 def _mixed_up(shown: Case, submitted: Submitted) -> Refusal | None:
-    """Refuse a decision that would drop something else that the reviewer filled in."""
+    """Refuse a decision that lacks its text, or that would drop something else that the reviewer filled in."""
+    if submitted.action == "edit" and not _plain(submitted.text):
+        return Refusal("An edit needs the text that visitors get: write it, or reject the answer.")
     if submitted.action != "edit" and not unchanged(submitted.text, shown.item.answer):
         return Refusal("You have changed the text: save it as your edit, or undo the change first.")
     if submitted.allow_live and submitted.action != "reject":

@@ -232,6 +232,11 @@ def test_a_review_in_a_file_names_what_did_not_hold(folder):
     assert said.stderr.startswith("row 2 (What is q1?): does not hold: '7.95E+31' is no fingerprint: a spreadsheet ")
 
 
+def test_one_answer_is_not_called_answers(monkeypatch):
+    monkeypatch.setattr("warehouse.editorial.review.export_reviews", lambda *_: 1)
+    assert run("review", "export", "r.csv").stdout == "1 answer written to r.csv\n"
+
+
 def test_a_workbook_is_exported_and_imported():
     assert run("review", "export", "r.xlsx").stdout == "0 answers written to r.xlsx\n"
     assert run("review", "import", "r.xlsx", "--reviewer", "Ada").stdout.startswith("held: no decisions, 0 pairs;")

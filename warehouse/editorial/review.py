@@ -16,7 +16,8 @@ from warehouse.errors import ReviewError
 
 _EXPORTED = (
     "collection", "query_key", "fingerprint", "question", "answer", "former_answer", "status", "waiting", "reason",
-    "decided_before", "origin", "support", "evidence", "decisions", *TYPED_COLUMNS,
+    "decided_before", "origin", "support", "evidence", *TYPED_COLUMNS,
+    "decisions",  # never empty, so last: Excel leaves out the separators of empty cells at the end of a row
 )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ def _exported(item: QueueItem) -> Mapping[str, object]:
         "question": item.question,
         "answer": item.answer,
         "former_answer": item.former_answer or "",
-        "status": item.status,
+        "status": _status(item),
         "waiting": "; ".join(each.kind for each in item.reasons),
         "reason": "; ".join(each.detail or each.kind for each in item.reasons),
         "decided_before": "" if item.decided_before is None else described(item.decided_before),
@@ -64,6 +65,12 @@ def _exported(item: QueueItem) -> Mapping[str, object]:
         "evidence": evidence,
         "decisions": item.decisions,
     }
+
+
+def _status(item: QueueItem) -> str:
+    """Return whether the question is answered now: a rejection and an edit hold whatever the audit says."""
+    held = None if item.decided_before is None else item.decided_before.decision
+    return {"reject": "withheld", "edit": "served"}.get(held or "", item.status)
 
 
 def _refuse_to_overwrite(data: Path, target: Path) -> None:

@@ -150,7 +150,9 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[ReviewRow | Unreadable
     """
     ending = _ending(path, READ)
     try:
-        name, content = plain_table(path.name, path.read_bytes())
+        if not (saved := path.read_bytes()).strip():
+            raise ReviewError(f"{path}: the file is empty: save the sheet again.")
+        name, content = plain_table(path.name, saved)
         rows = list(table_files.read_rows(name, content, (), columns, keep_empty=True))
     except (OSError, DocumentError) as error:
         raise ReviewError(f"{path}: can't be read ({error}).") from error

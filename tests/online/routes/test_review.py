@@ -405,7 +405,7 @@ def test_a_preview_shows_the_text_as_visitors_will_see_it_and_saves_nothing(
     ("action", "change", "said"),
     [
         ("edit", {"text": "Ten euros [1, 7]."}, "[7] leads to no passage of the answer"),
-        ("edit", {"text": "  "}, "An edit needs the text"),
+        ("edit", {"text": "  "}, "An edit needs the text that visitors get: write it, or reject the answer."),
         ("approve", {"text": "Eleven euros [1]."}, "You have changed the text"),
         ("reject", {"text": "Eleven euros [1]."}, "You have changed the text"),
         ("approve", {"allow_live": "on"}, "belongs to a rejection"),

@@ -208,6 +208,12 @@ def test_a_wrong_label_is_named_and_the_others_are_recorded(data, tmp_path):
     assert read_log(data / "labelled_pairs.jsonl") == [{"a": "x", "b": "z", "same": True}]
 
 
+def test_an_empty_file_is_refused(data, tmp_path):
+    (tmp_path / "r.csv").write_bytes(b"\r\n")
+    with pytest.raises(ReviewError, match="the file is empty"):
+        import_reviews(data, tmp_path / "r.csv", "Ada")
+
+
 def test_an_unknown_ending_is_refused(tmp_path):
     with pytest.raises(ReviewError, match=r"must be one of .csv, .xlsx, .jsonl, .parquet"):
         write_rows(tmp_path / "r.doc", ["a"], [])

@@ -189,6 +189,44 @@ def test_a_decision_is_confirmed_in_a_file_after_its_document_changed(data, tmp_
     assert "What is q1?" not in {item.question for item in queue(data)}
 
 
+def test_a_spreadsheet_that_drops_empty_cells_at_the_end_of_a_row_drops_none(data, tmp_path, exported):
+    """Excel does so from the seventeenth row on, and a passage of several lines would then end its row too early."""
+    exported[0] |= {"decision": "reject", "evidence": "[1] Two:\nlines"}
+    rows = [[*exported[0]], *([*row.values()] for row in exported)]
+    text = io.StringIO()
+    for row in rows:
+        while not row[-1]:
+            row.pop()
+        csv.writer(text).writerow(row)
+    (tmp_path / "r.csv").write_text(text.getvalue(), newline="")
+
+    imported = import_reviews(data, tmp_path / "r.csv", "Ada")
+
+    assert (imported.decisions["reject"], imported.refused, imported.undecided) == (1, [], 2)
+
+
+@pytest.mark.parametrize(
+    ("audited", "typed", "status"),
+    [
+        ({"status": "served"}, {"decision": "reject"}, "withheld"),
+        ({"status": "withheld"}, {"decision": "edit", "new_answer": "At ten [1]."}, "served"),
+    ],
+)
+def test_an_export_says_whether_visitors_get_the_answer_now(
+    data, tmp_path, exported, publish_rows, audited, typed, status
+):
+    write_rows(tmp_path / "r.csv", list(exported[0]), [exported[0] | typed])
+    import_reviews(data, tmp_path / "r.csv", "Ada")
+    rows = withheld()
+    rows["answers"][0] |= {"fingerprint": key("f2-q1"), **audited}
+    publish_rows(rows)
+
+    export_reviews(data, tmp_path / "later.csv")
+
+    with (tmp_path / "later.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert {row["question"]: row["status"] for row in csv.DictReader(file)}["What is q1?"] == status
+
+
 @pytest.mark.parametrize("ending", [".csv", ".xlsx", ".jsonl", ".parquet"])
 def test_an_export_never_overwrites_open_work(data, tmp_path, exported, ending):
     target = tmp_path / f"r{ending}"
