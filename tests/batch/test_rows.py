@@ -22,6 +22,7 @@ def test_the_columns_of_prompts_curated_answers_and_generations_stay() -> None:
                     ("collection", "query_key", "question", "fingerprint", "passages_hash", "messages"), text
                 ),
                 "chunk_ids": pa.list_(text),
+                "shown_ids": pa.list_(pa.list_(text)),
             }
         )
         == PROMPTS
