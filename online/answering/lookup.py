@@ -230,9 +230,11 @@ class Lookup:
         )
 
     def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        return not self.withdrawn.tombstoned(asked.query_key, query_key) and (
-            self.withholding.reason(release, asked.collection, query_key) is not None
-        )
+        """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""
+        reason = self.withholding.reason(release, asked.collection, query_key)
+        if reason is None or self.withdrawn.tombstoned(asked.query_key, query_key):
+            return False
+        return reason == "rejected" or self.listed.allows(release, query_key)
 
     def _tolerated(self, asked: Asked) -> float | None:
         return None if asked.fresh else self.watch.tolerated(asked.collection)
