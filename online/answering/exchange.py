@@ -57,8 +57,8 @@ class Exchanges:
             self.log.live(asked, answer, result)
 
     @contextlib.asynccontextmanager
-    async def bypass(self, asked: Asked, receive: Receive) -> AsyncIterator[None]:
-        """Hold a place at the language model, for a chat that the body passes on.
+    async def bypass(self, asked: Asked, receive: Receive) -> AsyncIterator[PassedOn]:
+        """Hold a place at the language model, for a chat that the body passes on, or else says what it told instead.
 
         Raises:
             Problem: the language model is down, refused the chat, or has no place.
@@ -66,8 +66,12 @@ class Exchanges:
         """
         with self.recorded(asked):
             async with _watch(receive), self.lookup.model.place():
-                yield
-                self.log.bypass(asked)
+                passed = PassedOn()
+                yield passed
+                if passed.told is None:
+                    self.log.bypass(asked)
+                else:
+                    self.log.unanswered(asked, passed.told)
 
     def recorded(self, asked: Asked, is_final: Callable[[Problem], bool] = lambda _: True) -> Recorded:
         """Record how the body fails, unless the question is asked again because the problem is not final.
@@ -76,6 +80,13 @@ class Exchanges:
             Problem: the body failed in a way that the caller is told.
         """
         return Recorded(self.log, asked, is_final)
+
+
+@dataclass
+class PassedOn:
+    """What became of a chat that was passed on; `told` is what was told instead of the reply, if anything."""
+
+    told: Unanswered | None = None
 
 
 @dataclass(slots=True)

@@ -72,6 +72,7 @@ class _Basis(msgspec.Struct):
     query_key: str
     fingerprint: str
     documents: list[str] = []
+    answer: str = ""
 
 
 class Jobs:
@@ -152,10 +153,13 @@ class Jobs:
     def _is_rejected(self, job: StoredJob, basis: _Basis) -> bool:
         if basis.source in ("withheld", "unreliable"):
             return False
-        reviewed = self._exchanges.lookup.reviewed
+        lookup = self._exchanges.lookup
+        reviewed = lookup.reviewed
         asked = msgspec.json.decode(job.asked, type=Asked)
         keys = {asked.query_key, basis.query_key}
-        return basis.fingerprint in reviewed.rejected_fingerprints or not keys.isdisjoint(reviewed.rejected)
+        if basis.fingerprint in reviewed.rejected_fingerprints or not keys.isdisjoint(reviewed.rejected):
+            return True
+        return basis.source == "live" and lookup.has_rejected_words(basis.collection, basis.answer)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

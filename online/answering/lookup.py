@@ -171,6 +171,24 @@ class Lookup:
                 reason = self.withholding.reason(release, asked.collection, sought.withheld)
             return None if reason is None else self._told(asked, release, "withheld", reason, sought)
 
+    def rejects_words(self, collection: str) -> bool:
+        """Whether there are words that a person rejected in a collection."""
+        return self.withholding.rejects_words(self.release(), collection)
+
+    def has_rejected_words(self, collection: str, said: str) -> bool:
+        """Whether a text of the model has words that a person rejected in a collection."""
+        release = self.current.get()
+        return release is not None and self.withholding.has_rejected_words(release, collection, said)
+
+    def rejected(self, asked: Asked, said: str) -> Unanswered | None:
+        """Return what is told instead of what the model said, if a person rejected the question or those words."""
+        release = self.release()
+        self.withholding.follow()
+        reason = self.withholding.reason(release, asked.collection, asked.query_key)
+        if reason is None and self.withholding.has_rejected_words(release, asked.collection, said):
+            reason = "rejected"
+        return None if reason is None else self._told(asked, release, "withheld", reason, None)
+
     def _told(
         self, asked: Asked, release: OpenRelease, source: UnansweredSource, reason: str, sought: Sought | None
     ) -> Unanswered:
@@ -187,7 +205,7 @@ class Lookup:
         source: UnansweredSource = "withheld"
         reason = self.withholding.objection(release, asked.collection, asked.query_key, opening)
         if live is not None and reason is None:
-            if self.withholding.has_rejected_words(release, asked.collection, live):
+            if self.withholding.has_rejected_words(release, asked.collection, live.said):
                 reason = "rejected"
             elif live.fault is not None:
                 source, reason = "unreliable", live.fault
@@ -212,9 +230,11 @@ class Lookup:
         )
 
     def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        return not self.withdrawn.tombstoned(asked.query_key, query_key) and (
-            self.withholding.reason(release, asked.collection, query_key) is not None
-        )
+        """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""
+        reason = self.withholding.reason(release, asked.collection, query_key)
+        if reason is None or self.withdrawn.tombstoned(asked.query_key, query_key):
+            return False
+        return reason == "rejected" or self.listed.allows(release, query_key)
 
     def _tolerated(self, asked: Asked) -> float | None:
         return None if asked.fresh else self.watch.tolerated(asked.collection)

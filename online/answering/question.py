@@ -150,6 +150,11 @@ class LiveAnswer:
     reasoning: str | None = None
     fault: str | None = None
 
+    @property
+    def said(self) -> str:
+        """All texts of the message: a chat is sent the reasoning too."""
+        return "\n".join([self.linked.text, self.reasoning or "", *self.completion.others.values()])
+
 
 @dataclass(frozen=True)
 class Unanswered:

@@ -4,7 +4,8 @@ Two kinds of questions are withheld: those whose answer a person rejected, and t
 The collection's `when_withheld` says what they get; a rejected one is answered live only if the person allowed it. The
 rule is applied when a question is looked up, when one that asks the same is found, and once more when a live answer is
 about to be sent, since a person may have decided meanwhile. A live answer is also refused for what it is: if it has the
-fingerprint of a rejected answer, or its words. Texts of fewer words than `_TELLING` say too little to be recognised.
+fingerprint of a rejected answer, or its words, alone or among others. Texts of fewer words than `_TELLING` say too
+little to be recognised.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.question import LiveAnswer, Opening, Sought, Unanswered
+from online.answering.question import Opening, Sought, Unanswered
 from online.errors import Suggestion
 from online.http.schemas import Handover, UnansweredSource
 from rag.prompting.citations import without_references
@@ -44,11 +45,11 @@ class _Text(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _KnownTexts:
-    """The words of the rejected answers `of` a release, with their collections."""
+    """The words of the rejected answers, by collection: as the release has them, and as people saw them."""
 
     release_id: str
     of: Mapping[str, Standing]
-    texts: frozenset[tuple[str, str]]
+    texts: Mapping[str, frozenset[str]]
 
 
 @dataclass
@@ -81,15 +82,22 @@ class Withholding:
         with contextlib.suppress(OSError, WarehouseError):
             self.reviewed.follow()
 
-    def has_rejected_words(self, release: OpenRelease, collection: str, live: LiveAnswer) -> bool:
-        """Whether a live answer has the words of one that a person rejected in this collection."""
-        rejected = self.reviewed.rejected
-        return bool(rejected) and (collection, _words(live.linked.text)) in self._rejected_texts(release)
+    def rejects_words(self, release: OpenRelease, collection: str) -> bool:
+        """Whether there are words that a person rejected in this collection."""
+        return bool(self._rejected_texts(release).get(collection))
 
-    def _rejected_texts(self, release: OpenRelease) -> frozenset[tuple[str, str]]:
+    def has_rejected_words(self, release: OpenRelease, collection: str, text: str) -> bool:
+        """Whether a text has the words of an answer that a person rejected in this collection."""
+        texts = self._rejected_texts(release).get(collection)
+        if not texts:
+            return False
+        words = f" {_words(text)} "
+        return any(f" {each} " in words for each in texts)
+
+    def _rejected_texts(self, release: OpenRelease) -> Mapping[str, frozenset[str]]:
         rejected = self.reviewed.rejected
         if self._known is None or self._known.release_id != release.release_id or self._known.of is not rejected:
-            self._known = _KnownTexts(release.release_id, rejected, frozenset(_texts(release, list(rejected))))
+            self._known = _KnownTexts(release.release_id, rejected, _texts(release, rejected))
         return self._known.texts
 
     def told(
@@ -113,11 +121,16 @@ class Withholding:
         return Unanswered(source, reason, text, handover, tuple(suggestions), release_id, sought)
 
 
-def _texts(release: OpenRelease, keys: Sequence[str]) -> list[tuple[str, str]]:
-    bodies = [body for key in keys if (body := release.index.answer(key) or release.index.withheld(key)) is not None]
-    stored = [msgspec.json.decode(body, type=_Text) for body in bodies]
-    words = [(each.collection, _words(each.answer)) for each in stored]
-    return [each for each in words if each[1].count(" ") >= _TELLING - 1]
+def _texts(release: OpenRelease, rejected: Mapping[str, Standing]) -> Mapping[str, frozenset[str]]:
+    texts: dict[str, set[str]] = {}
+    for key, standing in rejected.items():
+        body = release.index.answer(key) or release.index.withheld(key)
+        stored = None if body is None else msgspec.json.decode(body, type=_Text)
+        if stored is not None:
+            texts.setdefault(stored.collection, set()).add(_words(stored.answer))
+        if standing.about is not None:  # the release may have another answer since
+            texts.setdefault(standing.collection, set()).add(_words(standing.about))
+    return {name: frozenset(each for each in some if each.count(" ") >= _TELLING - 1) for name, some in texts.items()}
 
 
 def _words(answer: str) -> str:

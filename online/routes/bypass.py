@@ -6,13 +6,15 @@ of them it cites. If nothing is near to that turn, the reply is a refusal, witho
 choose for the service or for a key that chats are passed on as they are (`plain`), or not at all (`off`).
 
 The reply's text stays the model's own, since it may be JSON or a tool call, in which brackets mean something else.
+Where people have rejected answers it is held back until it is whole, streamed or not, and withheld if it has their
+words.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from online.answering.request_log import BYPASS
 from online.errors import Problem
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.model.language_model import LanguageModel
-from online.routes.chat_format import Usage, pieces
+from online.routes.chat_format import Usage, pieces, said_in_reply, said_in_stream
 from online.routes.chat_reply import ChatReply
 from online.routes.chat_request import MODEL, chat_of, grounded, last_question
 from online.settings import Bypass
@@ -37,6 +39,7 @@ from rag.prompting.template import grounding
 from rag.retrieval.passages import Passage
 
 if TYPE_CHECKING:
+    from online.answering.lookup import Lookup
     from online.release.open_release import OpenRelease
 
 _NEAR = 0.25  # all-MiniLM-L6-v2: below it a passage shares nothing with what was typed
@@ -69,14 +72,14 @@ class Bypassing:
             Problem: such chats are not answered, or the language model gave no answer.
         """
         ground, told = None, None
+        alone = _alone(reply)
         with self.exchanges.recorded(reply.asked):
             if mode == "off":
                 detail = "Only single questions are answered here: no system message, earlier turns, tools or formats."
                 raise Problem("forbidden", detail, param="messages", code="bypass_off")
             if mode == "grounded":
-                question = last_question(reply.chat)
-                told = await self._withheld(reply.asked, question)
-                ground = None if told else await self._ground(reply.asked.collection, question)
+                told = await self._withheld(alone)
+                ground = None if told else await self._ground(alone.collection, alone.question)
         reply.headers.append((b"cache-status", BYPASS.encode()))
         if told is not None:
             await _withhold(reply, told)
@@ -88,18 +91,17 @@ class Bypassing:
             return
         if ground is not None:
             fields = grounded(fields, grounding(ground.passages))
-        async with self.exchanges.bypass(reply.asked, receive):
+        screen = _Screen(self.exchanges.lookup, alone) if ground is not None else None
+        async with self.exchanges.bypass(reply.asked, receive) as passed:
             if isinstance(self.model.llm, Forwarder):
-                await self.model.guarded(self._forward(reply, self.model.llm, fields, ground))
+                forward = self._forward(reply, self.model.llm, fields, ground, screen)
+                passed.told = await self.model.guarded(forward)
             else:
-                await self._converse(reply, fields, ground)
+                passed.told = await self._converse(reply, fields, ground, screen)
 
-    async def _withheld(self, asked: Asked, question: str) -> Unanswered | None:
+    async def _withheld(self, alone: Asked) -> Unanswered | None:
         """Return what the chat gets if its last question is withheld: a chat around it is no way past a rejection."""
-        if not normalise(question):
-            return None
-        alone = replace(asked, question=question, query_key=query_key(asked.collection, question))
-        return await self.exchanges.lookup.withheld(alone)
+        return await self.exchanges.lookup.withheld(alone) if normalise(alone.question) else None
 
     async def _ground(self, collection: str, question: str) -> Ground:
         lookup = self.exchanges.lookup
@@ -110,21 +112,43 @@ class Bypassing:
             found = await lookup.pool.run(_near, release, collection, question, withdrawn)
             return Ground(release.release_id, found)
 
-    async def _forward(self, reply: ChatReply, llm: Forwarder, fields: JsonObject, ground: Ground | None) -> None:
+    async def _forward(
+        self, reply: ChatReply, llm: Forwarder, fields: JsonObject, ground: Ground | None, screen: _Screen | None
+    ) -> Unanswered | None:
+        """Pass the model's reply on; return what was told instead, if anything."""
         async with contextlib.aclosing(llm.forward(fields)) as response:
             if not reply.asked.stream:  # nothing is sent before all is here: it may break off
                 body = b"".join([piece async for piece in response])
+                if screen is not None and (told := screen.objection(said_in_reply(body))) is not None:
+                    await _withhold(reply, told)
+                    return told
                 await reply.pass_on(body if ground is None else _with_provenance(body, ground))
-                return
+                return None
+            held: list[bytes] = []
+            if screen is not None and screen.holds_back:
+                held = [lines async for lines in response]
+                if (told := screen.objection(said_in_stream(held))) is not None:
+                    await _withhold(reply, told)
+                    return told
             stream = None if ground is None else GroundedStream(ground)
-            async for lines in response:
+            async for lines in _both(held, response):
+                if screen is not None and not held and (told := screen.objection("")) is not None:
+                    raise Problem("forbidden", told.text)  # rejected in this moment: what is shown can't be taken back
                 await reply.pass_on_lines(lines if stream is None else stream.pass_on(lines))
             await reply.finish()
+            return None
 
-    async def _converse(self, reply: ChatReply, fields: JsonObject, ground: Ground | None) -> None:
+    async def _converse(
+        self, reply: ChatReply, fields: JsonObject, ground: Ground | None, screen: _Screen | None
+    ) -> Unanswered | None:
+        """Answer with a model that takes messages alone; return what was told instead, if anything."""
         chat = msgspec.convert(fields, ChatRequest)
         messages, sampling = chat_of(chat, fields, self.model.sampling)
         completion = await self.model.ask(messages, sampling, None)
+        said = "\n".join([completion.text, *completion.others.values()])
+        if screen is not None and (told := screen.objection(said)) is not None:
+            await _withhold(reply, told)
+            return told
         about = None if ground is None else ground.about(completion.text)
         if reply.asked.stream:
             await reply.begin(completion.model)
@@ -136,6 +160,24 @@ class Bypassing:
         else:
             message = {**completion.message, "role": "assistant", "content": completion.text}
             await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), about)
+        return None
+
+
+@dataclass(frozen=True)
+class _Screen:
+    """Looks for what people rejected in the reply to a chat; `alone` is the last question of its user."""
+
+    lookup: Lookup
+    alone: Asked
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether a stream has to be whole before it is shown."""
+        return self.lookup.rejects_words(self.alone.collection)
+
+    def objection(self, said: str) -> Unanswered | None:
+        """Return what is told instead of the reply, or None."""
+        return self.lookup.rejected(self.alone, said)
 
 
 @dataclass
@@ -170,6 +212,19 @@ def _with_provenance(body: bytes, ground: Ground) -> bytes:
     first = next(_choices(reply), {})
     text = (first.get("message") or {}).get("content") or ""
     return json.dumps({**reply, "beforehand": msgspec.to_builtins(ground.about(text))}).encode()
+
+
+def _alone(reply: ChatReply) -> Asked:
+    """Return the last question of a chat's user as it would be asked alone."""
+    asked, question = reply.asked, last_question(reply.chat)
+    return replace(asked, question=question, query_key=query_key(asked.collection, question))
+
+
+async def _both(held: Iterable[bytes], response: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for lines in held:
+        yield lines
+    async for lines in response:
+        yield lines
 
 
 def _choices(reply: Mapping[str, object]) -> Iterator[JsonObject]:

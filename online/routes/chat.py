@@ -140,7 +140,8 @@ async def _live(reply: ChatReply, release_id: str, live: LiveAnswer) -> None:
     about = Provenance("live", citations(live.linked.citations), release_id)
     others = completion.others | ({"reasoning_content": live.reasoning} if live.reasoning else {})
     if not reply.asked.stream:
-        message = {**completion.message, **others, "role": "assistant", "content": live.linked.text}
+        # A question alone names no tools: a client that runs what the model calls must not get calls.
+        message = {**others, "role": "assistant", "content": live.linked.text}
         await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), about)
         return
     await reply.begin(completion.model)

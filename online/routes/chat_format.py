@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -74,3 +76,33 @@ def pieces(text: str) -> list[str]:
     """Cut a prepared answer into pieces of a few words, as a live one streams; joined they are the text."""
     words = _PIECE.findall(text)
     return ["".join(words[start : start + _WORDS_A_CHUNK]) for start in range(0, len(words), _WORDS_A_CHUNK)]
+
+
+def said_in_reply(body: bytes) -> str:
+    """Return all that a completion says, in all choices, tool calls included."""
+    texts: dict[object, str] = {}
+    _gather(json.loads(body).get("choices"), (), texts)
+    return "\n".join(texts.values())
+
+
+def said_in_stream(stream: Iterable[bytes]) -> str:
+    """Return all that a stream says, each text of each choice joined from its pieces."""
+    texts: dict[object, str] = {}
+    for line in b"".join(stream).split(b"\n"):
+        if line.startswith(b"data:") and line.removeprefix(b"data:").strip() != b"[DONE]":
+            with contextlib.suppress(ValueError, AttributeError):
+                _gather(json.loads(line.removeprefix(b"data:")).get("choices"), (), texts)
+    return "\n".join(texts.values())
+
+
+def _gather(value: object, place: tuple[object, ...], texts: dict[object, str]) -> None:
+    """Add the texts of a reply, or of a piece of one, to those that are known from the same place."""
+    if isinstance(value, str):
+        texts[place] = texts.get(place, "") + value
+    elif isinstance(value, dict):
+        for name, inside in value.items():
+            _gather(inside, (*place, name), texts)
+    elif isinstance(value, list):
+        for number, inside in enumerate(value):
+            of_its_own = inside.get("index", number) if isinstance(inside, dict) else number
+            _gather(inside, (*place, of_its_own), texts)

@@ -37,11 +37,12 @@ IN_WORDS = {
 }
 """What `fault` returns, as the tables of a release put it."""
 
-_NAMES = r"(?:think|thinking|thought|reasoning)"
-_OPENING = re.compile(rf"(?<!`)(?:<{_NAMES}>|\[THINK\]|◁think▷)", re.IGNORECASE)
-_CLOSING = re.compile(rf"(?<!`)(?:</{_NAMES}>|\[/THINK\]|◁/think▷)", re.IGNORECASE)
+_NAMES = r"(?:(?:[a-z]{1,10}[:_])?think|thinking|thoughts?|reasoning|reflection|scratchpad)"
+_OPENING = re.compile(rf"(?<!`)(?:<\s?{_NAMES}(?:\s[\w\s=:\"'.-]{{0,40}})?>|\[THINK\]|◁think▷)", re.IGNORECASE)
+_CLOSING = re.compile(rf"(?<!`)(?:<\s?/\s?{_NAMES}\s?>|\[/THINK\]|◁/think▷)", re.IGNORECASE)
 _TAG = re.compile(f"{_OPENING.pattern}|{_CLOSING.pattern}", re.IGNORECASE)
-_HALF_TAG = re.compile(r"[<\[◁][\w/]{0,11}\Z")
+_LONGEST_TAG = 70
+_HALF_TAG = re.compile(rf"(?:<[\w\s/=:\"'.-]{{0,{_LONGEST_TAG}}}|[\[◁][\w/]{{0,11}})\Z")
 _TOOL_CALL = re.compile(r"<(tool_call|function_call)>.*?(?:</\1>|\Z)|<\|tool_call\|>.*|\[TOOL_CALLS\].*", re.DOTALL)
 _BARE_CALL = re.compile(
     r'\A\s*\{\s*"name"\s*:\s*"[^"]*"\s*,\s*"(?:arguments|parameters)"\s*:\s*\{.*\}\s*\}\s*\Z', re.DOTALL
@@ -141,7 +142,7 @@ class VisibleText:
     def feed(self, piece: str) -> str:
         """Take a piece; return what can be shown now."""
         text = self._held + piece
-        half = _HALF_TAG.search(text, max(0, len(text) - 13))
+        half = _HALF_TAG.search(text, max(0, len(text) - _LONGEST_TAG - 1))
         self._held = "" if half is None else text[half.start() :]
         return self._take(text[: len(text) - len(self._held)])
 

@@ -16,6 +16,7 @@ from rag.identity import query_key
 from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
+from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.listing import list_question
 
 BOTH = {"library": CollectionSettings(documents=[]), "museum": CollectionSettings(documents=[])}
@@ -177,3 +178,20 @@ def test_many_questions_of_visitors_hide_none_of_the_team(library: Library, serv
     found = client.get("/v1/questions", params={"q": f"{TEAMS_PARAPHRASE} 7"}).json()
     assert {each["question"] for each in found["questions"]} == set(LIBRARY.answers)
     assert found["next_offset"] is None
+
+
+def test_a_withheld_question_of_a_visitor_keeps_no_answer_from_others_unless_a_person_rejects_it(
+    library: Library, serve: Serve
+) -> None:
+    typed, paraphrase = "How do I bake a sourdough bread?", "How do I bake a sourdough bread please?"
+    answers, some = {**LIBRARY.answers, typed: (ANSWER, "hours")}, frozenset({typed})
+    library.publish(library=replace(LIBRARY, answers=answers, visitors=some, withheld=some))
+    client = serve()
+    ask = post("/v1/answers")
+    assert ask(client, typed).json()["source"] == "withheld"
+    assert ask(client, paraphrase).json()["source"] == "live"
+
+    append_decisions(library.data, [Decision("library", query_key("library", typed), "any", "reject", "Ada")])
+    client.app.state.service.reviewed.follow()  # type: ignore[attr-defined]
+
+    assert ask(client, paraphrase).json()["source"] == "withheld"

@@ -236,6 +236,42 @@ def test_the_words_of_a_rejected_answer_are_not_said_to_any_question(
     assert ask(client, "Tell me one more story about it")["source"] == "live"
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["Of course! {} Anything else?", "{} It closes at five [1].", "**THE LIBRARY** opens - at nine, in the morning!"],
+)
+def test_the_words_of_a_rejected_answer_are_not_said_among_others(
+    library: Library, client: httpx.Client, llm: FakeLlm, said: str
+) -> None:
+    reject(library, client)
+    llm.behaviour.text = said.format(LIBRARY.answers[OPEN][0])
+
+    assert ask(client, "Tell me another story about it")["reason"] == "rejected"
+
+
+def test_what_a_person_rejected_is_not_said_after_the_release_has_another_answer(
+    library: Library, client: httpx.Client, llm: FakeLlm
+) -> None:
+    key, former = query_key("library", OPEN), "Nobody ever opens the library at all."
+    append_decisions(library.data, [Decision("library", key, "any", "reject", "Ada", about=former)])
+    client.app.state.service.reviewed.follow()  # type: ignore[attr-defined]
+    llm.behaviour.text = f"{former[:-1]} [1]."
+
+    assert ask(client, "Tell me another story about it")["reason"] == "rejected"
+
+
+def test_a_finished_job_does_not_say_what_was_rejected_for_another_question(
+    library: Library, client: httpx.Client
+) -> None:
+    question = {"question": "Tell me another story about it"}
+    location = client.post("/v1/answers", json=question, headers={"prefer": "respond-async"}).headers["location"]
+    assert until(lambda: {"source": ""} | client.get(location).json(), "live")["answer"] == LIBRARY.answers[OPEN][0]
+    reject(library, client)
+
+    assert client.get(location).status_code == 202
+    assert until(lambda: {"source": ""} | client.get(location).json(), "withheld")["reason"] == "rejected"
+
+
 def test_the_reviewer_may_allow_a_live_answer(library: Library, client: httpx.Client, llm: FakeLlm) -> None:
     reject(library, client, allow_live=True)
 

@@ -52,6 +52,14 @@ def test_the_text_of_both_forms_is_equal(official: openai.OpenAI, llm: FakeLlm, 
     assert "[9]" not in text
 
 
+def test_a_question_alone_gets_no_call_of_a_tool(official: openai.OpenAI, llm: FakeLlm) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "rm", "arguments": "{}"}}
+    llm.behaviour.extra_message = {"tool_calls": [call], "function_call": call["function"]}
+    message = official.chat.completions.create(model="beforehand", messages=user("Can I park?")).choices[0].message
+    assert message.content == llm.behaviour.text
+    assert (message.tool_calls, message.function_call) == (None, None)
+
+
 @pytest.mark.parametrize(
     "shape", [{"n": 1}, {"temperature": 0.7}, {"tools": None}, {"max_tokens": 4096}, {"stop": None}]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -208,3 +209,80 @@ def test_a_chat_around_a_rejected_question_is_no_way_past_the_rejection(
 
     assert '"reason":"rejected"' in said.text
     assert not llm.requests
+
+
+ANSWER = LIBRARY.answers[OPEN][0]
+
+
+def reject(client: httpx.Client, library: Library) -> None:
+    append_decisions(library.data, [Decision("library", query_key("library", OPEN), "any", "reject", "Ada")])
+    client.app.state.service.reviewed.follow()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"text": ANSWER},
+        {"text": f"Arr! {ANSWER} Ahoy!"},
+        {"text": json.dumps({"result": [ANSWER]})},
+        {"text": "See my thoughts.", "extra_message": {"reasoning_content": ANSWER}},
+        {
+            "text": "",
+            "extra_message": {"tool_calls": [{"index": 0, "function": {"name": "say", "arguments": ANSWER}}]},
+        },
+    ],
+)
+def test_no_chat_brings_the_model_to_say_what_a_person_rejected(
+    client: httpx.Client, llm: FakeLlm, library: Library, said: dict[str, object], *, stream: bool
+) -> None:
+    reject(client, library)
+    llm.behaviour = replace(llm.behaviour, **said)
+    turns = [{"role": "user", "content": OPEN}, {"role": "assistant", "content": "Ask again."}]
+    body = {"model": "beforehand", "messages": [*turns, {"role": "user", "content": NEAR}], "stream": stream}
+
+    reply = client.post("/v1/chat/completions", json=body)
+
+    assert len(llm.requests) == 1
+    assert "at nine in the morning" not in reply.text
+    assert '"reason":"rejected"' in reply.text
+    client.app.state.service.journal.close()  # type: ignore[attr-defined]
+    assert [(row["source"], row["refusal"]) for row in journal(library.data)] == [("withheld", "rejected")]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_other_replies_reach_the_chat_beside_a_rejection(
+    client: httpx.Client, llm: FakeLlm, library: Library, *, stream: bool
+) -> None:
+    reject(client, library)
+    llm.behaviour.text = "It closes at five [1]."
+    reply = client.post("/v1/chat/completions", json=chat(NEAR, stream=stream)).text
+    assert '"kind":"cited"' in reply.replace(": ", ":")
+    assert "withheld" not in reply
+
+
+def test_a_chat_that_streams_stops_when_its_question_is_rejected(
+    client: httpx.Client, llm: FakeLlm, library: Library
+) -> None:
+    llm.behaviour.text, llm.behaviour.seconds = "one two three four five six seven eight nine ten", 2.0
+    with client.stream("POST", "/v1/chat/completions", json=chat(OPEN, stream=True)) as response:
+        lines = response.iter_lines()
+        next(line for line in lines if "one" in line)
+        reject(client, library)
+        rest = "\n".join(lines)
+    assert "withheld" in rest
+    assert "ten" not in rest
+
+
+def test_a_model_in_this_process_says_nothing_rejected_either(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    llm.behaviour.text = ANSWER
+    append_decisions(library.data, [Decision("library", query_key("library", OPEN), "any", "reject", "Ada")])
+    endpoint = OpenAIEndpoint(llm.url, MODEL)
+    collections = {"library": CollectionSettings(documents=[])}
+    settings = ServiceSettings.model_validate({})
+    app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
+    with served(app) as url, httpx.Client(base_url=url) as client:
+        reply = client.post("/v1/chat/completions", json=chat(NEAR)).json()
+    assert reply["beforehand"]["reason"] == "rejected"
+    assert "nine" not in reply["choices"][0]["message"]["content"]
