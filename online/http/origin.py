@@ -110,7 +110,7 @@ class SitePolicy:
             return
         # A page that hides its address (Referrer-Policy: no-referrer) sends "null"; then the browser's word has to do.
         hidden = origin is None or (origin == b"null" and headers.get(b"sec-fetch-site") == b"same-origin")
-        if site not in _OWN_SITE or not (hidden or _authority(origin or b"") in own):
+        if site not in _OWN_SITE or not (hidden or _is_of(origin or b"", own)):
             raise Problem(
                 "foreign-origin",
                 "The request came from a page of another site; whoever runs the service can list it in "
@@ -161,10 +161,11 @@ def name_of(host: bytes) -> str | None:
     return None if found is None else found[1] or found[2]
 
 
-def _authority(origin: bytes) -> bytes:
-    """Return host and port of an origin."""
+def _is_of(origin: bytes, hosts: Collection[bytes]) -> bool:
+    """Whether an origin is one of the hosts; some proxies name the scheme's own port, which no browser does."""
     scheme, _, authority = origin.partition(b"://")
-    return authority.lower() if scheme in {b"http", b"https"} else b""
+    port = {b"http": b":80", b"https": b":443"}.get(scheme)
+    return port is not None and authority.lower() in {each.lower().removesuffix(port) for each in hosts}
 
 
 def _misdirected(host: bytes) -> Problem:

@@ -78,6 +78,21 @@ def test_a_body_that_a_page_may_send_without_asking_is_refused(
     assert not llm.requests
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "own"),
+    [
+        ("help.example:443", "https://help.example", True),
+        ("help.example:80", "http://help.example", True),
+        ("Help.Example", "https://help.example", True),
+        ("help.example:80", "https://help.example", False),
+        ("help.example:443", "https://help.example:8443", False),
+    ],
+)
+def test_a_host_with_its_schemes_own_port_is_the_page_of_that_name(host: str, origin: str, *, own: bool) -> None:
+    headers = {"Host": host, "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+    assert admitted(headers=headers, allowed_hosts=["help.example"]) == own
+
+
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none", None])
 def test_the_services_own_pages_may_ask(client: httpx.Client, site: str | None) -> None:
     said = {"Origin": str(client.base_url).rstrip("/")} | ({} if site is None else {"Sec-Fetch-Site": site})
