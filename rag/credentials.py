@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, Secret, SecretStr
 
@@ -22,6 +22,10 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*[^\s'\"<>),.;:]")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?")
 _QUERY = re.compile(r"[?#][^/]*=.*", re.DOTALL)  # `s3://bucket/page?.md` is a pattern
 _QUERY_OF_HTTP = re.compile(r"\?.*|#.*=.*", re.DOTALL)
+_SIGNED = re.compile(
+    r"(?:x-amz-.*|x-goog-.*|.*signature|sig|.*token|.*secret|.*password|.*credential|(?:api|access|aws)[-_]?.*key.*)",
+    re.I,
+)
 _OPTION = re.compile(r"(--[\w-]+)(=.*)?", re.DOTALL)
 
 
@@ -56,6 +60,21 @@ def public_address(address: str) -> str:
     if astray or not _HOST.fullmatch(host):
         return f"{scheme}://…"
     return f"{scheme}://{host}{head[len(authority) :]}{'?…' if cut else ''}"
+
+
+def link_without_credentials(link: str) -> str:
+    """Return a link that visitors may see: without user name and password, and without the signature of a signed URL.
+
+    The rest of its query stays, since it may say which page is meant.
+    """
+    if "://" not in link:
+        return link
+    try:
+        parts = urlsplit(link)
+    except ValueError:  # brackets that hold no address
+        return public_address(link)
+    query = "&".join(each for each in parts.query.split("&") if not _SIGNED.fullmatch(each.partition("=")[0]))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
 def _query(scheme: str, rest: str) -> re.Match[str] | None:

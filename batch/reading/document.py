@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from batch.reading.hidden_text import without_invisible
 from batch.reading.outline import Hidden, Outline, Section
+from rag.credentials import link_without_credentials
 from rag.errors import DocumentError
 from rag.identity import stable_hash
 
@@ -61,6 +62,7 @@ def document_of(collection: str, document_id: str, uri: str, media_type: str, pa
     title = _cut(" ".join(page.title.split()), _LONGEST_TITLE)
     digest = stable_hash(title, [[section.heading, section.text] for section in page.sections])
     sections = tuple(page.sections)
+    uri = link_without_credentials(uri)  # it is cited
     return Document(collection, document_id, uri, title, media_type, sections, digest, page.fields, page.hidden)
 
 

@@ -18,6 +18,7 @@ from rag.credentials import (
     SecretAddress,
     SecretOption,
     hide,
+    link_without_credentials,
     public_address,
     reveal,
     secret_values,
@@ -147,3 +148,19 @@ def test_a_log_line_and_its_traceback_are_masked() -> None:
 
     assert CANARY not in formatter.format(record)
     assert formatter.format(record).startswith(f"ERROR:beam:options: {MASK}")
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        (f"https://user:{CANARY}@help.example/a?id=3#top", "https://help.example/a?id=3#top"),
+        (f"https://b.example/a.pdf?X-Amz-Signature={CANARY}&X-Amz-Date=1&page=2", "https://b.example/a.pdf?page=2"),
+        (f"https://b.example/a?sv=1&sig={CANARY}", "https://b.example/a?sv=1"),
+        (f"https://b.example/a?access_token={CANARY}", "https://b.example/a"),
+        ("https://help.example/a?lang=de&q=sign%20in", "https://help.example/a?lang=de&q=sign%20in"),
+        ("guides/setup.md", "guides/setup.md"),
+        (f"https://user:{CANARY}@[host/a", "https://…"),
+    ],
+)
+def test_a_link_that_is_cited_leads_to_its_page_without_credentials(link: str, shown: str) -> None:
+    assert link_without_credentials(link) == shown
