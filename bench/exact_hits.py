@@ -32,6 +32,7 @@ from rag.prompting.template import PromptTemplate  # noqa: E402
 from rag.retrieval.embedding import OnnxEncoder  # noqa: E402
 from rag.retrieval.lexical_index import LexicalIndex  # noqa: E402
 from rag.retrieval.vector_index import VectorIndex  # noqa: E402
+from warehouse.releases.serving_index import FORMAT  # noqa: E402
 
 _PASSAGE = "The setting is changed on the page of your account. " * 12
 # The service refuses an encoder to which questions such as these are alike.
@@ -88,7 +89,7 @@ def write_release(data: Path, answers: int, encoder: Path | None = None, name: s
     with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
         passage = {"chunk_id": "c", "document_id": "d", "title": "Settings", "uri": "file:settings.md", "heading": ""}
         cursor.putmulti([(b"c:c", json.dumps(passage | {"text": _PASSAGE, "content_hash": "h"}).encode())], append=True)
-        cursor.putmulti([(b"meta", json.dumps({"release_id": name, "format": 1}).encode())], append=True)
+        cursor.putmulti([(b"meta", json.dumps({"release_id": name, "format": FORMAT}).encode())], append=True)
         cursor.putmulti(((b"p:" + key.encode(), anticipated(key, keys[key])) for key in sorted(keys)), append=True)
         cursor.putmulti(((b"q:" + key.encode(), answer(key, keys[key])) for key in sorted(keys)), append=True)
     environment.close()

@@ -92,6 +92,8 @@ def _journal_keys(database: Path) -> frozenset[str]:
     """Return the keys of the questions that visitors asked, from a release's tables."""
     import duckdb  # late: only an old release is asked so
 
+    if not database.exists():  # a replica may have been given the serving index alone
+        return frozenset()
     with duckdb.connect(str(database), read_only=True) as tables:
         rows = tables.execute("SELECT query_key FROM questions WHERE origin = 'journal'").fetchall()
     return frozenset(str(key) for (key,) in rows)
