@@ -29,7 +29,7 @@ from online.errors import Problem
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.model.language_model import LanguageModel
 from online.routes.chat_format import Usage, pieces, said_in_reply, said_in_stream
-from online.routes.chat_reply import ChatReply
+from online.routes.chat_reply import ChatReply, about_untold
 from online.routes.chat_request import MODEL, chat_of, grounded, last_question
 from online.settings import Bypass
 from rag.identity import normalise, query_key
@@ -245,8 +245,7 @@ async def _refuse(reply: ChatReply, release_id: str) -> None:
 
 
 async def _withhold(reply: ChatReply, told: Unanswered) -> None:
-    about = Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
-    await reply.decline(f"{MODEL}/{reply.asked.collection}", told.text, Usage(), about)
+    await reply.decline(f"{MODEL}/{reply.asked.collection}", told.text, Usage(), about_untold(told))
 
 
 def _usage(completion: Completion) -> Usage:

@@ -29,7 +29,7 @@ from online.model.language_model import LanguageModel
 from online.routes.asked_question import asked_by
 from online.routes.bypass import Bypassing
 from online.routes.chat_format import Usage, pieces
-from online.routes.chat_reply import ChatReply
+from online.routes.chat_reply import ChatReply, about_untold
 from online.routes.chat_request import MODEL, collection_of, question_of, sampling_of
 from rag.identity import normalise
 from rag.llm.protocol import Completion
@@ -153,9 +153,8 @@ async def _live(reply: ChatReply, release_id: str, live: LiveAnswer) -> None:
 
 
 async def _declined(reply: ChatReply, model: str, told: Unanswered) -> None:
-    about = Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
     usage = Usage() if told.live is None else _usage(told.live.completion)
-    await reply.decline(model, told.text, usage, about)
+    await reply.decline(model, told.text, usage, about_untold(told))
 
 
 def _passed_on(asked: Asked) -> Asked:

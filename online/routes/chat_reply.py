@@ -7,13 +7,18 @@ from collections.abc import Mapping
 
 from starlette.types import Send
 
-from online.answering.question import Asked
+from online.answering.question import Asked, Unanswered
 from online.http.responses import RawHeaders, begin_stream, end_stream, send_bytes, send_part
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.routes.chat_format import DONE, Frame, Usage, pieces
 
 _NOTHING: Mapping[str, str] = {}
 _HELD_BACK = "content_filter"  # the finish reason that OpenAI's clients know
+
+
+def about_untold(told: Unanswered) -> Provenance:
+    """Return where a sentence comes from that is told instead of an answer."""
+    return Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
 
 
 class ChatReply:
