@@ -20,7 +20,7 @@ from rag.errors import LlmRefusedError
 from rag.identity import fingerprint
 from rag.llm.protocol import Completion, Delta, Sampling
 from rag.prompting.answer_rules import AnswerRules, VisibleText, fault, without_reasoning
-from rag.prompting.citations import LinkedText, link
+from rag.prompting.citations import LinkedText, bare_words, link
 from rag.prompting.rewriting import SAMPLING, rewriting_messages, rewritten
 from rag.prompting.support import support
 from rag.retrieval.passages import Passage
@@ -84,7 +84,7 @@ async def answer_live(
         seconds = time.perf_counter() - started
     if shown is not None:
         shown.finish()
-    return _judged(asked, passages, completion, seconds)
+    return await pool.finish(_judged, asked, passages, completion, seconds)
 
 
 def _judged(asked: LiveQuestion, passages: Sequence[Passage], completion: Completion, seconds: float) -> LiveAnswer:
@@ -101,7 +101,8 @@ def _judged(asked: LiveQuestion, passages: Sequence[Passage], completion: Comple
         rules=asked.rules,
     )
     now = datetime.datetime.now(datetime.UTC)
-    return LiveAnswer(linked, supported, completion, now, seconds, reasoning, found)
+    said = bare_words("\n".join([linked.text, reasoning or "", *completion.others.values()]))
+    return LiveAnswer(linked, supported, completion, now, seconds, said, reasoning, found)
 
 
 async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:

@@ -37,6 +37,7 @@ from rag.errors import LlmError
 from rag.identity import ModelIdentity, normalise
 from rag.llm.protocol import Delta
 from rag.prompting.answer_rules import AnswerRules
+from rag.prompting.citations import bare_words
 
 if TYPE_CHECKING:
     from online.release.current_release import CurrentRelease
@@ -178,14 +179,20 @@ class Lookup:
     def has_rejected_words(self, collection: str, said: str) -> bool:
         """Whether a text of the model has words that a person rejected in a collection."""
         release = self.current.get()
-        return release is not None and self.withholding.has_rejected_words(release, collection, said)
+        return release is not None and self._says_rejected_words(release, collection, said)
+
+    def _says_rejected_words(self, release: OpenRelease, collection: str, said: str) -> bool:
+        withholding = self.withholding
+        return withholding.rejects_words(release, collection) and withholding.has_rejected_words(
+            release, collection, bare_words(said)
+        )
 
     def rejected(self, asked: Asked, said: str) -> Unanswered | None:
         """Return what is told instead of what the model said, if a person rejected the question or those words."""
         release = self.release()
         self.withholding.follow()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
-        if reason is None and self.withholding.has_rejected_words(release, asked.collection, said):
+        if reason is None and self._says_rejected_words(release, asked.collection, said):
             reason = "rejected"
         return None if reason is None else self._told(asked, release, "withheld", reason, None)
 
@@ -205,7 +212,7 @@ class Lookup:
         source: UnansweredSource = "withheld"
         reason = self.withholding.objection(release, asked.collection, asked.query_key, opening)
         if live is not None and reason is None:
-            if self.withholding.has_rejected_words(release, asked.collection, live.said):
+            if self.withholding.has_rejected_words(release, asked.collection, live.words):
                 reason = "rejected"
             elif live.fault is not None:
                 source, reason = "unreliable", live.fault

@@ -138,7 +138,8 @@ class Opening:
 class LiveAnswer:
     """A whole live answer. `support` says how much of it its passages bear out, from 0 to 1.
 
-    `reasoning` is what the model thought aloud in its text, `fault` the rule that the answer breaks, if any
+    `words` are those of all texts of the message, reasoning included, since a chat is sent that too. `reasoning` is
+    what the model thought aloud in its text, `fault` the rule that the answer breaks, if any
     (`rag.prompting.answer_rules`).
     """
 
@@ -147,13 +148,9 @@ class LiveAnswer:
     completion: Completion
     generated_at: datetime.datetime
     llm_seconds: float
+    words: str
     reasoning: str | None = None
     fault: str | None = None
-
-    @property
-    def said(self) -> str:
-        """All texts of the message: a chat is sent the reasoning too."""
-        return "\n".join([self.linked.text, self.reasoning or "", *self.completion.others.values()])
 
 
 @dataclass(frozen=True)

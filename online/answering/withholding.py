@@ -11,7 +11,6 @@ little to be recognised.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ import msgspec
 from online.answering.question import Opening, Sought, Unanswered
 from online.errors import Suggestion
 from online.http.schemas import Handover, UnansweredSource
-from rag.prompting.citations import without_references
+from rag.prompting.citations import bare_words
 from warehouse.errors import WarehouseError
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 _WITHHELD = "The team has withheld the answer to this question."
 _UNRELIABLE = "There is no reliable answer to this question."
 _TELLING = 4
-_WORD = re.compile(r"\w+")
 
 
 class _Text(msgspec.Struct):
@@ -86,13 +84,10 @@ class Withholding:
         """Whether there are words that a person rejected in this collection."""
         return bool(self._rejected_texts(release).get(collection))
 
-    def has_rejected_words(self, release: OpenRelease, collection: str, text: str) -> bool:
-        """Whether a text has the words of an answer that a person rejected in this collection."""
-        texts = self._rejected_texts(release).get(collection)
-        if not texts:
-            return False
-        words = f" {_words(text)} "
-        return any(f" {each} " in words for each in texts)
+    def has_rejected_words(self, release: OpenRelease, collection: str, words: str) -> bool:
+        """Whether the bare words of a text hold those of an answer that a person rejected in this collection."""
+        texts = self._rejected_texts(release).get(collection, ())
+        return any(f" {each} " in f" {words} " for each in texts)
 
     def _rejected_texts(self, release: OpenRelease) -> Mapping[str, frozenset[str]]:
         rejected = self.reviewed.rejected
@@ -127,11 +122,7 @@ def _texts(release: OpenRelease, rejected: Mapping[str, Standing]) -> Mapping[st
         body = release.index.answer(key) or release.index.withheld(key)
         stored = None if body is None else msgspec.json.decode(body, type=_Text)
         if stored is not None:
-            texts.setdefault(stored.collection, set()).add(_words(stored.answer))
+            texts.setdefault(stored.collection, set()).add(bare_words(stored.answer))
         if standing.about is not None:  # the release may have another answer since
-            texts.setdefault(standing.collection, set()).add(_words(standing.about))
+            texts.setdefault(standing.collection, set()).add(bare_words(standing.about))
     return {name: frozenset(each for each in some if each.count(" ") >= _TELLING - 1) for name, some in texts.items()}
-
-
-def _words(answer: str) -> str:
-    return " ".join(_WORD.findall(without_references(answer).casefold()))

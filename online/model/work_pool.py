@@ -42,6 +42,10 @@ class WorkPool:
         """
         if self._pending >= self._most:
             raise Problem("queue-full", "Too many new questions at once; try again shortly.", retry_after=1)
+        return await self.finish(work, *args, **kwargs)
+
+    async def finish(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the blocking work that ends an answer, as `run` does: it is never refused, its tokens are spent."""
         self._pending += 1
         loop = asyncio.get_running_loop()
         future = self._executor.submit(functools.partial(work, *args, **kwargs))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from rag.retrieval.passages import Passage
 
 _NUMBER = r"(?:passages?\s*)?\d+"
+_WORD = re.compile(r"\w+")
 _REFERENCE = re.compile(
     rf"[^\S\n]?\[\s*({_NUMBER}(?:\s*(?:,|;|&|and|-|\u2013)\s*{_NUMBER})*)\s*\](?!\()", re.IGNORECASE
 )
@@ -242,6 +243,11 @@ def references(answer: str) -> tuple[int, ...]:
 def without_references(answer: str) -> str:
     """Return an answer without its references."""
     return _REFERENCE.sub("", answer).strip()
+
+
+def bare_words(answer: str) -> str:
+    """Return the words of an answer in lower case, one blank apart, without its references."""
+    return " ".join(_WORD.findall(without_references(answer).casefold()))
 
 
 def with_blank_references(answer: str) -> str:

@@ -15,12 +15,11 @@ from collections.abc import Container, Sequence
 
 from rag.paraphrase.answer_contradiction import denied
 from rag.paraphrase.question_parser import parse
-from rag.prompting.citations import with_blank_references, without_references
+from rag.prompting.citations import bare_words, with_blank_references, without_references
 from rag.retrieval.lexical_index import stemmed_words
 from rag.retrieval.passages import Passage
 from rag.text.sentences import sentences
 
-_WORD = re.compile(r"\w+")
 _NEAR = 0.6  # share of a sentence's words that a passage's sentence must have to be compared with it
 _VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
@@ -54,18 +53,14 @@ def _is_quoted(answer: str, passages: Sequence[Passage]) -> bool:
     """Whether every sentence of an answer is one of the passages, word for word; a question is no statement."""
     said = [sentence for sentence in sentences(without_references(answer)) if not sentence.endswith("?")]
     known = {bare for passage in passages for chunk in passage.shown for bare in _statements(chunk.text)}
-    return bool(said) and all(_bare(each) in known for each in said)
+    return bool(said) and all(bare_words(each) in known for each in said)
 
 
 @functools.lru_cache(maxsize=4096)
 def _statements(text: str) -> dict[str, frozenset[str]]:
     """Return the sentences of a passage that are no questions, as bare words, with their stems."""
     found = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
-    return {_bare(sentence): frozenset(stemmed_words(sentence)) for sentence in found}
-
-
-def _bare(sentence: str) -> str:
-    return " ".join(_WORD.findall(without_references(sentence).casefold()))
+    return {bare_words(sentence): frozenset(stemmed_words(sentence)) for sentence in found}
 
 
 def _uttered(sentence: str, passages: Sequence[Passage]) -> list[str]:
