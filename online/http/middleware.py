@@ -193,8 +193,10 @@ def _complete(headers: RawHeaders, name: bytes, caller: Caller | None, reading: 
     complete = [*headers, (b"x-request-id", name), *_HEADERS, *reading]
     if caller is not None and caller.bucket is not None:
         complete += caller.bucket.headers()
-    said = {key for key, _ in headers}
-    complete += [each for each in _DEFAULTS if each[0] not in said]
+    said = dict(headers)
+    for default in _DEFAULTS:
+        if default[0] not in said:
+            complete.append(default)
     return complete
 
 
