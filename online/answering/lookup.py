@@ -98,6 +98,8 @@ class Lookup:
         head = _decode_head(body)
         if head.collection != collection or self.withdrawn.touches(collection, head.documents):
             return None
+        if self.withholding.repeats_rejected(release, collection, query_key, body):
+            return None
         return Prepared(body, head, release.release_id)
 
     @contextlib.asynccontextmanager

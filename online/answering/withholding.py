@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,19 +35,24 @@ _TELLING = 4
 
 
 class _Text(msgspec.Struct):
-    """The part of a stored answer that can be recognised."""
+    """The part of a stored answer that can be recognised, and who wrote it."""
 
     answer: str
     collection: str
+    origin: str = "generated"
 
 
 @dataclass(frozen=True)
 class _KnownTexts:
-    """The words of the rejected answers, by collection: as the release has them, and as people saw them."""
+    """The words of the rejected answers, by collection: as the release has them, and as people saw them.
+
+    `repeats` remembers which prepared answers have them, by query key.
+    """
 
     release_id: str
     of: Mapping[str, Standing]
     texts: Mapping[str, frozenset[str]]
+    repeats: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass
@@ -89,11 +94,31 @@ class Withholding:
         texts = self._rejected_texts(release).get(collection, ())
         return any(f" {each} " in f" {words} " for each in texts)
 
+    def repeats_rejected(self, release: OpenRelease, collection: str, query_key: str, body: bytes) -> bool:
+        """Whether the generated answer to another question has the words of one that a person rejected.
+
+        A person who approved or wrote an answer to this question has decided about it.
+        """
+        known = self._rejected_words(release)
+        if not known.texts.get(collection) or self.reviewed.standing(query_key) is not None:
+            return False
+        found = known.repeats.get(query_key)
+        if found is None:
+            stored = msgspec.json.decode(body, type=_Text)
+            found = stored.origin == "generated" and self.has_rejected_words(
+                release, collection, bare_words(stored.answer)
+            )
+            known.repeats[query_key] = found
+        return found
+
     def _rejected_texts(self, release: OpenRelease) -> Mapping[str, frozenset[str]]:
+        return self._rejected_words(release).texts
+
+    def _rejected_words(self, release: OpenRelease) -> _KnownTexts:
         rejected = self.reviewed.rejected
         if self._known is None or self._known.release_id != release.release_id or self._known.of is not rejected:
             self._known = _KnownTexts(release.release_id, rejected, _texts(release, rejected))
-        return self._known.texts
+        return self._known
 
     def told(
         self,

@@ -236,6 +236,22 @@ def test_the_words_of_a_rejected_answer_are_not_said_to_any_question(
     assert ask(client, "Tell me one more story about it")["source"] == "live"
 
 
+def test_a_prepared_answer_does_not_say_what_was_rejected_for_another_question(
+    library: Library, client: httpx.Client, llm: FakeLlm
+) -> None:
+    hours = "At what time do the doors of the library open?"
+    answers = {**LIBRARY.answers, hours: LIBRARY.answers[OPEN]}
+    library.publish(library=replace(LIBRARY, answers=answers))
+    client.app.state.service.current.follow()  # type: ignore[attr-defined]
+    assert ask(client, hours)["source"] == "exact"
+
+    reject(library, client)
+
+    assert ask(client, hours)["reason"] == "rejected"
+    decide(library, hours, "approve")
+    assert until(lambda: ask(client, hours), "exact")["answer"] == LIBRARY.answers[OPEN][0]
+
+
 @pytest.mark.parametrize(
     "said",
     ["Of course! {} Anything else?", "{} It closes at five [1].", "**THE LIBRARY** opens - at nine, in the morning!"],
