@@ -205,7 +205,7 @@ def _parquet_rows(name: str, data: bytes, wanted: Wanted) -> Iterator[Row | Reje
     try:
         table = pq.ParquetFile(pa.BufferReader(data))
         columns = _header(table.schema_arrow.names, wanted)
-        further = [each.name for each in table.schema_arrow if wanted.others and not pa.types.is_nested(each.type)]
+        further = [each.name for each in table.schema_arrow if wanted.others and _is_legible(each.type)]
         number = 0
         for batch in table.iter_batches(columns=list(dict.fromkeys([*columns.values(), *further]))):
             cells = {column: _cells(batch.column(column)) for column in batch.schema.names}
@@ -219,6 +219,13 @@ def _parquet_rows(name: str, data: bytes, wanted: Wanted) -> Iterator[Row | Reje
                     yield _row(f"row {number}", values, columns, wanted)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DocumentError(f"not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
+
+
+def _is_legible(kind: pa.DataType) -> bool:
+    """Whether a person can read a column's values: not those of vectors and of binary data."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return not pa.types.is_floating(kind.value_type) and _is_legible(kind.value_type)
+    return not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _cells(column: pa.Array) -> list[object]:

@@ -141,3 +141,22 @@ COMMENT ON COLUMN reuse.collection IS 'The collection of the questions.';
 COMMENT ON COLUMN reuse.change IS 'reused, restored, regenerated, new or dropped.';
 COMMENT ON COLUMN reuse.reason IS 'Why: new question, question removed, or what changed.';
 COMMENT ON COLUMN reuse.answers IS 'Number of such answers.';
+
+CREATE VIEW document_metadata AS
+SELECT collection, document_id, entry.key AS field, unnest(entry.value) AS value
+FROM (SELECT collection, document_id, unnest(map_entries(metadata)) AS entry FROM documents);
+COMMENT ON VIEW document_metadata IS 'What the documents say about themselves, one row per field and value.';
+COMMENT ON COLUMN document_metadata.collection IS 'The collection of the document.';
+COMMENT ON COLUMN document_metadata.document_id IS 'The document''s id in documents.';
+COMMENT ON COLUMN document_metadata.field IS 'Name of the field, in lower case with "_" for blanks.';
+COMMENT ON COLUMN document_metadata.value IS 'A value of the field; nested ones are JSON.';
+
+CREATE VIEW question_metadata AS
+SELECT collection, query_key, question, entry.key AS field, unnest(entry.value) AS value
+FROM (SELECT collection, query_key, question, unnest(map_entries(metadata)) AS entry FROM questions);
+COMMENT ON VIEW question_metadata IS 'The further columns of the files that the questions are from, one row per field and value.';
+COMMENT ON COLUMN question_metadata.collection IS 'The collection in which the question is asked.';
+COMMENT ON COLUMN question_metadata.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN question_metadata.question IS 'The question as it was written.';
+COMMENT ON COLUMN question_metadata.field IS 'Name of the field, in lower case with "_" for blanks.';
+COMMENT ON COLUMN question_metadata.value IS 'A value of the field; nested ones are JSON.';
