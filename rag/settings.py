@@ -219,6 +219,11 @@ class CollectionSettings(RoomSettings):
         description="Where your team can be asked: an address that every visitor sees (`https://` or `mailto:`).",
     )
 
+    @field_validator("cite_fields")
+    @classmethod
+    def _as_metadata_names_them(cls, fields: list[str]) -> list[str]:
+        return ["_".join(each.lower().split()) for each in fields]
+
     @field_validator("base_url")
     @classmethod
     def _is_template(cls, base_url: str | None) -> str | None:

@@ -7,17 +7,19 @@ Pure, like `batch.reading.documents`: bytes in, questions and rejects out. Two w
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from batch.reading.question_attributes import ATTRIBUTE_COLUMNS, Attributes, attributes_of, with_attributes
 from rag.errors import DocumentError, QuestionError
 from rag.identity import normalise, query_key
 from rag.text.decoding import decode, has_controls, tidy
+from rag.text.spreadsheets import plain_table
 from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
 LONGEST_QUESTION = 2000  # characters; a longer one is a text that got into the list by mistake
 _LONGEST_ANSWER = 20_000
+_SPREADSHEETS = frozenset({".csv", ".xlsx", ".xlsm"})
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,13 @@ def parse_curated(
 
     `documents` are document ids: a list, or in CSV one text with ";" between them.
     """
-    if ending(name) not in ROW_ENDINGS:
+    if ending(name) not in ROW_ENDINGS | _SPREADSHEETS:
         yield Reject(name, "pairs are read from .jsonl, .csv and .parquet: rename or convert the file")
         return
     found = 0
     try:
         optional = ("answer", "documents", *ATTRIBUTE_COLUMNS)
-        for row in read_rows(name, data, ("question",), optional, others=True, encoding=encoding):
+        for row in _rows(name, data, ("question",), optional, encoding):
             found += 1
             yield row if isinstance(row, Reject) else _curated(name, row, collection)
     except DocumentError as error:
@@ -123,13 +125,13 @@ def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, 
 
     A request in batch format has no row: its columns are about the request.
     """
-    if ending(name) not in ROW_ENDINGS:
+    if ending(name) not in ROW_ENDINGS | _SPREADSHEETS:
         for number, line in enumerate(decode(data, encoding).split("\n"), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 yield f"line {number}", line, None
         return
     optional = ("custom_id", *ATTRIBUTE_COLUMNS)
-    for row in read_rows(name, data, ("question", "body"), optional, others=True, encoding=encoding):
+    for row in _rows(name, data, ("question", "body"), optional, encoding):
         if isinstance(row, Reject):
             yield "", row, None
         elif "question" not in row.values and isinstance(body := row.values.get("body"), Mapping):
@@ -137,6 +139,15 @@ def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, 
             yield f"{row.place}, {name_of_request}", _last_user_message(body), None
         else:
             yield row.place, row.values.get("question", ""), row
+
+
+def _rows(
+    name: str, data: bytes, required: Collection[str], optional: Collection[str], encoding: str | None
+) -> Iterator[Row | Reject]:
+    """Return the rows of a table; one that a spreadsheet saved is read as it saves them, unless its encoding is told."""
+    if ending(name) in _SPREADSHEETS and encoding is None:
+        name, data = plain_table(name, data)
+    return read_rows(name, data, required, optional, others=True, encoding=encoding)
 
 
 def _question(name: str, place: str, text: object, collection: str, max_characters: int) -> Question | Reject:
