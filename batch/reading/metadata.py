@@ -1,7 +1,7 @@
 """Metadata: what a document or a question says about itself beside its text, as columns of the tables hold it.
 
 Every field is a list of texts, so that `version: 2` and `version: [1, 2]` are queried and filtered alike. Names are in
-lower case with "_" for blanks. Nested values are JSON.
+lower case with "_" for blanks. Nested values are JSON, and a link loses its credentials: analysts and visitors see it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
+from rag.credentials import link_without_credentials
 from rag.text.decoding import tidy
 
 Metadata = dict[str, list[str]]
 
 MOST_FIELDS, LONGEST_VALUE = 64, 1_000
 _MOST_VALUES, _LONGEST_NAME = 64, 100
+_LINK = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://\S+\s*\Z")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -73,4 +75,5 @@ def _text(value: object) -> str:
         return str(value).lower()
     if isinstance(value, Mapping) or (isinstance(value, Iterable) and not isinstance(value, str)):
         return tidy(json.dumps(value, ensure_ascii=False, default=str))
-    return tidy(str(value))
+    text = tidy(str(value))
+    return link_without_credentials(text) if _LINK.match(text) else text

@@ -144,7 +144,7 @@ def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, 
 def _rows(
     name: str, data: bytes, required: Collection[str], optional: Collection[str], encoding: str | None
 ) -> Iterator[Row | Reject]:
-    """Return the rows of a table; one that a spreadsheet saved is read as it saves them, unless its encoding is told."""
+    """Return the rows of a table; one that a spreadsheet saved is read as these save, unless `encoding` is told."""
     if ending(name) in _SPREADSHEETS and encoding is None:
         name, data = plain_table(name, data)
     return read_rows(name, data, required, optional, others=True, encoding=encoding)
