@@ -19,7 +19,7 @@ from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
 LONGEST_QUESTION = 2000  # characters; a longer one is a text that got into the list by mistake
 _LONGEST_ANSWER = 20_000
-_SPREADSHEETS = frozenset({".csv", ".xlsx", ".xlsm"})
+_WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def parse_curated(
 
     `documents` are document ids: a list, or in CSV one text with ";" between them.
     """
-    if ending(name) not in ROW_ENDINGS | _SPREADSHEETS:
+    if ending(name) not in ROW_ENDINGS | _WORKBOOKS:
         yield Reject(name, "pairs are read from .jsonl, .csv and .parquet: rename or convert the file")
         return
     found = 0
@@ -125,7 +125,7 @@ def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, 
 
     A request in batch format has no row: its columns are about the request.
     """
-    if ending(name) not in ROW_ENDINGS | _SPREADSHEETS:
+    if ending(name) not in ROW_ENDINGS | _WORKBOOKS:
         for number, line in enumerate(decode(data, encoding).split("\n"), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 yield f"line {number}", line, None
@@ -145,8 +145,9 @@ def _rows(
     name: str, data: bytes, required: Collection[str], optional: Collection[str], encoding: str | None
 ) -> Iterator[Row | Reject]:
     """Return the rows of a table; one that a spreadsheet saved is read as these save, unless `encoding` is told."""
-    if ending(name) in _SPREADSHEETS and encoding is None:
+    if ending(name) in _WORKBOOKS or (ending(name) == ".csv" and encoding is None):
         name, data = plain_table(name, data)
+        encoding = None
     return read_rows(name, data, required, optional, others=True, encoding=encoding)
 
 

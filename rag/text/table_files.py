@@ -18,6 +18,7 @@ from rag.errors import DocumentError
 from rag.text.decoding import decode
 
 _BLANKS = re.compile(r"\s+")  # within a column name: people write "New answer" for new_answer
+_SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\s"]|\t)"?[ \t]*\n', re.IGNORECASE)
 _YES, _NO = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
 ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
 
@@ -164,11 +165,12 @@ def _csv_rows(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
     """Read line by line: a quotation mark that is never closed costs its own line, and not all that come after it."""
     csv.field_size_limit(sys.maxsize)  # the default refuses a document above 128 KiB
     lines = [f"{line}\n" for line in text.split("\n")]
-    header = lines[0] if lines else ""
     tabs = ending(name) == ".tsv"
-    delimiter = "\t" if tabs else max(",;\t", key=header.count)
+    told = _SEPARATOR_LINE.match(lines[0])  # as Excel writes it
+    first = 1 if told else 0
+    delimiter = told[1] if told else "\t" if tabs else max(",;\t", key=lines[0].count)
     try:
-        names, at = _record(lines, 0, delimiter)
+        names, at = _record(lines, first, delimiter)
     except csv.Error as error:
         raise DocumentError(f"its first line is not a CSV row ({error}): check its quotation marks") from None
     columns = _header(names, wanted)
