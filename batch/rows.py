@@ -10,6 +10,8 @@ from typing import TypedDict
 
 from batch.reading.chunking import Chunk
 from batch.reading.document import Document
+from batch.reading.metadata import metadata_of
+from batch.reading.own_date import own_date
 from batch.reading.question_files import CuratedPair, Question
 from warehouse.arrow_schema import schema_of
 from warehouse.tables import ChunkRow, DocumentRow, QuestionRow
@@ -45,7 +47,8 @@ CURATED = schema_of(CuratedRow)
 
 
 def document_row(document: Document) -> DocumentRow:
-    """Return a document's row of the documents table."""
+    """Return a document's row of the documents table; what is new in it counts as changed now."""
+    now = datetime.now(UTC)
     return {
         "collection": document.collection,
         "document_id": document.document_id,
@@ -54,7 +57,11 @@ def document_row(document: Document) -> DocumentRow:
         "media_type": document.media_type,
         "content_hash": document.content_hash,
         "characters": len(document.text),
-        "read_at": datetime.now(UTC),
+        "read_at": now,
+        "url": document.url,
+        "updated_at": own_date(document.fields),
+        "changed_at": now,
+        "metadata": metadata_of(document.fields),
     }
 
 
@@ -69,6 +76,7 @@ def chunk_row(chunk: Chunk) -> ChunkRow:
         "text": chunk.text,
         "content_hash": chunk.content_hash,
         "tokens": chunk.tokens,
+        "url": chunk.url,
     }
 
 
@@ -81,6 +89,11 @@ def question_row(asked: Question | CuratedPair) -> QuestionRow:
         "normalised": asked.normalised,
         "origin": asked.origin,
         "detail": asked.detail,
+        "weight": asked.weight,
+        "tags": asked.tags,
+        "expected": asked.expected,
+        "owner": asked.owner,
+        "metadata": asked.metadata,
     }
 
 

@@ -22,6 +22,7 @@ class CitationBody(TypedDict, total=False):
     title: str
     heading: str | None
     passage: str
+    url: str
 
 
 class HandoverBody(TypedDict):
@@ -132,6 +133,7 @@ def render_answer(response: AnswerBody) -> str:
     for each in citations:
         place = " — ".join(part for part in (each["title"], each.get("heading")) if part)
         lines.append(f"  [{each['number']}] {place}")
+        lines += [f"      {each['url']}"] if each.get("url") else []
         lines.append(textwrap.indent(textwrap.shorten(each["passage"], _WIDTH * 2 - 20, placeholder=" …"), "      "))
     facts = [response["source"], response.get("reason"), response.get("model"), response.get("release")]
     took = response.get("timings", {}).get("total_ms")

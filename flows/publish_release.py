@@ -215,7 +215,8 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
             f"the build failed its audit and is not published; it is kept as {kept.release_id} for inspection "
             f"(`beforehand releases show {kept.release_id}`):{reasons}"
         )
-    write_serving_index(build.database, build.serving_index, build.release_id)
+    cite_fields = {name: each.cite_fields for name, each in plan.collections.items()}
+    write_serving_index(build.database, build.serving_index, build.release_id, cite_fields)
     served, withheld = served_keys(build.database), withheld_keys(build.database)
     for collection in plan.collections:
         target = build.path / "collections" / collection

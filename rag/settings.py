@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 from pydantic_core import PydanticCustomError
 
 from rag.credentials import SecretAddress
+from rag.link_template import check_template
 
 
 class RoomSettings(BaseModel):
@@ -188,6 +189,15 @@ class CollectionSettings(RoomSettings):
     curated: list[SecretAddress] = Field(
         default_factory=list, description="Files with the team's pairs of question and answer."
     )
+    base_url: str | None = Field(
+        None,
+        description="Where readers find a document that names no address itself, as "
+        "`https://docs.example.com/{path_without_ending}`; also `{path}`, `{name}` and `{id}`.",
+    )
+    cite_fields: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="Fields of a document's metadata that its citations show to visitors, as `version`.",
+    )
     encoding: str | None = Field(
         None, description="Encoding of the files where it is not UTF-8, as `gb18030`, `shift_jis` or `cp1252`."
     )
@@ -208,6 +218,16 @@ class CollectionSettings(RoomSettings):
         pattern=r"^(https?://[^\s/]|mailto:[^\s])\S*$",
         description="Where your team can be asked: an address that every visitor sees (`https://` or `mailto:`).",
     )
+
+    @field_validator("cite_fields")
+    @classmethod
+    def _as_metadata_names_them(cls, fields: list[str]) -> list[str]:
+        return ["_".join(each.lower().split()) for each in fields]
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_template(cls, base_url: str | None) -> str | None:
+        return base_url and check_template(base_url)
 
     @field_validator("encoding")
     @classmethod

@@ -22,6 +22,7 @@ _ARROW: Mapping[object, pa.DataType] = {
     datetime: pa.timestamp("us", tz="UTC"),
     list[str]: pa.list_(pa.string()),
     list[list[str]]: pa.list_(pa.list_(pa.string())),
+    dict[str, list[str]]: pa.map_(pa.string(), pa.list_(pa.string())),
 }
 
 

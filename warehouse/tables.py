@@ -20,7 +20,10 @@ from warehouse.arrow_schema import schema_of
 
 
 class DocumentRow(TypedDict):
-    """A document as it was read."""
+    """A document as it was read; `url`: where readers find it, `updated_at`: its own date.
+
+    `changed_at`: the first run that saw this content; `metadata`: what the document says about itself.
+    """
 
     collection: str
     document_id: str
@@ -30,10 +33,14 @@ class DocumentRow(TypedDict):
     content_hash: str
     characters: int
     read_at: datetime
+    url: str
+    updated_at: datetime | None
+    changed_at: datetime | None
+    metadata: dict[str, list[str]]
 
 
 class ChunkRow(TypedDict):
-    """A stored piece of a document."""
+    """A stored piece of a document; `url` leads to its heading."""
 
     collection: str
     chunk_id: str
@@ -43,10 +50,14 @@ class ChunkRow(TypedDict):
     text: str
     content_hash: str
     tokens: int
+    url: str
 
 
 class QuestionRow(TypedDict):
-    """An anticipated question; `origin`: list, journal, corpus, golden, canary or curated; `detail`: its source."""
+    """An anticipated question; `origin`: list, journal, corpus, golden, canary or curated; `detail`: its source.
+
+    `weight`: what it is worth beside others; `expected`: texts that its answer must contain, one a line.
+    """
 
     collection: str
     query_key: str
@@ -54,6 +65,11 @@ class QuestionRow(TypedDict):
     normalised: str
     origin: str
     detail: str
+    weight: float
+    tags: list[str]
+    expected: str
+    owner: str
+    metadata: dict[str, list[str]]
 
 
 class RetrievalRow(TypedDict):

@@ -16,15 +16,16 @@ from rag.identity import stable_hash
 Item = TypeVar("Item")
 
 
-def order_by_prefix(passages: Sequence[Sequence[str]]) -> list[int]:
+def order_by_prefix(passages: Sequence[Sequence[str]], weights: Sequence[float] | None = None) -> list[int]:
     """Return the indexes of n prompts, given each one's passage ids in prompt order, sorted by shared prefix.
 
-    Passages that many prompts begin with come first, so that an interrupted run has made the best use of the cache.
+    The passages come first that the prompts beginning with them are worth most, all together: an interrupted run has
+    then answered what matters most, and made the best use of the cache. Without `weights` each prompt is worth 1.
     """
-    first: dict[str, int] = {}
-    for ids in passages:
+    first: dict[str, float] = {}
+    for ids, weight in zip(passages, weights or [1.0] * len(passages), strict=True):
         head = ids[0] if ids else ""
-        first[head] = first.get(head, 0) + 1
+        first[head] = first.get(head, 0.0) + weight
     return sorted(
         range(len(passages)),
         key=lambda i: (-first[passages[i][0] if passages[i] else ""], tuple(passages[i]), i),

@@ -28,6 +28,7 @@ from batch.reading.document import Document
 from batch.reading.outline import SEPARATOR
 from rag.errors import DocumentError
 from rag.identity import stable_hash
+from rag.links import with_anchor
 from rag.text.sentences import sentence_spans
 
 # Some tokenizers turn a long unknown word into one token; a chunk has at most this many characters per token.
@@ -42,7 +43,8 @@ class Chunk:
     """A stored piece of a document.
 
     `position` counts from 0 within the document; `tokens` is the size of its `embedded_text`. The id
-    depends on the content and not on the position, so text that is inserted above does not change it.
+    depends on the content and not on the position, so text that is inserted above does not change it. `url` is where
+    readers find it.
     """
 
     collection: str
@@ -53,6 +55,7 @@ class Chunk:
     text: str
     content_hash: str
     tokens: int
+    url: str = ""
 
 
 def embedded_text(title: str, chunk: Chunk) -> str:
@@ -83,7 +86,7 @@ def chunk(
             seen[digest] += 1
             tokens = gauge.count(_embedded(document.title, heading, text))
             where = (document.collection, chunk_id, document.document_id, len(chunks))
-            chunks.append(Chunk(*where, heading, text, digest, tokens))
+            chunks.append(Chunk(*where, heading, text, digest, tokens, with_anchor(document.url, section.anchor)))
     return chunks
 
 

@@ -21,7 +21,8 @@ _LONGEST_TITLE = 160  # characters; a longer one would fill the budget of every 
 class Document:
     """A document as read. `uri` says where it came from; `content_hash` covers title and sections.
 
-    `fields` is what its front matter, its header or its row says about it, `hidden` what no reader would have seen.
+    `fields` is what its front matter, its header or its row says about it, `hidden` what no reader would have seen,
+    `url` where readers find it.
     """
 
     collection: str
@@ -33,6 +34,7 @@ class Document:
     content_hash: str
     fields: Mapping[str, object] = field(default_factory=dict)
     hidden: Hidden = field(default_factory=Hidden)
+    url: str = ""
 
     @property
     def text(self) -> str:

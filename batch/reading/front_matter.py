@@ -1,7 +1,8 @@
 """What a document says about itself before its text: front matter (YAML, TOML) and header fields.
 
 Fields are kept as plain values, as deep and as many as a person writes: whatever else YAML can build (aliases that
-multiply, a thousand levels) is cut off.
+multiply, a thousand levels) is cut off. Scalars of YAML are kept as they are written: `version: 1.10` is no number, and
+`country: no` no truth value.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _SIMPLE_FIELD = re.compile(r"^([A-Za-z][\w-]*)\s*[:=]\s*(.*?)\s*$", re.MULTILINE
 _HEADER_FIELD = re.compile(r"([A-Z][\w-]*):(?:[ \t]+(.*))?$")
 _LONGEST = 100_000  # characters of front matter
 _DEEPEST, _MOST, _LONGEST_VALUE = 4, 50, 10_000
+_MOST_FIELDS = 1_000
+_EMPTY = ("~", "null", "Null", "NULL")
 
 
 def split_front_matter(text: str) -> tuple[dict[str, object], str]:
@@ -62,7 +65,7 @@ def split_header_fields(text: str, required: str = "") -> tuple[dict[str, object
 
 def plain_fields(fields: Mapping[str, object]) -> dict[str, object]:
     """Return fields with their names in lower case and plain values; empty ones are left out."""
-    plain = {str(name).strip().lower(): _plain(value, 1) for name, value in islice(fields.items(), _MOST)}
+    plain = {str(name).strip().lower(): _plain(value, 1) for name, value in islice(fields.items(), _MOST_FIELDS)}
     return {name: value for name, value in plain.items() if value not in (None, "", [], {})}
 
 
@@ -77,12 +80,14 @@ def text_field(fields: Mapping[str, object], *names: str) -> str:
 
 def _yaml(text: str) -> Mapping[str, object] | None:
     try:
-        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        value = yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, OverflowError):
         return _simple(text)
     if value is None and not text.strip():
         return {}
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    return {name: each for name, each in value.items() if each not in _EMPTY}
 
 
 def _toml(text: str) -> Mapping[str, object] | None:

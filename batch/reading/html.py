@@ -25,7 +25,12 @@ _SKIPPED = frozenset(
 _DEEPEST = 10_000
 _OPENING = re.compile(r"<(/?)(?:div|span|section|article|blockquote|ul|ol|dl|table|details|form|font|center)\b", re.I)
 _LANGUAGE = re.compile(r"(?:^|\s)(?:lang(?:uage)?|highlight(?:-source)?|brush:)-?\s?([\w+#-]+)")
-_META_FIELDS = ("description", "author", "date", "keywords")
+# What a page says about itself to people; most other names are for browsers and robots.
+_META_FIELDS = frozenset(
+    ("description", "author", "date", "keywords", "product", "version", "docsearch:version", "audience",
+     "last-modified", "last_modified", "modified", "revised", "dcterms.modified", "article:modified_time",
+     "article:published_time")
+)  # fmt: skip
 
 
 def read_html(text: str, title: str = "") -> Outline:
@@ -127,8 +132,9 @@ def _words(node: LexborNode) -> str:
 
 def _fields(tree: LexborHTMLParser) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for meta in tree.css("meta[name]"):
-        name, content = (meta.attributes.get("name") or "").lower(), meta.attributes.get("content")
+    for meta in tree.css("meta[name], meta[property]"):
+        name = (meta.attributes.get("name") or meta.attributes.get("property") or "").lower()
+        content = meta.attributes.get("content")
         if name in _META_FIELDS and content:
             fields[name] = " ".join(content.split())
     canonical = tree.css_first("link[rel=canonical]")

@@ -7,20 +7,23 @@ Pure, like `batch.reading.documents`: bytes in, questions and rejects out. Two w
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from batch.reading.question_attributes import ATTRIBUTE_COLUMNS, Attributes, attributes_of, with_attributes
 from rag.errors import DocumentError, QuestionError
 from rag.identity import normalise, query_key
 from rag.text.decoding import decode, has_controls, tidy
+from rag.text.spreadsheets import plain_table
 from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 
 LONGEST_QUESTION = 2000  # characters; a longer one is a text that got into the list by mistake
 _LONGEST_ANSWER = 20_000
+_WORKBOOKS = frozenset({".xlsx", ".xlsm"})
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(Attributes):
     """An anticipated question. `origin` is list, journal, corpus, golden or canary; `detail` where it is from."""
 
     collection: str
@@ -32,7 +35,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class CuratedPair:
+class CuratedPair(Attributes):
     """A question with the team's own answer, and the ids of the documents that the answer rests on."""
 
     collection: str
@@ -75,13 +78,18 @@ def parse_questions(
 
     Text has one question per line (blank lines and lines that begin with # are skipped); JSONL has objects with a
     `question`, bare strings, or requests in OpenAI's batch format, whose last user message is the question; CSV and
-    Parquet have a column `question`. What can't be read is yielded as a `Reject`.
+    Parquet have a column `question`. Rows may have a weight, tags, expected texts and an owner; their further columns
+    are metadata. What can't be read is yielded as a `Reject`.
     """
     found = 0
     try:
-        for place, text in _texts(name, data, encoding):
+        for place, text, row in _texts(name, data, encoding):
             found += 1
-            yield text if isinstance(text, Reject) else _question(name, place, text, collection, max_characters)
+            if isinstance(text, Reject):
+                yield text
+                continue
+            question = _question(name, place, text, collection, max_characters)
+            yield question if isinstance(question, Reject) or row is None else _with_attributes(question, row)
     except DocumentError as error:
         yield Reject(name, str(error))
         return
@@ -96,12 +104,13 @@ def parse_curated(
 
     `documents` are document ids: a list, or in CSV one text with ";" between them.
     """
-    if ending(name) not in ROW_ENDINGS:
+    if ending(name) not in ROW_ENDINGS | _WORKBOOKS:
         yield Reject(name, "pairs are read from .jsonl, .csv and .parquet: rename or convert the file")
         return
     found = 0
     try:
-        for row in read_rows(name, data, ("question",), ("answer", "documents"), encoding=encoding):
+        optional = ("answer", "documents", *ATTRIBUTE_COLUMNS)
+        for row in _rows(name, data, ("question",), optional, encoding):
             found += 1
             yield row if isinstance(row, Reject) else _curated(name, row, collection)
     except DocumentError as error:
@@ -111,21 +120,35 @@ def parse_curated(
         yield Reject(name, "empty: there are no pairs in it")
 
 
-def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, object]]:
-    """Yield the place and the value of each question: its text, a `Reject`, or something that is not text."""
-    if ending(name) not in ROW_ENDINGS:
+def _texts(name: str, data: bytes, encoding: str | None) -> Iterator[tuple[str, object, Row | None]]:
+    """Yield the place and the value of each question (its text, a `Reject`, or something that is not text) and its row.
+
+    A request in batch format has no row: its columns are about the request.
+    """
+    if ending(name) not in ROW_ENDINGS | _WORKBOOKS:
         for number, line in enumerate(decode(data, encoding).split("\n"), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
-                yield f"line {number}", line
+                yield f"line {number}", line, None
         return
-    for row in read_rows(name, data, ("question", "body"), ("custom_id",), encoding=encoding):
+    optional = ("custom_id", *ATTRIBUTE_COLUMNS)
+    for row in _rows(name, data, ("question", "body"), optional, encoding):
         if isinstance(row, Reject):
-            yield "", row
+            yield "", row, None
         elif "question" not in row.values and isinstance(body := row.values.get("body"), Mapping):
             name_of_request = tidy(str(row.values.get("custom_id", "no custom_id")))
-            yield f"{row.place}, {name_of_request}", _last_user_message(body)
+            yield f"{row.place}, {name_of_request}", _last_user_message(body), None
         else:
-            yield row.place, row.values.get("question", "")
+            yield row.place, row.values.get("question", ""), row
+
+
+def _rows(
+    name: str, data: bytes, required: Collection[str], optional: Collection[str], encoding: str | None
+) -> Iterator[Row | Reject]:
+    """Return the rows of a table; one that a spreadsheet saved is read as these save, unless `encoding` is told."""
+    if ending(name) in _WORKBOOKS or (ending(name) == ".csv" and encoding is None):
+        name, data = plain_table(name, data)
+        encoding = None
+    return read_rows(name, data, required, optional, others=True, encoding=encoding)
 
 
 def _question(name: str, place: str, text: object, collection: str, max_characters: int) -> Question | Reject:
@@ -137,6 +160,13 @@ def _question(name: str, place: str, text: object, collection: str, max_characte
     except QuestionError as error:
         return Reject(detail, str(error))
     return named_question(collection, question, "list", detail)
+
+
+def _with_attributes(question: Question, row: Row) -> Question | Reject:
+    try:
+        return with_attributes(question, attributes_of(row))
+    except QuestionError as error:
+        return Reject(question.detail, str(error))
 
 
 def _last_user_message(body: Mapping[str, object]) -> str:
@@ -160,6 +190,7 @@ def _text_of(content: object) -> str:
 def _curated(name: str, row: Row, collection: str) -> CuratedPair | Reject:
     detail = f"{name}, {row.place}"
     question = _question(name, row.place, row.values.get("question", ""), collection, LONGEST_QUESTION)
+    question = question if isinstance(question, Reject) else _with_attributes(question, row)
     if isinstance(question, Reject):
         return question
     answer = row.values.get("answer", "")
@@ -173,6 +204,7 @@ def _curated(name: str, row: Row, collection: str) -> CuratedPair | Reject:
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
         return Reject(detail, "its documents are not a list of document ids")
     ids = tuple(dict.fromkeys(tidy(document).strip() for document in documents if document.strip()))
-    return CuratedPair(
+    pair = CuratedPair(
         collection, question.query_key, question.question, question.normalised, tidy(answer).strip(), ids, detail
     )
+    return with_attributes(pair, question)

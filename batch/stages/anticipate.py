@@ -16,6 +16,7 @@ import apache_beam as beam
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.personal_data import finder, is_public, refuse_personal, words_in, words_of
+from batch.reading.question_attributes import completed
 from batch.reading.question_files import (
     CuratedPair,
     Question,
@@ -86,6 +87,7 @@ class _KeepFirst(beam.DoFn):
         self, element: tuple[str, Iterable[Question | CuratedPair]]
     ) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
         kept, *repeated = sorted(element[1], key=lambda each: (_PRECEDENCE[each.origin], each.detail))
+        kept = completed(kept, repeated)
         yield question_row(kept)
         if isinstance(kept, CuratedPair):
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))

@@ -13,6 +13,7 @@ from batch.plan import Figures, RunPlan
 from batch.rows import CURATED, PromptRow
 from batch.stores.generation_store import known_fingerprints, made_by_run
 from batch.stores.parquet import read_rows, read_table
+from warehouse.tables import QUESTIONS
 
 STAGE = "generate"
 
@@ -34,9 +35,16 @@ def plan_batches(plan: RunPlan) -> tuple[list[PromptBatch], frozenset[str]]:
     needed = {row["fingerprint"]: row for row in rows if row["query_key"] not in curated}
     known = known_fingerprints(plan.answer_store)
     pending = [row for fingerprint, row in needed.items() if fingerprint not in known]
-    order = order_by_prefix([row["chunk_ids"] for row in pending])
+    weights = _weights(plan)
+    order = order_by_prefix([row["chunk_ids"] for row in pending], [weights[row["query_key"]] for row in pending])
     cut = batches([pending[place] for place in order], plan.settings.batch_size)
     return [PromptBatch(tuple(each)) for each in cut], frozenset(needed)
+
+
+def _weights(plan: RunPlan) -> dict[str, float]:
+    """Return what the questions are worth, by their keys."""
+    table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["query_key", "weight"])
+    return dict(zip(table["query_key"].to_pylist(), table["weight"].to_pylist(), strict=True))
 
 
 def curated_keys(plan: RunPlan) -> set[str]:

@@ -9,6 +9,7 @@ keeps an id.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -19,6 +20,8 @@ from batch.plan import Figures, RunPlan
 from batch.reading.chunking import chunk
 from batch.reading.document import Document
 from batch.reading.documents import parse
+from batch.reading.front_matter import text_field
+from batch.reading.metadata import what_was_cut
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
 from batch.sources.source_files import SourceFile, find_documents
@@ -26,11 +29,13 @@ from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
 from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
+from rag.links import page_link, web_link
 from rag.retrieval.embedding import TokenCounter
 from rag.text.table_files import Reject
 from warehouse.tables import ChunkRow, DocumentRow, RejectRow
 
 STAGE = "prepare"
+_ADDRESS_FIELDS = ("url", "canonical", "canonical_url", "link", "permalink")
 
 
 class _Parse(beam.DoFn):
@@ -40,6 +45,7 @@ class _Parse(beam.DoFn):
         self._run_id = plan.run_id
         self._max_bytes = plan.settings.max_document_bytes
         self._encodings = {name: each.encoding for name, each in plan.collections.items()}
+        self._base_urls = {name: each.base_url for name, each in plan.collections.items()}
         self._secrets = secret_values(plan.settings)
 
     def process(
@@ -57,7 +63,10 @@ class _Parse(beam.DoFn):
                 if isinstance(parsed, Reject):
                     yield self._rejected(source, parsed)
                     continue
-                yield keyed(ParsedDocument(source.path, source.name, parsed))
+                found = with_link(parsed, source, self._base_urls[source.collection])
+                yield keyed(ParsedDocument(source.path, source.name, found))
+                if cut := what_was_cut(parsed.fields):
+                    yield self._rejected(source, Reject(parsed.document_id, cut))
                 if parsed.hidden:  # the document is read; what was hidden in it is told all the same
                     yield self._rejected(source, Reject(parsed.document_id, parsed.hidden.describe()))
         except Exception as error:  # the last resort: one bad document must not end the run
@@ -89,6 +98,17 @@ class _Chunk(beam.DoFn):
         yield document_row(document)
         for each in chunks:
             yield beam.pvalue.TaggedOutput("chunks", chunk_row(each))
+
+
+def with_link(document: Document, source: SourceFile, base_url: str | None) -> Document:
+    """Return a document with the link that readers follow: its own address, else that of its collection's template.
+
+    A page that was read from the web is found where it was read, unless either says otherwise.
+    """
+    named = [text_field(document.fields, name) for name in _ADDRESS_FIELDS]
+    row_id = document.document_id if document.uri != source.name else ""
+    link = page_link(filter(None, (document.uri, *named)), base_url, source.name, row_id)
+    return replace(document, url=link or ("" if row_id else web_link(source.path)))
 
 
 def prepare(plan: RunPlan) -> Figures:

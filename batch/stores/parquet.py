@@ -123,7 +123,7 @@ def read_file_rows(path: str, row: type[R]) -> list[R]:
 
 def table_rows(table: pa.Table, row: type[R]) -> list[R]:
     """Turn an Arrow table into rows; of the columns, those of the row type."""
-    rows: list[R] = table.select(schema_of(row).names).to_pylist()
+    rows: list[R] = table.select(schema_of(row).names).to_pylist(maps_as_pydicts="strict")
     return rows
 
 

@@ -143,6 +143,8 @@ def citations(linked: tuple[CitedPassage, ...]) -> list[Citation]:
             heading=each.passage.chunk.heading,
             passage=each.passage.chunk.text,
             chunk_id=each.passage.chunk.chunk_id,
+            url=each.passage.chunk.url,
+            metadata=dict(each.passage.chunk.metadata),
         )
         for each in linked
     ]

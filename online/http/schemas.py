@@ -37,8 +37,11 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
     stream: Annotated[bool, Meta(description="Send server-sent events.")] = False
 
 
-class Citation(msgspec.Struct):
-    """A source of an answer: `cited` by it, or `consulted` (it was in the prompt)."""
+class Citation(msgspec.Struct, omit_defaults=True):
+    """A source of an answer: `cited` by it, or `consulted` (it was in the prompt).
+
+    `url` leads a reader to the passage, `metadata` is what its collection shows of the document's (`cite_fields`).
+    """
 
     number: int
     kind: Literal["cited", "consulted"]
@@ -48,6 +51,8 @@ class Citation(msgspec.Struct):
     heading: str | None
     passage: str | None
     chunk_id: str | None
+    url: str = ""
+    metadata: dict[str, list[str]] = {}
 
 
 class Timings(msgspec.Struct):

@@ -105,14 +105,16 @@ def _of_the_record(query_key: str, standing: Standing) -> JsonObject:
 
 
 def _citation(index: ServingIndex, source: Source) -> dict[str, object]:
-    chunk = index.chunk(source.chunk_id) if source.chunk_id else None
-    return {
+    stored = index.chunk(source.chunk_id) if source.chunk_id else None
+    chunk: JsonObject = {} if stored is None else msgspec.json.decode(stored)
+    further = {name: chunk[name] for name in ("url", "metadata") if name in chunk}
+    return further | {
         "number": source.number,
         "kind": source.kind,
         "document_id": source.document_id,
         "title": source.title,
         "uri": source.uri,
         "heading": source.heading,
-        "passage": "" if chunk is None else msgspec.json.decode(chunk)["text"],
+        "passage": chunk.get("text", ""),
         "chunk_id": source.chunk_id,
     }

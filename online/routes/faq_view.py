@@ -11,9 +11,9 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from online.http.schemas import Answer
+from online.http.schemas import Answer, Citation
 
 # A fence begins and ends on a line of its own; one that is cut off runs to the end.
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n([\s\S]*?)(?:^[ \t]*```[ \t]*$|(?![\s\S]))", re.MULTILINE)
@@ -107,6 +107,32 @@ def age(seconds: int) -> str:
             count = seconds // unit
             return f"{count} {name}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+class Sourced(Protocol):
+    """A source of an answer, of a citation or of a review."""
+
+    @property
+    def url(self) -> str:
+        """Where readers find it, or ""."""
+
+    @property
+    def uri(self) -> str:
+        """Where it was read from, or ""."""
+
+    @property
+    def document_id(self) -> str:
+        """The id of its document."""
+
+
+def address(source: Sourced) -> str:
+    """Return where a source is found: its link, else where it was read from."""
+    return source.url or source.uri or source.document_id
+
+
+def shown_metadata(source: Citation) -> list[str]:
+    """Return the metadata that a citation shows, a field each."""
+    return [f"{name}: {', '.join(values)}" for name, values in source.metadata.items()]
 
 
 def is_web_address(uri: str) -> bool:

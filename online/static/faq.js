@@ -92,9 +92,13 @@ function sourceItem(source) {
   fill(item, "heading", source.heading || "");
   fill(item, "passage", source.passage || "").id = `source-${source.number}`;
   const where = slot(item, "where");
-  const web = /^https?:\/\/[^\s/]/i.test(source.uri);
+  const address = source.url || source.uri || source.document_id;
+  const web = /^https?:\/\/[^\s/]/i.test(address);
+  const fields = Object.entries(source.metadata || {}).map(([name, values]) =>
+    element("span", `${name}: ${values.join(", ")}`, { class: "field" }));
   where.replaceChildren(
-    web ? element("a", source.uri, { href: source.uri, rel: "noopener noreferrer" }) : source.uri || source.document_id);
+    web ? element("a", address, { href: address, rel: "noopener noreferrer" }) : address,
+    ...fields.flatMap((each) => [" ", each]));
   return item;
 }
 

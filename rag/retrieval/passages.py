@@ -10,8 +10,8 @@ neither does one that says the same. What that gains and what it costs in prompt
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rag.identity import stable_hash
 from rag.retrieval.fusion import Ranked
@@ -32,7 +32,8 @@ class StoredChunk:
     """A chunk, with the fields of its document that a citation shows.
 
     `previous` and `following` are the ids of its neighbours in the document: "" at its ends, and everywhere in
-    releases that do not tell. `tokens` is its size for the embedding model.
+    releases that do not tell. `tokens` is its size for the embedding model, `url` leads a reader to it, `metadata` is
+    what of its document's is shown.
     """
 
     chunk_id: str
@@ -45,6 +46,8 @@ class StoredChunk:
     previous: str = ""
     following: str = ""
     tokens: int = 0
+    url: str = ""
+    metadata: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from rag.errors import DocumentError
 from rag.text.decoding import decode
 
 _BLANKS = re.compile(r"\s+")  # within a column name: people write "New answer" for new_answer
+_SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\s"]|\t)"?[ \t]*\n', re.IGNORECASE)
 _YES, _NO = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
 ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
 
@@ -164,11 +165,12 @@ def _csv_rows(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
     """Read line by line: a quotation mark that is never closed costs its own line, and not all that come after it."""
     csv.field_size_limit(sys.maxsize)  # the default refuses a document above 128 KiB
     lines = [f"{line}\n" for line in text.split("\n")]
-    header = lines[0] if lines else ""
     tabs = ending(name) == ".tsv"
-    delimiter = "\t" if tabs else max(",;\t", key=header.count)
+    told = _SEPARATOR_LINE.match(lines[0])  # as Excel writes it
+    first = 1 if told else 0
+    delimiter = told[1] if told else "\t" if tabs else max(",;\t", key=lines[0].count)
     try:
-        names, at = _record(lines, 0, delimiter)
+        names, at = _record(lines, first, delimiter)
     except csv.Error as error:
         raise DocumentError(f"its first line is not a CSV row ({error}): check its quotation marks") from None
     columns = _header(names, wanted)
@@ -205,7 +207,7 @@ def _parquet_rows(name: str, data: bytes, wanted: Wanted) -> Iterator[Row | Reje
     try:
         table = pq.ParquetFile(pa.BufferReader(data))
         columns = _header(table.schema_arrow.names, wanted)
-        further = [each.name for each in table.schema_arrow if wanted.others and not pa.types.is_nested(each.type)]
+        further = [each.name for each in table.schema_arrow if wanted.others and _is_legible(each.type)]
         number = 0
         for batch in table.iter_batches(columns=list(dict.fromkeys([*columns.values(), *further]))):
             cells = {column: _cells(batch.column(column)) for column in batch.schema.names}
@@ -219,6 +221,13 @@ def _parquet_rows(name: str, data: bytes, wanted: Wanted) -> Iterator[Row | Reje
                     yield _row(f"row {number}", values, columns, wanted)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DocumentError(f"not a Parquet file that can be read ({str(error).splitlines()[0]})") from None
+
+
+def _is_legible(kind: pa.DataType) -> bool:
+    """Whether a person can read a column's values: not those of vectors and of binary data."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return not pa.types.is_floating(kind.value_type) and _is_legible(kind.value_type)
+    return not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _cells(column: pa.Array) -> list[object]:

@@ -67,4 +67,9 @@ def test_a_curated_pair_is_a_question_of_the_team() -> None:
         "normalised": "is it",
         "origin": "curated",
         "detail": "curated.jsonl, line 1",
+        "weight": 1.0,
+        "tags": [],
+        "expected": "",
+        "owner": "",
+        "metadata": {},
     }

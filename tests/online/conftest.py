@@ -52,13 +52,14 @@ LENIENT = AnswerRules(least_support=0.0)
 class Corpus:
     """Documents as (id, text) and prepared answers as question -> (answer, document id).
 
-    Some are withheld, and some of the questions were asked by visitors.
+    Some are withheld, and some of the questions were asked by visitors. `links` lead readers to documents.
     """
 
     documents: Mapping[str, str]
     answers: Mapping[str, tuple[str, str]]
     withheld: frozenset[str] = frozenset()
     visitors: frozenset[str] = frozenset()
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 LIBRARY = Corpus(
@@ -181,7 +182,8 @@ def _rows(corpora: Mapping[str, Corpus], template: PromptTemplate, suffix: str) 
             )  # fmt: skip
             rows["chunks"].append(
                 {"collection": name, "chunk_id": chunk_id(name, document), "document_id": document, "position": 0,
-                 "heading": "", "text": text, "content_hash": content_hash(text), "tokens": len(text.split())}
+                 "heading": "", "text": text, "content_hash": content_hash(text), "tokens": len(text.split()),
+                 "url": corpus.links.get(document)}
             )  # fmt: skip
         for question, (answer, document) in corpus.answers.items():
             rows = _add_answer(rows, name, question, answer + suffix, document, template)

@@ -161,6 +161,18 @@ def publish_rows(tmp_path: Path) -> Publish:
     return publish_them
 
 
+def forget(database: Path, table: str, *columns: str) -> None:
+    """Take columns from a release's table, and the views, as if it were older than they are."""
+    database.parent.chmod(0o755)
+    database.chmod(0o644)
+    with duckdb.connect(str(database)) as connection:
+        for (view,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+            connection.execute(f"DROP VIEW {view}")
+        kept = ", ".join(columns)
+        connection.execute(f"CREATE TABLE older AS SELECT * EXCLUDE ({kept}) FROM {table}; DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE older RENAME TO {table}")
+
+
 def request(question: str, source: str, **more: Any) -> dict[str, Any]:
     """Return a journal record of a request."""
     return {

@@ -25,7 +25,7 @@ from warehouse.releases.load import attach
 from warehouse.releases.release import current, find
 from warehouse.settings import CostSettings
 from warehouse.sql import prepare, sql_text
-from warehouse.tables import JOURNAL
+from warehouse.tables import JOURNAL, TABLES
 
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
 _LOCAL = pa.fs.LocalFileSystem()
@@ -88,11 +88,27 @@ def _day(path: Path) -> date:
 
 def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute("SET search_path = 'release.main,memory.main'")
+    _complete_old_tables(connection)
     connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
     connection.execute(
         f"BEGIN; {_session_views()} COMMIT"
     )  # in one transaction: two hundred statements one by one take longer
+
+
+def _complete_old_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the tables of a release that is older than some of their columns these columns, empty."""
+    rows = connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'release'"
+    ).fetchall()
+    for table, schema in TABLES.items():
+        missing = [name for name in schema.names if (table, name) not in rows]
+        if not missing or len(missing) == len(schema.names):
+            continue
+        types = connection.from_arrow(schema.empty_table()).types
+        empty = "".join(f", NULL::{types[schema.get_field_index(name)]} AS {name}" for name in missing)
+        connection.execute(f"CREATE VIEW memory.main.{table} AS SELECT *{empty} FROM release.main.{table}")
+        connection.execute("SET search_path = 'memory.main,release.main'")
 
 
 @cache

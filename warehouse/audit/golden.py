@@ -16,7 +16,7 @@ from rag.evaluation import token_f1
 class Golden:
     """A golden question with texts that its answer must contain, or an answer to compare with.
 
-    `detail` is its file and line, as file:line.
+    `detail` is its file and line, as file:line; `weight` what the question is worth beside others.
     """
 
     collection: str
@@ -25,6 +25,7 @@ class Golden:
     expected: tuple[str, ...]
     reference: str | None
     detail: str
+    weight: float = 1.0
 
 
 def right(golden: Golden, answer: str | None, overlap: float) -> bool:

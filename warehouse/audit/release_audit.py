@@ -2,13 +2,15 @@
 
 An answer that fails is withheld: analysts see it, nobody is served it. Reviews are applied next, since people have
 the last word. Then the whole release is checked against the settings and the previous release; the limits are shares,
-so that they suit ten answers as well as a million. A failed check stops publication.
+so that they suit ten answers as well as a million, and questions count by their weight. A failed check stops
+publication.
 
 The rules for an answer are in rag/prompting/answer_rules.py, the others in sql/checks.sql and sql/doubts.sql.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +77,7 @@ def audit(
         checks = list(_checks(connection, settings))
         if previous is not None:
             checks += _shrink_checks(connection, settings, collections)
+        golden = [*golden, *_expected(connection, {each.query_key for each in golden})]
         if golden:
             checks += _golden_checks(connection, settings, golden, has_previous=previous is not None)
         connection.execute("DELETE FROM checks")
@@ -128,14 +131,23 @@ def _share_checks(connection: duckdb.DuckDBPyConnection, settings: AuditSettings
     pattern = r"^-- ([\w ]+) \| (\w+) \| (.+)\n([^;]+);"
     for name, setting, sentence, population in re.findall(pattern, sql_text("checks.sql"), re.MULTILINE):
         row = connection.execute(
-            f"SELECT count(*) FILTER (bad), count(*), list(item) FILTER (bad) FROM ({population})"
+            "SELECT count(*) FILTER (bad), count(*), sum(weight) FILTER (bad), sum(weight), "
+            f"list(item ORDER BY weight DESC, item) FILTER (bad) FROM ({population})"
         ).fetchone()
-        bad, total, examples = row or (0, 0, None)
+        bad, total, bad_weight, weight, examples = row or (0, 0, 0.0, 0.0, None)
         limit = getattr(settings, setting)
         allowed = 1 - limit if setting.startswith("least") else limit
-        share = bad / total if total else 0.0
-        words = f"{sentence.format(bad=bad, total=total)} ({share:.1%}, at most {allowed:.1%})."
+        share, by = _share(bad, total, bad_weight or 0.0, weight or 0.0)
+        words = f"{sentence.format(bad=bad, total=total)} ({share:.1%}{by}, at most {allowed:.1%})."
         yield Check(name, share <= allowed, share, allowed, words, _some(examples))
+
+
+def _share(part: int, total: int, part_weight: float, weight: float) -> tuple[float, str]:
+    """Return the share of a part by weight, and how a sentence says so where it isn't the share by number."""
+    by_number = part / total if total else 0.0
+    if weight <= 0 or math.isclose(part_weight / weight, by_number, abs_tol=1e-9):
+        return by_number, ""
+    return part_weight / weight, " by weight"
 
 
 def _canary_check(connection: duckdb.DuckDBPyConnection, settings: AuditSettings) -> Check:
@@ -194,13 +206,26 @@ def _golden_checks(
         "golden questions", len(worse), settings.most_golden_worse,
         "golden questions were right in the release before and are wrong now", [g.question for g in worse],
     )  # fmt: skip
-    share = 1 - len(wrong) / len(golden)
+    weight, wrong_weight = (sum(each.weight for each in some) for some in (golden, wrong))
+    wrong_share, by = _share(len(wrong), len(golden), wrong_weight, weight)
+    share = 1 - wrong_share
     yield Check(
         "golden share", share >= settings.least_golden, share, settings.least_golden,
         f"{len(golden) - len(wrong)} of {len(golden)} golden questions are right "
-        f"({share:.1%}, at least {settings.least_golden:.1%}).",
+        f"({share:.1%}{by}, at least {settings.least_golden:.1%}).",
         _some([g.question for g in wrong]),
     )  # fmt: skip
+
+
+def _expected(connection: duckdb.DuckDBPyConnection, known: Collection[str]) -> Iterator[Golden]:
+    """Yield the questions of lists and curated pairs that say what their answers must contain."""
+    rows = connection.execute(
+        "SELECT collection, query_key, question, expected, coalesce(detail, ''), coalesce(weight, 1) FROM questions "
+        "WHERE expected <> '' ORDER BY query_key"
+    ).fetchall()
+    for collection, query_key, question, expected, detail, weight in rows:
+        if query_key not in known:
+            yield Golden(collection, query_key, question, tuple(expected.split("\n")), None, detail, weight)
 
 
 def _served(connection: duckdb.DuckDBPyConnection, table: str, golden: Sequence[Golden]) -> dict[str, str]:

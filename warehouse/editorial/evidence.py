@@ -24,6 +24,7 @@ class Evidence:
     heading: str
     text: str
     content_hash: str
+    url: str = ""
 
     def as_source(self) -> Source:
         """Return the passage as a decision records it."""

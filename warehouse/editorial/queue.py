@@ -64,7 +64,8 @@ class QueueItem:
 
     `answer` is the text to decide about: the reviewer's own after an edit, else the machine's. `former_answer` is the
     text that was decided about before, or, beside an edit, what the machine says now. `decisions` counts those made so
-    far; a decision that names a smaller count was made without knowing the last one.
+    far; a decision that names a smaller count was made without knowing the last one. `owner` looks after the question,
+    `weight` is what it is worth beside others.
     """
 
     collection: str
@@ -81,6 +82,8 @@ class QueueItem:
     decided_before: Standing | None
     conflicts: tuple[str, ...]
     decisions: int
+    owner: str = ""
+    weight: float = 1.0
 
 
 def queue(
@@ -102,7 +105,9 @@ def queue(
 def most_urgent_first(items: Iterable[QueueItem]) -> list[QueueItem]:
     """Return the items that wait, in the order of the queue."""
     waiting = [item for item in items if item.reasons]
-    return sorted(waiting, key=lambda item: (REASONS.index(item.reasons[0].kind), item.question, item.query_key))
+    return sorted(
+        waiting, key=lambda item: (REASONS.index(item.reasons[0].kind), -item.weight, item.question, item.query_key)
+    )
 
 
 def queue_and(data: Path, query_key: str, release: str | None = None) -> list[QueueItem]:
@@ -208,6 +213,8 @@ def _item(
         held,
         tuple(each.detail for each in reasons if each.kind == "conflict"),
         len(made),
+        row["owner"],
+        row["weight"],
     )
 
 

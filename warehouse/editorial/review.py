@@ -16,7 +16,7 @@ from warehouse.errors import ReviewError
 
 _EXPORTED = (
     "collection", "query_key", "fingerprint", "question", "answer", "former_answer", "status", "waiting", "reason",
-    "decided_before", "origin", "support", "evidence", *TYPED_COLUMNS,
+    "decided_before", "origin", "support", "owner", "weight", "evidence", *TYPED_COLUMNS,
     "decisions",  # never empty, so last: Excel leaves out the separators of empty cells at the end of a row
 )  # fmt: skip
 
@@ -62,6 +62,8 @@ def _exported(item: QueueItem) -> Mapping[str, object]:
         "decided_before": "" if item.decided_before is None else described(item.decided_before),
         "origin": item.origin,
         "support": item.support,
+        "owner": item.owner,
+        "weight": item.weight,
         "evidence": evidence,
         "decisions": item.decisions,
     }

@@ -22,7 +22,7 @@ def previous_database(data: Path) -> Path | None:
 
 
 def note_changes(build: Build) -> dict[str, int]:
-    """Fill the table `changes` of a build, and copy the runs of the previous release.
+    """Fill the table `changes` of a build, and copy from the previous release its runs and when documents changed.
 
     Returns the number of answers by change, with the reason where something changed.
     """

@@ -18,7 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -41,8 +41,12 @@ _LONGEST_KEY = 511  # LMDB refuses longer ones
 _FIRST_MAP = 16 * 2**20
 
 
-def write_serving_index(database: Path, target: Path, release_id: str) -> int:
+def write_serving_index(
+    database: Path, target: Path, release_id: str, cite_fields: Mapping[str, Sequence[str]] | None = None
+) -> int:
     """Write the LMDB file `target` from a release's tables; return how many answers it serves.
+
+    `cite_fields` are the fields of documents' metadata that citations show, by collection.
 
     Raises:
         StorageError: the disk is full.
@@ -55,6 +59,10 @@ def write_serving_index(database: Path, target: Path, release_id: str) -> int:
         duckdb.connect(str(database), read_only=True) as tables,
     ):
         prepare(tables)
+        shown = {name: list(fields) for name, fields in (cite_fields or {}).items()}
+        tables.execute(
+            "SET VARIABLE cite_fields = MAP(?::VARCHAR[], ?::VARCHAR[][])", [list(shown), list(shown.values())]
+        )
         try:
             with lmdb.open(str(target), subdir=False, map_size=_FIRST_MAP, lock=False, sync=False) as environment:
                 served = 0
@@ -101,7 +109,8 @@ def _journal_keys(database: Path) -> frozenset[str]:
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
-    passages, asked_by_visitors, reviewed, questions, sources, answers = _statements()
+    cited_documents, passages, asked_by_visitors, reviewed, questions, sources, answers = _statements()
+    connection.execute(cited_documents)
     yield from _rows(connection, passages)
     yield from _rows(connection, asked_by_visitors)
     yield from _rows(connection, reviewed)
@@ -111,7 +120,7 @@ def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator
 
 
 def _statements() -> list[str]:
-    return re.findall(r"^SELECT[^;]+(?=;)", sql_text("serving_index.sql"), re.MULTILINE)
+    return re.findall(r"^(?:SELECT|CREATE)[^;]+(?=;)", sql_text("serving_index.sql"), re.MULTILINE)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[Entries]:

@@ -30,6 +30,18 @@ FROM answers a
 FULL JOIN previous.answers p USING (query_key)
 LEFT JOIN questions q ON q.query_key = p.query_key;
 
+-- When a run first saw the content of each document; releases older than the column know only when they read it.
+CREATE TEMP TABLE known (
+    collection VARCHAR, document_id VARCHAR, content_hash VARCHAR, read_at TIMESTAMPTZ, changed_at TIMESTAMPTZ
+);
+INSERT INTO known BY NAME
+SELECT COLUMNS('^(collection|document_id|content_hash|read_at|changed_at)$') FROM previous.documents;
+UPDATE documents
+SET changed_at = coalesce(k.changed_at, k.read_at)
+FROM known k
+WHERE k.collection = documents.collection AND k.document_id = documents.document_id
+    AND k.content_hash = documents.content_hash AND coalesce(k.changed_at, k.read_at) IS NOT NULL;
+
 -- Runs missing from the run log: those of releases older than the log.
 INSERT INTO runs BY NAME SELECT * FROM previous.runs ANTI JOIN runs USING (run_id);
 INSERT INTO run_stages BY NAME SELECT * FROM previous.run_stages ANTI JOIN run_stages USING (run_id);

@@ -8,6 +8,7 @@
 WITH audited AS (
     SELECT
         a.collection, a.query_key, a.fingerprint, q.question, q.origin AS asked_by, a.model_id, a.support,
+        coalesce(q.owner, '') AS owner, coalesce(q.weight, 1) AS weight,
         coalesce(f.former_answer, a.answer) AS answer, coalesce(f.former_origin, a.origin) AS origin,
         CASE WHEN f.query_key IS NULL THEN a.status ELSE f.former_status END AS status,
         CASE WHEN f.query_key IS NULL THEN a.withheld_reason ELSE f.former_reason END AS withheld_reason,
@@ -66,6 +67,7 @@ WITH audited AS (
 )
 SELECT
     a.collection, a.query_key, a.fingerprint, a.question, a.answer, a.status, a.origin, a.support, a.model_id,
+    a.owner, a.weight,
     list({'kind': r.kind, 'detail': coalesce(r.detail, '')} ORDER BY r.kind, r.detail) FILTER (r.kind IS NOT NULL) AS reasons
 FROM audited a
 LEFT JOIN reasons r USING (query_key)

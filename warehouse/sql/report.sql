@@ -13,8 +13,13 @@ FROM requests WHERE day >= getvariable('since');
 -- answers
 SELECT
     count(*) FILTER (status = 'served') AS served, count(*) FILTER (status = 'withheld') AS withheld,
-    min(generated_at) FILTER (status = 'served') AS oldest
-FROM answers;
+    min(generated_at) FILTER (status = 'served') AS oldest,
+    -- by weight, where the team gave weights
+    CASE WHEN min(w.weight) < max(w.weight)
+        THEN sum(w.weight) FILTER (status = 'served') / nullif(sum(w.weight), 0)
+    END AS served_weight
+FROM answers
+LEFT JOIN (SELECT query_key, coalesce(weight, 1) AS weight FROM questions WHERE origin <> 'canary') w USING (query_key);
 
 -- saved
 SELECT
@@ -67,8 +72,13 @@ SELECT question, asked, last_asked, nearest_question, similarity FROM frequent_m
 SELECT question, unhelpful, helpful, comments FROM poor_feedback LIMIT 10;
 
 -- withheld
-SELECT withheld_reason AS reason, count(*) AS answers FROM answers WHERE status = 'withheld'
-GROUP BY reason ORDER BY answers DESC;
+SELECT
+    a.withheld_reason AS reason, count(*) AS answers, sum(coalesce(q.weight, 1)) AS weight,
+    list(q.question ORDER BY coalesce(q.weight, 1) DESC, q.question)[1] AS heaviest
+FROM answers a
+LEFT JOIN questions q USING (query_key)
+WHERE a.status = 'withheld'
+GROUP BY reason ORDER BY weight DESC, answers DESC, reason;
 
 -- runs
 SELECT run_id, started_at, questions, generated, reused, completion_tokens, tokens_a_second, cost, currency

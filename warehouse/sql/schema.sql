@@ -14,6 +14,10 @@ CREATE TABLE documents (
     content_hash VARCHAR NOT NULL,
     characters BIGINT CHECK (characters >= 0),
     read_at TIMESTAMPTZ,
+    url VARCHAR,
+    updated_at TIMESTAMPTZ,
+    changed_at TIMESTAMPTZ,
+    metadata MAP(VARCHAR, VARCHAR[]),
     PRIMARY KEY (collection, document_id)
 );
 COMMENT ON TABLE documents IS 'The documents of the corpus, as read in this run.';
@@ -25,6 +29,10 @@ COMMENT ON COLUMN documents.media_type IS 'Media type, for example text/markdown
 COMMENT ON COLUMN documents.content_hash IS 'Hash of the text: it changes when the text does.';
 COMMENT ON COLUMN documents.characters IS 'Length of the text in characters.';
 COMMENT ON COLUMN documents.read_at IS 'When the document was read (UTC).';
+COMMENT ON COLUMN documents.url IS 'Where readers find the document: its own address, or base_url; empty if neither is known.';
+COMMENT ON COLUMN documents.updated_at IS 'The date that the document itself gives for its last change (UTC); empty if it gives none.';
+COMMENT ON COLUMN documents.changed_at IS 'When a run first saw this content (UTC), whatever the document says.';
+COMMENT ON COLUMN documents.metadata IS 'What the document says about itself: front matter, header fields, further columns. document_metadata has one row per value.';
 
 CREATE TABLE chunks (
     collection VARCHAR NOT NULL,
@@ -34,7 +42,8 @@ CREATE TABLE chunks (
     heading VARCHAR,
     text VARCHAR NOT NULL CHECK (text <> ''),
     content_hash VARCHAR NOT NULL,
-    tokens BIGINT CHECK (tokens >= 0)
+    tokens BIGINT CHECK (tokens >= 0),
+    url VARCHAR
 );
 COMMENT ON TABLE chunks IS 'The stored pieces of documents; a retrieved chunk is a passage.';
 COMMENT ON COLUMN chunks.collection IS 'The collection of the document.';
@@ -45,6 +54,7 @@ COMMENT ON COLUMN chunks.heading IS 'The headings above the chunk, outermost fir
 COMMENT ON COLUMN chunks.text IS 'The text as the prompt shows it.';
 COMMENT ON COLUMN chunks.content_hash IS 'Hash of what the prompt shows of the chunk.';
 COMMENT ON COLUMN chunks.tokens IS 'Length in tokens of the embedding model.';
+COMMENT ON COLUMN chunks.url IS 'Where readers find the chunk: the address of its document with the anchor of its heading.';
 
 CREATE TABLE questions (
     collection VARCHAR NOT NULL,
@@ -52,7 +62,12 @@ CREATE TABLE questions (
     question VARCHAR NOT NULL CHECK (question <> ''),
     normalised VARCHAR NOT NULL,
     origin VARCHAR NOT NULL,
-    detail VARCHAR
+    detail VARCHAR,
+    weight DOUBLE CHECK (weight >= 0),
+    tags VARCHAR[],
+    expected VARCHAR,
+    owner VARCHAR,
+    metadata MAP(VARCHAR, VARCHAR[])
 );
 COMMENT ON TABLE questions IS 'The anticipated questions.';
 COMMENT ON COLUMN questions.collection IS 'The collection in which the question is asked.';
@@ -61,6 +76,11 @@ COMMENT ON COLUMN questions.question IS 'The question as it was written.';
 COMMENT ON COLUMN questions.normalised IS 'The normalised question, which exact hits compare.';
 COMMENT ON COLUMN questions.origin IS 'Where the question comes from: list, curated, golden, journal, corpus or canary.';
 COMMENT ON COLUMN questions.detail IS 'The file and line, or the chunk that it was proposed from.';
+COMMENT ON COLUMN questions.weight IS 'What the question is worth beside others, 1 if nobody said; the audit and the report weigh by it.';
+COMMENT ON COLUMN questions.tags IS 'The team''s own tags.';
+COMMENT ON COLUMN questions.expected IS 'Texts that the answer must contain, one a line: the question is then a golden one.';
+COMMENT ON COLUMN questions.owner IS 'Who looks after the question.';
+COMMENT ON COLUMN questions.metadata IS 'The further columns of the file that the question is from. question_metadata has one row per value.';
 
 CREATE TABLE retrievals (
     collection VARCHAR NOT NULL,

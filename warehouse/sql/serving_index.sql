@@ -1,15 +1,25 @@
 -- The keys and values of the serving index, in the order of the keys. Withheld answers have keys of their own: they are
 -- served only after a reviewer has approved or edited them.
--- Nothing is null: what a curated answer lacks (a model, a chunk) is an empty text.
+-- Nothing is null: what a curated answer lacks (a model, a chunk) is an empty text. A link and metadata that there are
+-- none of are left out, to keep bodies small: merging a patch drops what is null. `cite_fields` says which fields of the
+-- metadata visitors see, by collection.
+
+-- documents with what of their metadata is shown
+CREATE TEMP VIEW cited_documents AS
+SELECT d.*, map_from_entries(list_filter(
+    map_entries(d.metadata), lambda entry: list_contains(getvariable('cite_fields')[d.collection], entry.key)
+)) AS shown
+FROM documents d;
 
 -- passages
-SELECT 'c:' || k.chunk_id AS key, to_json({
+SELECT 'c:' || k.chunk_id AS key, json_merge_patch('{}', to_json({
     'chunk_id': k.chunk_id, 'document_id': k.document_id, 'title': coalesce(d.title, ''),
     'uri': coalesce(d.uri, ''), 'heading': coalesce(k.heading, ''), 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection,
     'previous': coalesce(lag(k.chunk_id) OVER document, ''), 'following': coalesce(lead(k.chunk_id) OVER document, ''),
-    'tokens': coalesce(k.tokens, 0)
-}) AS value
-FROM chunks k JOIN documents d USING (collection, document_id)
+    'tokens': coalesce(k.tokens, 0), 'url': coalesce(nullif(k.url, ''), nullif(d.url, '')),
+    'metadata': CASE WHEN cardinality(d.shown) > 0 THEN d.shown END
+})) AS value
+FROM chunks k JOIN cited_documents d USING (collection, document_id)
 WINDOW document AS (PARTITION BY k.collection, k.document_id ORDER BY k.position)
 ORDER BY k.chunk_id;
 
@@ -37,15 +47,16 @@ WHERE a.status = 'served'
 ORDER BY q.query_key;
 
 -- sources: the part of a citation that is the same in all answers citing that passage
-SELECT c.source AS key, to_json({
+SELECT c.source AS key, json_merge_patch('{}', to_json({
     'document_id': c.document_id, 'title': coalesce(d.title, ''), 'uri': coalesce(d.uri, ''),
-    'heading': coalesce(k.heading, ''), 'passage': coalesce(k.text, ''), 'chunk_id': coalesce(c.chunk_id, '')
-}) AS value
+    'heading': coalesce(k.heading, ''), 'passage': coalesce(k.text, ''), 'chunk_id': coalesce(c.chunk_id, ''),
+    'url': coalesce(nullif(k.url, ''), nullif(d.url, '')), 'metadata': CASE WHEN cardinality(d.shown) > 0 THEN d.shown END
+})) AS value
 FROM (
     SELECT DISTINCT collection, document_id, chunk_id, coalesce(chunk_id, collection || ' ' || document_id) AS source
     FROM citations
 ) c
-JOIN documents d USING (collection, document_id)
+JOIN cited_documents d USING (collection, document_id)
 LEFT JOIN chunks k ON k.chunk_id = c.chunk_id;
 
 -- answers, with the number, kind and source of each citation

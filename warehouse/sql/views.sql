@@ -6,7 +6,7 @@ CREATE VIEW answers_with_citations AS
 SELECT
     a.collection, q.question, a.answer, a.status, a.withheld_reason, a.origin, a.support,
     m.name AS model, a.generated_at, a.query_key, a.fingerprint,
-    coalesce(c.citations, []) AS citations
+    coalesce(c.citations, []) AS citations, q.weight, q.tags, q.owner, q.metadata
 FROM answers a
 LEFT JOIN questions q USING (query_key)
 LEFT JOIN models m USING (model_id)
@@ -14,7 +14,7 @@ LEFT JOIN (
     -- lists sort by their first field, the number; sorting within the aggregate takes three times as long
     SELECT c.query_key, list_sort(list({
         'number': c.number, 'kind': c.kind, 'document_id': c.document_id, 'title': d.title, 'uri': d.uri,
-        'heading': k.heading, 'chunk_id': c.chunk_id
+        'heading': k.heading, 'chunk_id': c.chunk_id, 'url': coalesce(nullif(k.url, ''), d.url), 'metadata': d.metadata
     })) AS citations
     FROM citations c
     LEFT JOIN documents d USING (collection, document_id)
@@ -33,12 +33,17 @@ COMMENT ON COLUMN answers_with_citations.model IS 'Name of the model that genera
 COMMENT ON COLUMN answers_with_citations.generated_at IS 'When the answer was generated (UTC).';
 COMMENT ON COLUMN answers_with_citations.query_key IS 'The question''s key in all tables.';
 COMMENT ON COLUMN answers_with_citations.fingerprint IS 'Hash of everything that determines the answer; reviews lapse when it changes.';
-COMMENT ON COLUMN answers_with_citations.citations IS 'number, kind, document_id, title, uri, heading, chunk_id; cited_passages has the texts.';
+COMMENT ON COLUMN answers_with_citations.citations IS 'number, kind, document_id, title, uri, heading, chunk_id, url, metadata; cited_passages has the texts.';
+COMMENT ON COLUMN answers_with_citations.weight IS 'What the question is worth beside others; 1 if nobody said.';
+COMMENT ON COLUMN answers_with_citations.tags IS 'The team''s own tags.';
+COMMENT ON COLUMN answers_with_citations.owner IS 'Who looks after the question.';
+COMMENT ON COLUMN answers_with_citations.metadata IS 'The further columns of the file that the question is from.';
 
 CREATE VIEW cited_passages AS
 SELECT
     c.collection, q.question, c.number, c.kind, d.title, k.heading, k.text AS passage, d.uri,
-    c.document_id, c.chunk_id, c.query_key
+    c.document_id, c.chunk_id, c.query_key, coalesce(nullif(k.url, ''), d.url) AS url, d.updated_at, d.changed_at,
+    d.metadata
 FROM citations c
 LEFT JOIN questions q USING (query_key)
 LEFT JOIN documents d ON d.collection = c.collection AND d.document_id = c.document_id
@@ -55,6 +60,10 @@ COMMENT ON COLUMN cited_passages.uri IS 'Where the document was read from.';
 COMMENT ON COLUMN cited_passages.document_id IS 'The document''s id in documents.';
 COMMENT ON COLUMN cited_passages.chunk_id IS 'The passage''s id in chunks.';
 COMMENT ON COLUMN cited_passages.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN cited_passages.url IS 'Where readers find the passage; empty if nobody said.';
+COMMENT ON COLUMN cited_passages.updated_at IS 'The date that the document itself gives for its last change (UTC).';
+COMMENT ON COLUMN cited_passages.changed_at IS 'When a run first saw the document''s content (UTC).';
+COMMENT ON COLUMN cited_passages.metadata IS 'What the document says about itself.';
 
 CREATE VIEW freshness AS
 SELECT
@@ -141,3 +150,22 @@ COMMENT ON COLUMN reuse.collection IS 'The collection of the questions.';
 COMMENT ON COLUMN reuse.change IS 'reused, restored, regenerated, new or dropped.';
 COMMENT ON COLUMN reuse.reason IS 'Why: new question, question removed, or what changed.';
 COMMENT ON COLUMN reuse.answers IS 'Number of such answers.';
+
+CREATE VIEW document_metadata AS
+SELECT collection, document_id, entry.key AS field, unnest(entry.value) AS value
+FROM (SELECT collection, document_id, unnest(map_entries(metadata)) AS entry FROM documents);
+COMMENT ON VIEW document_metadata IS 'What the documents say about themselves, one row per field and value.';
+COMMENT ON COLUMN document_metadata.collection IS 'The collection of the document.';
+COMMENT ON COLUMN document_metadata.document_id IS 'The document''s id in documents.';
+COMMENT ON COLUMN document_metadata.field IS 'Name of the field, in lower case with "_" for blanks.';
+COMMENT ON COLUMN document_metadata.value IS 'A value of the field; nested ones are JSON.';
+
+CREATE VIEW question_metadata AS
+SELECT collection, query_key, question, entry.key AS field, unnest(entry.value) AS value
+FROM (SELECT collection, query_key, question, unnest(map_entries(metadata)) AS entry FROM questions);
+COMMENT ON VIEW question_metadata IS 'The further columns of the files that the questions are from, one row per field and value.';
+COMMENT ON COLUMN question_metadata.collection IS 'The collection in which the question is asked.';
+COMMENT ON COLUMN question_metadata.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN question_metadata.question IS 'The question as it was written.';
+COMMENT ON COLUMN question_metadata.field IS 'Name of the field, in lower case with "_" for blanks.';
+COMMENT ON COLUMN question_metadata.value IS 'A value of the field; nested ones are JSON.';

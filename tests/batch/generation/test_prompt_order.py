@@ -42,3 +42,9 @@ def test_batches_are_full_but_the_last_and_keep_the_order(items: list[int], size
     assert [item for batch in cut for item in batch] == items
     assert all(len(batch) == size for batch in cut[:-1])
     assert all(1 <= len(batch) <= size for batch in cut)
+
+
+def test_what_is_worth_most_comes_first_and_prefixes_stay_together():
+    passages = [["a", "b"], ["c"], ["a", "d"], ["e"]]
+    ordered = [passages[place] for place in order_by_prefix(passages, [1.0, 5.0, 1.0, 0.5])]
+    assert ordered == [["c"], ["a", "b"], ["a", "d"], ["e"]]

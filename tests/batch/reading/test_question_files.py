@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch.reading.question_attributes import completed
 from batch.reading.question_files import CuratedPair, Question, Reject, parse_curated, parse_questions
 from rag.identity import normalise, query_key
 
@@ -159,3 +160,42 @@ def test_unusable_pairs_are_rejected_with_a_reason(name, data, reason):
     [reject] = curated(name, data)
     assert isinstance(reject, Reject)
     assert reject.reason.startswith(reason)
+
+
+def test_rows_say_what_a_question_is_worth_who_looks_after_it_and_what_its_answer_must_contain():
+    [item] = read("q.csv", 'question,weight,tags,Expected,owner,Product\nWhat?,"2,5",a; b,30 days,Kim,Shop\n')
+    assert (item.weight, item.tags, item.expected, item.owner) == (2.5, ["a", "b"], "30 days", "Kim")
+    assert item.metadata == {"product": ["Shop"]}
+
+
+def test_lists_in_json_and_parquet_are_lists():
+    row = {"question": "What?", "tags": ["a", "b"], "expected": ["30", "days"], "versions": ["1", "2"]}
+    for item in (*read("q.jsonl", json.dumps(row)), *read("q.parquet", parquet([row]))):
+        assert (item.tags, item.expected, item.metadata) == (["a", "b"], "30\ndays", {"versions": ["1", "2"]})
+
+
+@pytest.mark.parametrize("weight", ["much", "-1", "nan", "1e999"])
+def test_a_weight_that_is_no_number_is_told(weight):
+    [item] = read("q.csv", f"question,weight\nWhat?,{weight}\n")
+    assert item == Reject("q.csv, line 2", f"its weight is {weight!r}: write a number that is not negative")
+
+
+def test_a_list_is_read_as_a_spreadsheet_saves_it():
+    saved = "sep=;\nquestion;owner\nWie groß ist es?;Zoé\n".encode("cp1252")
+    [item] = read("q.csv", saved)
+    assert (item.question, item.owner) == ("Wie groß ist es?", "Zoé")
+    [pair] = parse_curated("c.csv", saved.replace(b"owner", b"answer"), "default")
+    assert pair.answer == "Zoé"
+
+
+def test_a_pair_keeps_what_its_row_says_besides():
+    [pair] = parse_curated(
+        "c.jsonl", b'{"question": "What?", "answer": "That.", "weight": 3, "audience": "HR"}', "default"
+    )
+    assert (pair.weight, pair.metadata) == (3.0, {"audience": ["HR"]})
+
+
+def test_a_question_that_is_asked_twice_keeps_what_either_row_says():
+    first, second = read("q.csv", "question,weight,owner,product\nWhat?,,Kim,\nWhat?,4,Jo,Shop\n")
+    kept = completed(first, [second])
+    assert (kept.weight, kept.owner, kept.metadata) == (4.0, "Kim", {"product": ["Shop"]})

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import warehouse
-from tests.warehouse.conftest import NOW, key, request, sample_rows, write_history
+from tests.warehouse.conftest import NOW, forget, key, request, sample_rows, write_history
+from warehouse.editorial.queue import queue
 from warehouse.errors import NoReleaseError, TornReleaseError
 from warehouse.history.compaction import compact
 from warehouse.releases.release import current
@@ -262,3 +263,44 @@ def test_a_session_does_not_change_while_old_days_are_deleted(data):
         assert session.execute(count).fetchone() == (135, 135, "x")
     with warehouse.connect(data) as session:
         assert session.execute(count).fetchone() == (101, 101, "x")
+
+
+def test_the_answers_that_cite_a_document_edited_since_are_one_query(data, publish_rows, rows):
+    rows["documents"][0]["changed_at"] = NOW - timedelta(days=1)
+    rows["documents"][1]["changed_at"] = NOW - timedelta(days=30)
+    rows["citations"][2] |= {"document_id": "d2", "chunk_id": key("c2")}
+    publish_rows(rows)
+    with warehouse.connect(data) as session:
+        found = session.execute(
+            "SELECT question FROM cited_passages WHERE changed_at > ? ORDER BY 1", [NOW - timedelta(days=7)]
+        )
+        assert found.fetchall() == [("What is q1?",), ("What is q2?",)]
+
+
+def test_metadata_is_shown_with_documents_questions_and_answers(data, publish_rows, rows):
+    rows["documents"][0] |= {"metadata": {"tags": ["a", "b"]}, "url": "https://e.example/a"}
+    rows["questions"][0] |= {"metadata": {"product": ["Shop"]}, "weight": 2.0}
+    publish_rows(rows)
+    with warehouse.connect(data) as session:
+        assert session.execute("SELECT document_id, field, value FROM document_metadata ORDER BY 3").fetchall() == [
+            ("d1", "tags", "a"),
+            ("d1", "tags", "b"),
+        ]
+        assert session.execute("SELECT question, value FROM question_metadata").fetchall() == [("What is q1?", "Shop")]
+        [(citations, metadata, weight)] = session.execute(
+            "SELECT citations, metadata, weight FROM answers_with_citations WHERE question = 'What is q1?'"
+        ).fetchall()
+    assert (metadata, weight) == ({"product": ["Shop"]}, 2.0)
+    assert (citations[0]["url"], citations[0]["metadata"]) == ("https://e.example/a", {"tags": ["a", "b"]})
+
+
+def test_a_release_that_is_older_than_some_columns_has_them_empty(data):
+    database = current(data).database
+    forget(database, "documents", "metadata", "changed_at")
+    forget(database, "questions", "weight", "owner")
+    with warehouse.connect(data) as session:
+        assert session.execute("SELECT DISTINCT metadata, changed_at FROM documents").fetchall() == [(None, None)]
+        assert session.execute("SELECT count(*) FROM questions WHERE owner IS NULL AND question <> ''").fetchone() == (
+            3,
+        )
+    assert queue(data) == []

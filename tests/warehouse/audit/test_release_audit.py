@@ -345,3 +345,20 @@ def test_an_audit_runs_beside_a_session_on_the_current_release(audited, publish_
     with warehouse.connect(data) as session:
         assert audited(rows, **LENIENT)[0]["fewer documents"].passed
         assert session.execute("SELECT count(*) FROM answers").fetchone() == (3,)
+
+
+def test_the_shares_count_questions_by_their_weight(audited, rows):
+    rows["questions"][0]["weight"] = 8.0
+    rows["answers"][0] |= {"answer": "I do not know."}
+    checks, _ = audited(rows, **LENIENT | {"least_served": 0.5})
+    assert not checks["not served"].passed
+    assert "1 of 3 questions have no served answer (80.0% by weight, at most 50.0%)" in checks["not served"].explanation
+
+
+def test_a_question_that_says_what_its_answer_must_contain_is_a_golden_one(audited, rows):
+    rows["questions"][0]["expected"] = "answer to q1\nPASSAGE"
+    rows["questions"][1] |= {"expected": "30 days", "weight": 3.0}
+    checks, _ = audited(rows, **LENIENT | {"least_golden": 0.5})
+    assert not checks["golden share"].passed
+    assert "1 of 2 golden questions are right (25.0% by weight" in checks["golden share"].explanation
+    assert checks["golden share"].examples == ("What is q2?",)

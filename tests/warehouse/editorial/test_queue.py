@@ -290,3 +290,16 @@ def test_append_refuses_what_contradicts_itself(data):
     with pytest.raises(ReviewError, match="an edit needs the text"):
         append_decisions(data, [about("q1", "edit")])
     assert not (data / "reviews.jsonl").exists()
+
+
+def test_the_queue_names_who_looks_after_a_question_the_heaviest_first(data, publish_rows):
+    rows = sample_rows()
+    for answer in rows["answers"]:
+        answer |= {"status": "withheld", "withheld_reason": "refusal"}
+    rows["questions"][2] |= {"weight": 5.0, "owner": "Kim"}
+    publish_rows(rows)
+    assert [(item.question, item.owner) for item in queue(data)] == [
+        ("What is q3?", "Kim"),
+        ("What is q1?", ""),
+        ("What is q2?", ""),
+    ]

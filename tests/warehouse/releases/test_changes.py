@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from tests.warehouse.conftest import key, sample_rows, write_parquet
+from tests.warehouse.conftest import NOW, forget, key, sample_rows, write_parquet
 from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.changes import documents_of, note_changes
 from warehouse.releases.load import load_release_database
@@ -92,3 +94,25 @@ def test_each_release_contains_the_runs_before_it(noted, publish_rows, after, re
 
 def test_documents_are_returned_by_collection(database):
     assert documents_of(database) == {"main": {"d1", "d2"}}
+
+
+EARLIER = NOW - timedelta(days=9)
+
+
+@pytest.mark.parametrize("knows_changed_at", [True, False])
+def test_a_document_keeps_the_time_at_which_its_content_was_first_seen(
+    noted, publish_rows, after, read, knows_changed_at
+):
+    before = sample_rows()
+    for document in before["documents"]:
+        document.update({"read_at": EARLIER} | ({"changed_at": EARLIER} if knows_changed_at else {}))
+    older = publish_rows(before)
+    if not knows_changed_at:
+        forget(older.database, "documents", "changed_at")
+    for document in after["documents"]:
+        document["changed_at"] = NOW
+    after["documents"][1]["content_hash"] = key("edited")
+
+    _, _, build = noted(after)
+
+    assert dict(read(build.database, "SELECT document_id, changed_at FROM documents")) == {"d1": EARLIER, "d2": NOW}

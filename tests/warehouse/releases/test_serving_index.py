@@ -178,3 +178,17 @@ def test_a_release_from_before_the_format_changed_is_served_and_its_tables_tell_
 
     with ServingIndex(target) as index:
         assert index.asked_by_visitors == {rows["questions"][0]["query_key"]}
+
+
+def test_a_citation_leads_to_its_passage_and_shows_the_fields_that_its_collection_cites(make_database, rows, tmp_path):
+    rows["documents"][0] |= {"url": "https://e.example/a", "metadata": {"version": ["2"], "salary": ["high"]}}
+    rows["chunks"][0]["url"] = "https://e.example/a#hours"
+    write_serving_index(make_database(rows), tmp_path / "linked.lmdb", "r-1", {"main": ["version"]})
+
+    with ServingIndex(tmp_path / "linked.lmdb") as index:
+        [citation] = json.loads(index.answer(key("q1")))["citations"]
+        passage, other = json.loads(index.chunk(key("c1"))), json.loads(index.chunk(key("c2")))
+
+    for each in (citation, passage):
+        assert (each["url"], each["metadata"]) == ("https://e.example/a#hours", {"version": ["2"]})
+    assert not other.keys() & {"url", "metadata"}

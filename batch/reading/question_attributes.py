@@ -1,0 +1,101 @@
+"""What a team says about a question beside its text: weight, tags, expected texts, owner, further columns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from batch.reading.metadata import Metadata, metadata_of
+from rag.errors import QuestionError
+from rag.text.decoding import tidy
+from rag.text.table_files import Row
+
+ATTRIBUTE_COLUMNS = ("weight", "tags", "expected", "owner")
+_MOST_TAGS, _LONGEST_TAG, _LONGEST_OWNER, _LONGEST_EXPECTED = 64, 100, 200, 20_000
+A = TypeVar("A", bound="Attributes")
+_BETWEEN_TAGS = re.compile(r"[;,\n]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attributes:
+    """The attributes of a question.
+
+    `weight` is what it is worth beside others, `expected` texts that its answer must contain, one a line.
+    """
+
+    weight: float = 1.0
+    tags: list[str] = field(default_factory=list)
+    expected: str = ""
+    owner: str = ""
+    metadata: Metadata = field(default_factory=dict)
+
+
+def attributes_of(row: Row) -> Attributes:
+    """Return the attributes that a row gives a question.
+
+    Raises:
+        QuestionError: its weight is no number, or a text is too long.
+    """
+    expected = "\n".join(_texts(row.values.get("expected")))
+    owner = " ".join(" ".join(_texts(row.values.get("owner"))).split())
+    if len(expected) > _LONGEST_EXPECTED:
+        raise QuestionError(f"its expected text is too long (at most {_LONGEST_EXPECTED:,} characters)")
+    if len(owner) > _LONGEST_OWNER:
+        raise QuestionError(f"its owner is too long (at most {_LONGEST_OWNER} characters)")
+    return Attributes(
+        weight=_weight(row.values.get("weight")),
+        tags=_tags(row.values.get("tags")),
+        expected=expected,
+        owner=owner,
+        metadata=metadata_of(row.others),
+    )
+
+
+def with_attributes(asked: A, of: Attributes) -> A:
+    """Return a question with the attributes of another."""
+    return replace(asked, weight=of.weight, tags=of.tags, expected=of.expected, owner=of.owner, metadata=of.metadata)
+
+
+def completed(asked: A, others: Iterable[Attributes]) -> A:
+    """Return a question with what it lacks itself and others that ask the same have, the first of them first."""
+    for other in others:
+        asked = replace(
+            asked,
+            weight=other.weight if asked.weight == 1 else asked.weight,
+            tags=asked.tags or other.tags,
+            expected=asked.expected or other.expected,
+            owner=asked.owner or other.owner,
+            metadata={**other.metadata, **asked.metadata},
+        )
+    return asked
+
+
+def _weight(value: object) -> float:
+    """Return a weight, 1 where none is given; a comma may stand for the point."""
+    if value is None:
+        return 1.0
+    text = str(value).strip()
+    try:
+        weight = float(re.sub(r"\A(\d+),(\d+)\Z", r"\1.\2", text))
+    except ValueError:
+        weight = math.nan
+    if isinstance(value, bool) or not math.isfinite(weight) or weight < 0:
+        raise QuestionError(f"its weight is {text[:40]!r}: write a number that is not negative")
+    return weight
+
+
+def _tags(value: object) -> list[str]:
+    """Return tags, each once: a list, or a text with ";" or "," between them."""
+    found = [
+        part for text in _texts(value) for part in ([text] if isinstance(value, list) else _BETWEEN_TAGS.split(text))
+    ]
+    tidied = (" ".join(part.split())[:_LONGEST_TAG] for part in found)
+    return list(dict.fromkeys(filter(None, tidied)))[:_MOST_TAGS]
+
+
+def _texts(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [text for each in values if each is not None and (text := tidy(str(each)).strip())]
