@@ -15,8 +15,9 @@ import apache_beam as beam
 from batch.generation.prompt_order import passages_hash
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
+from batch.retrieval.assisted_ranking import rank_assisted
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import embed_questions, question_vectors, questions_by_collection, rank
+from batch.retrieval.question_ranking import embed_questions, questions_by_collection
 from batch.rows import PromptRow
 from batch.stores.parquet import WriteRows, count_rows, list_files
 from rag.identity import fingerprint
@@ -38,12 +39,11 @@ class _Retrieve(beam.DoFn):
         collection, rows = batch
         template = PromptTemplate(self._plan.template)
         chunks = load_chunks(self._plan.folder("prepare"), collection)
-        vectors = question_vectors(self._plan, rows)
-        for row, ranked in zip(rows, rank(self._plan, collection, rows, vectors, chunks.get), strict=True):
-            settings = self._plan.retrieval
-            passages = choose_passages(ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
+        settings = self._plan.retrieval
+        for row, found in zip(rows, rank_assisted(self._plan, collection, rows, chunks.get), strict=True):
+            passages = choose_passages(found.ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
             yield self._prompt(row, passages, template)
-            for each in retrieval_rows(row, ranked, passages):
+            for each in retrieval_rows(row, found.ranked, passages):
                 yield beam.pvalue.TaggedOutput("retrievals", each)
 
     def _prompt(self, row: QuestionRow, passages: list[Passage], template: PromptTemplate) -> PromptRow:

@@ -8,7 +8,9 @@ are joined, even across chunks; a lone one becomes U+FFFD.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from rag.errors import Refusal
@@ -44,13 +46,23 @@ def completion_of(body: Any, model: str) -> Completion:
     text = message.get(_CONTENT) or ""
     if not isinstance(text, str):
         raise TypeError(f"its content must be text, not {type(text).__name__}")
-    return Completion(
+    completion = Completion(
         text=text,
         finish_reason=choice.get("finish_reason") or "stop",
         model=str(body.get("model") or model),
         message=message,
         **_usage(body.get("usage") or {}),
     )
+    return replace(completion, first_tokens=_first_tokens(choice))
+
+
+def _first_tokens(choice: dict[str, Any]) -> dict[str, float]:
+    """Return the probabilities of the first token's alternatives; none where the server gives none that can be read."""
+    try:
+        likeliest = choice["logprobs"]["content"][0]["top_logprobs"]
+        return {str(each["token"]): math.exp(min(float(each["logprob"]), 0.0)) for each in likeliest}
+    except (LookupError, TypeError, ValueError):
+        return {}
 
 
 def refusal_of(status: int, body: bytes) -> Refusal | None:

@@ -1,0 +1,109 @@
+"""The ranking of questions with what the language model did for it: other wordings, and its verdicts.
+
+`Assistance` says which of both count, so that `rank_assisted` gives the rankings with and without either from one run:
+that is how the gain is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.plan import Assistance, RunPlan
+from batch.retrieval.question_ranking import question_vectors, rank
+from batch.rows import VERDICTS, WORDINGS, VerdictRow, WordingRow
+from batch.stores.parquet import read_tables, table_rows
+from rag.retrieval.fusion import Ranked, fuse_searches
+from rag.retrieval.passages import Lookup, says_something
+from warehouse.tables import QuestionRow
+
+
+@dataclass(frozen=True)
+class RankedQuestion:
+    """A question's candidates; `score` is that of the best one in the question's own words.
+
+    `verdicts` are probabilities by chunk id that the chunk answers the question.
+    """
+
+    ranked: Sequence[Ranked]
+    score: float
+    verdicts: Mapping[str, float]
+
+
+def rank_assisted(
+    plan: RunPlan, collection: str, rows: Sequence[QuestionRow], lookup: Lookup, assistance: Assistance | None = None
+) -> list[RankedQuestion]:
+    """Return the ranked candidates of n questions; `assistance` is by default what the collection wants.
+
+    The vectors of the questions, and what the stages before wrote of wordings and verdicts, must be there.
+    """
+    wanted = assistance or plan.assistance(collection)
+    others = _wordings(plan, rows) if wanted.rewordings or wanted.sketch else {}
+    verdicts = _verdicts(plan, rows) if wanted.judge else {}
+    texts: list[QuestionRow] = list(rows)
+    for row in rows:  # a wording is asked with all that its question has
+        texts += [{**row, "question": text} for text in others.get(row["query_key"], ())]
+    indexes = f"{plan.folder('enrich' if wanted.chunk_questions else 'index')}/{collection}"
+    ranked = rank(plan, collection, texts, question_vectors(plan, texts), lookup, indexes)
+    further = iter(ranked[len(rows) :])
+    found = []
+    for row, own in zip(rows, ranked, strict=False):
+        reworded = [next(further) for _ in others.get(row["query_key"], ())]
+        fused = fuse_wordings(own, reworded)
+        opinion = verdicts.get(row["query_key"], {})
+        found.append(RankedQuestion(judged(fused, opinion), best_score(plan, own, lookup), opinion))
+    return found
+
+
+def fuse_wordings(own: list[Ranked], others: Sequence[list[Ranked]]) -> list[Ranked]:
+    """Fuse the ranking of a question with those of its other wordings; its own words count as much as all of them."""
+    return fuse_searches([own] * len(others) + list(others)) if others else own
+
+
+def judged(ranked: Sequence[Ranked], verdicts: Mapping[str, float]) -> list[Ranked]:
+    """Rank candidates again by their verdicts, given by chunk id; those without one keep their places.
+
+    Equal verdicts leave the order as it was, so a judge that says the same of all changes nothing.
+    """
+    places = [place for place, each in enumerate(ranked) if each.chunk_id in verdicts]
+    best = sorted((ranked[place] for place in places), key=lambda each: (-verdicts[each.chunk_id], each.rank))
+    order = list(ranked)
+    for place, each in zip(places, best, strict=True):
+        order[place] = each
+    return [replace(each, rank=rank) for rank, each in enumerate(order, start=1)]
+
+
+def best_score(plan: RunPlan, ranked: Sequence[Ranked], lookup: Lookup) -> float:
+    """Return how well the best candidate with content fits: the score of the last ranking, else the cosine."""
+    for each in ranked:
+        chunk = lookup(each.chunk_id)
+        if chunk is not None and says_something(chunk):
+            if plan.reranker or plan.retrieval.late_candidates:
+                return each.score
+            return max((one.dense_score for one in ranked if one.dense_score is not None), default=0.0)
+    return 0.0
+
+
+def _wordings(plan: RunPlan, rows: Sequence[QuestionRow]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    keys = _keys(rows)
+    for table in read_tables(f"{plan.folder('reword')}/wordings/*.parquet", WORDINGS):
+        for row in table_rows(table.filter(pc.is_in(table["query_key"], keys)), WordingRow):
+            found.setdefault(row["query_key"], []).append(row["question"])
+    return found
+
+
+def _verdicts(plan: RunPlan, rows: Sequence[QuestionRow]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    keys = _keys(rows)
+    for table in read_tables(f"{plan.folder('judge')}/verdicts/*.parquet", VERDICTS):
+        for row in table_rows(table.filter(pc.is_in(table["query_key"], keys)), VerdictRow):
+            found.setdefault(row["query_key"], {})[row["chunk_id"]] = row["yes"]
+    return found
+
+
+def _keys(rows: Sequence[QuestionRow]) -> pa.Array:
+    return pa.array([row["query_key"] for row in rows], pa.string())
