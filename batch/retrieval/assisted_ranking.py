@@ -52,15 +52,10 @@ def rank_assisted(
     found = []
     for row, own in zip(rows, ranked, strict=False):
         reworded = [next(further) for _ in others.get(row["query_key"], ())]
-        fused = fuse_wordings(own, reworded)
+        fused = fuse_searches([own, *reworded]) if reworded else own
         opinion = verdicts.get(row["query_key"], {})
         found.append(RankedQuestion(judged(fused, opinion), best_score(plan, own, lookup), opinion))
     return found
-
-
-def fuse_wordings(own: list[Ranked], others: Sequence[list[Ranked]]) -> list[Ranked]:
-    """Fuse the ranking of a question with those of its other wordings; its own words count as much as all of them."""
-    return fuse_searches([own] * len(others) + list(others)) if others else own
 
 
 def judged(ranked: Sequence[Ranked], verdicts: Mapping[str, float]) -> list[Ranked]:
