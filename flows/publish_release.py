@@ -81,6 +81,7 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "chunks": _parquet(folder("prepare"), "chunks"),
             "questions": _parquet(folder("anticipate"), "questions"),
             "retrievals": _parquet(folder("retrieve"), "retrievals"),
+            "coverage": _parquet(folder("retrieve"), "coverage"),
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
             "rejects": [file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")],

@@ -107,6 +107,19 @@ class CitationRow(TypedDict):
     kind: str
 
 
+class CoverageRow(TypedDict):
+    """How well the corpus covers a question: the best passage's `score`, and the score below which none fits.
+
+    `judged` is the highest probability that a passage answers it, where the language model judged.
+    """
+
+    collection: str
+    query_key: str
+    score: float
+    threshold: float | None
+    judged: float | None
+
+
 class ModelRow(TypedDict):
     """A model that the run used."""
 
@@ -226,7 +239,7 @@ class JournalRow(TypedDict):
     `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or
     bypass; `prompt` and `citations` hold JSON; `refusal`: why a semantic candidate was not taken, or why no answer was
     shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address that changes
-    every day.
+    every day; `passage_score`: that of the best passage of a live answer.
     """
 
     kind: str | None
@@ -263,6 +276,7 @@ class JournalRow(TypedDict):
     comment: str | None
     agrees: bool | None
     asker: str | None
+    passage_score: float | None
 
 
 DOCUMENTS = schema_of(DocumentRow)
@@ -271,6 +285,7 @@ QUESTIONS = schema_of(QuestionRow)
 RETRIEVALS = schema_of(RetrievalRow)
 ANSWERS = schema_of(AnswerRow)
 CITATIONS = schema_of(CitationRow)
+COVERAGE = schema_of(CoverageRow)
 MODELS = schema_of(ModelRow)
 PROMPT_TEMPLATES = schema_of(PromptTemplateRow)
 RUNS = schema_of(RunRow)
@@ -289,6 +304,7 @@ TABLES: dict[str, pa.Schema] = {
     "retrievals": RETRIEVALS,
     "answers": ANSWERS,
     "citations": CITATIONS,
+    "coverage": COVERAGE,
     "models": MODELS,
     "prompt_templates": PROMPT_TEMPLATES,
     "runs": RUNS,

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.plan import Assistance, RunPlan
+from batch.retrieval.coverage import best_score
 from batch.retrieval.question_ranking import question_vectors, rank
 from batch.rows import VERDICTS, WORDINGS, VerdictRow, WordingRow
 from batch.stores.parquet import read_tables, table_rows
 from rag.retrieval.fusion import Ranked, fuse_searches
-from rag.retrieval.passages import Lookup, says_something
+from rag.retrieval.passages import Lookup
 from warehouse.tables import QuestionRow
 
 
@@ -69,17 +70,6 @@ def judged(ranked: Sequence[Ranked], verdicts: Mapping[str, float]) -> list[Rank
     for place, each in zip(places, best, strict=True):
         order[place] = each
     return [replace(each, rank=rank) for rank, each in enumerate(order, start=1)]
-
-
-def best_score(plan: RunPlan, ranked: Sequence[Ranked], lookup: Lookup) -> float:
-    """Return how well the best candidate with content fits: the score of the last ranking, else the cosine."""
-    for each in ranked:
-        chunk = lookup(each.chunk_id)
-        if chunk is not None and says_something(chunk):
-            if plan.reranker or plan.retrieval.late_candidates:
-                return each.score
-            return max((one.dense_score for one in ranked if one.dense_score is not None), default=0.0)
-    return 0.0
 
 
 def _wordings(plan: RunPlan, rows: Sequence[QuestionRow]) -> dict[str, list[str]]:

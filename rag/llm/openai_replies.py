@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 from rag.errors import Refusal
 from rag.llm.protocol import Completion, Delta
@@ -46,14 +45,14 @@ def completion_of(body: Any, model: str) -> Completion:
     text = message.get(_CONTENT) or ""
     if not isinstance(text, str):
         raise TypeError(f"its content must be text, not {type(text).__name__}")
-    completion = Completion(
+    return Completion(
         text=text,
         finish_reason=choice.get("finish_reason") or "stop",
         model=str(body.get("model") or model),
         message=message,
         **_usage(body.get("usage") or {}),
+        first_tokens=_first_tokens(choice),
     )
-    return replace(completion, first_tokens=_first_tokens(choice))
 
 
 def _first_tokens(choice: dict[str, Any]) -> dict[str, float]:
@@ -82,7 +81,13 @@ def _text(said: object) -> str | None:
     return said.strip() or None if isinstance(said, str) else None
 
 
-def _usage(usage: dict[str, Any]) -> dict[str, int]:
+class _Usage(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+def _usage(usage: dict[str, Any]) -> _Usage:
     details = usage.get("prompt_tokens_details") or {}
     return {
         "prompt_tokens": int(usage.get("prompt_tokens") or 0),
@@ -124,7 +129,7 @@ class StreamedReply:
     def __init__(self, model: str) -> None:
         self._model = model
         self._texts: defaultdict[str, _Text] = defaultdict(_Text)
-        self._usage: dict[str, int] = _usage({})
+        self._usage = _usage({})
         self.finish_reason = ""
 
     def take(self, chunk: dict[str, Any]) -> Delta:

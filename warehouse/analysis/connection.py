@@ -31,6 +31,11 @@ _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])]
 _LOCAL = pa.fs.LocalFileSystem()
 _NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
 _VIEW = re.compile(r"CREATE VIEW (?:\w+\.)*")
+_HAS_COVERAGE = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'release' AND table_name = 'coverage'"
+_NO_COVERAGE = (
+    "CREATE TABLE memory.main.coverage (collection VARCHAR, query_key VARCHAR, score DOUBLE, threshold DOUBLE, "
+    "judged DOUBLE)"
+)
 _MAPPED_DAYS = 60  # at each end of the history; each costs a file descriptor
 
 
@@ -90,6 +95,8 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute("SET search_path = 'release.main,memory.main'")
     connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
+    if not connection.execute(_HAS_COVERAGE).fetchone():  # an older release
+        connection.execute(_NO_COVERAGE)
     connection.execute(
         f"BEGIN; {_session_views()} COMMIT"
     )  # in one transaction: two hundred statements one by one take longer

@@ -63,6 +63,9 @@ FROM (
 -- misses
 SELECT question, asked, last_asked, nearest_question, similarity FROM frequent_misses LIMIT 15;
 
+-- unwritten
+SELECT question, asked, nearest_document, score, anticipated FROM unwritten LIMIT 15;
+
 -- feedback
 SELECT question, unhelpful, helpful, comments FROM poor_feedback LIMIT 10;
 

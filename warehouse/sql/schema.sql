@@ -147,6 +147,20 @@ COMMENT ON COLUMN citations.chunk_id IS 'The chunk; empty if a curated answer ci
 COMMENT ON COLUMN citations.document_id IS 'The document of the chunk.';
 COMMENT ON COLUMN citations.kind IS 'cited if the answer refers to the passage, consulted if it was only in the prompt.';
 
+CREATE TABLE coverage (
+    collection VARCHAR NOT NULL,
+    query_key VARCHAR NOT NULL PRIMARY KEY,
+    score DOUBLE,
+    threshold DOUBLE,
+    judged DOUBLE
+);
+COMMENT ON TABLE coverage IS 'How well the corpus covers each question, before anything is answered; the view gaps reads it.';
+COMMENT ON COLUMN coverage.collection IS 'The collection of the question.';
+COMMENT ON COLUMN coverage.query_key IS 'The question.';
+COMMENT ON COLUMN coverage.score IS 'Score of the best passage in the last ranking, for the question in its own words.';
+COMMENT ON COLUMN coverage.threshold IS 'The best score that questions about other subjects reach in this collection: below it no passage fits.';
+COMMENT ON COLUMN coverage.judged IS 'Highest probability that a passage answers the question, if the language model judged.';
+
 CREATE TABLE models (
     model_id VARCHAR NOT NULL PRIMARY KEY,
     kind VARCHAR NOT NULL,
