@@ -84,6 +84,7 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "coverage": _parquet(folder("retrieve"), "coverage"),
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
+            "findings": _parquet(folder("prepare"), "findings"),
             "rejects": [file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")],
             **{table: [str(path)] for table, path in own.items()},
         },

@@ -222,6 +222,16 @@ class DoubtRow(TypedDict):
     reason: str
 
 
+class FindingRow(TypedDict):
+    """Something in the documents that is worth a look: how many there are, of how many in the whole."""
+
+    collection: str
+    finding: str
+    count: int
+    whole: int | None
+    examples: list[str]
+
+
 class CheckRow(TypedDict):
     """A check of the release audit; the audit writes it."""
 
@@ -295,6 +305,7 @@ REJECTS = schema_of(RejectRow)
 REVIEWS = schema_of(ReviewRow)
 DOUBTS = schema_of(DoubtRow)
 CHECKS = schema_of(CheckRow)
+FINDINGS = schema_of(FindingRow)
 JOURNAL = schema_of(JournalRow)
 
 TABLES: dict[str, pa.Schema] = {
@@ -314,4 +325,5 @@ TABLES: dict[str, pa.Schema] = {
     "reviews": REVIEWS,
     "doubts": DOUBTS,
     "checks": CHECKS,
+    "findings": FINDINGS,
 }

@@ -25,17 +25,13 @@ from warehouse.releases.load import attach
 from warehouse.releases.release import current, find
 from warehouse.settings import CostSettings
 from warehouse.sql import prepare, sql_text
-from warehouse.tables import JOURNAL
+from warehouse.tables import JOURNAL, TABLES
 
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
 _LOCAL = pa.fs.LocalFileSystem()
 _NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
 _VIEW = re.compile(r"CREATE VIEW (?:\w+\.)*")
-_HAS_COVERAGE = "SELECT 1 FROM duckdb_tables() WHERE database_name = 'release' AND table_name = 'coverage'"
-_NO_COVERAGE = (
-    "CREATE TABLE memory.main.coverage (collection VARCHAR, query_key VARCHAR, score DOUBLE, threshold DOUBLE, "
-    "judged DOUBLE)"
-)
+_ADDED_LATER = ("coverage", "findings")  # tables that older releases lack
 _MAPPED_DAYS = 60  # at each end of the history; each costs a file descriptor
 
 
@@ -95,11 +91,20 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute("SET search_path = 'release.main,memory.main'")
     connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
-    if not connection.execute(_HAS_COVERAGE).fetchone():  # an older release
-        connection.execute(_NO_COVERAGE)
+    _add_missing_tables(connection)
     connection.execute(
         f"BEGIN; {_session_views()} COMMIT"
     )  # in one transaction: two hundred statements one by one take longer
+
+
+def _add_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the session an empty table in place of each one that an older release lacks."""
+    found = connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'release'").fetchall()
+    for table in _ADDED_LATER:
+        if (table,) not in found:
+            connection.register("added_later", TABLES[table].empty_table())
+            connection.execute(f"CREATE TABLE memory.main.{table} AS FROM added_later")
+            connection.unregister("added_later")
 
 
 @cache

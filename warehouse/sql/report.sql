@@ -77,5 +77,8 @@ GROUP BY reason ORDER BY answers DESC;
 SELECT run_id, started_at, questions, generated, reused, completion_tokens, tokens_a_second, cost, currency
 FROM run_costs ORDER BY run_id DESC LIMIT 10;
 
+-- findings
+SELECT collection, finding, count, whole, examples FROM findings ORDER BY collection, count DESC, finding;
+
 -- checks
 SELECT name, passed, explanation FROM checks ORDER BY passed, name;

@@ -325,3 +325,18 @@ COMMENT ON COLUMN checks.figure IS 'The measured value.';
 COMMENT ON COLUMN checks.allowed IS 'The limit from the settings.';
 COMMENT ON COLUMN checks.explanation IS 'The result in one sentence.';
 COMMENT ON COLUMN checks.examples IS 'Some of the rows that count against the release.';
+
+CREATE TABLE findings (
+    collection VARCHAR NOT NULL,
+    finding VARCHAR NOT NULL,
+    count BIGINT NOT NULL,
+    whole BIGINT,
+    examples VARCHAR[],
+    PRIMARY KEY (collection, finding)
+);
+COMMENT ON TABLE findings IS 'What is worth a look in the documents of each collection, as `beforehand check` has it.';
+COMMENT ON COLUMN findings.collection IS 'The collection.';
+COMMENT ON COLUMN findings.finding IS 'What was found, for example chunks under no heading but the title.';
+COMMENT ON COLUMN findings.count IS 'How many there are.';
+COMMENT ON COLUMN findings.whole IS 'Of how many documents or chunks; empty where that says nothing.';
+COMMENT ON COLUMN findings.examples IS 'Some of them.';

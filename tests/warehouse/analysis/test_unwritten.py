@@ -112,7 +112,8 @@ def test_a_release_from_before_has_no_gaps(tmp_path: Path, publish_rows: Publish
     release = publish_rows(rows)
     release.database.chmod(0o644)
     with duckdb.connect(str(release.database)) as connection:
-        connection.execute("DROP TABLE coverage")
+        connection.execute("DROP TABLE coverage; DROP TABLE findings")
+    write_report(tmp_path / "data", tmp_path / "report.html", now=NOW)
 
     with connect(tmp_path / "data") as session:
         assert session.execute("SELECT count(*) FROM unwritten").fetchall() == [(0,)]
