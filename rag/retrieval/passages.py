@@ -22,6 +22,14 @@ _PLACEHOLDERS = frozenset("coming fixme here placeholder soon tba tbd todo wip x
 _CONTENTS = re.compile(
     r"(?:\A|\W )(?:(?:table of )?contents|on this page|toc|inhalt|sommaire|índice)\W*\Z", re.IGNORECASE
 )
+# A heading of links to elsewhere, and a line that is one: a short item without the end of a sentence.
+_ELSEWHERE = re.compile(
+    r"(?:\A|\W )(?:see also|further reading|(?:read|learn) more|(?:(?:useful|external|related) )?links|"
+    r"related (?:articles|content|docs|documents|guides|pages|reading|topics)|"
+    r"(?:more|additional|other) resources)\W*\Z",
+    re.IGNORECASE,
+)
+_LINK = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)])\s+[^.!?]{1,80}\Z")
 _LEAST_OVERLAP = 20  # characters; the sentences that a chunk repeats of the one before it are longer
 
 Lookup = Callable[[str], "StoredChunk | None"]
@@ -84,8 +92,11 @@ def gist(text: str) -> str:
 
 
 def says_something(chunk: StoredChunk) -> bool:
-    """Return whether a chunk has content: no placeholder ("TODO ---"), and no table of contents."""
-    return not _CONTENTS.search(chunk.heading) and not _PLACEHOLDERS.issuperset(gist(chunk.text).split())
+    """Return whether a chunk has content: no placeholder ("TODO ---"), no table of contents, no list of links."""
+    if _CONTENTS.search(chunk.heading) or _PLACEHOLDERS.issuperset(gist(chunk.text).split()):
+        return False
+    lines = [line for line in chunk.text.splitlines() if line.strip()]
+    return not (_ELSEWHERE.search(chunk.heading) and all(map(_LINK.match, lines)))
 
 
 def choose_passages(
