@@ -105,6 +105,7 @@ def test_texts_that_say_the_same_take_one_place():
         ("", "***"),
         ("Guide \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} See also", "- Setup\n- How to use it"),
         ("Related topics", "1. Setup\n\n2. Usage"),
+        ("References", "[imp] Described elsewhere.\n  (http://www.example.com/)\n\n[1] https://example.com/x"),
     ],
 )
 def test_a_chunk_without_content_is_no_passage(heading, text):
@@ -120,6 +121,7 @@ def test_a_chunk_without_content_is_no_passage(heading, text):
         ("See also", "- Setup\n\nThe programme takes 25 minutes."),
         ("See also", "- The programme takes 25 minutes."),
         ("Resources", "- CPU: two cores"),
+        ("References", "[1] This holds for models made before 2020 only."),
         ("Next steps", "- Fill the tank"),
     ],
 )
