@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.plan import Assistance, RunPlan
-from batch.retrieval.coverage import best_score
 from batch.retrieval.question_ranking import question_vectors, rank
 from batch.rows import VERDICTS, WORDINGS, VerdictRow, WordingRow
 from batch.stores.parquet import read_tables, table_rows
@@ -24,13 +23,13 @@ from warehouse.tables import QuestionRow
 
 @dataclass(frozen=True)
 class RankedQuestion:
-    """A question's candidates; `score` is that of the best one in the question's own words.
+    """A question's candidates, and those that its own words alone find.
 
     `verdicts` are probabilities by chunk id that the chunk answers the question.
     """
 
     ranked: Sequence[Ranked]
-    score: float
+    own: Sequence[Ranked]
     verdicts: Mapping[str, float]
 
 
@@ -55,7 +54,7 @@ def rank_assisted(
         reworded = [next(further) for _ in others.get(row["query_key"], ())]
         fused = fuse_searches([own, *reworded]) if reworded else own
         opinion = verdicts.get(row["query_key"], {})
-        found.append(RankedQuestion(judged(fused, opinion), best_score(plan, own, lookup), opinion))
+        found.append(RankedQuestion(judged(fused, opinion), own, opinion))
     return found
 
 

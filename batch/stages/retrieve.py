@@ -16,7 +16,7 @@ from batch.generation.prompt_order import passages_hash
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
-from batch.retrieval.coverage import threshold
+from batch.retrieval.coverage import best_score, threshold
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import embed_questions, questions_by_collection
 from batch.rows import PromptRow
@@ -24,7 +24,7 @@ from batch.stores.parquet import WriteRows, count_rows, list_files
 from rag.identity import fingerprint
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.fusion import Ranked
-from rag.retrieval.passages import Passage, choose_passages
+from rag.retrieval.passages import Lookup, Passage, choose_passages
 from warehouse.tables import CoverageRow, QuestionRow, RetrievalRow
 
 STAGE = "retrieve"
@@ -47,13 +47,13 @@ class _Retrieve(beam.DoFn):
             yield self._prompt(row, passages, template)
             for each in retrieval_rows(row, found.ranked, passages):
                 yield beam.pvalue.TaggedOutput("retrievals", each)
-            yield beam.pvalue.TaggedOutput("coverage", self._coverage(row, found))
+            yield beam.pvalue.TaggedOutput("coverage", self._coverage(row, found, chunks.get))
 
-    def _coverage(self, row: QuestionRow, found: RankedQuestion) -> CoverageRow:
+    def _coverage(self, row: QuestionRow, found: RankedQuestion, lookup: Lookup) -> CoverageRow:
         return {
             "collection": row["collection"],
             "query_key": row["query_key"],
-            "score": found.score,
+            "score": best_score(self._plan, found.own, lookup),
             "threshold": self._thresholds[row["collection"]],
             "judged": max(found.verdicts.values(), default=None),
         }
