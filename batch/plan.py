@@ -23,6 +23,9 @@ from warehouse.audit.golden import Golden
 
 Figures = Mapping[str, int]
 
+RETRIEVAL_STORES = ("wordings", "judgements", "chunk_questions")
+"""The stores of what the language model writes for retrieval, see `RunPlan.retrieval_store`."""
+
 
 @dataclass(frozen=True)
 class LlmSource:
@@ -46,6 +49,16 @@ class LlmSource:
     def model_id(self) -> str:
         """The model's id in answers and fingerprints."""
         return str(ModelIdentity(self.name, self.revision))
+
+
+@dataclass(frozen=True)
+class Assistance:
+    """What the language model does for retrieval before questions are asked, see `rag.settings.RetrievalSettings`."""
+
+    rewordings: int = 0
+    sketch: bool = False
+    judge: int = 0
+    chunk_questions: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,24 @@ class RunPlan:
     def proposal_store(self) -> str:
         """The store of all proposals ever generated, as the model wrote them."""
         return f"{self.data}/proposals"
+
+    def retrieval_store(self, kind: str) -> str:
+        """The store of what the language model ever wrote for retrieval: wordings, judgements or chunk questions."""
+        return f"{self.data}/retrieval/{kind}"
+
+    def index_folder(self, collection: str) -> str:
+        """The folder with a collection's indexes: with the questions about its chunks, if it wants them."""
+        return f"{self.folder('enrich' if self.assistance(collection).chunk_questions else 'index')}/{collection}"
+
+    def assistance(self, collection: str) -> Assistance:
+        """What the language model does for the retrieval of a collection: its own settings, else those of all."""
+        own, common = self.collections[collection], self.retrieval
+        return Assistance(
+            **{
+                name: getattr(common if getattr(own, name) is None else own, name)
+                for name in Assistance.__annotations__
+            }
+        )
 
     @property
     def embedding_store(self) -> str:

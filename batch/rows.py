@@ -42,7 +42,45 @@ class CuratedRow(TypedDict):
     documents: list[str]
 
 
+class WordingRow(TypedDict):
+    """A text to search for beside a question: a rewording or a sketched answer of it."""
+
+    collection: str
+    query_key: str
+    question: str
+
+
+class CandidateRow(TypedDict):
+    """A candidate passage of a question that is to be judged."""
+
+    collection: str
+    query_key: str
+    question: str
+    rank: int
+    chunk_id: str
+
+
+class VerdictRow(TypedDict):
+    """The probability, from 0 to 1, that a chunk answers a question, as the language model judges."""
+
+    collection: str
+    query_key: str
+    chunk_id: str
+    yes: float
+
+
+class ChunkQuestionRow(TypedDict):
+    """A question that leads to a chunk: a further key of it."""
+
+    collection: str
+    chunk_id: str
+    question: str
+
+
 PROMPTS = schema_of(PromptRow)
+WORDINGS = schema_of(WordingRow)
+VERDICTS = schema_of(VerdictRow)
+CHUNK_QUESTIONS = schema_of(ChunkQuestionRow)
 CURATED = schema_of(CuratedRow)
 
 

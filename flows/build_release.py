@@ -24,11 +24,14 @@ from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.stages.anticipate import anticipate
 from batch.stages.calibrate import calibrate
 from batch.stages.cite import cite
+from batch.stages.enrich import enrich, wants_chunk_questions
 from batch.stages.generate import generate
 from batch.stages.index import index
+from batch.stages.judge import judge, wants_judge
 from batch.stages.prepare import document_ids, prepare
 from batch.stages.propose import propose, wants_proposals
 from batch.stages.retrieve import retrieve
+from batch.stages.reword import reword, wants_wordings
 from flows.compact_journal import compact_journal
 from flows.errors import UnknownStageError, without_secrets
 from flows.interruption import ending_soon
@@ -63,7 +66,7 @@ T = TypeVar("T")
 class Stage:
     """A stage; `doing` says for a person what it does, `wanted` whether a plan includes it.
 
-    `needs` are the stages whose folders it reads.
+    `needs` are the stages whose folders it reads, as far as they are wanted.
     """
 
     name: str
@@ -78,10 +81,25 @@ STAGES: tuple[Stage, ...] = (
     Stage("prepare", "reading and chunking documents", prepare, retries=1),
     Stage("index", "embedding chunks and building the indexes", index, ("prepare",)),
     Stage(
+        "enrich",
+        "asking about chunks for further keys",
+        enrich,
+        ("prepare", "index"),
+        1,
+        wanted=wants_chunk_questions,
+    ),
+    Stage(
         "propose", "proposing questions about the documents", propose, ("prepare", "index"), 2, wanted=wants_proposals
     ),
     Stage("anticipate", "collecting the anticipated questions", anticipate, ("prepare",), retries=1),
-    Stage("retrieve", "finding the passages of each question", retrieve, ("prepare", "index", "anticipate")),
+    Stage("reword", "putting questions in other words", reword, ("anticipate",), 1, wanted=wants_wordings),
+    Stage("judge", "judging candidates", judge, ("prepare", "enrich", "anticipate", "reword"), 1, wanted=wants_judge),
+    Stage(
+        "retrieve",
+        "finding the passages of each question",
+        retrieve,
+        ("prepare", "index", "enrich", "anticipate", "reword", "judge"),
+    ),
     Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",)),
     Stage("generate", "generating answers", generate, ("anticipate", "retrieve"), retries=2),
     Stage("cite", "linking answers to their passages", cite, ("prepare", "anticipate", "retrieve")),
@@ -214,8 +232,9 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
         raise UnknownStageError(f"--stage {name}: unknown; the stages are {', '.join(stage.name for stage in STAGES)}")
     if not Path(plan.data, "runs", plan.run_id).is_dir():
         raise UnknownStageError(f"--run {plan.run_id}: there is no such run in {plan.data}")
+    wanted = {stage.name for stage in STAGES if stage.wanted(plan)}
     for needed in found[0].needs:
-        if not Path(plan.folder(needed)).is_dir():
+        if needed in wanted and not Path(plan.folder(needed)).is_dir():
             raise UnknownStageError(
                 f"--stage {name}: it needs what the stage {needed} writes, and run {plan.run_id} has none of it; "
                 f"`beforehand run --stage {needed}` comes first"

@@ -35,8 +35,8 @@ from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
 PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
-_WRITING = ("propose", "generate")  # the stages in which the language model works
-_REJECTING = ("prepare", "propose", "anticipate", "calibrate", "generate")
+_WRITING = ("enrich", "propose", "reword", "judge", "generate")  # the stages in which the language model works
+_REJECTING = ("prepare", "enrich", "propose", "anticipate", "reword", "judge", "calibrate", "generate")
 
 
 @dataclass
@@ -81,8 +81,10 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "chunks": _parquet(folder("prepare"), "chunks"),
             "questions": _parquet(folder("anticipate"), "questions"),
             "retrievals": _parquet(folder("retrieve"), "retrievals"),
+            "coverage": _parquet(folder("retrieve"), "coverage"),
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
+            "findings": _parquet(folder("prepare"), "findings"),
             "rejects": [file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")],
             **{table: [str(path)] for table, path in own.items()},
         },
@@ -220,7 +222,7 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     served, withheld = served_keys(build.database), withheld_keys(build.database)
     for collection in plan.collections:
         target = build.path / "collections" / collection
-        shutil.copytree(Path(plan.folder("index"), collection), target)
+        shutil.copytree(Path(plan.index_folder(collection)), target)
         index_questions(plan, collection, served, target / "questions")
         index_questions(plan, collection, withheld, target / "withheld")
     _carry_model(Path(plan.encoder), build.path / "encoder")

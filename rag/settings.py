@@ -119,6 +119,11 @@ class RetrievalSettings(RoomSettings):
             "reranker",
             "rerank_candidates",
             "language",
+            "rewordings",
+            "sketch",
+            "judge",
+            "chunk_questions",
+            "offline_tokens",
         }
     )
 
@@ -148,6 +153,37 @@ class RetrievalSettings(RoomSettings):
     rerank_candidates: int = Field(20, ge=1, description="How many candidates it reranks.")
     language: str = Field("english", description="Language of the documents, for stemming and stop words.")
     dense_weight: float = Field(1.0, ge=0, description="Weight of the dense ranking in the fusion; 0 switches it off.")
+    rewordings: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="In a run, the language model puts each anticipated question in so many other words, which are "
+        "searched for too. This and the next three settings need a capable model; measure what they gain.",
+    )
+    sketch: bool = Field(
+        False,
+        description="In a run, the language model sketches an answer to each question, which is searched for too.",
+    )
+    judge: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="In a run, the language model judges so many of the first candidates of each question, which are "
+        "ranked again by the probability that they answer it.",
+    )
+    chunk_questions: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="In a run, the language model writes so many questions about each chunk. Those that lead back to "
+        "it become further keys of the chunk, for live questions too.",
+    )
+    offline_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Most tokens that a run may spend on these four; what is left out is counted. Without it there is "
+        "no limit.",
+    )
 
     @field_validator("language")
     @classmethod
@@ -204,6 +240,10 @@ class CollectionSettings(RoomSettings):
     proposals: int = Field(
         0, ge=0, description="How many questions the language model may propose about the documents."
     )
+    rewordings: int | None = Field(None, ge=0, le=8, description="Instead of [retrieval] rewordings.")
+    sketch: bool | None = Field(None, description="Instead of [retrieval] sketch.")
+    judge: int | None = Field(None, ge=0, le=100, description="Instead of [retrieval] judge.")
+    chunk_questions: int | None = Field(None, ge=0, le=8, description="Instead of [retrieval] chunk_questions.")
     tolerated_error: float = Field(0.01, ge=0, lt=1, description="Largest share of semantic hits that may be wrong.")
     when_withheld: Literal["silent", "handover", "live"] = Field(
         "silent",

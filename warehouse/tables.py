@@ -123,6 +123,19 @@ class CitationRow(TypedDict):
     kind: str
 
 
+class CoverageRow(TypedDict):
+    """How well the corpus covers a question: the best passage's `score`, and the score below which none fits.
+
+    `judged` is the highest probability that a passage answers it, where the language model judged.
+    """
+
+    collection: str
+    query_key: str
+    score: float
+    threshold: float | None
+    judged: float | None
+
+
 class ModelRow(TypedDict):
     """A model that the run used."""
 
@@ -225,6 +238,16 @@ class DoubtRow(TypedDict):
     reason: str
 
 
+class FindingRow(TypedDict):
+    """Something in the documents that is worth a look: how many there are, of how many in the whole."""
+
+    collection: str
+    finding: str
+    count: int
+    whole: int | None
+    examples: list[str]
+
+
 class CheckRow(TypedDict):
     """A check of the release audit; the audit writes it."""
 
@@ -242,7 +265,7 @@ class JournalRow(TypedDict):
     `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or
     bypass; `prompt` and `citations` hold JSON; `refusal`: why a semantic candidate was not taken, or why no answer was
     shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address that changes
-    every day.
+    every day; `passage_score`: that of the best passage of a live answer.
     """
 
     kind: str | None
@@ -279,6 +302,7 @@ class JournalRow(TypedDict):
     comment: str | None
     agrees: bool | None
     asker: str | None
+    passage_score: float | None
 
 
 DOCUMENTS = schema_of(DocumentRow)
@@ -287,6 +311,7 @@ QUESTIONS = schema_of(QuestionRow)
 RETRIEVALS = schema_of(RetrievalRow)
 ANSWERS = schema_of(AnswerRow)
 CITATIONS = schema_of(CitationRow)
+COVERAGE = schema_of(CoverageRow)
 MODELS = schema_of(ModelRow)
 PROMPT_TEMPLATES = schema_of(PromptTemplateRow)
 RUNS = schema_of(RunRow)
@@ -296,6 +321,7 @@ REJECTS = schema_of(RejectRow)
 REVIEWS = schema_of(ReviewRow)
 DOUBTS = schema_of(DoubtRow)
 CHECKS = schema_of(CheckRow)
+FINDINGS = schema_of(FindingRow)
 JOURNAL = schema_of(JournalRow)
 
 TABLES: dict[str, pa.Schema] = {
@@ -305,6 +331,7 @@ TABLES: dict[str, pa.Schema] = {
     "retrievals": RETRIEVALS,
     "answers": ANSWERS,
     "citations": CITATIONS,
+    "coverage": COVERAGE,
     "models": MODELS,
     "prompt_templates": PROMPT_TEMPLATES,
     "runs": RUNS,
@@ -314,4 +341,5 @@ TABLES: dict[str, pa.Schema] = {
     "reviews": REVIEWS,
     "doubts": DOUBTS,
     "checks": CHECKS,
+    "findings": FINDINGS,
 }

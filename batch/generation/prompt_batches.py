@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TypedDict
 
 import apache_beam as beam
@@ -53,13 +54,19 @@ class PromptBatch:
 
 @dataclass(frozen=True)
 class GenerationTask:
-    """What a stage has the language model write: with which sampling, and into which store."""
+    """What a stage has the language model write: with which sampling, and into which store.
+
+    `text` returns what is stored of a completion. The run goes on without prompts that are `optional`: where the model
+    is away, they are rejects.
+    """
 
     stage: str
     store: str
     sampling: Sampling
     run_id: str
     llm: LlmSource
+    text: Callable[[Completion], str] = attrgetter("text")
+    optional: bool = False
 
 
 def generate_batches(plan: RunPlan, batches: Sequence[PromptBatch], task: GenerationTask, unit: str) -> int:
@@ -125,14 +132,16 @@ def generate_batch(batch: PromptBatch, source: LlmSource, task: GenerationTask) 
     """
     started = time.monotonic()
     outcomes = asyncio.run(_complete(batch, source, task.sampling))
+    if task.sampling.top_logprobs:
+        outcomes = _without_logprobs(batch, outcomes, source, task.sampling)
     seconds = (time.monotonic() - started) / len(batch.prompts)
     generated: list[GenerationRow] = []
     rejects: list[RejectRow] = []
     failures: list[LlmError] = []
     for prompt, outcome in zip(batch.prompts, outcomes, strict=True):
         if isinstance(outcome, Completion):
-            generated.append(_generation(prompt, outcome, task.run_id, seconds))
-        elif isinstance(outcome, LlmRefusedError):
+            generated.append(_generation(prompt, outcome, task, seconds))
+        elif task.optional or isinstance(outcome, LlmRefusedError):
             reject = Reject(prompt["question"], str(outcome))
             rejects.append(reject_row(task.run_id, task.stage, prompt["collection"], reject))
         else:
@@ -141,6 +150,19 @@ def generate_batch(batch: PromptBatch, source: LlmSource, task: GenerationTask) 
     if failures:  # what was generated is kept; the stage's retry asks for the rest
         raise failures[0]
     return rejects
+
+
+def _without_logprobs(
+    batch: PromptBatch, outcomes: list[Completion | LlmError], source: LlmSource, sampling: Sampling
+) -> list[Completion | LlmError]:
+    """Ask again for what was refused, without probabilities: not every server gives them."""
+    refused = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, LlmRefusedError)]
+    if refused:
+        again = PromptBatch(tuple(batch.prompts[number] for number in refused))
+        said = asyncio.run(_complete(again, source, replace(sampling, top_logprobs=0)))
+        for number, outcome in zip(refused, said, strict=True):
+            outcomes[number] = outcome
+    return outcomes
 
 
 async def _complete(batch: PromptBatch, source: LlmSource, sampling: Sampling) -> list[Completion | LlmError]:
@@ -173,15 +195,15 @@ def _engine(source: LlmSource) -> Llm:
     return engine_for(source.folder, source.vllm, source.context_tokens)
 
 
-def _generation(prompt: ChatRow, completion: Completion, run_id: str, seconds: float) -> GenerationRow:
+def _generation(prompt: ChatRow, completion: Completion, task: GenerationTask, seconds: float) -> GenerationRow:
     return {
         "fingerprint": prompt["fingerprint"],
-        "text": completion.text,
+        "text": task.text(completion),
         "finish_reason": completion.finish_reason,
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
         "cached_tokens": completion.cached_tokens,
-        "run_id": run_id,
+        "run_id": task.run_id,
         "generated_at": datetime.now(UTC),
         "seconds": seconds,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from batch.generation.wording import filled
 from rag.identity import normalise, template_id
 from rag.llm.protocol import Message, Sampling
 from rag.prompting.template import own_messages, own_template, quoted
@@ -30,14 +31,19 @@ def proposing_messages(chunk: StoredChunk) -> list[Message]:
     return own_messages(_template(), "{passage}", quoted(chunk))
 
 
-def proposed(said: str) -> list[str]:
-    """Return up to three questions from the model's text: the lines that end with a question mark."""
+def key_messages(chunk: StoredChunk, count: int) -> list[Message]:
+    """Return the chat that asks the model for questions that are to lead to a chunk."""
+    return filled("ask_chunk", passage=quoted(chunk), count=str(count))
+
+
+def proposed(said: str, most: int = _MOST) -> list[str]:
+    """Return up to three questions, or `most`, from the model's text: the lines that end with a question mark."""
     lines = (_BULLET.sub("", line).strip(" \t\"'*_") for line in said.splitlines())
     questions: dict[str, str] = {}
     for line in lines:
         if _usable(line):
             questions.setdefault(normalise(line), line)
-    return list(questions.values())[:_MOST]
+    return list(questions.values())[:most]
 
 
 def _usable(line: str) -> bool:

@@ -88,5 +88,21 @@ class InlineTags:
             self._name, self._depth = name, 1
 
 
+_CONSOLES = frozenset(("", "ansi", "bash", "console", "log", "sh", "shell", "shell-session", "terminal", "text"))
+_STYLE = re.compile(r"<(?:font|span|u)\s[^<>\n]*(?:style|color)\s*=[^<>\n]*>", re.IGNORECASE)
+_STYLING = re.compile(r"</?(?:font|span|u|b|i)\b[^<>\n]*>", re.IGNORECASE)
+
+
+def is_styled_output(language: str, text: str) -> bool:
+    """Whether a block of code is a terminal's output whose colours were turned into tags, as termynal shows it."""
+    word = language.strip().partition(" ")[0].lower()
+    return word in _CONSOLES and _STYLE.search(text) is not None
+
+
+def without_styles(line: str) -> str:
+    """Remove the tags of colours and weights from a line of a terminal's output."""
+    return _STYLING.sub("", line)
+
+
 def _attributes(text: str) -> dict[str, str | None]:
     return {name.lower(): two or one or bare for name, two, one, bare in _ATTRIBUTE.findall(text)}

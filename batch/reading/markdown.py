@@ -16,7 +16,7 @@ from markdown_it.token import Token
 
 from batch.reading.front_matter import split_front_matter, split_header_fields, text_field
 from batch.reading.html import html_events
-from batch.reading.inline_tags import InlineTags
+from batch.reading.inline_tags import InlineTags, is_styled_output, without_styles
 from batch.reading.markdown_dialects import explicit_anchor, plain_markdown, without_attributes
 from batch.reading.outline import LONGEST_HEADING, Event, Hidden, Outline, outline, squeeze
 from batch.reading.template_code import without_template_code
@@ -194,8 +194,9 @@ class _Walk:
         if token.type == "code_block" and (self.tags.inside or _TAG.match(token.content)):  # indented HTML
             yield from self._html(token.content, start, end)
             return
+        styled = token.type == "fence" and is_styled_output(token.info, token.content)
         for line in self._lines[start:end]:
-            yield Event(0, line)
+            yield Event(0, without_styles(line) if styled else line)
         self._next = end
         last = self._lines[end - 1].strip(" \t>")
         if token.type == "fence" and (

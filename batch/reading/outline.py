@@ -26,6 +26,10 @@ _TABLE_ROW = re.compile(r"^\s*[|+]")
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 
+LEFT_OUT = "were left out, which no reader sees: look whether somebody planted them"
+"""How a sentence about hidden text ends."""
+
+
 @dataclass(frozen=True)
 class Hidden:
     """How much of a document no reader would see: characters of hidden elements and invisible characters."""
@@ -48,7 +52,7 @@ class Hidden:
             parts.append(f'{self.characters:,} characters of hidden text ("{self.sample}")')
         if self.invisible:
             parts.append(f"{self.invisible:,} invisible characters")
-        return f"{' and '.join(parts)} were left out, which no reader sees: look whether somebody planted them"
+        return f"{' and '.join(parts)} {LEFT_OUT}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.plan import RunPlan
+from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
 from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
 from rag.identity import stable_hash
@@ -59,7 +60,7 @@ def questions_by_collection(path: str) -> Iterator[tuple[str, list[QuestionRow]]
             yield collection, rows[start : start + _TOGETHER]
 
 
-def question_vectors(plan: RunPlan, rows: Sequence[QuestionRow]) -> Vectors:
+def question_vectors(plan: RunPlan, rows: Sequence[QuestionRow | WordingRow | ChunkQuestionRow]) -> Vectors:
     """Return the vectors of n questions, of shape (n, dimensions)."""
     hashes = [question_hash(row["question"]) for row in rows]
     return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
@@ -78,11 +79,19 @@ def load_encoder(folder: str) -> OnnxEncoder:
 
 
 def rank(
-    plan: RunPlan, collection: str, rows: Sequence[QuestionRow], vectors: Vectors, lookup: Lookup
+    plan: RunPlan,
+    collection: str,
+    rows: Sequence[QuestionRow],
+    vectors: Vectors,
+    lookup: Lookup,
+    indexes: str | None = None,
 ) -> list[list[Ranked]]:
-    """Return the ranked candidates of n questions, given their vectors of shape (n, dimensions)."""
+    """Return the ranked candidates of n questions, given their vectors of shape (n, dimensions).
+
+    `indexes` is the folder of the collection's indexes, by default that of the release.
+    """
     reranker = load_reranker(plan.reranker) if plan.reranker else None
-    with local_copy(f"{plan.folder('index')}/{collection}") as folder:
+    with local_copy(indexes or plan.index_folder(collection)) as folder:
         retriever = Retriever.load(folder, plan.retrieval, reranker, load_encoder(plan.encoder).token_states)
         return retriever.rank([row["question"] for row in rows], vectors, lookup)
 

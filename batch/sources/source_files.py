@@ -75,6 +75,10 @@ class Listing:
         skipped = [_skipped_reject(*which, count) for which, count in sorted(self.skipped.items())]
         return [reject_row(run_id, stage, collection, reject) for collection, reject in [*self.unusable(), *skipped]]
 
+    def skipped_items(self) -> set[str]:
+        """Return the items of the rejects that stand for files of an ending that is not read."""
+        return {_skipped_reject(*which, count)[1].item for which, count in self.skipped.items()}
+
     def unusable(self) -> list[tuple[str, Reject]]:
         """Return the rejects of entries without a file and of files that can't be read, each with its collection."""
         return [*map(_missing_reject, self.missing), *self.rejects]

@@ -7,20 +7,17 @@ release carries them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import apache_beam as beam
 import pyarrow.compute as pc
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, collection_chunks, document_names
-from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
-from batch.stores.parquet import list_files, local_output, read_file_rows, read_table
-from batch.stores.token_store import find_token_ids, known_token_hashes, read_codes
-from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.token_vectors import save_token_vectors
-from rag.retrieval.vector_index import VectorIndex
+from batch.retrieval.index_building import build_indexes
+from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, document_names
+from batch.stores.embedding_store import embed_missing, known_hashes
+from batch.stores.parquet import list_files, read_file_rows, read_table
+from batch.stores.token_store import known_token_hashes
 from warehouse.tables import CHUNKS, ChunkRow
 
 STAGE = "index"
@@ -48,17 +45,4 @@ def index(plan: RunPlan) -> Figures:
 
 
 def _build(collection: str, plan: RunPlan) -> None:
-    prepared = plan.folder("prepare")
-    rows = sorted(collection_chunks(prepared, collection), key=lambda row: row["chunk_id"])
-    names = document_names(prepared)
-    ids = [row["chunk_id"] for row in rows]
-    texts = [chunk_text(row, names[collection, row["document_id"]]["title"]) for row in rows]
-    hashes = [chunk_text_hash(row["content_hash"]) for row in rows]
-    vectors = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
-    with local_output(f"{plan.folder(STAGE)}/{collection}") as folder:
-        VectorIndex.build(vectors, ids).save(Path(folder) / "passages")
-        LexicalIndex.build(texts, ids, plan.retrieval.language).save(Path(folder) / "lexical")
-        if plan.retrieval.late_candidates:
-            tokens = find_token_ids(plan.token_store, hashes)
-            codes = read_codes(plan.token_store, hashes, plan.encoder_spec.dimensions)
-            save_token_vectors(Path(folder) / "tokens", ids, hashes, tokens, codes)
+    build_indexes(plan, collection, f"{plan.folder(STAGE)}/{collection}")

@@ -8,6 +8,7 @@ keeps an id.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TypedDict
 
 import apache_beam as beam
 
+from batch.corpus_check.run_findings import Prepared, Reader, run_findings
+from batch.corpus_check.scripts import known_scripts
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.chunking import chunk
@@ -24,15 +27,15 @@ from batch.reading.front_matter import text_field
 from batch.reading.metadata import what_was_cut
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
-from batch.sources.source_files import SourceFile, find_documents
+from batch.sources.source_files import Listing, SourceFile, find_documents
 from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
-from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
+from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows, rows_to_table, write_table
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.links import page_link, web_link
 from rag.retrieval.embedding import TokenCounter
 from rag.text.table_files import Reject
-from warehouse.tables import ChunkRow, DocumentRow, RejectRow
+from warehouse.tables import ChunkRow, DocumentRow, FindingRow, RejectRow
 
 STAGE = "prepare"
 _ADDRESS_FIELDS = ("url", "canonical", "canonical_url", "link", "permalink")
@@ -129,8 +132,32 @@ def prepare(plan: RunPlan) -> Figures:
         _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DocumentRow)
         _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", ChunkRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
+    _write_findings(plan, listing)
     tables = {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}
     return tables | listing.skipped_figures()
+
+
+def _write_findings(plan: RunPlan, listing: Listing) -> None:
+    """Write what is worth a look in the documents, for the report."""
+    out = plan.folder(STAGE)
+    scripts = known_scripts(TokenCounter(Path(plan.encoder)).vocabulary())
+    reader = Reader(Path(plan.encoder).name, scripts, plan.retrieval.language)
+    documents, chunks = read_rows(f"{out}/documents", DocumentRow), read_rows(f"{out}/chunks", ChunkRow)
+    rejects = [row for row in read_rows(f"{out}/rejects", RejectRow) if row["item"] not in listing.skipped_items()]
+    found: list[FindingRow] = []
+    for name in plan.collections:
+        skipped: Counter[str] = Counter()
+        for (collection, _, kind), count in listing.skipped.items():
+            skipped[kind] += count if collection == name else 0
+        prepared = Prepared(
+            name,
+            [row for row in documents if row["collection"] == name],
+            [row for row in chunks if row["collection"] == name],
+            [row for row in rejects if row["collection"] == name],
+            skipped,
+        )
+        found += run_findings(prepared, reader)
+    write_table(f"{out}/findings/findings.parquet", rows_to_table(found, FindingRow))
 
 
 class _DocumentKey(TypedDict):

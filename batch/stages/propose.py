@@ -13,24 +13,22 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TypedDict
 
-import apache_beam as beam
 import pyarrow.compute as pc
 
 from batch.generation.prompt_batches import ChatRow, GenerationTask, PromptBatch, generate_batches
 from batch.generation.prompt_order import batches
 from batch.generation.proposing import SAMPLING, proposed, proposing_messages, proposing_template
-from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.question_files import Question, named_question, tidy_question
+from batch.retrieval.leading_back import leading_back
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import embed_questions, question_vectors, questions_by_collection, rank
 from batch.rows import question_row
 from batch.stores.generation_store import find_generations, known_fingerprints, made_by_run
-from batch.stores.parquet import WriteRows, list_files, read_table, rows_to_table, table_rows, write_table
+from batch.stores.parquet import read_table, rows_to_table, table_rows, write_table
 from rag.errors import QuestionError
 from rag.identity import fingerprint
-from rag.retrieval.passages import StoredChunk, choose_passages
-from warehouse.tables import CHUNKS, QUESTIONS, QuestionRow
+from rag.retrieval.passages import StoredChunk
+from warehouse.tables import CHUNKS, QuestionRow
 
 STAGE = "propose"
 
@@ -66,8 +64,8 @@ def propose(plan: RunPlan) -> Figures:
     rejects = generate_batches(plan, cut, task, "passages")
     candidates = _candidates(plan, chats)
     write_table(f"{out}/candidates/candidates.parquet", rows_to_table(candidates, QuestionRow))
-    leading_back = _leading_back(plan)
-    kept = _first_of_each_collection(plan, [row for row in candidates if row["query_key"] in leading_back])
+    found = leading_back(plan, out, plan.retrieval.passages)
+    kept = _first_of_each_collection(plan, [row for row in candidates if row["query_key"] in found])
     write_table(f"{out}/questions/questions.parquet", rows_to_table(kept, QuestionRow))
     _, tokens = made_by_run(plan.proposal_store, plan.run_id)
     counts = {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
@@ -124,37 +122,6 @@ def _question(plan: RunPlan, chat: ProposalChat, text: str) -> Question | None:
     except QuestionError:  # a model may write anything
         return None
     return named_question(chat["collection"], question, "corpus", chat["chunk_id"])
-
-
-class _LeadBack(beam.DoFn):
-    """(collection, candidates) → the candidates whose passages include the chunk that they come from."""
-
-    def __init__(self, plan: RunPlan) -> None:
-        self._plan = plan
-
-    def process(self, batch: tuple[str, list[QuestionRow]]) -> Iterator[QuestionRow]:
-        collection, rows = batch
-        chunks = load_chunks(self._plan.folder("prepare"), collection)
-        ranked = rank(self._plan, collection, rows, question_vectors(self._plan, rows), chunks.get)
-        for row, found in zip(rows, ranked, strict=True):
-            passages = choose_passages(found, chunks.get, self._plan.retrieval.passages)
-            if row["detail"] in {passage.chunk.chunk_id for passage in passages}:
-                yield row
-
-
-def _leading_back(plan: RunPlan) -> set[str]:
-    """Return the keys of the candidates that lead back to their chunks."""
-    out = plan.folder(STAGE)
-    embed_questions(plan, f"{out}/candidates")
-    with running_pipeline(plan) as pipeline:
-        _ = (
-            pipeline
-            | "Candidates" >> beam.Create(list_files(f"{out}/candidates/*.parquet"))
-            | "Read" >> beam.FlatMap(questions_by_collection)
-            | "LeadBack" >> beam.ParDo(_LeadBack(plan))
-            | "Write" >> WriteRows(f"{out}/leading_back", QuestionRow)
-        )
-    return set(read_table(f"{out}/leading_back", QUESTIONS, ["query_key"])["query_key"].to_pylist())
 
 
 def _first_of_each_collection(plan: RunPlan, rows: list[QuestionRow]) -> list[QuestionRow]:

@@ -1,13 +1,13 @@
 """Retrieve: for every anticipated question its passages, its prompt and its fingerprint.
 
-Writes two tables below `<out>`: retrievals (every candidate with its ranks and scores, and every chunk that a prompt
-shows) and prompts (what generation needs).
+Writes three tables below `<out>`: retrievals (every candidate with its ranks and scores, and every chunk that a prompt
+shows), coverage (how well the best one fits) and prompts (what generation needs).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import apache_beam as beam
@@ -15,15 +15,17 @@ import apache_beam as beam
 from batch.generation.prompt_order import passages_hash
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
+from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
+from batch.retrieval.coverage import best_score, threshold
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import embed_questions, question_vectors, questions_by_collection, rank
+from batch.retrieval.question_ranking import embed_questions, questions_by_collection
 from batch.rows import PromptRow
 from batch.stores.parquet import WriteRows, count_rows, list_files
 from rag.identity import fingerprint
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.fusion import Ranked
-from rag.retrieval.passages import Passage, choose_passages
-from warehouse.tables import QuestionRow, RetrievalRow
+from rag.retrieval.passages import Lookup, Passage, choose_passages
+from warehouse.tables import CoverageRow, QuestionRow, RetrievalRow
 
 STAGE = "retrieve"
 
@@ -31,20 +33,30 @@ STAGE = "retrieve"
 class _Retrieve(beam.DoFn):
     """(collection, questions) → rows of prompts, and of retrievals as a second output."""
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, thresholds: Mapping[str, float | None]) -> None:
         self._plan = plan
+        self._thresholds = thresholds
 
     def process(self, batch: tuple[str, list[QuestionRow]]) -> Iterator[PromptRow | beam.pvalue.TaggedOutput]:
         collection, rows = batch
         template = PromptTemplate(self._plan.template)
         chunks = load_chunks(self._plan.folder("prepare"), collection)
-        vectors = question_vectors(self._plan, rows)
-        for row, ranked in zip(rows, rank(self._plan, collection, rows, vectors, chunks.get), strict=True):
-            settings = self._plan.retrieval
-            passages = choose_passages(ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
+        settings = self._plan.retrieval
+        for row, found in zip(rows, rank_assisted(self._plan, collection, rows, chunks.get), strict=True):
+            passages = choose_passages(found.ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
             yield self._prompt(row, passages, template)
-            for each in retrieval_rows(row, ranked, passages):
+            for each in retrieval_rows(row, found.ranked, passages):
                 yield beam.pvalue.TaggedOutput("retrievals", each)
+            yield beam.pvalue.TaggedOutput("coverage", self._coverage(row, found, chunks.get))
+
+    def _coverage(self, row: QuestionRow, found: RankedQuestion, lookup: Lookup) -> CoverageRow:
+        return {
+            "collection": row["collection"],
+            "query_key": row["query_key"],
+            "score": best_score(self._plan, found.own, lookup),
+            "threshold": self._thresholds[row["collection"]],
+            "judged": max(found.verdicts.values(), default=None),
+        }
 
     def _prompt(self, row: QuestionRow, passages: list[Passage], template: PromptTemplate) -> PromptRow:
         hashes = [passage.content_hash for passage in passages]
@@ -97,13 +109,16 @@ def retrieve(plan: RunPlan) -> Figures:
     """Embed the questions whose vectors are not known, retrieve their passages, and fill the prompts."""
     questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
     embedded = embed_questions(plan, questions)
+    thresholds = {name: threshold(plan, name) for name in plan.collections}
     with running_pipeline(plan) as pipeline:
         rows = (
             pipeline
             | "Questions" >> beam.Create(list_files(f"{questions}/*.parquet"))
             | "Read" >> beam.FlatMap(questions_by_collection)
-            | "Retrieve" >> beam.ParDo(_Retrieve(plan)).with_outputs("retrievals", main="prompts")
+            | "Retrieve"
+            >> beam.ParDo(_Retrieve(plan, thresholds)).with_outputs("retrievals", "coverage", main="prompts")
         )
         _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PromptRow)
+        _ = rows.coverage | "WriteCoverage" >> WriteRows(f"{out}/coverage", CoverageRow)
         _ = rows.retrievals | "WriteRetrievals" >> WriteRows(f"{out}/retrievals", RetrievalRow)
     return {"questions": count_rows(questions), "embedded": embedded}

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.io.filesystems import FileSystems
 
-from batch.plan import RunPlan
+from batch.plan import RETRIEVAL_STORES, RunPlan
 from batch.stores.embedding_store import EMBEDDINGS
 from batch.stores.generation_store import GENERATIONS, batch_name
 from batch.stores.parquet import file_sizes, is_parquet, read_tables, sweep_hidden, write_table
@@ -30,6 +30,7 @@ def tidy_stores(plan: RunPlan) -> int:
     stores = (
         (plan.answer_store, GENERATIONS, "fingerprint"),
         (plan.proposal_store, GENERATIONS, "fingerprint"),
+        *((plan.retrieval_store(kind), GENERATIONS, "fingerprint") for kind in RETRIEVAL_STORES),
         (plan.embedding_store, EMBEDDINGS, "text_hash"),
         (plan.token_store, TOKENS, "text_hash"),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import math
 import os
 import sys
 import warnings
@@ -87,6 +88,7 @@ def sampling_params(sampling: Sampling, streaming: bool) -> Vllm:
         repetition_penalty=sampling.repetition_penalty,
         seed=sampling.seed,
         stop=list(sampling.stop),
+        logprobs=sampling.top_logprobs or None,
         output_kind=RequestOutputKind.DELTA if streaming else RequestOutputKind.FINAL_ONLY,
     )
 
@@ -101,7 +103,14 @@ def completion(output: Vllm, text: str, tokens: int, model: str) -> Completion:
         model=model,
         cached_tokens=output.num_cached_tokens or 0,
         message={"role": "assistant", "content": text},
+        first_tokens=_first_tokens(output.outputs[0].logprobs),
     )
+
+
+def _first_tokens(logprobs: Vllm) -> dict[str, float]:
+    """Return the probabilities of the first token's alternatives, where they were asked for."""
+    likeliest = logprobs[0].values() if logprobs else ()
+    return {each.decoded_token: math.exp(each.logprob) for each in likeliest if each.decoded_token is not None}
 
 
 def take_down(engine: Vllm) -> None:

@@ -146,6 +146,8 @@ def _add_live(row: JournalRow, asked: Asked, opening: Opening, answer: LiveAnswe
     row.retrieve_seconds = opening.retrieve_seconds
     row.queue_seconds = opening.queue_seconds
     row.llm_seconds = answer.llm_seconds
+    if opening.passages:
+        row.passage_score = opening.passages[0].score
     _add_search(row, opening.sought)
     if not asked.private:
         row.answer = answer.linked.text

@@ -66,6 +66,7 @@ class JournalRow(msgspec.Struct, omit_defaults=True):
     comment: str | None = None
     agrees: bool | None = None
     asker: str | None = None
+    passage_score: float | None = None
 
 
 class Journal:

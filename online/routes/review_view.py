@@ -25,6 +25,7 @@ _ADVICE = {
     "document withdrawn": "The team's answer names a document that was withdrawn, so it is not served.",
     "document changed": "The team's answer names a document that has changed. Check that it still holds.",
     "withheld": "The automatic checks hold it back, and visitors don't see it.",
+    "nowhere written": "No passage of the documents seems to answer it. Write it down, or answer it yourself.",
     "approval lapsed": "It was approved, and the answer has changed since. Confirm, or decide anew.",
     "poor feedback": "It is served, and visitors found it unhelpful.",
     "doubtful": "It is served, and an automatic check has doubts.",

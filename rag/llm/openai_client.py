@@ -190,6 +190,8 @@ class OpenAIEndpoint:
         body |= {name: value for name, value in penalties.items() if value != getattr(Sampling, name)}
         if sampling.seed is not None:
             body["seed"] = sampling.seed
+        if sampling.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
         if sampling.stop:
             body["stop"] = list(sampling.stop)
         if stream:

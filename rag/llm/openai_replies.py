@@ -8,8 +8,9 @@ are joined, even across chunks; a lone one becomes U+FFFD.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
-from typing import Any
+from typing import Any, TypedDict
 
 from rag.errors import Refusal
 from rag.llm.protocol import Completion, Delta
@@ -50,7 +51,17 @@ def completion_of(body: Any, model: str) -> Completion:
         model=str(body.get("model") or model),
         message=message,
         **_usage(body.get("usage") or {}),
+        first_tokens=_first_tokens(choice),
     )
+
+
+def _first_tokens(choice: dict[str, Any]) -> dict[str, float]:
+    """Return the probabilities of the first token's alternatives; none where the server gives none that can be read."""
+    try:
+        likeliest = choice["logprobs"]["content"][0]["top_logprobs"]
+        return {str(each["token"]): math.exp(min(float(each["logprob"]), 0.0)) for each in likeliest}
+    except (LookupError, TypeError, ValueError):
+        return {}
 
 
 def refusal_of(status: int, body: bytes) -> Refusal | None:
@@ -70,7 +81,13 @@ def _text(said: object) -> str | None:
     return said.strip() or None if isinstance(said, str) else None
 
 
-def _usage(usage: dict[str, Any]) -> dict[str, int]:
+class _Usage(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+def _usage(usage: dict[str, Any]) -> _Usage:
     details = usage.get("prompt_tokens_details") or {}
     return {
         "prompt_tokens": int(usage.get("prompt_tokens") or 0),
@@ -112,7 +129,7 @@ class StreamedReply:
     def __init__(self, model: str) -> None:
         self._model = model
         self._texts: defaultdict[str, _Text] = defaultdict(_Text)
-        self._usage: dict[str, int] = _usage({})
+        self._usage = _usage({})
         self.finish_reason = ""
 
     def take(self, chunk: dict[str, Any]) -> Delta:

@@ -26,7 +26,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling parameters. Generation ends at any string of `stop`."""
+    """Sampling parameters. Generation ends at any string of `stop`.
+
+    `top_logprobs` asks for the likeliest first tokens, where the server can name them.
+    """
 
     max_tokens: int = 192
     temperature: float = 0.0
@@ -36,6 +39,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int | None = 0
     stop: tuple[str, ...] = ()
+    top_logprobs: int = 0
 
     def identity(self) -> dict[str, object]:
         """Return the parameters that are part of an answer's fingerprint."""
@@ -47,7 +51,7 @@ class Sampling:
 
 
 # Left out of the identity at their defaults, so that older answers keep their fingerprints.
-_ADDED_LATER = frozenset(("presence_penalty", "repetition_penalty"))
+_ADDED_LATER = frozenset(("presence_penalty", "repetition_penalty", "top_logprobs"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class Completion:
     """A finished answer of the model. `finish_reason` is stop, length or another reason of the server.
 
     `message` is the server's whole message object, with a `reasoning_content` or tool calls if it has any. Token
-    counts are the server's; `cached_tokens` came from its prefix cache.
+    counts are the server's; `cached_tokens` came from its prefix cache. `first_tokens` are the probabilities of the
+    likeliest first tokens, where they were asked for and given.
     """
 
     text: str
@@ -65,6 +70,7 @@ class Completion:
     model: str
     cached_tokens: int = 0
     message: dict[str, object] = field(default_factory=dict)
+    first_tokens: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def others(self) -> dict[str, str]:

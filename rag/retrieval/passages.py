@@ -22,6 +22,17 @@ _PLACEHOLDERS = frozenset("coming fixme here placeholder soon tba tbd todo wip x
 _CONTENTS = re.compile(
     r"(?:\A|\W )(?:(?:table of )?contents|on this page|toc|inhalt|sommaire|índice)\W*\Z", re.IGNORECASE
 )
+# A heading of links to elsewhere, and a block of lines that is one: short items without the end of a sentence, or a
+# footnote with an address.
+_ELSEWHERE = re.compile(
+    r"(?:\A|\W )(?:see also|further reading|(?:read|learn) more|(?:(?:useful|external|related) )?links|"
+    r"related (?:articles|content|docs|documents|guides|pages|reading|topics)|"
+    r"(?:more|additional|other) resources|references|footnotes|bibliography)\W*\Z",
+    re.IGNORECASE,
+)
+_ITEM = r"[ \t]*(?:[-*+\u2022]|\d{1,2}[.)])\s+[^.!?\n]{1,80}"
+_LINKS = re.compile(rf"{_ITEM}(?:\n{_ITEM})*\Z|[ \t]*\[[^\]\n]{{1,40}}\][^\0]{{0,400}}://")
+_BLANK = re.compile(r"\n[ \t]*\n\s*")
 _LEAST_OVERLAP = 20  # characters; the sentences that a chunk repeats of the one before it are longer
 
 Lookup = Callable[[str], "StoredChunk | None"]
@@ -87,8 +98,10 @@ def gist(text: str) -> str:
 
 
 def says_something(chunk: StoredChunk) -> bool:
-    """Return whether a chunk has content: no placeholder ("TODO ---"), and no table of contents."""
-    return not _CONTENTS.search(chunk.heading) and not _PLACEHOLDERS.issuperset(gist(chunk.text).split())
+    """Return whether a chunk has content: no placeholder ("TODO ---"), no table of contents, no list of links."""
+    if _CONTENTS.search(chunk.heading) or _PLACEHOLDERS.issuperset(gist(chunk.text).split()):
+        return False
+    return not (_ELSEWHERE.search(chunk.heading) and all(map(_LINKS.match, _BLANK.split(chunk.text.strip("\n")))))
 
 
 def choose_passages(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.retrieval.fusion import Ranked, fuse, fuse_searches, put_first
+from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.late_interaction import LateInteraction, TokenStates
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.passages import Lookup, Passage, choose_passages
@@ -48,12 +49,14 @@ class Retriever:
         settings: RetrievalSettings,
         reranker: Reranker | None = None,
         late: LateInteraction | None = None,
+        keys: KeyIndex | None = None,
     ) -> None:
         self._dense = dense
         self._lexical = lexical
         self._settings = settings
         self._reranker = reranker
         self._late = late
+        self._keys = keys
 
     @classmethod
     def load(
@@ -66,7 +69,7 @@ class Retriever:
         """Load `passages.faiss`, `passages.ids`, `lexical/` and `tokens/` of a collection's folder.
 
         `token_states` encodes questions for late interaction. A release that was built without it has no `tokens/`:
-        its candidates stay as they were fused.
+        its candidates stay as they were fused. `keys.faiss` and `keys.ids` are there where chunks have further keys.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
@@ -75,7 +78,7 @@ class Retriever:
         if token_states is not None and tokens.exists():
             late = LateInteraction(TokenVectors.load(tokens), token_states)
         dense, lexical = VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical")
-        return cls(dense, lexical, settings, reranker, late)
+        return cls(dense, lexical, settings, reranker, late, KeyIndex.load(folder, dense.ids))
 
     def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
         """Return the ranked candidates for m questions and their vectors of shape (m, dimensions)."""
@@ -89,10 +92,14 @@ class Retriever:
         dense = (
             self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
         )
-        return [
+        fused = [
             fuse(found, self._lexical_hits(question), settings.dense_weight, settings.lexical_weight)
             for question, found in zip(questions, dense, strict=True)
         ]
+        if self._keys is None:
+            return fused
+        keyed = self._keys.search(vectors, settings.candidates)
+        return [fuse_searches([own, fuse(found, [])]) for own, found in zip(fused, keyed, strict=True)]
 
     def _lexical_hits(self, question: str) -> list[tuple[str, float]]:
         settings = self._settings

@@ -97,17 +97,20 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
 
 
 def _complete_old_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give the tables of a release that is older than some of their columns these columns, empty."""
+    """Give a release that is older than some tables or columns these, empty."""
     rows = connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'release'"
     ).fetchall()
     for table, schema in TABLES.items():
         missing = [name for name in schema.names if (table, name) not in rows]
-        if not missing or len(missing) == len(schema.names):
+        if not missing:
             continue
-        types = connection.from_arrow(schema.empty_table()).types
-        empty = "".join(f", NULL::{types[schema.get_field_index(name)]} AS {name}" for name in missing)
-        connection.execute(f"CREATE VIEW memory.main.{table} AS SELECT *{empty} FROM release.main.{table}")
+        empty = connection.from_arrow(schema.empty_table())
+        if len(missing) == len(schema.names):
+            empty.create(f"memory.main.{table}")
+            continue
+        columns = "".join(f", NULL::{empty.types[schema.get_field_index(name)]} AS {name}" for name in missing)
+        connection.execute(f"CREATE VIEW memory.main.{table} AS SELECT *{columns} FROM release.main.{table}")
         connection.execute("SET search_path = 'memory.main,release.main'")
 
 

@@ -41,6 +41,7 @@ ReasonKind = Literal[
     "document withdrawn",
     "document changed",
     "withheld",
+    "nowhere written",
     "approval lapsed",
     "poor feedback",
     "doubtful",

@@ -29,6 +29,7 @@ _ORDER = {
     "retrievals": "query_key, rank",
     "answers": "query_key",
     "citations": "query_key, number",
+    "coverage": "query_key",
 }
 
 

@@ -26,6 +26,9 @@ SELECT query_key, rank FROM retrievals ANTI JOIN questions USING (collection, qu
 -- retrievals: the chunk is not in chunks
 SELECT query_key, chunk_id FROM retrievals ANTI JOIN chunks USING (collection, chunk_id);
 
+-- coverage: the question is not in questions
+SELECT query_key, score FROM coverage ANTI JOIN questions USING (collection, query_key);
+
 -- citations: the answer is not in answers
 SELECT query_key, number FROM citations ANTI JOIN answers USING (collection, query_key);
 

@@ -31,6 +31,11 @@ WITH audited AS (
 ), reasons AS (
     SELECT query_key, 'withheld' AS kind, withheld_reason AS detail FROM open WHERE status = 'withheld'
     UNION ALL
+    SELECT g.query_key, 'nowhere written', coalesce('the nearest document is ' || g.nearest_title, '')
+    FROM gaps g
+    JOIN open USING (query_key)
+    WHERE g.reason = 'no_passage'
+    UNION ALL
     SELECT
         d.query_key, CASE WHEN d.reason LIKE 'a document that it names%' THEN 'document changed' ELSE 'doubtful' END,
         d.reason

@@ -68,6 +68,9 @@ FROM (
 -- misses
 SELECT question, asked, last_asked, nearest_question, similarity FROM frequent_misses LIMIT 15;
 
+-- unwritten
+SELECT question, asked, nearest_document, score, anticipated FROM unwritten LIMIT 15;
+
 -- feedback
 SELECT question, unhelpful, helpful, comments FROM poor_feedback LIMIT 10;
 
@@ -83,6 +86,9 @@ GROUP BY reason ORDER BY weight DESC, answers DESC, reason;
 -- runs
 SELECT run_id, started_at, questions, generated, reused, completion_tokens, tokens_a_second, cost, currency
 FROM run_costs ORDER BY run_id DESC LIMIT 10;
+
+-- findings
+SELECT collection, finding, count, whole, examples FROM findings ORDER BY collection, count DESC, finding;
 
 -- checks
 SELECT name, passed, explanation FROM checks ORDER BY passed, name;

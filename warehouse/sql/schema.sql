@@ -167,6 +167,20 @@ COMMENT ON COLUMN citations.chunk_id IS 'The chunk; empty if a curated answer ci
 COMMENT ON COLUMN citations.document_id IS 'The document of the chunk.';
 COMMENT ON COLUMN citations.kind IS 'cited if the answer refers to the passage, consulted if it was only in the prompt.';
 
+CREATE TABLE coverage (
+    collection VARCHAR NOT NULL,
+    query_key VARCHAR NOT NULL PRIMARY KEY,
+    score DOUBLE,
+    threshold DOUBLE,
+    judged DOUBLE
+);
+COMMENT ON TABLE coverage IS 'How well the corpus covers each question, before anything is answered; the view gaps reads it.';
+COMMENT ON COLUMN coverage.collection IS 'The collection of the question.';
+COMMENT ON COLUMN coverage.query_key IS 'The question.';
+COMMENT ON COLUMN coverage.score IS 'Score of the best passage in the last ranking, for the question in its own words.';
+COMMENT ON COLUMN coverage.threshold IS 'The best score that questions about other subjects reach in this collection: below it no passage fits.';
+COMMENT ON COLUMN coverage.judged IS 'Highest probability that a passage answers the question, if the language model judged.';
+
 CREATE TABLE models (
     model_id VARCHAR NOT NULL PRIMARY KEY,
     kind VARCHAR NOT NULL,
@@ -331,3 +345,18 @@ COMMENT ON COLUMN checks.figure IS 'The measured value.';
 COMMENT ON COLUMN checks.allowed IS 'The limit from the settings.';
 COMMENT ON COLUMN checks.explanation IS 'The result in one sentence.';
 COMMENT ON COLUMN checks.examples IS 'Some of the rows that count against the release.';
+
+CREATE TABLE findings (
+    collection VARCHAR NOT NULL,
+    finding VARCHAR NOT NULL,
+    count BIGINT NOT NULL,
+    whole BIGINT,
+    examples VARCHAR[],
+    PRIMARY KEY (collection, finding)
+);
+COMMENT ON TABLE findings IS 'What is worth a look in the documents of each collection, as `beforehand check` has it.';
+COMMENT ON COLUMN findings.collection IS 'The collection.';
+COMMENT ON COLUMN findings.finding IS 'What was found, for example chunks under no heading but the title.';
+COMMENT ON COLUMN findings.count IS 'How many there are.';
+COMMENT ON COLUMN findings.whole IS 'Of how many documents or chunks; empty where that says nothing.';
+COMMENT ON COLUMN findings.examples IS 'Some of them.';

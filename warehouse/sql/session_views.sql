@@ -45,6 +45,7 @@ COMMENT ON COLUMN history.helpful IS 'Whether the answer helped (feedback).';
 COMMENT ON COLUMN history.comment IS 'The user''s comment (feedback), redacted according to the settings.';
 COMMENT ON COLUMN history.agrees IS 'Whether a live answer agreed with the semantic hit (comparison).';
 COMMENT ON COLUMN history.asker IS 'Who asked: the name of the key, or a hash of the client''s address that changes every day.';
+COMMENT ON COLUMN history.passage_score IS 'Score of the best passage of a live answer.';
 COMMENT ON COLUMN history.day IS 'The day (UTC); the history is partitioned by it.';
 
 CREATE VIEW requests AS SELECT * FROM history WHERE kind = 'request';
@@ -100,6 +101,98 @@ COMMENT ON COLUMN frequent_misses.last_asked IS 'When it was last asked (UTC).';
 COMMENT ON COLUMN frequent_misses.nearest_question IS 'A similar anticipated question; empty if there is none.';
 COMMENT ON COLUMN frequent_misses.similarity IS 'Highest cosine similarity to an anticipated question.';
 COMMENT ON COLUMN frequent_misses.query_key IS 'Hash of the collection and the normalised question.';
+
+-- An answer that says that it does not know is a sign by itself, so the score may be a little higher then.
+CREATE VIEW gaps AS
+WITH told AS (
+    SELECT
+        k.*, q.question, a.status, a.withheld_reason, a.fingerprint,
+        a.withheld_reason IN ('refusal', 'cites nothing', 'not borne out by its passages') AS unsure,
+        a.query_key IS NULL OR a.status = 'withheld' AND a.withheld_reason IN (
+            'empty', 'only a tool call', 'cut off', 'refusal', 'cites nothing', 'not borne out by its passages'
+        ) AS failed
+    FROM coverage k
+    JOIN questions q USING (query_key)
+    LEFT JOIN answers a USING (query_key)
+    WHERE q.origin <> 'canary'
+        AND coalesce(a.origin, 'generated') = 'generated'
+        AND k.query_key NOT IN (SELECT query_key FROM reviews WHERE decision IN ('approve', 'edit'))
+), decided AS (
+    SELECT
+        *,
+        CASE
+            WHEN coalesce(judged < 0.5, score < threshold * CASE WHEN unsure THEN 1.15 ELSE 1 END) THEN 'no_passage'
+            WHEN failed THEN 'model_failed'
+        END AS reason
+    FROM told
+)
+SELECT
+    d.collection, d.question, d.reason, d.score, d.threshold, d.judged, c.document_id AS nearest_document,
+    n.title AS nearest_title, d.status, d.withheld_reason, d.query_key
+FROM decided d
+LEFT JOIN retrievals r ON r.query_key = d.query_key AND r.rank = 1
+LEFT JOIN chunks c ON c.chunk_id = r.chunk_id
+LEFT JOIN documents n ON n.collection = c.collection AND n.document_id = c.document_id
+WHERE d.reason IS NOT NULL;
+COMMENT ON VIEW gaps IS 'Anticipated questions that no passage answers, and those whose answer the model failed.';
+COMMENT ON COLUMN gaps.collection IS 'The collection of the question.';
+COMMENT ON COLUMN gaps.question IS 'The anticipated question as it was written.';
+COMMENT ON COLUMN gaps.reason IS 'no_passage: the corpus does not say it; model_failed: a passage fits, and the answer is withheld all the same.';
+COMMENT ON COLUMN gaps.score IS 'Score of the best passage in the last ranking.';
+COMMENT ON COLUMN gaps.threshold IS 'Below this score no passage fits.';
+COMMENT ON COLUMN gaps.judged IS 'Highest probability that a passage answers the question, if the language model judged.';
+COMMENT ON COLUMN gaps.nearest_document IS 'The document of the best passage.';
+COMMENT ON COLUMN gaps.nearest_title IS 'Its title.';
+COMMENT ON COLUMN gaps.status IS 'served, or withheld from visitors; empty if there is no answer.';
+COMMENT ON COLUMN gaps.withheld_reason IS 'Why the answer is withheld; empty if it is served.';
+COMMENT ON COLUMN gaps.query_key IS 'The question''s key in all tables.';
+
+CREATE VIEW unwritten AS
+WITH asked AS (
+    SELECT
+        coalesce(CASE WHEN source IN ('exact', 'semantic') THEN matched_key END, query_key) AS query_key,
+        count(*) AS asked, max(recorded_at) AS last_asked
+    FROM requests
+    WHERE query_key IS NOT NULL
+    GROUP BY ALL
+), thresholds AS (
+    SELECT collection, max(threshold) AS threshold FROM coverage GROUP BY collection
+), live AS (
+    SELECT
+        h.collection, mode(h.question) AS question, max(h.passage_score) AS score, any_value(t.threshold) AS threshold,
+        mode(json_extract_string(h.citations, '$[0].document_id')) AS nearest_document,
+        bool_or(h.source = 'unreliable') AS unsure, h.query_key
+    FROM requests h
+    JOIN thresholds t USING (collection)
+    WHERE h.source IN ('live', 'unreliable') AND h.passage_score IS NOT NULL AND h.question IS NOT NULL
+        AND h.query_key NOT IN (SELECT query_key FROM questions)
+    GROUP BY h.collection, h.query_key
+), found AS (
+    SELECT collection, question, score, threshold, judged, nearest_document, true AS anticipated, query_key
+    FROM gaps
+    WHERE reason = 'no_passage'
+    UNION ALL
+    SELECT collection, question, score, threshold, NULL, nearest_document, false, query_key
+    FROM live
+    WHERE score < threshold * CASE WHEN unsure THEN 1.15 ELSE 1 END
+)
+SELECT
+    f.collection, f.question, coalesce(a.asked, 0) AS asked, a.last_asked, f.nearest_document, f.score, f.threshold,
+    f.judged, f.anticipated, f.query_key
+FROM found f
+LEFT JOIN asked a USING (query_key)
+ORDER BY asked DESC, f.score, f.question;
+COMMENT ON VIEW unwritten IS 'Asked, and nowhere written: questions that no passage of the corpus answers, asked most first.';
+COMMENT ON COLUMN unwritten.collection IS 'The collection of the question.';
+COMMENT ON COLUMN unwritten.question IS 'The question, anticipated or as it was typed.';
+COMMENT ON COLUMN unwritten.asked IS 'How often it was asked; 0 if it is only anticipated.';
+COMMENT ON COLUMN unwritten.last_asked IS 'When it was last asked (UTC).';
+COMMENT ON COLUMN unwritten.nearest_document IS 'The document of the best passage, or of the first passage of the live answer.';
+COMMENT ON COLUMN unwritten.score IS 'Score of the best passage.';
+COMMENT ON COLUMN unwritten.threshold IS 'Below this score no passage fits.';
+COMMENT ON COLUMN unwritten.judged IS 'Highest probability that a passage answers the question, if the language model judged.';
+COMMENT ON COLUMN unwritten.anticipated IS 'Whether the question is in the release; the others were answered live.';
+COMMENT ON COLUMN unwritten.query_key IS 'The question''s key in all tables.';
 
 CREATE VIEW near_misses AS
 SELECT

@@ -185,3 +185,19 @@ def test_a_table_of_contents_and_placeholders_are_no_text():
 
 def test_a_fence_that_is_never_closed_is_closed():
     assert read_markdown("```sh\nmake").sections[0].text == "```sh\nmake\n```"
+
+
+def test_the_colours_of_a_terminal_are_no_text():
+    styled = (
+        '$ <font color="#4E9A06">fastapi</font> run <u style="text-decoration-style:solid">main.py</u>\n'
+        '<span style="background-color:#009485"><font color="#D3D7CF"> FastAPI </font></span>  <b>Starting</b> <file>'
+    )
+
+    assert text_of(f"# T\n\n```console\n{styled}\n```") == [
+        "```console", "$ fastapi run main.py", " FastAPI   Starting <file>", "```"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fence", ['```html\n<font color="red">Red</font>\n```', "```\n<b>bold</b> and <u>x</u>\n```"])
+def test_tags_that_a_block_of_code_is_about_stay(fence):
+    assert "\n".join(text_of(f"# T\n\n{fence}")) == fence

@@ -237,7 +237,7 @@ def test_the_words_of_a_rejected_answer_are_not_said_to_any_question(
 
 
 def test_a_prepared_answer_does_not_say_what_was_rejected_for_another_question(
-    library: Library, client: httpx.Client, llm: FakeLlm
+    library: Library, client: httpx.Client
 ) -> None:
     hours = "At what time do the doors of the library open?"
     answers = {**LIBRARY.answers, hours: LIBRARY.answers[OPEN]}

@@ -155,6 +155,26 @@ def test_every_sampling_parameter_reaches_the_model():
     assert server.headers[0].startswith("post /v1/chat/completions ")
 
 
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        ({"content": [{"top_logprobs": [{"token": "Yes", "logprob": 0.0}, {"token": "No", "logprob": -800.0}]}]},
+         {"Yes": 1.0, "No": 0.0}),
+        ({"content": []}, {}),
+        ({"content": [{"top_logprobs": [{"token": "Yes", "logprob": "high"}]}]}, {}),
+        ("none", {}),
+        (None, {}),
+    ],
+)  # fmt: skip
+def test_the_likeliest_first_tokens_are_read_as_far_as_they_are_there(logprobs, expected):
+    answer = {"choices": [{"message": {"content": "Yes"}, "logprobs": logprobs}]}
+
+    completion, server = ask(http(answer), sampling=Sampling(top_logprobs=5))
+
+    assert completion.first_tokens == expected
+    assert (server.asked[0]["logprobs"], server.asked[0]["top_logprobs"]) == (True, 5)
+
+
 def test_zero_is_sent_and_unset_parameters_are_not():
     _, server = ask(http(ANSWER), sampling=Sampling(temperature=0.0, seed=0))
 

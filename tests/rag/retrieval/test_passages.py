@@ -103,6 +103,9 @@ def test_texts_that_say_the_same_take_one_place():
         ("Setup", "Coming soon."),
         ("Guide \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} Table of contents", "- Setup\n- Usage"),
         ("", "***"),
+        ("Guide \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} See also", "- Setup\n- How to use it"),
+        ("Related topics", "1. Setup\n\n2. Usage"),
+        ("References", "[imp] Described elsewhere.\n  (http://www.example.com/)\n\n[1] https://example.com/x"),
     ],
 )
 def test_a_chunk_without_content_is_no_passage(heading, text):
@@ -110,6 +113,23 @@ def test_a_chunk_without_content_is_no_passage(heading, text):
     chunks["a"] = replace(chunks["a"], heading=heading, text=text)
 
     assert shown(choose_passages(ranked("ab"), chunks.get, 1)) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "text"),
+    [
+        ("See also", "- Setup\n\nThe programme takes 25 minutes."),
+        ("See also", "- The programme takes 25 minutes."),
+        ("Resources", "- CPU: two cores"),
+        ("References", "[1] This holds for models made before 2020 only."),
+        ("Next steps", "- Fill the tank"),
+    ],
+)
+def test_a_list_that_says_something_is_a_passage(heading, text):
+    chunks = document("a", "b")
+    chunks["a"] = replace(chunks["a"], heading=heading, text=text)
+
+    assert shown(choose_passages(ranked("ab"), chunks.get, 1)) == ["a"]
 
 
 def test_a_short_chunk_is_a_passage():

@@ -92,6 +92,16 @@ def test_the_page_is_self_contained_and_escapes_what_users_typed(data, tmp_path)
     assert page.count("<svg") == 4
 
 
+def test_what_is_worth_a_look_in_the_documents_is_shown(tmp_path, publish_rows, rows):
+    rows["findings"] = [
+        {"collection": "main", "finding": "files skipped", "count": 4, "whole": None, "examples": [".png: 4"]},
+        {"collection": "main", "finding": "near-duplicate chunks", "count": 2, "whole": 9, "examples": [TYPED]},
+    ]
+    publish_rows(rows)
+    text = text_of(page_of(tmp_path / "data", tmp_path))
+    assert "main files skipped 4 .png: 4 main near-duplicate chunks 2 of 9 &lt;script&gt;" in text
+
+
 def test_control_characters_do_not_reach_the_page(data, tmp_path):
     typed = "a\0b \x1b[2J \x7f \x9b \x0c\ttab\nline"
     feedback = {**HISTORY[-1], "comment": typed}
