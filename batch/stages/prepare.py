@@ -32,7 +32,7 @@ from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
 from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows, rows_to_table, write_table
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
-from rag.links import page_link, web_link
+from rag.links import page_link
 from rag.retrieval.embedding import TokenCounter
 from rag.text.table_files import Reject
 from warehouse.tables import ChunkRow, DocumentRow, FindingRow, RejectRow
@@ -104,14 +104,10 @@ class _Chunk(beam.DoFn):
 
 
 def with_link(document: Document, source: SourceFile, base_url: str | None) -> Document:
-    """Return a document with the link that readers follow: its own address, else that of its collection's template.
-
-    A page that was read from the web is found where it was read, unless either says otherwise.
-    """
+    """Return a document with the link that readers follow: its own address, else that of its collection's template."""
     named = [text_field(document.fields, name) for name in _ADDRESS_FIELDS]
     row_id = document.document_id if document.uri != source.name else ""
-    link = page_link(filter(None, (document.uri, *named)), base_url, source.name, row_id)
-    return replace(document, url=link or ("" if row_id else web_link(source.path)))
+    return replace(document, url=page_link(filter(None, (document.uri, *named)), base_url, source.name, row_id))
 
 
 def prepare(plan: RunPlan) -> Figures:

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from batch.plan import MissedQuestion, RunPlan
+from batch.reading.document import Document
 from batch.reading.documents import parse
 from batch.reading.question_files import parse_questions
 from batch.rows import CURATED, PROMPTS
+from batch.sources.source_files import SourceFile
 from batch.stages.anticipate import anticipate
 from batch.stages.cite import cite
 from batch.stages.generate import generate
 from batch.stages.index import index
-from batch.stages.prepare import prepare
+from batch.stages.prepare import prepare, with_link
 from batch.stages.retrieve import retrieve
 from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import read_table
@@ -65,6 +67,27 @@ def test_prepare_reads_every_kind_of_document_and_cuts_it(project: Project) -> N
     assert {row["media_type"] for row in documents} >= {"text/markdown", "text/html", "text/plain"}
     assert {row["document_id"] for row in chunks} == {row["document_id"] for row in documents}
     assert len({row["chunk_id"] for row in chunks}) == len(chunks)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "link"),
+    [
+        ("guide/a.md", "---\nurl: https://own.example/a\n---\n# A\n\nText.", "https://own.example/a"),
+        ("a.html", "<link rel=canonical href='/a/'><h1>A</h1><p>Text.</p>", "https://docs.example/a/"),
+        ("guide/a.md", "# A\n\nText.", "https://docs.example/guide/a"),
+        ("a.csv", "id,text,link\n1,Text.,https://own.example/1\n", "https://own.example/1"),
+        ("a.csv", "id,text\n1,Text.\n", ""),
+    ],
+)
+def test_a_document_leads_to_where_readers_find_it(name: str, text: str, link: str) -> None:
+    [document] = parse(name, text.encode(), "default")
+    assert isinstance(document, Document)
+
+    found = with_link(
+        document, SourceFile("default", name, f"/srv/{name}"), "https://docs.example/{path_without_ending}"
+    )
+
+    assert found.url == link
 
 
 def test_prepare_rejects_what_it_cannot_read_and_goes_on(project: Project) -> None:
