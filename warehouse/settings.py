@@ -63,8 +63,8 @@ class AuditSettings(RoomSettings):
     golden: list[Path] = Field(
         default_factory=list,
         description="Files of golden questions (JSONL, CSV or Parquet): `question`, `collection`, and `expected` (a "
-        "list of texts that the answer must contain) or `reference` (an answer to compare with). They are "
-        "anticipated too.",
+        "list of texts that the answer must contain) or `reference` (an answer to compare with); `document` and "
+        "`passage` (a text of it) say where the answer stands, for `eval`. They are anticipated too.",
     )
     canaries: list[str] = Field(
         default_factory=list,

@@ -9,12 +9,11 @@ it was never trained for it, the right passage comes first for 46 % of the quest
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.retrieval.fusion import Ranked, put_first
+from rag.retrieval.fusion import Ranked, blend
 from rag.retrieval.token_vectors import States, TokenVectors, decode
 
 TokenStates = Callable[[str], States]
@@ -28,14 +27,16 @@ class LateInteraction:
         self._tokens = tokens
         self._encode = encode
 
-    def rank(self, question: str, ranked: Sequence[Ranked], depth: int) -> list[Ranked]:
-        """Put the best `depth` candidates in the order of their scores, which replace the fused ones."""
-        read = [each for each in ranked[:depth] if each.chunk_id in self._tokens]
-        if not read:
-            return list(ranked)
-        scores = max_similarity(self._encode(question), self._tokens.of([each.chunk_id for each in read]))
-        best = [replace(each, score=float(score)) for each, score in zip(read, scores, strict=True)]
-        return put_first(best, ranked)
+    def rank(self, question: str, ranked: Sequence[Ranked], depth: int, weight: float = 1.0) -> list[Ranked]:
+        """Order the best `depth` candidates anew (`rag.retrieval.fusion.blend`)."""
+        return blend(ranked, self.scores(question, [each.chunk_id for each in ranked[:depth]]), weight)
+
+    def scores(self, question: str, chunk_ids: Sequence[str]) -> dict[str, float]:
+        """Return the scores of those chunks that have token vectors."""
+        known = [each for each in chunk_ids if each in self._tokens]
+        if not known:
+            return {}
+        return dict(zip(known, max_similarity(self._encode(question), self._tokens.of(known)).tolist(), strict=True))
 
 
 def max_similarity(question: States, passages: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
