@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 
 from rag.prompting.answer_rules import REFUSALS, AnswerRules
-from rag.settings import RoomSettings
+from rag.settings import HttpAddress, RoomSettings
 
 
 class AuditSettings(RoomSettings):
@@ -80,6 +80,25 @@ class AuditSettings(RoomSettings):
             require_citation=self.require_citation,
             refusals=tuple(self.refusals),
         )
+
+
+class EvaluationSettings(RoomSettings):
+    """The judge that `eval` asks whether answers keep to their passages; without an endpoint there is none."""
+
+    judge_endpoint: HttpAddress | None = Field(
+        None, description="Base URL of the OpenAI-compatible server that judges answers."
+    )
+    judge_model: str | None = Field(None, min_length=1, description="The judge's name at that server.")
+    judge_api_key: SecretStr | None = Field(
+        None, description="Sent to the judge's server as a bearer token, if it needs one."
+    )
+    judge_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one verdict.")
+
+    @model_validator(mode="after")
+    def _names_the_judge(self) -> Self:
+        if (self.judge_endpoint is None) != (self.judge_model is None):
+            raise ValueError("judge_endpoint and judge_model belong together; give both or neither")
+        return self
 
 
 class HistorySettings(RoomSettings):
