@@ -1,7 +1,7 @@
 """Learns how the rankings of a collection are joined, from questions whose right chunks are known.
 
 Few questions must not overfit. The grid is small, and the configured weights stay unless others are better by more
-than the questions scatter: by a standard error of the mean difference, question by question, of the reciprocal ranks.
+than the questions scatter: by 1.5 standard errors of the mean difference, question by question, of reciprocal ranks.
 Above all the ranking must not lose to its own halves: only weights that are, on these questions, at 1, 3, 5 and 10
 below neither the dense nor the lexical ranking are eligible; the halves themselves are in the grid, so one of them is
 taken where no mixture is as good as both. What it gains: docs/retrieval.md.
@@ -22,7 +22,7 @@ from rag.retrieval.fusion import FusionWeights, blend, fuse
 
 DEPTHS = (1, 3, 5, 10)
 LEAST_QUESTIONS = 12
-_STANDARD_ERRORS = 1.0
+_STANDARD_ERRORS = 1.5
 _LEXICAL = (0.25, 0.5, 1.0, 2.0)  # beside a dense weight of 1
 _LATE = (1.0, 0.9, 0.7, 0.0)
 _DENSE_ALONE, _LEXICAL_ALONE = FusionWeights(1.0, 0.0, late=0.0), FusionWeights(0.0, 1.0, late=0.0)
@@ -81,8 +81,8 @@ def _chosen(start: _Tried, tried: Sequence[_Tried], floor: Ranks) -> tuple[_Trie
     if _shortfall(start, floor) > least:
         return best, "the configured weights lose to one of the halves"
     if _clearly_better(best.ranks, start.ranks):
-        return best, "better than the configured weights by more than a standard error"
-    return start, "the configured weights: no others are better by more than a standard error"
+        return best, "better than the configured weights beyond what the questions scatter"
+    return start, "the configured weights: no others are better beyond what the questions scatter"
 
 
 def _grid(late: bool) -> Iterator[FusionWeights]:

@@ -27,7 +27,7 @@ from warehouse.audit.golden_places import locate
 from warehouse.tables import QuestionRow
 
 STAGE = "weigh"
-_MOST_QUESTIONS = 200  # evenly taken of more: each costs two passes through the encoder
+_MOST_QUESTIONS = 300  # evenly taken of more: each costs two passes through the encoder
 _BOTH_HALVES = FusionWeights(1.0, 1.0)
 
 Located = tuple[str, frozenset[str]]
