@@ -91,7 +91,7 @@ def _learned(
     encoder = load_encoder(plan.encoder)
     with local_copy(plan.index_folder(collection)) as folder:
         retriever = Retriever.load(folder, plan.retrieval, None, encoder.token_states)
-        asked = located[::step] if len(located) >= LEAST_QUESTIONS else []
+        asked = located[::step]
         vectors = encoder.embed([question for question, _ in asked])
         halves = retriever.halves([question for question, _ in asked], vectors, _BOTH_HALVES)
         sought = [
