@@ -43,6 +43,8 @@ _COUNTS = frozenset(("unjudged",))
 def evaluate(config: Config, release: str | None, changed: tuple[str, ...], as_json: bool) -> None:
     """Measure retrieval and answers of RELEASE (by default the current one) on the golden questions."""
     settings = read_settings(config)
+    if (settings.evaluation.judge_endpoint is None) != (settings.evaluation.judge_model is None):
+        raise ConfigurationError("[evaluation]: judge_endpoint and judge_model belong together; give both or neither")
     other = read_settings((config[0], (*config[1], *map(_of_retrieval, changed)))) if changed else None
     from warehouse.append_log import now
     from warehouse.evaluation.record import Evaluation, golden_set, keep, last

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from rag.prompting.answer_rules import REFUSALS, AnswerRules
 from rag.settings import HttpAddress, RoomSettings
@@ -93,12 +93,6 @@ class EvaluationSettings(RoomSettings):
         None, description="Sent to the judge's server as a bearer token, if it needs one."
     )
     judge_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one verdict.")
-
-    @model_validator(mode="after")
-    def _names_the_judge(self) -> Self:
-        if (self.judge_endpoint is None) != (self.judge_model is None):
-            raise ValueError("judge_endpoint and judge_model belong together; give both or neither")
-        return self
 
 
 class HistorySettings(RoomSettings):
