@@ -92,7 +92,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "propose", "proposing questions about the documents", propose, ("prepare", "index"), 2, wanted=wants_proposals
     ),
-    Stage("weigh", "weighing the rankings of each collection", weigh, ("prepare", "index"), wanted=can_weigh),
+    Stage("weigh", "weighing the rankings of each collection", weigh, ("prepare", "index", "enrich"), wanted=can_weigh),
     Stage("anticipate", "collecting the anticipated questions", anticipate, ("prepare",), retries=1),
     Stage("reword", "putting questions in other words", reword, ("anticipate",), 1, wanted=wants_wordings),
     Stage("judge", "judging candidates", judge, ("prepare", "enrich", "anticipate", "reword"), 1, wanted=wants_judge),
