@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 
 from batch.child_process import die_with_named_parent
-from beforehand import check_command, warehouse_commands
+from beforehand import check_command, eval_command, warehouse_commands
 from beforehand.configuration import (
     Config,
     as_environment,
@@ -302,7 +302,7 @@ def certify_release(config: Config, release: str | None) -> None:
         raise ConfigurationError("the certificates do not follow from these pairs; was the encoder changed?")
 
 
-for command in (check_command.check, *warehouse_commands.COMMANDS):
+for command in (check_command.check, eval_command.evaluate, *warehouse_commands.COMMANDS):
     cli.add_command(command)
 
 

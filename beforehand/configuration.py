@@ -33,7 +33,7 @@ from rag.settings import (
     RoomSettings,
     SamplingSettings,
 )
-from warehouse.settings import AuditSettings, CostSettings, HistorySettings, ReleaseSettings
+from warehouse.settings import AuditSettings, CostSettings, EvaluationSettings, HistorySettings, ReleaseSettings
 
 
 class ProjectSettings(RoomSettings):
@@ -58,6 +58,7 @@ class Settings(RoomSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
     history: HistorySettings = Field(default_factory=HistorySettings)
     cost: CostSettings = Field(default_factory=CostSettings)

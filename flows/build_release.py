@@ -32,6 +32,7 @@ from batch.stages.prepare import document_ids, prepare
 from batch.stages.propose import propose, wants_proposals
 from batch.stages.retrieve import retrieve
 from batch.stages.reword import reword, wants_wordings
+from batch.stages.weigh import can_weigh, weigh
 from flows.compact_journal import compact_journal
 from flows.errors import UnknownStageError, without_secrets
 from flows.interruption import ending_soon
@@ -91,6 +92,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "propose", "proposing questions about the documents", propose, ("prepare", "index"), 2, wanted=wants_proposals
     ),
+    Stage("weigh", "weighing the rankings of each collection", weigh, ("prepare", "index", "enrich"), wanted=can_weigh),
     Stage("anticipate", "collecting the anticipated questions", anticipate, ("prepare",), retries=1),
     Stage("reword", "putting questions in other words", reword, ("anticipate",), 1, wanted=wants_wordings),
     Stage("judge", "judging candidates", judge, ("prepare", "enrich", "anticipate", "reword"), 1, wanted=wants_judge),

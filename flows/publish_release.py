@@ -20,6 +20,7 @@ from batch.models.onnx_export import served_files
 from batch.plan import RunPlan
 from batch.retrieval.question_ranking import index_questions
 from batch.stages.check_encoder import encoder_agreement
+from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
 from flows.recorded_settings import only_recorded, recorded_settings
 from warehouse.audit.release_audit import Check, audit, failures, note_status
@@ -223,6 +224,8 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     for collection in plan.collections:
         target = build.path / "collections" / collection
         shutil.copytree(Path(plan.index_folder(collection)), target)
+        for learned in Path(plan.folder("weigh"), collection).glob("fusion.json"):
+            shutil.copy2(learned, target)
         index_questions(plan, collection, served, target / "questions")
         index_questions(plan, collection, withheld, target / "withheld")
     _carry_model(Path(plan.encoder), build.path / "encoder")
@@ -245,7 +248,7 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "template": plan.template_id,
         "encoder": {"id": plan.encoder_id, **asdict(plan.encoder_spec)},
         "reranker": plan.reranker_id,
-        "retrieval": plan.retrieval.recorded(),
+        "retrieval": {**plan.retrieval.recorded(), "fusion": fusion_facts(plan)},
         "sampling": plan.sampling.identity(),
         "collections": {name: {"tolerated_error": each.tolerated_error} for name, each in plan.collections.items()},
     }

@@ -115,6 +115,7 @@ class RetrievalSettings(RoomSettings):
             "candidates",
             "late_candidates",
             "lexical_weight",
+            "learn_fusion",
             "dense_weight",
             "reranker",
             "rerank_candidates",
@@ -144,6 +145,11 @@ class RetrievalSettings(RoomSettings):
     )
     lexical_weight: float = Field(
         0.5, ge=0, description="Weight of the lexical ranking in the fusion; 0 switches it off."
+    )
+    learn_fusion: bool = Field(
+        True,
+        description="Whether a run learns for each collection, from golden questions or from proposed ones, how the "
+        "rankings are joined; it starts from the configured weights and keeps them without evidence.",
     )
     reranker: str | None = Field(
         None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from rag.prompting.answer_rules import REFUSALS, AnswerRules
-from rag.settings import RoomSettings
+from rag.settings import HttpAddress, RoomSettings
 
 
 class AuditSettings(RoomSettings):
@@ -63,8 +63,8 @@ class AuditSettings(RoomSettings):
     golden: list[Path] = Field(
         default_factory=list,
         description="Files of golden questions (JSONL, CSV or Parquet): `question`, `collection`, and `expected` (a "
-        "list of texts that the answer must contain) or `reference` (an answer to compare with). They are "
-        "anticipated too.",
+        "list of texts that the answer must contain) or `reference` (an answer to compare with); `document` and "
+        "`passage` (a text of it) say where the answer stands, for `eval`. They are anticipated too.",
     )
     canaries: list[str] = Field(
         default_factory=list,
@@ -80,6 +80,19 @@ class AuditSettings(RoomSettings):
             require_citation=self.require_citation,
             refusals=tuple(self.refusals),
         )
+
+
+class EvaluationSettings(RoomSettings):
+    """The judge that `eval` asks whether answers keep to their passages; without an endpoint there is none."""
+
+    judge_endpoint: HttpAddress | None = Field(
+        None, description="Base URL of the OpenAI-compatible server that judges answers."
+    )
+    judge_model: str | None = Field(None, min_length=1, description="The judge's name at that server.")
+    judge_api_key: SecretStr | None = Field(
+        None, description="Sent to the judge's server as a bearer token, if it needs one."
+    )
+    judge_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one verdict.")
 
 
 class HistorySettings(RoomSettings):

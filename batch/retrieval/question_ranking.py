@@ -91,8 +91,10 @@ def rank(
     `indexes` is the folder of the collection's indexes, by default that of the release.
     """
     reranker = load_reranker(plan.reranker) if plan.reranker else None
-    with local_copy(indexes or plan.index_folder(collection)) as folder:
-        retriever = Retriever.load(folder, plan.retrieval, reranker, load_encoder(plan.encoder).token_states)
+    indexed, weighed = indexes or plan.index_folder(collection), f"{plan.folder('weigh')}/{collection}"
+    with local_copy(indexed) as folder, local_copy(weighed) as weights:
+        states = load_encoder(plan.encoder).token_states
+        retriever = Retriever.load(folder, plan.retrieval, reranker, states, weights)
         return retriever.rank([row["question"] for row in rows], vectors, lookup)
 
 

@@ -82,10 +82,10 @@ class OnnxEncoder:
                 tokens[row] = TokenCodes(ids[mask > 0].astype(np.int32), encode(states[mask > 0]))
         return vectors, [tokens[row] for row in range(len(texts))]
 
-    def token_states(self, text: str) -> Vectors:
-        """Return the vectors of a text's tokens, shape (tokens, dimensions)."""
-        states: Vectors = self._session.run([text]).values[0]
-        return states
+    def token_states(self, text: str) -> tuple[NDArray[np.int32], Vectors]:
+        """Return the numbers of a text's tokens, shape (tokens,), and their vectors, shape (tokens, dimensions)."""
+        output = self._session.run([text])
+        return output.ids[0].astype(np.int32), output.values[0]
 
     def _batches(self, texts: Sequence[str], size: int) -> Iterator[tuple[list[int], ModelOutput]]:
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding

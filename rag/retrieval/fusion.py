@@ -16,6 +16,19 @@ _CONSTANT = 5
 
 
 @dataclass(frozen=True)
+class FusionWeights:
+    """How the rankings of a collection are joined.
+
+    `late` is the weight of late interaction in the order of the best candidates, that of the fused ranking is the
+    rest: 1 orders them by late interaction alone, 0 leaves them as fused.
+    """
+
+    dense: float = 1.0
+    lexical: float = 0.5
+    late: float = 1.0
+
+
+@dataclass(frozen=True)
 class Ranked:
     """A ranked candidate. Ranks start at 1; those of an index that did not find it are None."""
 
@@ -73,6 +86,28 @@ def fuse_searches(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
             found.setdefault(each.chunk_id, each)
     ordered = sorted(fused, key=lambda each: (-fused[each], found[each].rank, each))
     return [replace(found[each], rank=rank, score=fused[each]) for rank, each in enumerate(ordered, start=1)]
+
+
+def blend(ranked: Sequence[Ranked], late: Mapping[str, float], weight: float) -> list[Ranked]:
+    """Order the candidates that `late` scores by these scores, and by their fused ones as far as `weight` leaves room.
+
+    Late scores count from the worst to the best of them, fused scores from 0 to the best. The others follow.
+    """
+    best = [replace(each, score=late[each.chunk_id]) for each in ranked if each.chunk_id in late]
+    if not best or weight <= 0:
+        return list(ranked)
+    if weight < 1:
+        low, high = min(late.values()), max(late.values())
+        top = max(each.score for each in ranked) or 1.0
+        fused = {each.chunk_id: each.score / top for each in ranked}
+        best = [
+            replace(
+                each,
+                score=weight * (each.score - low) / ((high - low) or 1.0) + (1 - weight) * fused[each.chunk_id],
+            )
+            for each in best
+        ]
+    return put_first(best, ranked)
 
 
 def put_first(best: Sequence[Ranked], ranked: Sequence[Ranked]) -> list[Ranked]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.retrieval.fusion import Ranked, fuse, fuse_searches, put_first
+from rag.retrieval.collection_fusion import configured_weights, read_weights
+from rag.retrieval.fusion import FusionWeights, Ranked, fuse, fuse_searches, put_first
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.late_interaction import LateInteraction, TokenStates
 from rag.retrieval.lexical_index import LexicalIndex
@@ -22,6 +23,9 @@ from rag.retrieval.token_vectors import TokenVectors
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import Vectors
 from rag.settings import RetrievalSettings
+
+Hits = list[tuple[str, float]]
+"""Ids of chunks with their scores, best first."""
 
 
 def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Reranker, depth: int) -> list[Ranked]:
@@ -50,6 +54,7 @@ class Retriever:
         reranker: Reranker | None = None,
         late: LateInteraction | None = None,
         keys: KeyIndex | None = None,
+        weights: FusionWeights | None = None,
     ) -> None:
         self._dense = dense
         self._lexical = lexical
@@ -57,6 +62,7 @@ class Retriever:
         self._reranker = reranker
         self._late = late
         self._keys = keys
+        self._weights = weights or configured_weights(settings)
 
     @classmethod
     def load(
@@ -65,11 +71,13 @@ class Retriever:
         settings: RetrievalSettings,
         reranker: Reranker | None = None,
         token_states: TokenStates | None = None,
+        weighed: Path | None = None,
     ) -> Retriever:
-        """Load `passages.faiss`, `passages.ids`, `lexical/` and `tokens/` of a collection's folder.
+        """Load `passages.faiss`, `passages.ids`, `lexical/`, `tokens/` and `fusion.json` of a collection's folder.
 
-        `token_states` encodes questions for late interaction. A release that was built without it has no `tokens/`:
-        its candidates stay as they were fused. `keys.faiss` and `keys.ids` are there where chunks have further keys.
+        `weighed` is the folder of `fusion.json` where it is another. `token_states` encodes questions for late
+        interaction. A release that was built without it has no `tokens/`: its candidates stay as they were fused.
+        `keys.faiss` and `keys.ids` are there where chunks have further keys.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
@@ -78,7 +86,8 @@ class Retriever:
         if token_states is not None and tokens.exists():
             late = LateInteraction(TokenVectors.load(tokens), token_states)
         dense, lexical = VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical")
-        return cls(dense, lexical, settings, reranker, late, KeyIndex.load(folder, dense.ids))
+        keys, weights = KeyIndex.load(folder, dense.ids), read_weights(weighed or folder, settings)
+        return cls(dense, lexical, settings, reranker, late, keys, weights)
 
     def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
         """Return the ranked candidates for m questions and their vectors of shape (m, dimensions)."""
@@ -88,27 +97,33 @@ class Retriever:
         ]
 
     def _fused(self, questions: Sequence[str], vectors: Vectors) -> list[list[Ranked]]:
-        settings = self._settings
-        dense = (
-            self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
-        )
+        weights = self._weights
         fused = [
-            fuse(found, self._lexical_hits(question), settings.dense_weight, settings.lexical_weight)
-            for question, found in zip(questions, dense, strict=True)
+            fuse(dense, lexical, weights.dense, weights.lexical)
+            for dense, lexical in self.halves(questions, vectors, weights)
         ]
         if self._keys is None:
             return fused
-        keyed = self._keys.search(vectors, settings.candidates)
+        keyed = self._keys.search(vectors, self._settings.candidates)
         return [fuse_searches([own, fuse(found, [])]) for own, found in zip(fused, keyed, strict=True)]
 
-    def _lexical_hits(self, question: str) -> list[tuple[str, float]]:
-        settings = self._settings
-        return self._lexical.search(question, settings.candidates) if settings.lexical_weight > 0 else []
+    def halves(self, questions: Sequence[str], vectors: Vectors, weights: FusionWeights) -> list[tuple[Hits, Hits]]:
+        """Return what each half finds for m questions, best first; nothing where its weight is 0."""
+        k = self._settings.candidates
+        dense = self._dense.search(vectors, k) if weights.dense > 0 else [[] for _ in questions]
+        lexical = [self._lexical.search(each, k) if weights.lexical > 0 else [] for each in questions]
+        return list(zip(dense, lexical, strict=True))
+
+    def late_scores(self, question: str, chunk_ids: Sequence[str]) -> dict[str, float]:
+        """Return the late interaction of a question with chunks; nothing where it is switched off."""
+        if self._late is None or not self._settings.late_candidates:
+            return {}
+        return self._late.scores(question, chunk_ids)
 
     def _reranked(self, question: str, ranked: list[Ranked], lookup: Lookup) -> list[Ranked]:
         settings = self._settings
-        if self._late is not None and settings.late_candidates:
-            ranked = self._late.rank(question, ranked, settings.late_candidates)
+        if self._late is not None and settings.late_candidates and self._weights.late > 0:
+            ranked = self._late.rank(question, ranked, settings.late_candidates, self._weights.late)
         if self._reranker is not None:
             ranked = rerank(question, ranked, lookup, self._reranker, settings.rerank_candidates)
         return ranked

@@ -59,12 +59,22 @@ class TokenCodes:
 
 
 class TokenVectors:
-    """A collection's token vectors: rows `spans[i, 0]` to `spans[i, 1]` of the codes are those of `ids[i]`."""
+    """A collection's token vectors: rows `spans[i, 0]` to `spans[i, 1]` of the codes are those of `ids[i]`.
 
-    def __init__(self, ids: Sequence[str], spans: NDArray[np.int64], codes: Codes) -> None:
+    `frequencies[t]` is in how many chunks the token t stands; older releases don't tell.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[str],
+        spans: NDArray[np.int64],
+        codes: Codes,
+        frequencies: NDArray[np.int32] | None = None,
+    ) -> None:
         self.ids = ids
         self._spans = spans
         self._codes = codes
+        self._frequencies = frequencies
 
     @classmethod
     def load(cls, folder: Path) -> TokenVectors:
@@ -76,11 +86,13 @@ class TokenVectors:
         try:
             ids = MappedLines.load(folder / "ids")
             spans, codes = (np.load(folder / name, mmap_mode="r") for name in ("spans.npy", "codes.npy"))
+            told = (folder / "frequencies.npy").exists()
+            frequencies = np.load(folder / "frequencies.npy", mmap_mode="r") if told else None
         except (OSError, EOFError, ValueError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
         if spans.shape != (len(ids), 2) or spans.max(initial=0) > len(codes):
             raise IndexUnusableError(f"{folder}: the ids are not those of the token vectors; build the release again")
-        return cls(ids, spans, codes)
+        return cls(ids, spans, codes, frequencies)
 
     def __contains__(self, chunk_id: str) -> bool:
         row = bisect.bisect_left(self.ids, chunk_id)
@@ -91,6 +103,15 @@ class TokenVectors:
         rows = [bisect.bisect_left(self.ids, each) for each in chunk_ids]
         return [self._codes[start:end] for start, end in self._spans[rows]]
 
+    def weights(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return how much each token of a question counts: the more, the fewer chunks it stands in."""
+        if self._frequencies is None:
+            return np.ones(len(tokens), np.float32)
+        known = tokens < len(self._frequencies)
+        frequencies = np.where(known, self._frequencies[np.where(known, tokens, 0)], 0)
+        weights: NDArray[np.float32] = np.sqrt(np.log1p(len(self.ids) / (frequencies + 1))).astype(np.float32)
+        return weights
+
 
 def save_token_vectors(
     folder: Path,
@@ -99,13 +120,17 @@ def save_token_vectors(
     tokens: Mapping[str, NDArray[np.int32]],
     codes: Iterable[tuple[str, Codes]],
 ) -> None:
-    """Write `ids`, `spans.npy` and `codes.npy` for n chunks, whose ids are in ascending order.
+    """Write `ids`, `spans.npy`, `codes.npy` and `frequencies.npy` for n chunks, whose ids are in ascending order.
 
     `texts` names the text of each, and equal texts share their codes. `tokens` are those of every text; the codes of
     all tokens, text by text in any order, are written as they come, so that no more than one text's is in memory.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    common = _common([tokens[text] for text in texts])
+    counts = Counter(token for text in texts for token in np.unique(tokens[text]).tolist())
+    frequencies = np.zeros(max(counts, default=-1) + 1, np.int32)
+    frequencies[list(counts)] = list(counts.values())
+    np.save(folder / "frequencies.npy", frequencies)
+    common = [token for token, count in counts.items() if count > _COMMON * len(texts)] if len(texts) >= _FEW else []
     kept = {text: _rare(tokens[text], common) for text in dict.fromkeys(texts)}
     ends = np.cumsum([int(rare.sum()) for rare in kept.values()], dtype=np.int64)
     span = {text: (end - int(kept[text].sum()), end) for text, end in zip(kept, ends.tolist(), strict=True)}
@@ -131,10 +156,3 @@ def _rare(tokens: NDArray[np.int32], common: Sequence[int]) -> NDArray[np.bool_]
     """Return which tokens are not common; all, where nothing else would be left."""
     rare: NDArray[np.bool_] = ~np.isin(tokens, common)
     return rare if rare.any() else np.ones_like(rare)
-
-
-def _common(chunks: Sequence[NDArray[np.int32]]) -> list[int]:
-    if len(chunks) < _FEW:
-        return []
-    counts = Counter(token for tokens in chunks for token in np.unique(tokens).tolist())
-    return [token for token, count in counts.items() if count > _COMMON * len(chunks)]

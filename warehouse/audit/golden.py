@@ -16,6 +16,7 @@ from rag.evaluation import token_f1
 class Golden:
     """A golden question with texts that its answer must contain, or an answer to compare with.
 
+    `document` and `passages` (texts, any of which will do) say where the answer stands, for measuring retrieval.
     `detail` is its file and line, as file:line; `weight` what the question is worth beside others.
     """
 
@@ -26,6 +27,13 @@ class Golden:
     reference: str | None
     detail: str
     weight: float = 1.0
+    document: str | None = None
+    passages: tuple[str, ...] = ()
+
+    @property
+    def judges_answers(self) -> bool:
+        """Whether it says what a right answer is."""
+        return bool(self.expected or self.reference)
 
 
 def right(golden: Golden, answer: str | None, overlap: float) -> bool:

@@ -11,6 +11,8 @@ from rag.text.table_files import Reject, Row, read_rows
 from warehouse.audit.golden import Golden
 from warehouse.errors import WarehouseError
 
+_OPTIONAL = ("collection", "expected", "reference", "document", "passage")
+
 
 def read_golden(files: Iterable[Path], collections: Collection[str]) -> list[Golden]:
     """Read files of golden questions; one that names no collection belongs to the first in alphabetical order.
@@ -30,7 +32,7 @@ def read_golden(files: Iterable[Path], collections: Collection[str]) -> list[Gol
 
 def _read(path: Path, default: str) -> Iterator[Golden]:
     try:
-        rows = list(read_rows(str(path), path.read_bytes(), ("question",), ("collection", "expected", "reference")))
+        rows = list(read_rows(str(path), path.read_bytes(), ("question",), _OPTIONAL))
     except (OSError, DocumentError) as error:
         raise WarehouseError(f"Golden questions: {path} can't be read ({error}).") from error
     for row in rows:
@@ -40,16 +42,27 @@ def _read(path: Path, default: str) -> Iterator[Golden]:
 
 
 def _golden(row: Row, default: str, path: Path) -> Golden:
-    question, expected, reference = (row.values.get(name) for name in ("question", "expected", "reference"))
-    texts = tuple(map(str, expected)) if isinstance(expected, list) else () if expected is None else (str(expected),)
-    if question is None or not (texts or reference):
-        raise WarehouseError(f"Golden questions: {path}, {row.place} needs `question` and `expected` or `reference`.")
+    question, reference, document = (row.values.get(name) for name in ("question", "reference", "document"))
+    expected, passages = _texts(row, "expected"), _texts(row, "passage")
+    if question is None or not (expected or reference or document or passages):
+        raise WarehouseError(
+            f"Golden questions: {path}, {row.place} needs `question` and `expected`, `reference`, `document` or "
+            "`passage`."
+        )
     collection = str(row.values.get("collection", default))
     return Golden(
         collection=collection,
         query_key=query_key(collection, str(question)),
         question=str(question),
-        expected=texts,
+        expected=expected,
         reference=None if reference is None else str(reference),
         detail=f"{path.name}:{row.place.split()[-1]}",
+        document=None if document is None else str(document),
+        passages=passages,
     )
+
+
+def _texts(row: Row, name: str) -> tuple[str, ...]:
+    """Return a column that holds a text or a list of texts."""
+    value = row.values.get(name)
+    return tuple(map(str, value)) if isinstance(value, list) else () if value is None else (str(value),)

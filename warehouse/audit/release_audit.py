@@ -77,9 +77,10 @@ def audit(
         checks = list(_checks(connection, settings))
         if previous is not None:
             checks += _shrink_checks(connection, settings, collections)
-        golden = [*golden, *_expected(connection, {each.query_key for each in golden})]
-        if golden:
-            checks += _golden_checks(connection, settings, golden, has_previous=previous is not None)
+        judged = [each for each in golden if each.judges_answers]
+        judged += _expected(connection, {each.query_key for each in judged})
+        if judged:
+            checks += _golden_checks(connection, settings, judged, has_previous=previous is not None)
         connection.execute("DELETE FROM checks")
         for check in checks:
             row = check.as_row()

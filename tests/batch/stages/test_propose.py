@@ -13,6 +13,7 @@ from batch.stages.anticipate import anticipate
 from batch.stages.index import index
 from batch.stages.prepare import prepare
 from batch.stages.propose import propose
+from batch.stages.weigh import fusion_facts, weigh
 from batch.stores.parquet import read_table
 from tests.corpus_project import ASTRAY, Project, ReadingLlm
 from warehouse.tables import CHUNKS, QUESTIONS
@@ -56,6 +57,18 @@ def test_questions_that_lead_back_to_their_chunk_are_anticipated(project: Projec
     assert figures["passages_read"] == len(chunks)
     assert len(found) == figures["kept"] > len(chunks) / 2
     assert all(row["question"].removeprefix("Is it true that ")[:-1] in text[row["detail"]] for row in found)
+
+
+def test_without_golden_questions_the_rankings_are_weighed_by_all_that_was_proposed(project: Project) -> None:
+    plan = planned(project, 100)
+    figures = propose(plan)
+
+    weigh(plan)
+
+    facts = fusion_facts(plan)["default"]
+    assert isinstance(facts, dict)
+    assert (facts["source"], facts["questions"]) == ("proposed", figures["proposed"])
+    assert facts["figures"]["learned"]["recall@10"] >= facts["figures"]["dense"]["recall@10"]
 
 
 def test_proposals_that_do_not_lead_back_are_dropped(project: Project) -> None:

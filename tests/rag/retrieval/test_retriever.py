@@ -216,7 +216,8 @@ STATES = {"miaow": [1.0, 1.0, -1.0, -1.0], "woof": [-1.0, 1.0, 1.0, -1.0], "chir
 
 
 def _token_states(text):
-    return np.array([STATES[word] for word in text.split()], dtype=np.float32)
+    words = text.split()
+    return np.zeros(len(words), np.int32), np.array([STATES[word] for word in words], dtype=np.float32)
 
 
 def _saved(folder, tokens):
@@ -225,7 +226,7 @@ def _saved(folder, tokens):
     LexicalIndex.build([TEXTS[each] for each in ids], ids).save(folder / "lexical")
     if tokens:
         said = {"cat": "miaow", "dog": "woof", "bird": "chirp"}
-        codes = ((each, encode(_token_states(said[each]))) for each in ids)
+        codes = ((each, encode(_token_states(said[each])[1])) for each in ids)
         save_token_vectors(folder / "tokens", ids, ids, {each: np.array([0], np.int32) for each in ids}, codes)
 
 
