@@ -1,7 +1,8 @@
 """Retrieves the passages for a question: dense and lexical search, fused, ranked again by late interaction.
 
 A cross-encoder may read the best candidates once more. Batch and online call the same functions, so an anticipated
-question and a live one get the same passages.
+question and a live one get the same passages. Where the collection declares filters, all indexes search among the
+chunks that fit the question.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from rag.errors import IndexUnusableError
+from rag.filters import Filters
 from rag.retrieval.fusion import Ranked, fuse, fuse_searches, put_first
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.late_interaction import LateInteraction, TokenStates
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.passages import Lookup, Passage, choose_passages
 from rag.retrieval.reranking import Reranker
+from rag.retrieval.row_groups import Mask, RowGroups
 from rag.retrieval.token_vectors import TokenVectors
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import Vectors
@@ -50,6 +54,7 @@ class Retriever:
         reranker: Reranker | None = None,
         late: LateInteraction | None = None,
         keys: KeyIndex | None = None,
+        groups: RowGroups | None = None,
     ) -> None:
         self._dense = dense
         self._lexical = lexical
@@ -57,6 +62,12 @@ class Retriever:
         self._reranker = reranker
         self._late = late
         self._keys = keys
+        self._groups = groups
+
+    @property
+    def filter_fields(self) -> tuple[str, ...]:
+        """The fields by which the chunks can be filtered."""
+        return () if self._groups is None else self._groups.fields
 
     @classmethod
     def load(
@@ -69,7 +80,8 @@ class Retriever:
         """Load `passages.faiss`, `passages.ids`, `lexical/` and `tokens/` of a collection's folder.
 
         `token_states` encodes questions for late interaction. A release that was built without it has no `tokens/`:
-        its candidates stay as they were fused. `keys.faiss` and `keys.ids` are there where chunks have further keys.
+        its candidates stay as they were fused. `keys.faiss` and `keys.ids` are there where chunks have further keys,
+        `passages.groups.…` where the collection declares filters.
 
         Raises:
             IndexUnusableError: a file is missing or torn.
@@ -78,32 +90,48 @@ class Retriever:
         if token_states is not None and tokens.exists():
             late = LateInteraction(TokenVectors.load(tokens), token_states)
         dense, lexical = VectorIndex.load(folder / "passages"), LexicalIndex.load(folder / "lexical")
-        return cls(dense, lexical, settings, reranker, late, KeyIndex.load(folder, dense.ids))
+        groups = RowGroups.load(folder / "passages", len(dense))
+        if groups is not None and not _same(folder / "passages.ids", folder / "lexical" / "ids"):
+            raise IndexUnusableError(f"{folder}: one mask can't serve its two indexes; build the release again")
+        return cls(dense, lexical, settings, reranker, late, KeyIndex.load(folder, dense.ids), groups)
 
-    def rank(self, questions: Sequence[str], vectors: Vectors, lookup: Lookup) -> list[list[Ranked]]:
-        """Return the ranked candidates for m questions and their vectors of shape (m, dimensions)."""
-        return [
-            self._reranked(question, ranked, lookup)
-            for question, ranked in zip(questions, self._fused(questions, vectors), strict=True)
-        ]
+    def rank(
+        self, questions: Sequence[str], vectors: Vectors, lookup: Lookup, filters: Sequence[Filters] | None = None
+    ) -> list[list[Ranked]]:
+        """Return the ranked candidates for m questions and their vectors of shape (m, dimensions).
 
-    def _fused(self, questions: Sequence[str], vectors: Vectors) -> list[list[Ranked]]:
+        `filters` are those of each question; without them, only chunks without marks are found.
+        """
+        ranked: list[list[Ranked]] = [[] for _ in questions]
+        alike: dict[Filters, list[int]] = {}
+        for place in range(len(questions)):
+            alike.setdefault(filters[place] if filters and self._groups is not None else (), []).append(place)
+        for each, places in alike.items():
+            fused = self._fused([questions[place] for place in places], vectors[places], each)
+            for place, found in zip(places, fused, strict=True):
+                ranked[place] = self._reranked(questions[place], found, lookup)
+        return ranked
+
+    def _fused(self, questions: Sequence[str], vectors: Vectors, filters: Filters) -> list[list[Ranked]]:
         settings = self._settings
+        only = None if self._groups is None else self._groups.fitting(filters)
         dense = (
-            self._dense.search(vectors, settings.candidates) if settings.dense_weight > 0 else [[] for _ in questions]
+            self._dense.search(vectors, settings.candidates, only)
+            if settings.dense_weight > 0
+            else [[] for _ in questions]
         )
         fused = [
-            fuse(found, self._lexical_hits(question), settings.dense_weight, settings.lexical_weight)
+            fuse(found, self._lexical_hits(question, only), settings.dense_weight, settings.lexical_weight)
             for question, found in zip(questions, dense, strict=True)
         ]
         if self._keys is None:
             return fused
-        keyed = self._keys.search(vectors, settings.candidates)
+        keyed = self._keys.search(vectors, settings.candidates, only)
         return [fuse_searches([own, fuse(found, [])]) for own, found in zip(fused, keyed, strict=True)]
 
-    def _lexical_hits(self, question: str) -> list[tuple[str, float]]:
+    def _lexical_hits(self, question: str, only: Mask | None) -> list[tuple[str, float]]:
         settings = self._settings
-        return self._lexical.search(question, settings.candidates) if settings.lexical_weight > 0 else []
+        return self._lexical.search(question, settings.candidates, only) if settings.lexical_weight > 0 else []
 
     def _reranked(self, question: str, ranked: list[Ranked], lookup: Lookup) -> list[Ranked]:
         settings = self._settings
@@ -121,8 +149,9 @@ class Retriever:
         withdrawn: Collection[str] = (),
         rewritten: tuple[str, Vectors] | None = None,
         nearest: float = -1.0,
+        filters: Filters = (),
     ) -> list[Passage]:
-        """Return the passages for one question and its vector of shape (dimensions,).
+        """Return the passages for one question and its vector of shape (dimensions,), of chunks that fit its filters.
 
         There are none if the dense search finds nothing at least as near as `nearest` (a cosine).
 
@@ -130,10 +159,14 @@ class Retriever:
         them again reads the original question.
         """
         if rewritten is None:
-            ranked = self.rank([question], vector.reshape(1, -1), lookup)[0]
+            ranked = self.rank([question], vector.reshape(1, -1), lookup, [filters])[0]
         else:
-            both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]))
+            both = self._fused([question, rewritten[0]], np.stack([vector, rewritten[1]]), filters)
             ranked = self._reranked(question, fuse_searches(both), lookup)
         if max((each.dense_score for each in ranked if each.dense_score is not None), default=1.0) < nearest:
             return []
         return choose_passages(ranked, lookup, self._settings.passages, withdrawn, self._settings.passage_tokens)
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.read_bytes() == second.read_bytes()
