@@ -122,6 +122,7 @@ def answer_row(
         "run_id": generation["run_id"],
         "generated_at": generation["generated_at"],
         "seconds": generation["seconds"],
+        "filters": prompt["filters"],
     }
 
 
@@ -152,6 +153,7 @@ def curated_answer_row(plan: RunPlan, pair: CuratedRow, documents_hash: str, gon
         "run_id": plan.run_id,
         "generated_at": datetime.now(UTC),
         "seconds": 0.0,
+        "filters": pair["filters"],
     }
 
 

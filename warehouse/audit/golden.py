@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.evaluation import token_f1
+from rag.filters import Filters
 
 
 @dataclass(frozen=True)
 class Golden:
     """A golden question with texts that its answer must contain, or an answer to compare with.
 
-    `detail` is its file and line, as file:line; `weight` what the question is worth beside others.
+    `detail` is its file and line, as file:line; `weight` what the question is worth beside others; `filters` are the
+    values that it is asked with.
     """
 
     collection: str
@@ -26,6 +28,7 @@ class Golden:
     reference: str | None
     detail: str
     weight: float = 1.0
+    filters: Filters = ()
 
 
 def right(golden: Golden, answer: str | None, overlap: float) -> bool:
