@@ -214,7 +214,7 @@ class PromptSettings(RoomSettings):
 
 
 # Columns of lists of questions, curated pairs and golden questions.
-_TAKEN = frozenset("question answer documents collection expected reference body custom_id".split())
+_TAKEN = frozenset("question answer documents collection expected reference body custom_id weight tags owner".split())
 FieldName = Annotated[str, AfterValidator(field_name), Field(min_length=1)]
 
 

@@ -265,9 +265,9 @@ class JournalRow(TypedDict):
     """A record of the online service.
 
     `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or
-    bypass; `prompt`, `citations` and `filters` hold JSON; `refusal`: why a semantic candidate was not taken, or why no answer was
-    shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address that changes
-    every day; `passage_score`: that of the best passage of a live answer.
+    bypass; `prompt`, `citations` and `filters` hold JSON; `refusal`: why a semantic candidate was not taken, or why no
+    answer was shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address
+    that changes every day; `passage_score`: that of the best passage of a live answer.
     """
 
     kind: str | None
