@@ -34,8 +34,8 @@ proposals = 4
 DOCUMENTS = {
     "one.md": "---\nversion: 1\n---\n# Upload limit\n\nThe upload limit of the portal is 10 megabytes.",
     "two.md": "---\nVersion: '2'\n---\n# Upload limit\n\nThe upload limit of the portal is 50 megabytes.",
-    "both.md": "---\nversion: [1, 2]\n---\n# Upload formats\n\nThe portal takes uploads as PDF, within the upload limit.",
-    "staff.md": "---\naudience: [HR, ' Legal ']\n---\n# Upload of salaries\n\nThe upload limit for salary files is none.",
+    "both.md": "---\nversion: [1, 2]\n---\n# Upload formats\n\nIt takes uploads as PDF, within the upload limit.",
+    "staff.md": "---\naudience: [HR, ' Legal ']\n---\n# Upload of salaries\n\nThe upload limit for salaries is none.",
     "all.md": "# Portal\n\nThe portal is open all day, and says what its upload limit is.",
 }
 LIMIT = "What is the upload limit of the portal?"
@@ -83,9 +83,7 @@ def test_no_prompt_shows_a_document_that_does_not_fit_its_question(plan: RunPlan
         row["document_id"]: marks_of(("version", "audience"), row["metadata"])
         for row in read_rows(f"{plan.folder('prepare')}/documents", DocumentRow)
     }
-    chunks = {
-        row["chunk_id"]: row["document_id"] for row in read_rows(f"{plan.folder('prepare')}/chunks", ChunkRow)
-    }
+    chunks = {row["chunk_id"]: row["document_id"] for row in read_rows(f"{plan.folder('prepare')}/chunks", ChunkRow)}
     retrieved = read_rows(f"{plan.folder('retrieve')}/retrievals", RetrievalRow)
 
     found: dict[str, set[str]] = {}
@@ -100,7 +98,9 @@ def test_no_prompt_shows_a_document_that_does_not_fit_its_question(plan: RunPlan
 
 def test_the_same_words_are_a_question_for_each_of_their_values(plan: RunPlan) -> None:
     asked = {
-        row["query_key"]: row["filters"] for row in _questions(plan) if row["question"] == LIMIT and row["origin"] == "list"
+        row["query_key"]: row["filters"]
+        for row in _questions(plan)
+        if row["question"] == LIMIT and row["origin"] == "list"
     }
 
     assert sorted(map(sorted, (each.items() for each in asked.values()))) == [
