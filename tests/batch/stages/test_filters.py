@@ -10,6 +10,7 @@ import pytest
 
 from batch.plan import MissedQuestion, RunPlan
 from batch.stages.anticipate import anticipate
+from batch.stages.cite import cite
 from batch.stages.index import index
 from batch.stages.prepare import prepare
 from batch.stages.propose import propose
@@ -19,7 +20,7 @@ from rag.filters import filters_from, fits, marks_of
 from rag.identity import query_key
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.audit.golden import Golden
-from warehouse.tables import ChunkRow, DocumentRow, QuestionRow, RejectRow, RetrievalRow
+from warehouse.tables import AnswerRow, ChunkRow, CitationRow, DocumentRow, QuestionRow, RejectRow, RetrievalRow
 
 CONFIGURATION = """
 [collections.default]
@@ -49,6 +50,12 @@ Which formats does the portal take?,1;2,
 """
 
 
+CURATED = """question,answer,documents,version
+Who runs it?,We do.,one.md,1
+Who pays the salaries?,HR pays them.,staff.md;all.md,
+"""
+
+
 @pytest.fixture(scope="module")
 def plan(
     tmp_path_factory: pytest.TempPathFactory,
@@ -65,11 +72,11 @@ def plan(
     for name, text in DOCUMENTS.items():
         (project.folder / "documents" / name).write_text(text)
     (project.folder / "questions.csv").write_text(QUESTIONS)
-    (project.folder / "curated.csv").write_text("question,answer,documents,version\nWho runs it?,We do.,one.md,1\n")
+    (project.folder / "curated.csv").write_text(CURATED)
     asked = MissedQuestion("default", "Is the salary upload limited?", 9, 3, json.dumps({"audience": "hr"}))
     golden = Golden("default", "key", "Is the portal open?", ("day",), None, "golden.csv:2", (("version", "1"),))
     plan = replace(project.plan(), misses=(asked,), golden=(golden,))
-    for stage in (prepare, index, propose, anticipate, retrieve):
+    for stage in (prepare, index, propose, anticipate, retrieve, cite):
         stage(plan)
     return plan
 
@@ -121,6 +128,20 @@ def test_every_origin_keeps_its_filters(plan: RunPlan) -> None:
     corpus = {question: filters for (origin, question), filters in found.items() if origin == "corpus"}
     assert {"audience": "hr", "version": "2"} in corpus.values()
     assert {"version": "1"} in corpus.values()
+
+
+def test_a_curated_answer_cites_no_document_that_its_question_may_not_see(plan: RunPlan) -> None:
+    answers = {row["answer"]: row for row in read_rows(f"{plan.folder('cite')}/answers", AnswerRow)}
+    cited = {
+        (row["query_key"], row["document_id"]) for row in read_rows(f"{plan.folder('cite')}/citations", CitationRow)
+    }
+
+    runs, pays = answers["We do."], answers["HR pays them."]
+    assert (runs["status"], runs["filters"]) == ("served", {"version": "1"})
+    assert (pays["status"], pays["withheld_reason"]) == (
+        "withheld", "names documents that the filters of its question exclude: staff.md",
+    )  # fmt: skip
+    assert cited == {(runs["query_key"], "one.md"), (pays["query_key"], "all.md")}
 
 
 def test_a_row_with_several_values_is_rejected(plan: RunPlan) -> None:
