@@ -43,7 +43,13 @@ def test_the_columns_of_prompts_curated_answers_and_generations_stay() -> None:
 
 
 def test_rows_that_are_written_are_read_again(tmp_path: Path) -> None:
-    row: CuratedRow = {"collection": "default", "query_key": "k", "answer": "Yes.", "documents": ["a.md", "b.md"]}
+    row: CuratedRow = {
+        "collection": "default",
+        "query_key": "k",
+        "answer": "Yes.",
+        "documents": ["a.md", "b.md"],
+        "filters": {"version": "2"},
+    }
 
     write_table(f"{tmp_path}/part.parquet", rows_to_table([row], CuratedRow))
 
@@ -72,4 +78,5 @@ def test_a_curated_pair_is_a_question_of_the_team() -> None:
         "expected": "",
         "owner": "",
         "metadata": {},
+        "filters": {},
     }
