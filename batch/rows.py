@@ -27,12 +27,12 @@ class PromptRow(TypedDict):
     collection: str
     query_key: str
     question: str
-    filters: dict[str, str]
     fingerprint: str
     passages_hash: str
     messages: str
     chunk_ids: list[str]
     shown_ids: list[list[str]]
+    filters: dict[str, str]
 
 
 class CuratedRow(TypedDict):

@@ -35,7 +35,7 @@ from online.http.request_parsing import Directives, read_body, require_media_typ
 from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask, UnansweredSource
 from online.routes import faq_view
 from online.routes.asked_question import asked_by
-from rag.filters import Filters
+from rag.filters import Filters, filters_from
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
@@ -177,7 +177,7 @@ class FaqPage:
             raise Problem("not-found", "There is no such question, or its answer is not served any more.")
         answer = _decode_answer(prepared_body(asked, prepared))
         if request.method == "GET":
-            seen = replace(asked, question=answer.question)
+            seen = replace(asked, question=answer.question, filters=filters_from(answer.filters))
             self.exchanges.log.prepared(seen, prepared)
         with self._lookup.release().hold() as release:
             context = self._context(caller, collection, release)

@@ -18,7 +18,7 @@ from rag.errors import IndexUnusableError
 from rag.filters import Filters, Marks, as_marks, fits
 
 Mask = NDArray[np.bool_]
-_MOST_MASKS = 64
+_MOST_MASKS = 16  # a byte for each row; a service sees few combinations of values
 
 
 class RowGroups:

@@ -23,11 +23,13 @@ def test_the_columns_of_prompts_curated_answers_and_generations_stay() -> None:
                 ),
                 "chunk_ids": pa.list_(text),
                 "shown_ids": pa.list_(pa.list_(text)),
+                "filters": pa.map_(text, text),
             }
         )
         == PROMPTS
     )
-    assert pa.schema({"collection": text, "query_key": text, "answer": text, "documents": pa.list_(text)}) == CURATED
+    curated = {"collection": text, "query_key": text, "answer": text, "documents": pa.list_(text)}
+    assert pa.schema({**curated, "filters": pa.map_(text, text)}) == CURATED
     assert (
         pa.schema(
             {

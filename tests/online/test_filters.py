@@ -166,6 +166,14 @@ def test_a_rejection_and_a_false_hit_are_about_the_question_with_its_filters(cli
     assert ask(client, wording).json()["source"] == "semantic"
 
 
+def test_an_answer_that_is_asked_for_later_keeps_the_filters(client: httpx.Client) -> None:
+    headers = {"authorization": "Bearer hr", "prefer": "respond-async, wait=20"}
+    answer = client.post("/v1/answers", json={"question": "Who opens the library?"}, headers=headers).json()
+
+    assert (answer["source"], answer["filters"]) == ("live", dict(HR))
+    assert {each["document_id"] for each in answer["citations"]} <= {"everyone", "second", "staff"}
+
+
 def test_the_journal_keeps_what_a_question_was_asked_with(client: httpx.Client, library: Library) -> None:
     ask(client, key="hr")
     client.app.state.service.journal.close()  # type: ignore[attr-defined]

@@ -67,8 +67,7 @@ class QueueItem:
     `answer` is the text to decide about: the reviewer's own after an edit, else the machine's. `former_answer` is the
     text that was decided about before, or, beside an edit, what the machine says now. `decisions` counts those made so
     far; a decision that names a smaller count was made without knowing the last one. `owner` looks after the question,
-    `weight` is what it is worth beside others, `filters` are the values
-    that it is asked with: others get other answers.
+    `weight` is what it is worth beside others, `filters` are what it is asked with: other values get other answers.
     """
 
     collection: str
