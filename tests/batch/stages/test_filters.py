@@ -74,7 +74,9 @@ def plan(
     (project.folder / "questions.csv").write_text(QUESTIONS)
     (project.folder / "curated.csv").write_text(CURATED)
     asked = MissedQuestion("default", "Is the salary upload limited?", 9, 3, json.dumps({"audience": "hr"}))
-    golden = Golden("default", "key", "Is the portal open?", ("day",), None, "golden.csv:2", (("version", "1"),))
+    golden = Golden(
+        "default", "key", "Is the portal open?", ("day",), None, "golden.csv:2", filters=(("version", "1"),)
+    )
     plan = replace(project.plan(), misses=(asked,), golden=(golden,))
     for stage in (prepare, index, propose, anticipate, retrieve, cite):
         stage(plan)
