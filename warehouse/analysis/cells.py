@@ -15,14 +15,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab a
 # what a spreadsheet takes for a formula, and hashes that it would take for numbers; DuckDB reads the same expression
 FORMULA = r"[=+\-@\t\r]|\d{12}|\d+[eE][+-]?\d+$"
 _FORMULA = re.compile(FORMULA)
-_METADATA = (pa.map_(pa.string(), pa.list_(pa.string())), pa.map_(pa.string(), pa.string()))  # and filters
+_METADATA = pa.map_(pa.string(), pa.list_(pa.string()))
+_FILTERS = pa.map_(pa.string(), pa.string())
 _INFINITY = 2**63 - 1  # as DuckDB stores it in a timestamp
 
 
 def python_values(column: pa.Array) -> list[object]:
-    """Return a column's values: metadata as objects, and text in place of times that Python can't represent."""
+    """Return a column's values: metadata and filters as objects, text in place of times that Python can't represent."""
+    as_objects = column.type == _FILTERS or _holds_metadata_alone(column.type)
     try:
-        return list(column.to_pylist(maps_as_pydicts="lossy" if _holds_metadata_alone(column.type) else None))
+        return list(column.to_pylist(maps_as_pydicts="lossy" if as_objects else None))
     except (OverflowError, ValueError):  # one of them is a time that Python can't represent
         return [_value(scalar) for scalar in column]
 
@@ -30,7 +32,7 @@ def python_values(column: pa.Array) -> list[object]:
 def _holds_metadata_alone(kind: pa.DataType) -> bool:
     """Whether all maps in a type are metadata: lists of texts by name, for which JSON has objects."""
     if pa.types.is_map(kind):
-        return kind in _METADATA
+        return bool(kind == _METADATA)
     if pa.types.is_struct(kind):
         return all(_holds_metadata_alone(each.type) for each in kind)
     return _holds_metadata_alone(kind.value_type) if pa.types.is_list(kind) else True
