@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rag.errors import IndexUnusableError
 from rag.filters import Filters, Marks, fits
 from rag.retrieval import vector_index
+from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.passages import StoredChunk
 from rag.retrieval.retriever import Retriever
@@ -32,6 +33,7 @@ VALUES = st.lists(st.sampled_from("123"), unique=True).map(lambda each: tuple(so
 MARKS = st.builds(
     lambda *values: tuple((field, each) for field, each in zip(FIELDS, values, strict=True) if each), VALUES, VALUES
 )
+DOCUMENTS = st.lists(MARKS, min_size=CHUNKS // 3, max_size=CHUNKS // 3)
 FILTERS = st.dictionaries(st.sampled_from(FIELDS), st.sampled_from("1239")).map(
     lambda each: tuple(sorted(each.items()))
 )
@@ -45,12 +47,17 @@ def chunk(chunk_id: str) -> StoredChunk:
 
 
 @settings(max_examples=60)
-@given(st.lists(MARKS, min_size=CHUNKS // 3, max_size=CHUNKS // 3), st.lists(FILTERS, min_size=1, max_size=3))
+@given(
+    st.lists(MARKS, min_size=CHUNKS // 3, max_size=CHUNKS // 3),
+    st.lists(FILTERS, min_size=1, max_size=3),
+    st.booleans(),
+)
 def test_every_passage_fits_its_question_and_the_best_that_fit_are_found(
-    documents: list[Marks], asked: list[Filters]
+    documents: list[Marks], asked: list[Filters], with_keys: bool
 ) -> None:
     marks = [documents[number // 3] for number in range(CHUNKS)]
-    retriever = Retriever(DENSE, LEXICAL, SETTINGS, groups=RowGroups.build(FIELDS, marks))
+    keys = KeyIndex.build(VECTORS[::-1], list(range(CHUNKS)), IDS) if with_keys else None
+    retriever = Retriever(DENSE, LEXICAL, SETTINGS, keys=keys, groups=RowGroups.build(FIELDS, marks))
     vectors = VECTORS[: len(asked)] * 0.6 + VECTORS[10 : 10 + len(asked)]
 
     in_batch = retriever.rank(["common word3"] * len(asked), vectors, chunk, asked)
@@ -58,10 +65,9 @@ def test_every_passage_fits_its_question_and_the_best_that_fit_are_found(
     for vector, filters, ranked in zip(vectors, asked, in_batch, strict=True):
         fitting = [row for row in range(CHUNKS) if fits(marks[row], filters)]
         nearest = sorted(fitting, key=lambda row: -float(VECTORS[row] @ vector))[: SETTINGS.candidates]
-        dense = [each for each in ranked if each.dense_rank is not None]
-        assert [each.chunk_id for each in sorted(dense, key=lambda each: each.dense_rank or 0)] == [
-            IDS[row] for row in nearest
-        ]
+        dense = sorted((each for each in ranked if each.dense_rank is not None), key=lambda each: each.dense_rank or 0)
+        assert with_keys or [each.chunk_id for each in dense] == [IDS[row] for row in nearest]
+        assert {IDS[row] for row in nearest} <= {each.chunk_id for each in dense}
         lexical = [each for each in ranked if each.lexical_rank is not None]
         assert len(lexical) == min(SETTINGS.candidates, len(fitting))
         online = retriever.retrieve("common word3", vector, chunk, filters=filters)
