@@ -63,12 +63,16 @@ class Assistance:
 
 @dataclass(frozen=True)
 class MissedQuestion:
-    """A question that was asked `times` times by so many askers and that nobody had anticipated."""
+    """A question that was asked `times` times by so many askers and that nobody had anticipated.
+
+    `filters` are those that it was asked with, as the journal holds them: JSON.
+    """
 
     collection: str
     question: str
     times: int
     askers: int
+    filters: str | None = None
 
 
 @dataclass(frozen=True)

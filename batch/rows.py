@@ -5,6 +5,7 @@ The tables of a release are in `warehouse.tables`; prompts and curated answers a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TypedDict
 
@@ -31,6 +32,7 @@ class PromptRow(TypedDict):
     messages: str
     chunk_ids: list[str]
     shown_ids: list[list[str]]
+    filters: dict[str, str]
 
 
 class CuratedRow(TypedDict):
@@ -40,6 +42,7 @@ class CuratedRow(TypedDict):
     query_key: str
     answer: str
     documents: list[str]
+    filters: dict[str, str]
 
 
 class WordingRow(TypedDict):
@@ -84,8 +87,11 @@ CHUNK_QUESTIONS = schema_of(ChunkQuestionRow)
 CURATED = schema_of(CuratedRow)
 
 
-def document_row(document: Document) -> DocumentRow:
-    """Return a document's row of the documents table; what is new in it counts as changed now."""
+def document_row(document: Document, filter_fields: Collection[str] = ()) -> DocumentRow:
+    """Return a document's row of the documents table; what is new in it counts as changed now.
+
+    Of its metadata, the fields that the collection filters by are kept whatever else is cut.
+    """
     now = datetime.now(UTC)
     return {
         "collection": document.collection,
@@ -99,7 +105,7 @@ def document_row(document: Document) -> DocumentRow:
         "url": document.url,
         "updated_at": own_date(document.fields),
         "changed_at": now,
-        "metadata": metadata_of(document.fields),
+        "metadata": metadata_of(document.fields, filter_fields),
     }
 
 
@@ -132,6 +138,7 @@ def question_row(asked: Question | CuratedPair) -> QuestionRow:
         "expected": asked.expected,
         "owner": asked.owner,
         "metadata": asked.metadata,
+        "filters": dict(asked.filters),
     }
 
 
@@ -142,4 +149,5 @@ def curated_row(pair: CuratedPair) -> CuratedRow:
         "query_key": pair.query_key,
         "answer": pair.answer,
         "documents": list(pair.documents),
+        "filters": dict(pair.filters),
     }

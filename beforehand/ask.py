@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TypedDict, cast
 from urllib.parse import urlsplit
@@ -60,17 +61,22 @@ def ask_service(
     *,
     collection: str | None = None,
     key: str | None = None,
+    filters: Sequence[str] = (),
     explain: bool = False,
     timeout: float = 60.0,
 ) -> AnswerBody:
     """Return the response of `POST /v1/answers`; `key` is an API key, `timeout` is in seconds.
+
+    `filters` are values of the collection's filters, as `version=2`.
 
     Raises:
         QuestionError: the question is empty, or the service refuses it, with its message.
         LlmUnavailableError: the service can't be reached, or has no answer now.
     """
     _require_text(question=question, collection=collection or "", key=key or "")
-    request = {"question": question, "explain": explain} | ({"collection": collection} if collection else {})
+    request: dict[str, object] = {"question": question, "explain": explain}
+    request |= {"collection": collection} if collection else {}
+    request |= {"filters": dict(map(_named, filters))} if filters else {}
     headers = {b"authorization": f"Bearer {key}".encode()} if key else {}
     try:
         with httpx.Client(timeout=timeout, trust_env=not _is_loopback(base_url)) as client:
@@ -88,6 +94,13 @@ def ask_service(
         return cast(AnswerBody, body)
     message = _message(cast(ProblemBody, body), response.status_code)
     raise (LlmUnavailableError if response.status_code >= 500 else QuestionError)(message)
+
+
+def _named(text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals or not value.strip():
+        raise QuestionError(f"--filter {text}: write FIELD=VALUE, as in --filter version=2")
+    return field.strip(), value.strip()
 
 
 def _message(problem: ProblemBody, status: int) -> str:

@@ -177,6 +177,9 @@ def llm(config: Config, host: str, port: int) -> None:
 @click.option("--url", help="Base URL of the service; by default the configured one.")
 @click.option("--collection", help="The collection, if there are several.")
 @click.option("--key", envvar="BEFOREHAND_API_KEY", help="An API key; by default BEFOREHAND_API_KEY.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="A value of the collection's filters; repeatable."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole response.")
 @click.option("--explain", is_flag=True, help="Include how the answer was found.")
 @click.pass_obj
@@ -187,6 +190,7 @@ def ask(
     url: str | None,
     collection: str | None,
     key: str | None,
+    filters: tuple[str, ...],
     as_json: bool,
     explain: bool,
 ) -> None:
@@ -196,7 +200,9 @@ def ask(
 
     base = url or f"http://{settings.service.host}:{settings.service.port}"
     seconds = settings.llm.timeout_seconds + 5
-    response = ask_service(base, question, collection=collection, key=key, explain=explain, timeout=seconds)
+    response = ask_service(
+        base, question, collection=collection, key=key, filters=filters, explain=explain, timeout=seconds
+    )
     click.echo(json.dumps(response, indent=2, ensure_ascii=False) if as_json else render_answer(response))
 
 

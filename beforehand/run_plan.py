@@ -139,7 +139,8 @@ def golden_questions(settings: Settings) -> tuple[Golden, ...]:
     """Read the golden questions before the run, so that a mistake in them wastes no generation."""
     from warehouse.audit.golden_files import read_golden
 
-    return tuple(read_golden(settings.audit.golden, settings.collections))
+    filtering = {name: each.filtering for name, each in settings.collections.items()}
+    return tuple(read_golden(settings.audit.golden, settings.collections, filtering))
 
 
 def language_model(settings: Settings) -> ModelFolder:

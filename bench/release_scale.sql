@@ -18,7 +18,8 @@ FROM range({chunks}) t(i);
 -- questions
 SELECT
     'main' AS collection, md5('q' || i) AS query_key, 'What is said about subject ' || i || '?' AS question,
-    'what is said about subject ' || i AS normalised, 'list' AS origin, 'q.txt:' || i AS detail
+    'what is said about subject ' || i AS normalised, 'list' AS origin, 'q.txt:' || i AS detail,
+    NULL::MAP(VARCHAR, VARCHAR) AS filters
 FROM range({answers}) t(i);
 
 -- retrievals
@@ -37,7 +38,8 @@ SELECT
     'generated' AS origin, 'served' AS status, NULL::VARCHAR AS withheld_reason, 'm@1' AS model_id,
     't' AS template_id, '{{}}' AS sampling, md5('p' || i) AS passages_hash, 'stop' AS finish_reason,
     600 AS prompt_tokens, 80 AS completion_tokens, 400 AS cached_tokens, 0.9 AS support,
-    0 AS invalid_citations, 'r1' AS run_id, TIMESTAMPTZ '2026-11-20' AS generated_at, 1.0 AS "seconds"
+    0 AS invalid_citations, 'r1' AS run_id, TIMESTAMPTZ '2026-11-20' AS generated_at, 1.0 AS "seconds",
+    NULL::MAP(VARCHAR, VARCHAR) AS filters
 FROM range({answers}) t(i);
 
 -- citations

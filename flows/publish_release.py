@@ -23,6 +23,7 @@ from batch.stages.check_encoder import encoder_agreement
 from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
 from flows.recorded_settings import only_recorded, recorded_settings
+from rag.settings import CollectionSettings
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import logged_runs
@@ -250,8 +251,17 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "reranker": plan.reranker_id,
         "retrieval": {**plan.retrieval.recorded(), "fusion": fusion_facts(plan)},
         "sampling": plan.sampling.identity(),
-        "collections": {name: {"tolerated_error": each.tolerated_error} for name, each in plan.collections.items()},
+        "collections": {
+            name: {"tolerated_error": each.tolerated_error, **_declared_filters(each)}
+            for name, each in plan.collections.items()
+        },
     }
+
+
+def _declared_filters(collection: CollectionSettings) -> dict[str, object]:
+    """Return what a collection declares about filters; nothing if it declares none."""
+    declared = {name: getattr(collection, name) for name in ("filters", "filter_defaults", "key_filters")}
+    return {name: value for name, value in declared.items() if value}
 
 
 def _carry_model(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from rag.settings import RoomSettings
+from rag.settings import FieldName, FilterValue, RoomSettings
 
 Scope = Literal["ask", "feedback", "review", "admin"]
 Bypass = Literal["grounded", "plain", "off"]
@@ -43,6 +43,11 @@ class KeySettings(RoomSettings):
     )
     requests_per_minute: int | None = Field(None, ge=1, description="Rate limit of the key; unset means none.")
     bypass: Bypass | None = Field(None, description="As `bypass` of the service, for this key; unset means that one.")
+    filters: dict[FieldName, FilterValue] = Field(
+        default_factory=dict,
+        description="Values of the collections' filters that all questions with this key have, as "
+        '`{ audience = "hr" }`; a request that names another value is refused.',
+    )
 
 
 class ServiceSettings(RoomSettings):

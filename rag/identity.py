@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 
+from rag.filters import Filters
+
 UNPINNED = "unpinned"
 """Stands for the revision of a model that has none."""
 
@@ -61,8 +63,10 @@ def _visible(text: str) -> str:
     return "".join(c for c in text if c in "\t\n\r\x0b\x0c" or unicodedata.category(c)[0] != "C")
 
 
-def query_key(collection: str, question: str) -> str:
-    """Return the key of a question within its collection; two collections never share one."""
+def query_key(collection: str, question: str, filters: Filters = ()) -> str:
+    """Return the key of a question within its collection; two collections, or two sets of filters, never share one."""
+    if filters:
+        return stable_hash("query", collection, normalise(question), filters)
     # what `stable_hash` makes of these parts, without an encoder for each: an exact hit pays for it
     return _hash_of(f'["query",{encode_basestring(collection)},{encode_basestring(normalise(question))}]')
 

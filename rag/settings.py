@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 from pydantic_core import PydanticCustomError
 
 from rag.credentials import SecretAddress
+from rag.filters import Filtering, field_name, normal_value
 from rag.link_template import check_template
 
 
@@ -218,6 +219,22 @@ class PromptSettings(RoomSettings):
     )
 
 
+# Columns of lists of questions, curated pairs and golden questions.
+_TAKEN = frozenset("question answer documents collection expected reference body custom_id weight tags owner".split())
+FieldName = Annotated[str, AfterValidator(field_name), Field(min_length=1)]
+
+
+def _require_value(text: str) -> str:
+    value = normal_value(text)
+    if not value:
+        raise ValueError("it is empty; leave the field out, or give it a value")
+    return value
+
+
+FilterValue = Annotated[str, AfterValidator(_require_value)]
+"""A value of a filter field, as values are compared."""
+
+
 class CollectionSettings(RoomSettings):
     """A collection: documents and questions, isolated from other collections."""
 
@@ -264,6 +281,41 @@ class CollectionSettings(RoomSettings):
         pattern=r"^(https?://[^\s/]|mailto:[^\s])\S*$",
         description="Where your team can be asked: an address that every visitor sees (`https://` or `mailto:`).",
     )
+
+    filters: list[FieldName] = Field(
+        default_factory=list,
+        description="Fields of the documents' metadata by which questions are filtered, as `version` and `audience`. A "
+        "document with a value is shown to questions that have the same value alone; one without is shown to all.",
+    )
+    filter_defaults: dict[FieldName, FilterValue] = Field(
+        default_factory=dict, description="The value of a question that has none, by field."
+    )
+    key_filters: list[FieldName] = Field(
+        default_factory=list,
+        description="Those of the `filters` that an API key alone may set, as `audience`: no request may choose them.",
+    )
+
+    @field_validator("filters")
+    @classmethod
+    def _are_free_names(cls, filters: list[str]) -> list[str]:
+        for name in filters:
+            if name in _TAKEN:
+                raise ValueError(f"{name} is a column of its own in lists of questions; name the field something else")
+        return list(dict.fromkeys(filters))
+
+    @model_validator(mode="after")
+    def _declares_its_filters(self) -> Self:
+        for setting, names in (("filter_defaults", self.filter_defaults), ("key_filters", self.key_filters)):
+            for name in names:
+                if name not in self.filters:
+                    declared = ", ".join(self.filters) or "none"
+                    raise ValueError(f"{setting} names {name}, which is not among filters ({declared}); add it there")
+        return self
+
+    @property
+    def filtering(self) -> Filtering:
+        """The declared filters."""
+        return Filtering(tuple(self.filters), tuple(sorted(self.filter_defaults.items())), frozenset(self.key_filters))
 
     @field_validator("cite_fields")
     @classmethod

@@ -23,6 +23,7 @@ _ARROW: Mapping[object, pa.DataType] = {
     list[str]: pa.list_(pa.string()),
     list[list[str]]: pa.list_(pa.list_(pa.string())),
     dict[str, list[str]]: pa.map_(pa.string(), pa.list_(pa.string())),
+    dict[str, str]: pa.map_(pa.string(), pa.string()),
 }
 
 

@@ -70,6 +70,7 @@ class QuestionRow(TypedDict):
     expected: str
     owner: str
     metadata: dict[str, list[str]]
+    filters: dict[str, str]
 
 
 class RetrievalRow(TypedDict):
@@ -110,6 +111,7 @@ class AnswerRow(TypedDict):
     run_id: str
     generated_at: datetime
     seconds: float
+    filters: dict[str, str]
 
 
 class CitationRow(TypedDict):
@@ -263,9 +265,9 @@ class JournalRow(TypedDict):
     """A record of the online service.
 
     `kind`: request, feedback or comparison; `source`: exact, semantic, live, withheld, unreliable, refused, failed or
-    bypass; `prompt` and `citations` hold JSON; `refusal`: why a semantic candidate was not taken, or why no answer was
-    shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address that changes
-    every day; `passage_score`: that of the best passage of a live answer.
+    bypass; `prompt`, `citations` and `filters` hold JSON; `refusal`: why a semantic candidate was not taken, or why no
+    answer was shown; `matched_key`: that candidate; `asker`: the name of the key, or a hash of the client's address
+    that changes every day; `passage_score`: that of the best passage of a live answer.
     """
 
     kind: str | None
@@ -303,6 +305,7 @@ class JournalRow(TypedDict):
     agrees: bool | None
     asker: str | None
     passage_score: float | None
+    filters: str | None
 
 
 DOCUMENTS = schema_of(DocumentRow)

@@ -221,6 +221,8 @@ def _duplicate_questions(questions: Sequence[Question], tokens: int) -> Duplicat
 
     def ask_the_same(one: int, other: int) -> bool:
         first, second = parsed[one], parsed[other]
+        if questions[one].filters != questions[other].filters:
+            return False
         return objection(first, second, align(first, second), similarity=0.0) is None  # no vectors: the guards decide
 
     shingles = [character_shingles(each.normalised) for each in questions]

@@ -48,7 +48,7 @@ def read_corpus(
         overlap_sentences=chunking.overlap_sentences,
     )
     document_files, documents = _read_documents(listing.sources, batch, collection.encoding, cut)
-    question_files, questions = _read_questions(lists.sources, batch, collection.encoding)
+    question_files, questions = _read_questions(lists.sources, batch, collection)
     skipped: Counter[str] = Counter()
     for (_, _, kind), count in listing.skipped.items():
         skipped[kind] += count
@@ -89,7 +89,7 @@ def _read_documents(
 
 
 def _read_questions(
-    sources: list[SourceFile], batch: BatchSettings, encoding: str | None
+    sources: list[SourceFile], batch: BatchSettings, collection: CollectionSettings
 ) -> tuple[list[ReadFile], tuple[Question, ...]]:
     files: list[ReadFile] = []
     kept: dict[str, Question] = {}
@@ -98,7 +98,8 @@ def _read_questions(
             parse_questions,
             collection=source.collection,
             max_characters=batch.max_question_characters,
-            encoding=encoding,
+            encoding=collection.encoding,
+            filtering=collection.filtering,
         )
         found = list(_opened(source, batch, parsed))
         asked = [each for each in found if not isinstance(each, Reject)]

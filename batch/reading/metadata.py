@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from rag.credentials import link_without_credentials
@@ -22,12 +22,15 @@ _LINK = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://\S+\s*\Z")
 _BLANKS = re.compile(r"\s+")
 
 
-def metadata_of(fields: Mapping[str, object]) -> Metadata:
-    """Return fields as metadata: those of a field `metadata` beside the others, empty ones left out, the rest cut."""
+def metadata_of(fields: Mapping[str, object], kept: Collection[str] = ()) -> Metadata:
+    """Return fields as metadata: those of a field `metadata` beside the others, empty ones left out, the rest cut.
+
+    Those that are `kept` are not among the ones that are cut: without its audience a document would be for everybody.
+    """
     found: Metadata = {}
     for name, value in _flat(fields):
         values = [text[:LONGEST_VALUE] for text in islice(_texts(value), _MOST_VALUES)]
-        if values and name and (name in found or len(found) < MOST_FIELDS):
+        if values and name and (name in found or name in kept or len(found) < MOST_FIELDS):
             found[name] = values
     return found
 

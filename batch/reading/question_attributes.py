@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 from batch.reading.metadata import Metadata, metadata_of
 from rag.errors import QuestionError
+from rag.filters import NO_FILTERING, Filtering, Filters
 from rag.text.decoding import tidy
 from rag.text.table_files import Row
 
@@ -23,7 +24,8 @@ _BETWEEN_TAGS = re.compile(r"[;,\n]")
 class Attributes:
     """The attributes of a question.
 
-    `weight` is what it is worth beside others, `expected` texts that its answer must contain, one a line.
+    `weight` is what it is worth beside others, `expected` texts that its answer must contain, one a line, `filters` the
+    values that it is asked with.
     """
 
     weight: float = 1.0
@@ -31,13 +33,14 @@ class Attributes:
     expected: str = ""
     owner: str = ""
     metadata: Metadata = field(default_factory=dict)
+    filters: Filters = ()
 
 
-def attributes_of(row: Row) -> Attributes:
+def attributes_of(row: Row, filtering: Filtering = NO_FILTERING) -> Attributes:
     """Return the attributes that a row gives a question.
 
     Raises:
-        QuestionError: its weight is no number, or a text is too long.
+        QuestionError: its weight is no number, a text is too long, or a filter has several values.
     """
     expected = "\n".join(_texts(row.values.get("expected")))
     owner = " ".join(" ".join(_texts(row.values.get("owner"))).split())
@@ -50,13 +53,15 @@ def attributes_of(row: Row) -> Attributes:
         tags=_tags(row.values.get("tags")),
         expected=expected,
         owner=owner,
-        metadata=metadata_of(row.others),
+        metadata=metadata_of(row.others, filtering.fields),
+        filters=_filters(row, filtering),
     )
 
 
 def with_attributes(asked: A, of: Attributes) -> A:
     """Return a question with the attributes of another."""
-    return replace(asked, weight=of.weight, tags=of.tags, expected=of.expected, owner=of.owner, metadata=of.metadata)
+    given = {each.name: getattr(of, each.name) for each in fields(Attributes)}
+    return replace(asked, **given)
 
 
 def completed(asked: A, others: Iterable[Attributes]) -> A:
@@ -71,6 +76,17 @@ def completed(asked: A, others: Iterable[Attributes]) -> A:
             metadata={**other.metadata, **asked.metadata},
         )
     return asked
+
+
+def _filters(row: Row, filtering: Filtering) -> Filters:
+    """Return the values that a question is asked with; each field has one, and several rows ask it with several."""
+    given: dict[str, str] = {}
+    for name, values in metadata_of(row.others, filtering.fields).items():
+        if name in filtering.fields:
+            if len(parts := [part for value in values for part in value.split(";") if part.strip()]) > 1:
+                raise QuestionError(f"it has several values of {name} ({', '.join(parts)[:80]}): write a row for each")
+            given[name] = parts[0] if parts else ""
+    return filtering.of(given)
 
 
 def _weight(value: object) -> float:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batch.reading.question_attributes import ATTRIBUTE_COLUMNS, Attributes, attributes_of, with_attributes
 from rag.errors import DocumentError, QuestionError
+from rag.filters import NO_FILTERING, Filtering, Filters
 from rag.identity import normalise, query_key
 from rag.text.decoding import decode, has_controls, tidy
 from rag.text.spreadsheets import plain_table
@@ -48,9 +49,10 @@ class CuratedPair(Attributes):
     origin: str = "curated"
 
 
-def named_question(collection: str, question: str, origin: str, detail: str) -> Question:
+def named_question(collection: str, question: str, origin: str, detail: str, filters: Filters = ()) -> Question:
     """Return a question with its normalised form and its key."""
-    return Question(collection, query_key(collection, question), question, normalise(question), origin, detail)
+    key = query_key(collection, question, filters)
+    return Question(collection, key, question, normalise(question), origin, detail, filters=filters)
 
 
 def tidy_question(text: str, max_characters: int = LONGEST_QUESTION) -> str:
@@ -72,14 +74,20 @@ def tidy_question(text: str, max_characters: int = LONGEST_QUESTION) -> str:
 
 
 def parse_questions(
-    name: str, data: bytes, collection: str, max_characters: int = LONGEST_QUESTION, encoding: str | None = None
+    name: str,
+    data: bytes,
+    collection: str,
+    max_characters: int = LONGEST_QUESTION,
+    encoding: str | None = None,
+    filtering: Filtering = NO_FILTERING,
 ) -> Iterator[Question | Reject]:
     """Read a file of anticipated questions.
 
     Text has one question per line (blank lines and lines that begin with # are skipped); JSONL has objects with a
     `question`, bare strings, or requests in OpenAI's batch format, whose last user message is the question; CSV and
     Parquet have a column `question`. Rows may have a weight, tags, expected texts and an owner; their further columns
-    are metadata. What can't be read is yielded as a `Reject`.
+    are metadata, and those of the collection's filters the values that the question is asked with. What can't be read
+    is yielded as a `Reject`.
     """
     found = 0
     try:
@@ -89,7 +97,7 @@ def parse_questions(
                 yield text
                 continue
             question = _question(name, place, text, collection, max_characters)
-            yield question if isinstance(question, Reject) or row is None else _with_attributes(question, row)
+            yield question if isinstance(question, Reject) else _with_attributes(question, row, filtering)
     except DocumentError as error:
         yield Reject(name, str(error))
         return
@@ -98,7 +106,7 @@ def parse_questions(
 
 
 def parse_curated(
-    name: str, data: bytes, collection: str, encoding: str | None = None
+    name: str, data: bytes, collection: str, encoding: str | None = None, filtering: Filtering = NO_FILTERING
 ) -> Iterator[CuratedPair | Reject]:
     """Read a JSONL, CSV or Parquet file of pairs with `question`, `answer` and optionally `documents`.
 
@@ -112,7 +120,7 @@ def parse_curated(
         optional = ("answer", "documents", *ATTRIBUTE_COLUMNS)
         for row in _rows(name, data, ("question",), optional, encoding):
             found += 1
-            yield row if isinstance(row, Reject) else _curated(name, row, collection)
+            yield row if isinstance(row, Reject) else _curated(name, row, collection, filtering)
     except DocumentError as error:
         yield Reject(name, str(error))
         return
@@ -162,11 +170,15 @@ def _question(name: str, place: str, text: object, collection: str, max_characte
     return named_question(collection, question, "list", detail)
 
 
-def _with_attributes(question: Question, row: Row) -> Question | Reject:
+def _with_attributes(question: Question, row: Row | None, filtering: Filtering) -> Question | Reject:
+    """Return a question with what its row says about it, and with its filters, which are part of its key."""
     try:
-        return with_attributes(question, attributes_of(row))
+        attributes = Attributes() if row is None else attributes_of(row, filtering)
     except QuestionError as error:
         return Reject(question.detail, str(error))
+    filters = attributes.filters if row is not None else filtering.defaults
+    key = query_key(question.collection, question.question, filters)
+    return replace(with_attributes(question, attributes), query_key=key, filters=filters)
 
 
 def _last_user_message(body: Mapping[str, object]) -> str:
@@ -187,10 +199,10 @@ def _text_of(content: object) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _curated(name: str, row: Row, collection: str) -> CuratedPair | Reject:
+def _curated(name: str, row: Row, collection: str, filtering: Filtering) -> CuratedPair | Reject:
     detail = f"{name}, {row.place}"
     question = _question(name, row.place, row.values.get("question", ""), collection, LONGEST_QUESTION)
-    question = question if isinstance(question, Reject) else _with_attributes(question, row)
+    question = question if isinstance(question, Reject) else _with_attributes(question, row, filtering)
     if isinstance(question, Reject):
         return question
     answer = row.values.get("answer", "")

@@ -35,7 +35,8 @@ def threshold(plan: RunPlan, collection: str) -> float | None:
     if not chunks:
         return None
     texts = foreign_questions()
-    rows = [question_row(named_question(collection, text, "foreign", "")) for text in texts]
+    filters = plan.collections[collection].filtering.defaults
+    rows = [question_row(named_question(collection, text, "foreign", "", filters)) for text in texts]
     ranked = rank(plan, collection, rows, load_encoder(plan.encoder).embed(texts), chunks.get)
     return max(best_score(plan, each, chunks.get) for each in ranked)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batch.plan import RunPlan
+from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, collection_chunks, document_names
 from batch.retrieval.question_ranking import question_vectors
 from batch.rows import ChunkQuestionRow
@@ -18,6 +19,7 @@ from batch.stores.parquet import local_output
 from batch.stores.token_store import find_token_ids, read_codes
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.token_vectors import save_token_vectors
 from rag.retrieval.vector_index import VectorIndex
 
@@ -44,6 +46,9 @@ def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequen
             places = {chunk_id: place for place, chunk_id in enumerate(ids)}
             keys = question_vectors(plan, questions)
             KeyIndex.build(keys, [places[each["chunk_id"]] for each in questions], ids).save(Path(folder))
+        if fields := plan.collections[collection].filters:
+            marks = chunk_marks(plan, collection)
+            RowGroups.build(fields, [marks[each] for each in ids]).save(Path(folder) / "passages")
         if plan.retrieval.late_candidates:
             tokens = find_token_ids(plan.token_store, hashes)
             codes = read_codes(plan.token_store, hashes, plan.encoder_spec.dimensions)

@@ -14,12 +14,14 @@ from batch.plan import RunPlan
 from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
 from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
+from rag.filters import as_marks, filters_from
 from rag.identity import stable_hash
 from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.fusion import Ranked
 from rag.retrieval.passages import Lookup
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
+from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import Vectors
 from warehouse.tables import QUESTIONS, QuestionRow
@@ -92,10 +94,11 @@ def rank(
     """
     reranker = load_reranker(plan.reranker) if plan.reranker else None
     indexed, weighed = indexes or plan.index_folder(collection), f"{plan.folder('weigh')}/{collection}"
+    filters = [filters_from(row["filters"]) for row in rows]
     with local_copy(indexed) as folder, local_copy(weighed) as weights:
         states = load_encoder(plan.encoder).token_states
         retriever = Retriever.load(folder, plan.retrieval, reranker, states, weights)
-        return retriever.rank([row["question"] for row in rows], vectors, lookup)
+        return retriever.rank([row["question"] for row in rows], vectors, lookup, filters)
 
 
 def index_questions(plan: RunPlan, collection: str, keys: Collection[str], stem: Path) -> None:
@@ -108,3 +111,5 @@ def index_questions(plan: RunPlan, collection: str, keys: Collection[str], stem:
     table = table.filter(pc.equal(table["collection"], collection)).sort_by("query_key")
     rows = [row for row in table_rows(table, QuestionRow) if row["query_key"] in keys]
     VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)
+    if fields := plan.collections[collection].filters:
+        RowGroups.build(fields, [as_marks(filters_from(row["filters"])) for row in rows]).save(stem)

@@ -9,12 +9,13 @@ A visitor's question in which something personal is found is refused, and its te
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
 from batch.pipeline import running_pipeline
-from batch.plan import Figures, RunPlan
+from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.reading.personal_data import finder, is_public, refuse_personal, words_in, words_of
 from batch.reading.question_attributes import completed
 from batch.reading.question_files import (
@@ -31,6 +32,7 @@ from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_bytes, read_file_rows, read_rows
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
+from rag.filters import Filters, filters_from
 from rag.identity import query_key
 from rag.text.table_files import Reject
 from warehouse.tables import ChunkRow, QuestionRow, RejectRow
@@ -51,6 +53,7 @@ class _Parse(beam.DoFn):
         self._run_id = plan.run_id
         self._longest = plan.settings.max_question_characters
         self._encodings = {name: each.encoding for name, each in plan.collections.items()}
+        self._filtering = {name: each.filtering for name, each in plan.collections.items()}
         self._secrets = secret_values(plan.settings)
         self._curated = curated
 
@@ -71,10 +74,11 @@ class _Parse(beam.DoFn):
             yield tagged_reject(self._run_id, STAGE, source.collection, unexpected(source.name, error))
 
     def _parse(self, source: SourceFile, data: bytes) -> Iterable[Question | CuratedPair | Reject]:
-        encoding = self._encodings[source.collection]
+        collection = source.collection
+        encoding, filtering = self._encodings[collection], self._filtering[collection]
         if self._curated:
-            return parse_curated(source.name, data, source.collection, encoding)
-        return parse_questions(source.name, data, source.collection, self._longest, encoding)
+            return parse_curated(source.name, data, collection, encoding, filtering)
+        return parse_questions(source.name, data, collection, self._longest, encoding, filtering)
 
 
 class _KeepFirst(beam.DoFn):
@@ -135,7 +139,11 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
     A reject names the question by its key alone: its text must not get into the release.
     """
     find = finder(plan.settings.pii_model if plan.misses else None)
-    findings = {missed: find(missed.question) for missed in plan.misses}
+    asked_with = {missed: _filters(plan, missed) for missed in plan.misses}
+    findings = {
+        missed: [*find(missed.question), *(one for _, value in filters for one in find(value))]
+        for missed, filters in asked_with.items()
+    }
     public = _public_words(plan, words_of([each for found in findings.values() for each in found]))
     questions: list[Question] = []
     rejects: list[RejectRow] = []
@@ -145,12 +153,18 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
             text = tidy_question(missed.question, plan.settings.max_question_characters)
             refuse_personal([each for each in found if not is_public(each, public)])
         except QuestionError as error:
-            item = query_key(missed.collection, missed.question)
+            item = query_key(missed.collection, missed.question, asked_with[missed])
             reject = Reject(item, f"the journal, {detail}: {error}")
             rejects.append(reject_row(plan.run_id, STAGE, missed.collection, reject))
         else:
-            questions.append(named_question(missed.collection, text, "journal", detail))
+            questions.append(named_question(missed.collection, text, "journal", detail, asked_with[missed]))
     return questions, rejects
+
+
+def _filters(plan: RunPlan, missed: MissedQuestion) -> Filters:
+    """Return what a visitor's question was asked with, as far as the collection still declares it."""
+    found = json.loads(missed.filters or "{}")
+    return plan.collections[missed.collection].filtering.of({str(name): str(value) for name, value in found.items()})
 
 
 def _public_words(plan: RunPlan, wanted: set[str]) -> set[str]:
@@ -165,13 +179,14 @@ def _public_words(plan: RunPlan, wanted: set[str]) -> set[str]:
 def _corpus_questions(plan: RunPlan) -> Iterator[Question]:
     """Yield the questions that were proposed about chunks."""
     for row in read_rows(f"{plan.folder('propose')}/questions", QuestionRow):
-        yield Question(**row)
+        asked = (row["collection"], row["query_key"], row["question"], row["normalised"], row["origin"], row["detail"])
+        yield Question(*asked, filters=filters_from(row["filters"]))
 
 
 def _audit_questions(plan: RunPlan) -> Iterator[Question]:
     """Yield the questions of the audit: golden ones, which are anticipated like any other, and canaries."""
     for golden in plan.golden:
-        yield named_question(golden.collection, golden.question, "golden", golden.detail)
-    for collection in plan.collections:
+        yield named_question(golden.collection, golden.question, "golden", golden.detail, golden.filters)
+    for name, collection in plan.collections.items():
         for question in plan.canaries:
-            yield named_question(collection, question, "canary", "[audit] canaries")
+            yield named_question(name, question, "canary", "[audit] canaries", collection.filtering.defaults)

@@ -8,17 +8,19 @@ kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
+from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.rows import CuratedRow, PromptRow
 from batch.stores.generation_store import GenerationRow, find_generations
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_file_rows, read_rows
+from rag.filters import Marks, filters_from, fits
 from rag.identity import stable_hash, template_id
 from rag.prompting.answer_rules import without_reasoning
 from rag.prompting.citations import Linked, link
@@ -72,6 +74,7 @@ class _CiteCurated(beam.DoFn):
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
+        self._known_marks: dict[str, Mapping[str, Marks]] = {}
 
     def process(self, pair: CuratedRow) -> Iterator[AnswerRow | beam.pvalue.TaggedOutput]:
         chunks = load_chunks(self._plan.folder("prepare"), pair["collection"])
@@ -79,10 +82,23 @@ class _CiteCurated(beam.DoFn):
         found = {each: [chunk for chunk in chunks.values() if chunk.document_id == each] for each in named}
         hashes = {each: sorted(chunk.content_hash for chunk in found[each]) for each in named}
         gone = [each for each in named if not found[each]]
-        yield curated_answer_row(self._plan, pair, stable_hash("documents", hashes), gone)
-        for number, each in enumerate((each for each in named if found[each]), start=1):
+        unfit = self._unfit(pair, [chunk for each in named for chunk in found[each][:1]])
+        yield curated_answer_row(self._plan, pair, stable_hash("documents", hashes), gone, unfit)
+        for number, each in enumerate((each for each in named if found[each] and each not in unfit), start=1):
             row = citation_row(pair["collection"], pair["query_key"], number, found[each][0], "cited")
             yield beam.pvalue.TaggedOutput("citations", row)
+
+    def _unfit(self, pair: CuratedRow, chunks: Sequence[StoredChunk]) -> list[str]:
+        """Return the documents that may not be shown to who asks with the pair's filters."""
+        if not self._plan.collections[pair["collection"]].filters:
+            return []
+        marks, filters = self._marks(pair["collection"]), filters_from(pair["filters"])
+        return [each.document_id for each in chunks if not fits(marks[each.chunk_id], filters)]
+
+    def _marks(self, collection: str) -> Mapping[str, Marks]:
+        if collection not in self._known_marks:
+            self._known_marks[collection] = chunk_marks(self._plan, collection)
+        return self._known_marks[collection]
 
 
 def citation_row(collection: str, query_key: str, number: int, chunk: StoredChunk, kind: str) -> CitationRow:
@@ -122,22 +138,28 @@ def answer_row(
         "run_id": generation["run_id"],
         "generated_at": generation["generated_at"],
         "seconds": generation["seconds"],
+        "filters": prompt["filters"],
     }
 
 
-def curated_answer_row(plan: RunPlan, pair: CuratedRow, documents_hash: str, gone: Sequence[str]) -> AnswerRow:
+def curated_answer_row(
+    plan: RunPlan, pair: CuratedRow, documents_hash: str, gone: Sequence[str], unfit: Sequence[str] = ()
+) -> AnswerRow:
     """Return a curated answer's row of the answers table; its fingerprint covers the documents that it names.
 
-    One that names documents that are `gone` (withdrawn, deleted or misspelt) is withheld until a person looks.
+    One that names documents that are `gone` (withdrawn, deleted or misspelt) is withheld until a person looks, and so
+    is one that names documents that are `unfit`: its question's filters exclude them.
     """
     reason = f"names documents that are not there: {', '.join(gone)}" if gone else None
+    if unfit:
+        reason = f"names documents that the filters of its question exclude: {', '.join(unfit)}"
     return {
         "collection": pair["collection"],
         "query_key": pair["query_key"],
         "fingerprint": stable_hash("curated", pair["query_key"], pair["answer"], documents_hash),
         "answer": pair["answer"],
         "origin": "curated",
-        "status": "withheld" if gone else "served",
+        "status": "withheld" if reason else "served",
         "withheld_reason": reason,
         "model_id": None,
         "template_id": None,
@@ -152,6 +174,7 @@ def curated_answer_row(plan: RunPlan, pair: CuratedRow, documents_hash: str, gon
         "run_id": plan.run_id,
         "generated_at": datetime.now(UTC),
         "seconds": 0.0,
+        "filters": pair["filters"],
     }
 
 

@@ -15,12 +15,14 @@ from batch.generation.proposing import key_messages, proposed
 from batch.generation.wording import prompt_id
 from batch.plan import Figures, RunPlan
 from batch.reading.question_files import named_question, tidy_question
+from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.index_building import build_indexes
 from batch.retrieval.leading_back import leading_back
 from batch.retrieval.prepared_chunks import collection_chunks, load_chunks
 from batch.rows import ChunkQuestionRow, question_row
 from batch.stores.parquet import rows_to_table, write_table
 from rag.errors import QuestionError
+from rag.filters import Filters
 from rag.identity import fingerprint, stable_hash
 from rag.llm.protocol import Sampling
 from rag.retrieval.passages import StoredChunk, says_something
@@ -43,9 +45,11 @@ def enrich(plan: RunPlan) -> Figures:
     asked = [(name, chunk) for name in wanting for chunk in _chunks(plan, name)]
     chats = [_chat(plan, name, chunk) for name, chunk in asked]
     replies = ask(plan, _TASK, [[chat] for chat in chats])
+    marks = {name: chunk_marks(plan, name) if plan.collections[name].filters else {} for name in wanting}
     candidates: dict[str, QuestionRow] = {}
     for (name, chunk), chat in zip(asked, chats, strict=True):
-        for row in _questions(plan, name, chunk, replies.texts.get(chat.fingerprint, "")):
+        filters = plan.collections[name].filtering.of_document(marks[name].get(chunk.chunk_id, ()))
+        for row in _questions(plan, name, chunk, filters, replies.texts.get(chat.fingerprint, "")):
             candidates.setdefault(row["query_key"], row)
     write_table(f"{out}/candidates/candidates.parquet", rows_to_table(list(candidates.values()), QuestionRow))
     kept = leading_back(plan, out, _NEAR)
@@ -81,11 +85,13 @@ def _chat(plan: RunPlan, collection: str, chunk: StoredChunk) -> Chat:
     return Chat(collection, f"(questions about {chunk.title})", key, partial(key_messages, chunk, count), sampling)
 
 
-def _questions(plan: RunPlan, collection: str, chunk: StoredChunk, said: str) -> Iterator[QuestionRow]:
+def _questions(
+    plan: RunPlan, collection: str, chunk: StoredChunk, filters: Filters, said: str
+) -> Iterator[QuestionRow]:
     for text in proposed(said, plan.assistance(collection).chunk_questions):
         try:
             question = tidy_question(text, plan.settings.max_question_characters)
-            yield question_row(named_question(collection, question, "corpus", chunk.chunk_id))
+            yield question_row(named_question(collection, question, "corpus", chunk.chunk_id, filters))
         except QuestionError:  # a model may write anything
             continue
 

@@ -1,7 +1,7 @@
 """Index: chunks into vectors, vectors and words into the indexes of each collection.
 
 Writes `<out>/<collection>/passages.faiss`, `passages.ids`, `lexical/` and, for late interaction, `tokens/`, as a
-release carries them.
+release carries them; where the collection declares filters, also the marks of the chunks (`passages.groups.…`).
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class _Chunk(beam.DoFn):
             reject = Reject(document.document_id, str(error))
             yield tagged_reject(self._plan.run_id, STAGE, document.collection, reject)
             return
-        yield document_row(document)
+        yield document_row(document, self._plan.collections[document.collection].filters)
         for each in chunks:
             yield beam.pvalue.TaggedOutput("chunks", chunk_row(each))
 

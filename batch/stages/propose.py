@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TypedDict
 
@@ -20,12 +20,14 @@ from batch.generation.prompt_order import batches
 from batch.generation.proposing import SAMPLING, proposed, proposing_messages, proposing_template
 from batch.plan import Figures, RunPlan
 from batch.reading.question_files import Question, named_question, tidy_question
+from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.leading_back import leading_back
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.rows import question_row
 from batch.stores.generation_store import find_generations, known_fingerprints, made_by_run
 from batch.stores.parquet import read_table, rows_to_table, table_rows, write_table
 from rag.errors import QuestionError
+from rag.filters import Filters, Marks
 from rag.identity import fingerprint
 from rag.retrieval.passages import StoredChunk
 from warehouse.tables import CHUNKS, QuestionRow
@@ -104,11 +106,13 @@ def _chat(plan: RunPlan, collection: str, chunk: StoredChunk) -> ProposalChat:
 def _candidates(plan: RunPlan, chats: list[ProposalChat]) -> list[QuestionRow]:
     """Return the proposed questions, each once: the first of each chunk, then the second ones."""
     found = find_generations(plan.proposal_store, (chat["fingerprint"] for chat in chats))
+    marks = {name: chunk_marks(plan, name) for name, each in plan.collections.items() if each.filters}
     written: list[list[Question | None]] = []
     for chat in chats:
         generation = found.get(chat["fingerprint"])
         texts = proposed(generation["text"] or "") if generation else []
-        written.append([_question(plan, chat, text) for text in texts])
+        filters = _filters(plan, chat, marks.get(chat["collection"], {}))
+        written.append([_question(plan, chat, text, filters) for text in texts])
     kept: dict[str, Question] = {}
     for each in itertools.chain.from_iterable(itertools.zip_longest(*written)):
         if each is not None:
@@ -116,12 +120,17 @@ def _candidates(plan: RunPlan, chats: list[ProposalChat]) -> list[QuestionRow]:
     return [question_row(each) for each in kept.values()]
 
 
-def _question(plan: RunPlan, chat: ProposalChat, text: str) -> Question | None:
+def _filters(plan: RunPlan, chat: ProposalChat, marks: Mapping[str, Marks]) -> Filters:
+    """Return the filters of the questions about a chunk: the values of its document."""
+    return plan.collections[chat["collection"]].filtering.of_document(marks.get(chat["chunk_id"], ()))
+
+
+def _question(plan: RunPlan, chat: ProposalChat, text: str, filters: Filters) -> Question | None:
     try:
         question = tidy_question(text, plan.settings.max_question_characters)
     except QuestionError:  # a model may write anything
         return None
-    return named_question(chat["collection"], question, "corpus", chat["chunk_id"])
+    return named_question(chat["collection"], question, "corpus", chat["chunk_id"], filters)
 
 
 def _first_of_each_collection(plan: RunPlan, rows: list[QuestionRow]) -> list[QuestionRow]:

@@ -64,6 +64,7 @@ class _Retrieve(beam.DoFn):
             "collection": row["collection"],
             "query_key": row["query_key"],
             "question": row["question"],
+            "filters": row["filters"],
             "fingerprint": fingerprint(
                 query_key=row["query_key"],
                 passages=hashes,

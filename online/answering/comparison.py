@@ -23,7 +23,7 @@ import numpy as np
 from online.answering.live_answer import LiveQuestion, answer_live
 from online.answering.question import Asked, LiveAnswer, Prepared, Sought
 from online.errors import Problem
-from online.records.journal import Journal, JournalRow
+from online.records.journal import Journal, JournalRow, journal_filters
 from rag.errors import LlmError
 from rag.paraphrase.answer_contradiction import contradict
 from rag.retrieval.embedding import OnnxEncoder
@@ -80,6 +80,7 @@ class Comparisons:
                     withdrawn,
                     lookup.rules,
                     lookup.identity.within(release.model),
+                    filters=asked.filters,
                 )
                 live = await answer_live(question, release, lookup.model, lookup.pool, lambda _: None, None)
                 if live.fault is not None:  # it says nothing about the hit
@@ -104,6 +105,7 @@ class Comparisons:
                 route=asked.route,
                 question=None if asked.private else asked.question,
                 query_key=asked.query_key,
+                filters=journal_filters(asked.filters),
                 source="semantic",
                 matched_key=hit.head.query_key,
                 similarity=None if hit.sought is None else float(hit.sought.candidates[0].similarity),

@@ -17,6 +17,7 @@ from online.answering.question import LiveAnswer, Opening, Sought
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from rag.errors import LlmRefusedError
+from rag.filters import Filters
 from rag.identity import fingerprint
 from rag.llm.protocol import Completion, Delta, Sampling
 from rag.prompting.answer_rules import AnswerRules, VisibleText, fault, without_reasoning
@@ -34,7 +35,7 @@ class LiveQuestion:
     """A question to be answered live. `sought` has its vector, `withdrawn` are document ids.
 
     `rules` are those that the answer is judged by, `model_id` is the model's id in the release. `rewrite` asks the
-    language model for other words to search for; `sampling` overrides the model's own.
+    language model for other words to search for; `sampling` overrides the model's own. Passages fit the `filters`.
     """
 
     collection: str
@@ -46,6 +47,7 @@ class LiveQuestion:
     model_id: str
     rewrite: bool = False
     sampling: Sampling | None = None
+    filters: Filters = ()
 
 
 async def answer_live(
@@ -116,7 +118,9 @@ async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:
 def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> list[Passage]:
     retriever = release.collection(asked.collection).retriever
     other = None if search is None else (search, release.encoder.embed([search])[0])
-    return retriever.retrieve(asked.question, asked.sought.vector, release.stored_chunk, asked.withdrawn, other)
+    return retriever.retrieve(
+        asked.question, asked.sought.vector, release.stored_chunk, asked.withdrawn, other, filters=asked.filters
+    )
 
 
 def _fingerprint(asked: LiveQuestion, release: OpenRelease, model: LanguageModel, passages: Sequence[Passage]) -> str:

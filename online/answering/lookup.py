@@ -34,6 +34,7 @@ from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
+from rag.filters import Filters
 from rag.identity import ModelIdentity, normalise
 from rag.llm.protocol import Delta
 from rag.prompting.answer_rules import AnswerRules
@@ -96,7 +97,8 @@ class Lookup:
         if body is None:
             return None
         head = _decode_head(body)
-        if head.collection != collection or self.withdrawn.touches(collection, head.documents):
+        foreign = head.collection != collection or collection in release.unfiltered
+        if foreign or self.withdrawn.touches(collection, head.documents):
             return None
         if self.withholding.repeats_rejected(release, collection, query_key, body):
             return None
@@ -155,7 +157,7 @@ class Lookup:
             self.withholding.collections[asked.collection].tolerated_error,
         )
         tolerated = self._tolerated(asked)
-        return await self.pool.run(seek, release, asked.collection, asked.question, permits, tolerated)
+        return await self.pool.run(seek, release, asked, permits, tolerated)
 
     async def _withheld(self, asked: Asked, release: OpenRelease, reason: str) -> Unanswered:
         """Return what a withheld question gets, with suggestions unless there is too much to do."""
@@ -233,6 +235,10 @@ class Lookup:
         """
         return self.listed.allows(release, query_key) and self.is_served(release, collection, query_key)
 
+    def is_shown(self, release: OpenRelease, collection: str, query_key: str, filters: Filters) -> bool:
+        """Whether an anticipated question may be shown to who asks with these filters: it may have no other ones."""
+        return self.is_listed(release, collection, query_key) and release.is_open_to(collection, query_key, filters)
+
     def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
         return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_listed(
             release, asked.collection, query_key
@@ -269,6 +275,7 @@ class Lookup:
             self.identity.within(release.model),
             self.rewrite_queries,
             asked.sampling,
+            asked.filters,
         )
         on_piece = flight.push if asked.stream else None
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from online.answering.single_flight import Flight
+from rag.filters import Filters
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Asked:
     `query_key` is empty in a chat that is only passed on, `asker` is the key's name or a hash of the client's address.
     `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text out of the journal
     (`no-store`), `stream` sends the text as it comes, and `sampling` overrides the configured sampling of a live
-    answer.
+    answer. `filters` are the values that documents must have (`rag.filters`).
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class Asked:
     fresh: bool = False
     private: bool = False
     sampling: Sampling | None = None
+    filters: Filters = ()
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,7 @@ def live_answer(asked: Asked, begun: Live, live: LiveAnswer) -> Answer:
         explanation=explanation(begun.opening.sought) | {"rewritten": begun.opening.rewritten}
         if asked.explain
         else None,
+        filters=dict(asked.filters),
     )
 
 
@@ -200,6 +201,7 @@ def unanswered(asked: Asked, told: Unanswered) -> Answer:
         support=None,
         timings=Timings(total_ms=round((time.perf_counter() - asked.started) * 1000, 3)),
         explanation=explained,
+        filters=dict(asked.filters),
         reason=told.reason,
         suggestions=list(told.suggestions),
         handover=told.handover,

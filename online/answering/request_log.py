@@ -12,7 +12,7 @@ import msgspec
 from online.answering.question import Asked, Live, LiveAnswer, Opening, Prepared, Sought, Unanswered
 from online.answering.rendering import cache_status, citations
 from online.errors import Kind, Problem
-from online.records.journal import Journal, JournalRow
+from online.records.journal import Journal, JournalRow, journal_filters
 from online.records.semantic_hits import SemanticHit, SemanticHits
 from online.telemetry.metrics import Metrics
 
@@ -132,6 +132,7 @@ def _row(asked: Asked, seconds: float, source: str, cache_status: str | None) ->
         key_id=asked.key_id,
         asker=asked.asker,
         streamed=asked.stream,
+        filters=journal_filters(asked.filters),
     )
 
 

@@ -3,7 +3,8 @@
 The indexes propose, the verifier (`rag.paraphrase.verifier`, calibrated in the batch run) decides. Candidates are
 dropped before it is asked if their answer rests on a withdrawn document or is no longer served, if visitors asked them
 and nobody has approved them, or if this very pair was reported as a false hit. What was near, and why it was not taken,
-is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer.
+is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer. Only questions with
+the same filters are searched among.
 
 Questions whose answers are withheld are candidates of another kind: one that asks the same bars the question, so that
 other words don't lead around a rejection.
@@ -18,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.question import Sought
+from online.answering.question import Asked, Sought
 from online.errors import Suggestion
 from rag.paraphrase.verifier import Candidate, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
-    from rag.retrieval.vector_index import VectorIndex
+    from online.release.question_index import QuestionIndex
 
 _CANDIDATES = 8
 _SEARCHED = (8, 64, 512)  # further, so that questions that may not be used hide no other
@@ -55,6 +56,7 @@ class Anticipated(msgspec.Struct):
     question: str
     query_key: str
     collection: str
+    filters: dict[str, str] = {}
 
 
 def suggestions(sought: Sought) -> list[Suggestion]:
@@ -63,29 +65,23 @@ def suggestions(sought: Sought) -> list[Suggestion]:
     return [Suggestion(each.question, each.query_key, round(each.similarity, 4)) for each in near[:_SUGGESTIONS]]
 
 
-def seek(
-    release: OpenRelease,
-    collection: str,
-    question: str,
-    permits: Permits,
-    tolerated_error: float | None,
-) -> Sought:
+def seek(release: OpenRelease, asked: Asked, permits: Permits, tolerated_error: float | None) -> Sought:
     """Embed a question and look for an anticipated one that asks the same; blocking.
 
     With a `tolerated_error` of None nothing is decided, and the candidates serve as suggestions alone.
     """
     started = time.perf_counter()
-    vector = release.encoder.embed([question])[0]
+    vector = release.encoder.embed([asked.question])[0]
     embed_seconds = time.perf_counter() - started
-    candidates = tuple(_candidates(release, collection, vector, permits.usable))
+    candidates = tuple(_candidates(release, asked, vector, permits.usable))
     decision, certificate = None, None
     if candidates and tolerated_error is not None:
-        decision = _decide(release.verifier, question, candidates, tolerated_error)
+        decision = _decide(release.verifier, asked.question, candidates, tolerated_error)
         certificate = next(
             (each for each in release.verifier.certificates if each.threshold == decision.threshold), None
         )
-    withheld = tuple(_candidates(release, collection, vector, permits.barred))
-    barred = _decide(release.verifier, question, withheld, permits.barring_error) if withheld else None
+    withheld = tuple(_candidates(release, asked, vector, permits.barred))
+    barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
 
 
@@ -95,27 +91,27 @@ def _decide(verifier: Verifier, question: str, candidates: tuple[Candidate, ...]
 
 
 def _candidates(
-    release: OpenRelease, collection: str, vector: Vectors, permitted: Callable[[str], bool]
+    release: OpenRelease, asked: Asked, vector: Vectors, permitted: Callable[[str], bool]
 ) -> list[Candidate]:
     """Return the nearest permitted questions, among those with served answers and those with withheld ones."""
-    indexes = release.collection(collection)
+    indexes = release.collection(asked.collection)
     found: list[Candidate] = []
     for index in (indexes.questions, indexes.withheld):
         if index is not None:
-            found += _nearest(release, collection, index, vector, permitted)
+            found += _nearest(release, asked, index, vector, permitted)
     return sorted(found, key=lambda each: each.similarity, reverse=True)[:_CANDIDATES]
 
 
 def _nearest(
-    release: OpenRelease, collection: str, index: VectorIndex, vector: Vectors, permitted: Callable[[str], bool]
+    release: OpenRelease, asked: Asked, index: QuestionIndex, vector: Vectors, permitted: Callable[[str], bool]
 ) -> list[Candidate]:
     found: list[Candidate] = []
     for searched in _SEARCHED:
-        near = index.search(vector.reshape(1, -1), searched)[0]
+        near = index.search(vector, searched, index.asked_with(asked.filters))
         found = [
             candidate
             for query_key, similarity in near
-            if (candidate := _candidate(release, collection, query_key, similarity, permitted)) is not None
+            if (candidate := _candidate(release, asked.collection, query_key, similarity, permitted)) is not None
         ]
         if len(found) >= _JUDGED or len(near) < searched:
             break

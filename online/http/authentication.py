@@ -10,17 +10,20 @@ import difflib
 import hashlib
 import secrets
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starlette.types import Scope
 
 from online.errors import Problem
 from online.http.problems import HttpProblem
+from online.http.question_filters import AllowedFilters, Named, undeclared
 from online.http.rate_limits import Bucket, buckets
 from online.settings import Bypass, KeySettings, ServiceSettings
 from online.settings import Scope as KeyScope
 from rag.errors import ConfigurationError
+from rag.filters import NO_FILTERING, Filters
+from rag.settings import CollectionSettings
 
 _PREFIX = "bf-"
 _MOST_NAMED = 10_000  # callers without a key that are kept in memory
@@ -44,6 +47,7 @@ class Caller:
 
     `default_collection` is what the configuration chooses for a question that names none, `bypass` what a chat gets
     that no prepared answer fits; `asker` tells callers apart, by the name of their key or by a hash of their address.
+    `filtered` says what filters the caller may choose, for the collections that declare some.
     """
 
     key_id: str | None
@@ -53,6 +57,7 @@ class Caller:
     default_collection: str | None = None
     bypass: Bypass = "grounded"
     asker: str | None = None
+    filtered: Mapping[str, AllowedFilters] = field(default_factory=dict)
 
     @property
     def default(self) -> str | None:
@@ -73,6 +78,19 @@ class Caller:
             raise Problem("forbidden", "The key does not belong to the collection that was named.")
         return named
 
+    def filters(self, collection: str, named: Named | None = None) -> Filters:
+        """Return the filters of a question whose request names these values.
+
+        Raises:
+            Problem: it names a field that is not declared, or a value that is not the caller's to choose.
+        """
+        allowed = self.filtered.get(collection)
+        if allowed is not None:
+            return allowed.of_request(named)
+        if named:
+            raise undeclared(next(iter(named)), NO_FILTERING)
+        return ()
+
 
 class Keys:
     """The keys of the configuration, by their hashes."""
@@ -80,21 +98,21 @@ class Keys:
     def __init__(
         self,
         keys: Mapping[str, KeySettings],
-        collections: Collection[str],
+        collections: Mapping[str, CollectionSettings],
         public: Collection[str] = (),
         default: str | None = None,
         shared: Path | None = None,
         bypass: Bypass = "grounded",
         asker: Callable[[Scope], str] = lambda _: "anonymous",
     ) -> None:
-        """Take the keys; `public` are the collections that visitors see without one.
+        """Take the keys, and the collections with what they declare; `public` are those that visitors see without one.
 
         `default` is the collection of a question that names none, for callers without a default of their own, `shared`
         the folder of the worker processes that share the rate limits, `bypass` applies to keys without their own, and
         `asker` names the callers without a key.
 
         Raises:
-            ConfigurationError: there is no such collection.
+            ConfigurationError: there is no such collection, or no such filter.
         """
         _require("[service] public_page: there is no collection", public, collections)
         _require(
@@ -108,8 +126,9 @@ class Keys:
         }
         asking: frozenset[KeyScope] = frozenset({"ask", "feedback"})
         visible = tuple(each for each in collections if each in public)
-        self._everybody = Caller(None, asking, tuple(collections), None, default, bypass)
-        self._visitor = Caller(None, asking, visible, None, default if default in visible else None)
+        keyless = _filtered(collections, {})
+        self._everybody = Caller(None, asking, tuple(collections), None, default, bypass, filtered=keyless)
+        self._visitor = Caller(None, asking, visible, None, default if default in visible else None, filtered=keyless)
         self.required = bool(self._by_hash)
         self._asker = asker
         self._named: dict[str, Caller] = {}  # a service has either everybody or visitors without a key
@@ -158,16 +177,16 @@ class Keys:
 
 def keys_of(
     settings: ServiceSettings,
-    collections: Collection[str],
+    collections: Mapping[str, CollectionSettings],
     shared: Path | None = None,
     asker: Callable[[Scope], str] = lambda _: "anonymous",
 ) -> Keys:
     """Return the keys of the settings; `shared` is the folder of the worker processes, if there are several.
 
-    `asker` names the callers without a key.
+    `collections` come with what they declare; `asker` names the callers without a key.
 
     Raises:
-        ConfigurationError: they name a collection that does not exist.
+        ConfigurationError: they name a collection or a filter that does not exist.
     """
     return Keys(
         settings.keys,
@@ -183,7 +202,7 @@ def keys_of(
 def _caller(
     name: str,
     key: KeySettings,
-    collections: Collection[str],
+    collections: Mapping[str, CollectionSettings],
     default: str | None,
     bucket: Bucket | None,
     bypass: Bypass,
@@ -193,6 +212,13 @@ def _caller(
     own = tuple(each for each in collections if not key.collections or each in key.collections)
     if key.default_collection is not None:
         _require(f"{place} default_collection: the key has no collection", [key.default_collection], own)
+    declared = dict.fromkeys(name for each in own for name in collections[each].filters)
+    _require(f"{place} filters: no collection of the key declares the filter", key.filters, declared)
+    if key.filters and not {"review", "admin"}.isdisjoint(key.scopes):
+        raise ConfigurationError(
+            f"{place} filters: reviewers see every answer of a collection; give the key no filters, or not the scope "
+            f"{'review' if 'review' in key.scopes else 'admin'}"
+        )
     return Caller(
         name,
         frozenset(key.scopes),
@@ -201,11 +227,16 @@ def _caller(
         key.default_collection or (default if default in own else None),
         key.bypass or bypass,
         name,
+        _filtered({each: collections[each] for each in own}, key.filters),
     )
 
 
+def _filtered(collections: Mapping[str, CollectionSettings], fixed: Mapping[str, str]) -> dict[str, AllowedFilters]:
+    return {name: AllowedFilters.of(each.filtering, fixed) for name, each in collections.items() if each.filters}
+
+
 def _require(complaint: str, named: Collection[str], collections: Collection[str]) -> None:
-    """Raise if a collection is named that does not exist."""
+    """Raise if a collection, or a filter, is named that does not exist."""
     for name in named:
         if name not in collections:
             close = difflib.get_close_matches(name, collections, n=1)

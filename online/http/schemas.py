@@ -16,11 +16,15 @@ from online.errors import Suggestion
 
 QUESTION_CHARACTERS = 2000
 COLLECTION_CHARACTERS = 128
+FILTER_CHARACTERS = 200
 
 UnansweredSource = Literal["withheld", "unreliable"]
 AnswerSource = Literal["exact", "semantic", "live"] | UnansweredSource
 JsonObject = dict[str, Any]
 CollectionName = Annotated[str, Meta(min_length=1, max_length=COLLECTION_CHARACTERS)]
+
+
+QuestionFilters = dict[str, Annotated[str, Meta(min_length=1, max_length=FILTER_CHARACTERS)] | int | float]
 
 
 class Ask(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,6 +39,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
     ) = None
     explain: Annotated[bool, Meta(description="Say how the answer was chosen.")] = False
     stream: Annotated[bool, Meta(description="Send server-sent events.")] = False
+    filters: Annotated[QuestionFilters, Meta(description="Values of the collection's filters, by field.")] | None = None
 
 
 class Citation(msgspec.Struct, omit_defaults=True):
@@ -100,6 +105,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     listed: Annotated[bool, Meta(description="Whether the question has a page: visitors' own need a person's yes.")] = (
         True
     )
+    filters: Annotated[dict[str, str], Meta(description="The values that the question was asked with.")] = {}
     explanation: JsonObject | None = None
     reason: str | UnsetType = UNSET
     suggestions: list[Suggestion] | UnsetType = UNSET
@@ -160,6 +166,7 @@ class AnticipatedQuestion(msgspec.Struct):
     question: str
     query_key: str
     similarity: float | None = None
+    filters: dict[str, str] | UnsetType = UNSET
 
 
 class Questions(msgspec.Struct):
@@ -226,6 +233,7 @@ class ChatRequest(msgspec.Struct):
     repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
+    filters: Annotated[QuestionFilters, Meta(description="As of `/v1/answers`; not sent to the model.")] | None = None
 
 
 class Provenance(msgspec.Struct):

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import msgspec
 
+from rag.filters import Filters
+
 _FLUSH_SECONDS = 0.2
 _SEGMENT_SECONDS = 60.0
 _SEGMENT_BYTES = 64 * 2**20
@@ -67,6 +69,12 @@ class JournalRow(msgspec.Struct, omit_defaults=True):
     agrees: bool | None = None
     asker: str | None = None
     passage_score: float | None = None
+    filters: str | None = None
+
+
+def journal_filters(filters: Filters) -> str | None:
+    """Return the filters of a question as the journal holds them, as JSON."""
+    return msgspec.json.encode(dict(filters)).decode() if filters else None
 
 
 class Journal:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from online.release.open_release import OpenRelease, open_release
 from rag.errors import BeforehandError
-from rag.settings import RetrievalSettings
+from rag.settings import CollectionSettings, RetrievalSettings
 from warehouse.releases.release import current_id
 from warehouse.releases.retention import hold_current
 
@@ -31,12 +31,13 @@ class CurrentRelease:
     def __init__(
         self,
         data: Path,
-        collections: Collection[str],
+        collections: Mapping[str, CollectionSettings],
         retrieval: RetrievalSettings,
         on_swap: Callable[[str], None],
     ) -> None:
         self._data = data
         self._collections = dict.fromkeys(collections, retrieval)
+        self._declared = {name: each.filters for name, each in collections.items()}
         self._on_swap = on_swap
         self._open: OpenRelease | None = None
         self._retired: dict[str, OpenRelease] = {}
@@ -81,7 +82,16 @@ class CurrentRelease:
         checksums = target.manifest.get("checksums", {})
         try:
             model = target.manifest.get("model")
-            return open_release(target.release_id, target.path, checksums, self._collections, before, held.close, model)
+            return open_release(
+                target.release_id,
+                target.path,
+                checksums,
+                self._collections,
+                before,
+                held.close,
+                model,
+                self._declared,
+            )
         except BaseException:
             held.close()
             raise

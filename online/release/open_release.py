@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,14 +11,15 @@ import msgspec
 import numpy as np
 
 from online.errors import Problem
+from online.release.question_index import QuestionIndex
 from rag.errors import IndexUnusableError
+from rag.filters import Filters, as_marks, filters_from, fits
 from rag.paraphrase.verifier import Verifier
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.passages import StoredChunk
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
-from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import degenerate_rows
 from rag.settings import RetrievalSettings
 from warehouse.releases.serving_index import ServingIndex
@@ -27,6 +28,12 @@ from warehouse.releases.serving_index import ServingIndex
 # every question hits one answer, gives nearly 1.
 _CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
 _CANARY_LIMIT = 0.9
+
+
+class _AskedWith(msgspec.Struct):
+    """The filters in the body of a stored answer."""
+
+    filters: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -43,17 +50,20 @@ class OpenCollection:
     """The indexes of one collection; nothing of another can be reached through them.
 
     `questions` are those with a served answer, `withheld` the others; older releases lack the latter.
+    `unknown_filters` are declared fields that the release was built without.
     """
 
     retriever: Retriever
-    questions: VectorIndex
-    withheld: VectorIndex | None = None
+    questions: QuestionIndex
+    withheld: QuestionIndex | None = None
+    unknown_filters: frozenset[str] = frozenset()
 
 
 class OpenRelease:
     """A release to look things up in. `hold` keeps its files mapped until the last use has ended.
 
-    `model` is the id of the language model that wrote its answers, where its manifest says so.
+    `model` is the id of the language model that wrote its answers, where its manifest says so. Of the `unfiltered`
+    collections nothing may be served: they declare filters that the release does not know yet.
     """
 
     def __init__(
@@ -75,6 +85,7 @@ class OpenRelease:
         self.template = template
         self.verifier = verifier
         self.model = model
+        self.unfiltered = frozenset(name for name, each in collections.items() if each.unknown_filters)
         self._on_close = on_close
         self._users = 0
         self._retired = False
@@ -94,12 +105,30 @@ class OpenRelease:
         """Return a collection's indexes.
 
         Raises:
-            Problem: the release was built before the collection was configured.
+            Problem: the release was built before the collection, or its filters, were configured.
         """
+        if name in self.unfiltered:
+            detail = "The filters of this collection take effect with its next release; run `beforehand run` first."
+            raise Problem("no-release", detail, retry_after=10)
         found = self.collections.get(name)
         if found is None:
             raise Problem("no-release", "Nothing has been published for this collection yet.", retry_after=10)
         return found
+
+    def is_open_to(self, collection: str, query_key: str, filters: Filters) -> bool:
+        """Whether a question of a collection has no other filters than these; one of which nothing is known has."""
+        if self.collection(collection).questions.groups is None:
+            return True
+        stored = self.index.answer(query_key) or self.index.withheld(query_key)
+        if stored is None:
+            return False
+        asked_with = msgspec.json.decode(stored, type=_AskedWith).filters
+        return fits(as_marks(filters_from(asked_with)), filters)
+
+    def filters_of(self, query_key: str) -> Filters:
+        """Return the filters that an anticipated question was asked with."""
+        stored = self.index.answer(query_key) or self.index.withheld(query_key)
+        return filters_from(None if stored is None else msgspec.json.decode(stored, type=_AskedWith).filters)
 
     def retire(self) -> None:
         """Close the release after its last use."""
@@ -130,10 +159,12 @@ def open_release(
     before: OpenRelease | None = None,
     on_close: Callable[[], None] = lambda: None,
     model: str | None = None,
+    declared: Mapping[str, Collection[str]] | None = None,
 ) -> OpenRelease:
     """Map a release's files and try its encoder; blocking. Models are shared with `before` where they are the same.
 
-    `on_close` is called after the last use; `model` is the id of the release's language model.
+    `on_close` is called after the last use; `model` is the id of the release's language model, `declared` are the
+    filter fields of the configuration by collection.
 
     Raises:
         TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
@@ -145,7 +176,7 @@ def open_release(
         ServingIndex(path / "serving.lmdb"),
         models,
         {
-            name: _open_collection(path / "collections" / name, how, models)
+            name: _open_collection(path / "collections" / name, how, models, (declared or {}).get(name, ()))
             for name, how in collections.items()
             if (path / "collections" / name).exists()
         },
@@ -169,10 +200,13 @@ def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | 
     return OpenModels(encoder, Reranker.load(path / "reranker", threads=1) if sums["reranker"] else None, sums)
 
 
-def _open_collection(folder: Path, settings: RetrievalSettings, models: OpenModels) -> OpenCollection:
+def _open_collection(
+    folder: Path, settings: RetrievalSettings, models: OpenModels, declared: Collection[str]
+) -> OpenCollection:
     retriever = Retriever.load(folder, settings, models.reranker, models.encoder.token_states)
-    withheld = VectorIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
-    return OpenCollection(retriever, VectorIndex.load(folder / "questions"), withheld)
+    withheld = QuestionIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
+    unknown = frozenset(declared) - set(retriever.filter_fields)
+    return OpenCollection(retriever, QuestionIndex.load(folder / "questions"), withheld, unknown)
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

@@ -15,14 +15,15 @@ def asked_by(
     """Resolve the collection and name the question.
 
     Raises:
-        Problem: the collection is not the caller's.
+        Problem: the collection is not the caller's, or a filter is not the caller's to choose.
     """
     collection = caller.collection(ask.collection)
+    filters = caller.filters(collection, ask.filters)
     return Asked(
         request_id=request_id,
         collection=collection,
         question=ask.question,
-        query_key=query_key(collection, ask.question),
+        query_key=query_key(collection, ask.question, filters),
         started=started,
         key_id=caller.key_id,
         asker=caller.asker,
@@ -31,4 +32,5 @@ def asked_by(
         stream=ask.stream,
         fresh=wishes.fresh,
         private=wishes.private,
+        filters=filters,
     )

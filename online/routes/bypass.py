@@ -79,7 +79,7 @@ class Bypassing:
                 raise Problem("forbidden", detail, param="messages", code="bypass_off")
             if mode == "grounded":
                 told = await self._withheld(alone)
-                ground = None if told else await self._ground(alone.collection, alone.question)
+                ground = None if told else await self._ground(alone)
         reply.headers.append((b"cache-status", BYPASS.encode()))
         if told is not None:
             await _withhold(reply, told)
@@ -103,13 +103,13 @@ class Bypassing:
         """Return what the chat gets if its last question is withheld: a chat around it is no way past a rejection."""
         return await self.exchanges.lookup.withheld(alone) if normalise(alone.question) else None
 
-    async def _ground(self, collection: str, question: str) -> Ground:
+    async def _ground(self, alone: Asked) -> Ground:
         lookup = self.exchanges.lookup
         with lookup.release().hold() as release:
-            if not normalise(question):
+            if not normalise(alone.question):
                 return Ground(release.release_id, ())
-            withdrawn = lookup.withdrawn.documents(collection)
-            found = await lookup.pool.run(_near, release, collection, question, withdrawn)
+            withdrawn = lookup.withdrawn.documents(alone.collection)
+            found = await lookup.pool.run(_near, release, alone, withdrawn)
             return Ground(release.release_id, found)
 
     async def _forward(
@@ -217,7 +217,7 @@ def _with_provenance(body: bytes, ground: Ground) -> bytes:
 def _alone(reply: ChatReply) -> Asked:
     """Return the last question of a chat's user as it would be asked alone."""
     asked, question = reply.asked, last_question(reply.chat)
-    return replace(asked, question=question, query_key=query_key(asked.collection, question))
+    return replace(asked, question=question, query_key=query_key(asked.collection, question, asked.filters))
 
 
 async def _both(held: Iterable[bytes], response: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -233,10 +233,12 @@ def _choices(reply: Mapping[str, object]) -> Iterator[JsonObject]:
     return (each for each in (choices if isinstance(choices, list) else ()) if each.get("index", 0) == 0)
 
 
-def _near(release: OpenRelease, collection: str, question: str, withdrawn: Collection[str]) -> tuple[Passage, ...]:
-    vector = release.encoder.embed([question])[0]
-    retriever = release.collection(collection).retriever
-    return tuple(retriever.retrieve(question, vector, release.stored_chunk, withdrawn, nearest=_NEAR))
+def _near(release: OpenRelease, alone: Asked, withdrawn: Collection[str]) -> tuple[Passage, ...]:
+    vector = release.encoder.embed([alone.question])[0]
+    found = release.collection(alone.collection).retriever.retrieve(
+        alone.question, vector, release.stored_chunk, withdrawn, nearest=_NEAR, filters=alone.filters
+    )
+    return tuple(found)
 
 
 async def _refuse(reply: ChatReply, release_id: str) -> None:

@@ -87,10 +87,12 @@ class Chatting:
         caller = self.keys.caller(scope)
         caller.require("ask")
         chat, fields = read_fields(headers, await read_body(receive), ChatRequest)
+        fields = {name: value for name, value in fields.items() if name != "filters"}  # they are ours
         question = question_of(chat, fields, self.model.sampling.max_tokens)
         bypass = question is None or not normalise(question)
         asks_none = bypass and caller.bypass == "plain"
-        ask = Ask(question or "", _collection(caller, chat.model, asks_none=asks_none), stream=bool(chat.stream))
+        collection = _collection(caller, chat.model, asks_none=asks_none)
+        ask = Ask(question or "", collection, stream=bool(chat.stream), filters=chat.filters)
         asked = asked_by(caller, ask, directives(headers), scope["request_id"], started, "chat")
         asked = _passed_on(asked) if bypass else self._wished(asked, chat)
         reply = ChatReply(send, asked, chat)

@@ -18,7 +18,7 @@ MODEL = "beforehand"
 _DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()
 _SHAPELESS = frozenset(
     """model messages stream stream_options user metadata store service_tier safety_identifier
-    prompt_cache_key""".split()
+    prompt_cache_key filters""".split()
 ).union(_DRAWN)
 _NEUTRAL: JsonObject = {
     "n": 1, "tool_choice": "none", "tools": [], "response_format": {"type": "text"}, "logprobs": False, "stop": [],

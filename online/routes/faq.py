@@ -35,6 +35,7 @@ from online.http.request_parsing import Directives, read_body, require_media_typ
 from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask, UnansweredSource
 from online.routes import faq_view
 from online.routes.asked_question import asked_by
+from rag.filters import Filters, filters_from
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
@@ -136,10 +137,10 @@ class FaqPage:
         collection = _collection(caller, request.query_params.get("collection"))
         question, typed = _text(request, "question"), _text(request, "q")
         asked = _asked(request, caller, collection, question)
-        if question and self._has_page(collection, asked.query_key):
+        if question and self._has_page(asked):
             return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         number = _page_number(request)
-        page = Page(collection, _PAGE, (number - 1) * _PAGE)
+        page = Page(collection, _PAGE, (number - 1) * _PAGE, asked.filters)
         with self._lookup.release().hold() as release:
             context = self._context(caller, collection, release)
             if typed:
@@ -169,18 +170,18 @@ class FaqPage:
         caller = self._caller(request)
         for collection in caller.collections:
             asked = replace(_asked(request, caller, collection, ""), query_key=request.path_params["query_key"])
-            prepared = self._lookup.exact(asked) if self._has_page(collection, asked.query_key) else None
+            prepared = self._lookup.exact(asked) if self._has_page(asked) else None
             if prepared is not None:
                 break
         else:
             raise Problem("not-found", "There is no such question, or its answer is not served any more.")
         answer = _decode_answer(prepared_body(asked, prepared))
         if request.method == "GET":
-            seen = replace(asked, question=answer.question)
+            seen = replace(asked, question=answer.question, filters=filters_from(answer.filters))
             self.exchanges.log.prepared(seen, prepared)
         with self._lookup.release().hold() as release:
             context = self._context(caller, collection, release)
-            related = await self._related(release, answer)
+            related = await self._related(release, answer, asked.filters)
         structured = faq_view.structured_data([answer])
         return self._show("answered.html", context, answer=answer, related=related, structured=structured)
 
@@ -192,7 +193,7 @@ class FaqPage:
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
         question = _within_limit(form.get("question", ""), "question")
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
-        if question and self._has_page(asked.collection, asked.query_key):
+        if question and self._has_page(asked):
             return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
         context = self._context(caller, asked.collection, self._lookup.release())
         try:
@@ -204,17 +205,17 @@ class FaqPage:
             return self._show("declined.html", context, declined=answer, asked=question)
         return self._show("answered.html", context, answer=answer, related=[], structured=None)
 
-    def _has_page(self, collection: str, query_key: str) -> bool:
-        """Whether a question has a page of its own, for everybody to see."""
-        return self._lookup.is_listed(self._lookup.release(), collection, query_key)
+    def _has_page(self, asked: Asked) -> bool:
+        """Whether a question has a page of its own that the caller may see."""
+        return self._lookup.is_shown(self._lookup.release(), asked.collection, asked.query_key, asked.filters)
 
     def _answer(self, asked: Asked, query_key: str) -> Answer | None:
         asked = replace(asked, query_key=query_key)
         prepared = self._lookup.exact(asked)
         return None if prepared is None else _decode_answer(prepared_body(asked, prepared))
 
-    async def _related(self, release: OpenRelease, answer: Answer) -> list[AnticipatedQuestion]:
-        page = Page(answer.collection, _RELATED + 1, 0)
+    async def _related(self, release: OpenRelease, answer: Answer, filters: Filters) -> list[AnticipatedQuestion]:
+        page = Page(answer.collection, _RELATED + 1, 0, filters)
         try:
             found = await self._lookup.pool.run(search, self._lookup, release, page, answer.question)
         except Problem:  # too busy to embed; the answer itself matters more
@@ -232,7 +233,7 @@ class FaqPage:
             "collections": caller.collections if len(caller.collections) > 1 else (),
             "collection": collection,
             "release_id": release.release_id,
-            "anticipated": len(self._lookup.listed.keys(release, collection)),
+            "anticipated": len(self._lookup.listed.keys(release, collection, caller.filters(collection))),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
             "live": self._lookup.model.breaker.state != "open",
         }

@@ -23,8 +23,9 @@ from online.http.rate_limits import AnonymousBuckets
 from online.http.request_parsing import read_body, read_json
 from online.http.responses import json_response
 from online.http.schemas import FalseHit, Feedback, Received
-from online.records.journal import Journal, JournalRow
+from online.records.journal import Journal, JournalRow, journal_filters
 from online.records.semantic_hits import SemanticHit, SemanticHits
+from rag.filters import Filters
 from rag.identity import normalise, query_key
 
 _feedback = msgspec.json.Decoder(Feedback)
@@ -51,6 +52,16 @@ def feedback(desk: FeedbackDesk, keys: Keys) -> APIRouter:
 
 
 @dataclass(frozen=True)
+class _Pair:
+    """Two questions of which one was answered with the answer to the other."""
+
+    question: str
+    asked_key: str
+    matched_key: str
+    filters: Filters
+
+
+@dataclass(frozen=True)
 class FeedbackDesk:
     """Takes feedback: tombstones false hits, counts, and writes to the journal, if there is one."""
 
@@ -69,13 +80,12 @@ class FeedbackDesk:
             self._limit(caller.asker or "")
         if said.collection is not None:
             caller.collection(said.collection)
-        tombstoned = said.false_hit is not None and await self._tombstone(caller, said, said.false_hit)
-        pair = said.false_hit if tombstoned else None
+        pair = None if said.false_hit is None else await self._tombstone(caller, said, said.false_hit)
         verdict = {True: "helpful", False: "unhelpful", None: "comment"}[said.helpful]
         self.lookup.metrics.feedback.labels("false_hit" if said.false_hit else verdict).inc()
         if self.journal is not None:
             self.journal.append(_row(caller, said, pair))
-        return Received(recorded=self.journal is not None, tombstoned=tombstoned)
+        return Received(recorded=self.journal is not None, tombstoned=pair is not None)
 
     def _limit(self, asker: str) -> None:
         bucket = self.anonymous.of(asker)
@@ -83,28 +93,30 @@ class FeedbackDesk:
             detail = "You have sent as much feedback as one visitor may send in a minute."
             raise Problem("rate-limited", detail, retry_after=bucket.seconds_to_next)
 
-    async def _tombstone(self, caller: Caller, said: Feedback, hit: FalseHit) -> bool:
+    async def _tombstone(self, caller: Caller, said: Feedback, hit: FalseHit) -> _Pair | None:
+        """Keep the two questions of a false hit apart; they have the same filters, as those of every hit."""
         collection = caller.collection(said.collection)
         if not normalise(hit.question):
             raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
-        asked_key = query_key(collection, hit.question)
         with self.lookup.release().hold() as release:
+            filters = release.filters_of(hit.query_key)
+            asked_key = query_key(collection, hit.question, filters)
             known = self.lookup.is_listed(release, collection, hit.query_key)
         if not known or asked_key == hit.query_key:
             raise Problem("invalid", "There is no such pair of questions in this collection.", param="false_hit")
-        withdrawn = self.lookup.withdrawn
+        withdrawn, pair = self.lookup.withdrawn, _Pair(hit.question, asked_key, hit.query_key, filters)
         if withdrawn.tombstoned(asked_key, hit.query_key):
-            return True
+            return pair
         reported = SemanticHit(said.request_id, caller.key_id or "", collection, asked_key, hit.query_key)
         if not await self.hits.report(reported):
-            return False
+            return None
         await asyncio.to_thread(
             withdrawn.tombstone, asked_key, hit.query_key, f"reported with request {said.request_id}"
         )
-        return True
+        return pair
 
 
-def _row(caller: Caller, said: Feedback, hit: FalseHit | None) -> JournalRow:
+def _row(caller: Caller, said: Feedback, pair: _Pair | None) -> JournalRow:
     """Return the journal's row; it names the pair of a false hit only if that was one, so that nobody can invent it."""
     collection = said.collection or (caller.collections[0] if len(caller.collections) == 1 else None)
     return JournalRow(
@@ -113,9 +125,10 @@ def _row(caller: Caller, said: Feedback, hit: FalseHit | None) -> JournalRow:
         at=datetime.datetime.now(datetime.UTC),
         route="feedback",
         collection=collection,
-        question=None if hit is None else hit.question,
-        query_key=None if hit is None or collection is None else query_key(collection, hit.question),
-        matched_key=None if hit is None else hit.query_key,
+        question=None if pair is None else pair.question,
+        query_key=None if pair is None or collection is None else pair.asked_key,
+        matched_key=None if pair is None else pair.matched_key,
+        filters=None if pair is None else journal_filters(pair.filters),
         helpful=False if said.false_hit is not None and said.helpful is None else said.helpful,
         comment=said.comment,
         key_id=caller.key_id,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from online.routes.review_form import Submitted
+from rag.filters import Filters
 from rag.text.decoding import tidy
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
@@ -43,6 +44,7 @@ class Found:
     collection: str
     query_key: str
     question: str
+    filters: Filters = ()
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,13 @@ def find(data: Path, collections: Collection[str], text: str) -> list[Found]:
         NoReleaseError: nothing has been published.
     """
     from warehouse.analysis.connection import connect
+    from warehouse.editorial.evidence import filters_of
     from warehouse.sql import sql_text
 
     with closing(connect(data)) as session:
         rows = session.execute(sql_text("find_questions.sql"), [list(collections), text, _FOUND]).fetchall()
-    return [Found(*row) for row in rows]
+        filters = filters_of(session, [key for _, key, _ in rows])
+    return [Found(collection, key, question, filters.get(key, ())) for collection, key, question in rows]
 
 
 def judged(data: Path, collections: Collection[str]) -> list[Judged]:

@@ -6,6 +6,7 @@ passage: in one index the chunks that have keys would come before all others. Wh
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,12 +54,17 @@ class KeyIndex:
 
         With `only`, chunks whose rows it marks.
         """
-        found = self._questions.search(vectors, k * _KEYS_A_CHUNK)
-        return [self._chunks(keys, only)[:k] for keys in found]
+        among = None if only is None else only[self._rows]
+        found = self._questions.search(vectors, k * _KEYS_A_CHUNK, among)
+        return [self._chunks(keys)[:k] for keys in found]
 
-    def _chunks(self, keys: Sequence[tuple[str, float]], only: NDArray[np.bool_] | None) -> list[tuple[str, float]]:
+    @functools.cached_property
+    def _rows(self) -> NDArray[np.int64]:
+        """The row of each key's chunk."""
+        return np.array([int(row) for row in self._questions.ids], np.int64)
+
+    def _chunks(self, keys: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
         nearest: dict[int, float] = {}
         for row, score in keys:
-            if only is None or only[int(row)]:
-                nearest.setdefault(int(row), score)
+            nearest.setdefault(int(row), score)
         return [(self._chunk_ids[row], score) for row, score in nearest.items()]

@@ -19,6 +19,7 @@ import numpy as np
 
 from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
+from rag.retrieval.row_groups import Mask
 
 # A word, including names from code and products: __init__, C++, C#, 3.11, up-to-date.
 _WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
@@ -112,8 +113,11 @@ class LexicalIndex:
             raise IndexUnusableError(f"{folder}: the ids are not those of this index; build the release again")
         return cls(bm25, ids, vocabulary, language)
 
-    def search(self, question: str, k: int) -> list[tuple[str, float]]:
-        """Return the at most k best chunks that share a word with the question, as (id, BM25 score)."""
+    def search(self, question: str, k: int, only: Mask | None = None) -> list[tuple[str, float]]:
+        """Return the at most k best chunks that share a word with the question, as (id, BM25 score).
+
+        With `only`, among those rows.
+        """
         kept = stop_words(self._language)  # those that are no terms of the field are not in the vocabulary
         terms = (self._term(word) for word in dict.fromkeys(stemmed_words(question, self._language, kept)))
         asked = [term for term in terms if term is not None]
@@ -121,6 +125,8 @@ class LexicalIndex:
             return []
         scores = self._bm25.get_scores(asked)
         found = np.flatnonzero(scores)  # all scores are positive or 0: the Lucene form of BM25
+        if only is not None:
+            found = found[only[found]]
         if len(found) > k:  # sort only the best k and those tied with the last of them
             found = found[scores[found] >= np.partition(scores[found], -k)[-k]]
         best = found[np.argsort(-scores[found], kind="stable")][:k]

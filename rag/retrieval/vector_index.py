@@ -16,6 +16,7 @@ import numpy as np
 
 from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
+from rag.retrieval.row_groups import Mask
 from rag.retrieval.vectors import Vectors, degenerate_rows
 
 _EXACT_LIMIT = 100_000
@@ -91,8 +92,8 @@ class VectorIndex:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def search(self, vectors: Vectors, k: int) -> list[list[tuple[str, float]]]:
-        """Return the k nearest of each of m vectors, best first, as (id, inner product).
+    def search(self, vectors: Vectors, k: int, only: Mask | None = None) -> list[list[tuple[str, float]]]:
+        """Return the k nearest of each of m vectors, best first, as (id, inner product); with `only`, among those rows.
 
         Raises:
             IndexUnusableError: the dimensions differ from the index, so another encoder made the vectors.
@@ -104,8 +105,26 @@ class VectorIndex:
                 f"a vector of {vectors.shape[1]} dimensions can't be searched among vectors of {self._index.d}; "
                 "the encoder is not the one that the release was built with"
             )
-        scores, rows = self._index.search(np.ascontiguousarray(vectors, dtype=np.float32), min(k, len(self.ids)))
+        most, among = min(k, len(self.ids)), {}
+        if only is not None:
+            allowed = int(np.count_nonzero(only))
+            if not allowed:
+                return [[] for _ in vectors]
+            most, among = min(k, allowed), {"params": self._among(only, allowed)}
+        scores, rows = self._index.search(np.ascontiguousarray(vectors, dtype=np.float32), most, **among)
         return [
             [(self.ids[row], float(score)) for score, row in zip(line, found, strict=True) if row >= 0]
             for line, found in zip(scores, rows, strict=True)
         ]
+
+    def _among(self, only: Mask, allowed: int) -> Any:
+        """Return the parameters of a search among some rows; few rows are scanned whole, in whatever cells they are."""
+        import faiss as typed
+
+        faiss: Any = typed  # its Python layer takes arguments of which its stubs know nothing
+        selector = faiss.IDSelectorBitmap(np.packbits(only, bitorder="little"))
+        if not hasattr(self._index, "nprobe"):
+            return faiss.SearchParameters(sel=selector)
+        cells = self._index.nlist
+        probes = cells if allowed <= _EXACT_LIMIT else min(cells, math.ceil(_PROBES * len(self.ids) / allowed))
+        return faiss.SearchParametersIVF(sel=selector, nprobe=probes)

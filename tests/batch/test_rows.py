@@ -23,11 +23,13 @@ def test_the_columns_of_prompts_curated_answers_and_generations_stay() -> None:
                 ),
                 "chunk_ids": pa.list_(text),
                 "shown_ids": pa.list_(pa.list_(text)),
+                "filters": pa.map_(text, text),
             }
         )
         == PROMPTS
     )
-    assert pa.schema({"collection": text, "query_key": text, "answer": text, "documents": pa.list_(text)}) == CURATED
+    curated = {"collection": text, "query_key": text, "answer": text, "documents": pa.list_(text)}
+    assert pa.schema({**curated, "filters": pa.map_(text, text)}) == CURATED
     assert (
         pa.schema(
             {
@@ -43,7 +45,13 @@ def test_the_columns_of_prompts_curated_answers_and_generations_stay() -> None:
 
 
 def test_rows_that_are_written_are_read_again(tmp_path: Path) -> None:
-    row: CuratedRow = {"collection": "default", "query_key": "k", "answer": "Yes.", "documents": ["a.md", "b.md"]}
+    row: CuratedRow = {
+        "collection": "default",
+        "query_key": "k",
+        "answer": "Yes.",
+        "documents": ["a.md", "b.md"],
+        "filters": {"version": "2"},
+    }
 
     write_table(f"{tmp_path}/part.parquet", rows_to_table([row], CuratedRow))
 
@@ -72,4 +80,5 @@ def test_a_curated_pair_is_a_question_of_the_team() -> None:
         "expected": "",
         "owner": "",
         "metadata": {},
+        "filters": {},
     }

@@ -10,7 +10,7 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,12 +26,14 @@ import pytest
 from online.app import create_app
 from online.http.authentication import hash_key
 from online.settings import ServiceSettings
+from rag.filters import Filters, as_marks, marks_of
 from rag.identity import ModelIdentity, content_hash, fingerprint, normalise, query_key
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.prompting.answer_rules import AnswerRules
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.lexical_index import LexicalIndex
+from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.vector_index import VectorIndex
 from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
@@ -53,6 +55,8 @@ class Corpus:
     """Documents as (id, text) and prepared answers as question -> (answer, document id).
 
     Some are withheld, and some of the questions were asked by visitors. `links` lead readers to documents.
+    Some are withheld, and some of the questions were asked by visitors. `marks` are what documents say of themselves in
+    the `fields` of the collection's filters, `variants` further answers as (question, filters, answer, document id).
     """
 
     documents: Mapping[str, str]
@@ -60,6 +64,9 @@ class Corpus:
     withheld: frozenset[str] = frozenset()
     visitors: frozenset[str] = frozenset()
     links: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    marks: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    variants: Sequence[tuple[str, Filters, str, str]] = ()
 
 
 LIBRARY = Corpus(
@@ -161,10 +168,18 @@ class Library:
             texts, ids = list(corpus.documents.values()), [chunk_id(name, each) for each in corpus.documents]
             VectorIndex.build(encoder.embed(texts), ids).save(folder / "passages")
             LexicalIndex.build(texts, ids).save(folder / "lexical")
-            keys = {query_key(name, question): question for question in corpus.answers}
+            asked: list[tuple[str, Filters]] = [(question, ()) for question in corpus.answers]
+            asked += [(question, filters) for question, filters, _, _ in corpus.variants]
+            keys = {query_key(name, *each): each for each in asked}
             for stem, some in (("questions", keys.keys() & served), ("withheld", keys.keys() - served)):
-                vectors = encoder.embed([keys[each] for each in sorted(some)])
+                vectors = encoder.embed([keys[each][0] for each in sorted(some)])
                 VectorIndex.build(vectors.reshape(len(some), DIMENSIONS), sorted(some)).save(folder / stem)
+                if corpus.fields:
+                    marks = [as_marks(keys[each][1]) for each in sorted(some)]
+                    RowGroups.build(corpus.fields, marks).save(folder / stem)
+            if corpus.fields:
+                marks = [marks_of(corpus.fields, corpus.marks.get(each, {})) for each in corpus.documents]
+                RowGroups.build(corpus.fields, marks).save(folder / "passages")
 
 
 def chunk_id(collection: str, document: str) -> str:
@@ -191,6 +206,8 @@ def _rows(corpora: Mapping[str, Corpus], template: PromptTemplate, suffix: str) 
                 rows["questions"][-1]["origin"] = "journal"
             if question in corpus.withheld:
                 rows["answers"][-1] |= {"status": "withheld", "withheld_reason": "refusal"}
+        for question, filters, answer, document in corpus.variants:
+            rows = _add_answer(rows, name, question, answer + suffix, document, template, filters)
     rows["models"].append({"model_id": "m", "kind": "language", "name": MODEL, "revision": "1", "details": "{}"})
     rows["prompt_templates"].append({"template_id": template.id, "name": "answer.txt", "text": template.text})
     run = {n: 1 for n in TABLES["runs"].names if TABLES["runs"].field(n).type == pa.int64()}
@@ -208,19 +225,20 @@ def _add_answer(
     answer: str,
     document: str,
     template: PromptTemplate,
+    filters: Filters = (),
 ) -> dict[str, list[dict[str, Any]]]:
-    key = query_key(name, question)
+    key = query_key(name, question, filters)
     mark = fingerprint(query_key=key, passages=[answer], template=template.id, model="m", sampling={})
     rows["questions"].append(
         {"collection": name, "query_key": key, "question": question, "normalised": normalise(question),
-         "origin": "list", "detail": "questions.txt:1"}
+         "origin": "list", "detail": "questions.txt:1", "filters": dict(filters)}
     )  # fmt: skip
     rows["answers"].append(
         {"collection": name, "query_key": key, "fingerprint": mark, "answer": answer, "origin": "generated",
          "status": "served", "withheld_reason": None, "model_id": "m", "template_id": template.id, "sampling": "{}",
          "passages_hash": mark, "finish_reason": "stop", "prompt_tokens": 5, "completion_tokens": 5,
          "cached_tokens": 0, "support": 0.9, "invalid_citations": 0, "run_id": "r1", "generated_at": GENERATED,
-         "seconds": 0.1}
+         "seconds": 0.1, "filters": dict(filters)}
     )  # fmt: skip
     rows["citations"].append(
         {"collection": name, "query_key": key, "number": 1, "chunk_id": chunk_id(name, document),

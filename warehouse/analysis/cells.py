@@ -16,13 +16,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab a
 FORMULA = r"[=+\-@\t\r]|\d{12}|\d+[eE][+-]?\d+$"
 _FORMULA = re.compile(FORMULA)
 _METADATA = pa.map_(pa.string(), pa.list_(pa.string()))
+_FILTERS = pa.map_(pa.string(), pa.string())
 _INFINITY = 2**63 - 1  # as DuckDB stores it in a timestamp
 
 
 def python_values(column: pa.Array) -> list[object]:
-    """Return a column's values: metadata as objects, and text in place of times that Python can't represent."""
+    """Return a column's values: metadata and filters as objects, text in place of times that Python can't represent."""
+    as_objects = column.type == _FILTERS or _holds_metadata_alone(column.type)
     try:
-        return list(column.to_pylist(maps_as_pydicts="lossy" if _holds_metadata_alone(column.type) else None))
+        return list(column.to_pylist(maps_as_pydicts="lossy" if as_objects else None))
     except (OverflowError, ValueError):  # one of them is a time that Python can't represent
         return [_value(scalar) for scalar in column]
 

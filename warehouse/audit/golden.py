@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag.evaluation import token_f1
+from rag.filters import Filters
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Golden:
     """A golden question with texts that its answer must contain, or an answer to compare with.
 
     `document` and `passages` (texts, any of which will do) say where the answer stands, for measuring retrieval.
-    `detail` is its file and line, as file:line; `weight` what the question is worth beside others.
+    `detail` is its file and line, as file:line; `weight` what the question is worth beside others; `filters` are the
+    values that it is asked with.
     """
 
     collection: str
@@ -27,6 +29,7 @@ class Golden:
     reference: str | None
     detail: str
     weight: float = 1.0
+    filters: Filters = ()
     document: str | None = None
     passages: tuple[str, ...] = ()
 

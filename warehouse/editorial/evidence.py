@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import duckdb
 
+from rag.filters import Filters, filters_from
 from warehouse.editorial.sources import Source
 from warehouse.sql import sql_text
 
@@ -46,3 +48,9 @@ def evidence_of(connection: duckdb.DuckDBPyConnection, query_keys: Iterable[str]
     for key, *fields in connection.execute(sql_text("queue_evidence.sql"), [list(query_keys)]).fetchall():
         found[key] = (*found.get(key, ()), Evidence(*fields))
     return found
+
+
+def filters_of(connection: duckdb.DuckDBPyConnection, query_keys: Iterable[str]) -> Mapping[str, Filters]:
+    """Return the filters of questions by query key, of those that have some."""
+    rows = connection.execute(sql_text("question_filters.sql"), [list(query_keys)]).fetchall()
+    return {key: filters_from(json.loads(filters)) for key, filters in rows}

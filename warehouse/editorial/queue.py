@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import duckdb
 import pyarrow as pa
 
+from rag.filters import Filters
 from warehouse.analysis.connection import connect
 from warehouse.append_log import read
 from warehouse.editorial.decisions import (
@@ -29,7 +30,7 @@ from warehouse.editorial.decisions import (
     repeated,
     standing_after,
 )
-from warehouse.editorial.evidence import Evidence, evidence_of
+from warehouse.editorial.evidence import Evidence, evidence_of, filters_of
 from warehouse.editorial.sources import Source
 from warehouse.editorial.withdrawal import Withdrawals
 from warehouse.sql import sql_text
@@ -66,7 +67,7 @@ class QueueItem:
     `answer` is the text to decide about: the reviewer's own after an edit, else the machine's. `former_answer` is the
     text that was decided about before, or, beside an edit, what the machine says now. `decisions` counts those made so
     far; a decision that names a smaller count was made without knowing the last one. `owner` looks after the question,
-    `weight` is what it is worth beside others.
+    `weight` is what it is worth beside others, `filters` are what it is asked with: other values get other answers.
     """
 
     collection: str
@@ -85,6 +86,7 @@ class QueueItem:
     decisions: int
     owner: str = ""
     weight: float = 1.0
+    filters: Filters = ()
 
 
 def queue(
@@ -122,8 +124,10 @@ def queue_and(data: Path, query_key: str, release: str | None = None) -> list[Qu
     with closing(connect(data, release)) as connection:
         _register(connection, data, made, standing)
         rows = _rows(connection, sql_text("queue.sql"), query_key)
-        evidence = evidence_of(connection, [row["query_key"] for row in rows])
-    return [_item(row, evidence.get(row["query_key"], ()), made.get(row["query_key"], ()), standing) for row in rows]
+        keys = [row["query_key"] for row in rows]
+        evidence, filters = evidence_of(connection, keys), filters_of(connection, keys)
+    items = [_item(row, evidence.get(row["query_key"], ()), made.get(row["query_key"], ()), standing) for row in rows]
+    return [replace(each, filters=filters.get(each.query_key, ())) for each in items]
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str, *parameters: str) -> list[dict[str, Any]]:

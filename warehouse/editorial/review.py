@@ -15,8 +15,8 @@ from warehouse.editorial.review_files import COLUMNS, TYPED_COLUMNS, ReviewRow, 
 from warehouse.errors import ReviewError
 
 _EXPORTED = (
-    "collection", "query_key", "fingerprint", "question", "answer", "former_answer", "status", "waiting", "reason",
-    "decided_before", "origin", "support", "owner", "weight", "evidence", *TYPED_COLUMNS,
+    "collection", "query_key", "fingerprint", "question", "filters", "answer", "former_answer", "status", "waiting",
+    "reason", "decided_before", "origin", "support", "owner", "weight", "evidence", *TYPED_COLUMNS,
     "decisions",  # never empty, so last: Excel leaves out the separators of empty cells at the end of a row
 )  # fmt: skip
 
@@ -29,7 +29,9 @@ def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
     """
     items = [item for item in queue(data, release=release) if {r.kind for r in item.reasons} != {"asked by visitors"}]
     _refuse_to_overwrite(data, target)
-    write_rows(target, _EXPORTED, [_exported(item) for item in items])
+    filtered = any(item.filters for item in items)
+    names = [name for name in _EXPORTED if filtered or name != "filters"]
+    write_rows(target, names, [{name: _exported(item)[name] for name in names} for item in items])
     return len(items)
 
 
@@ -54,6 +56,7 @@ def _exported(item: QueueItem) -> Mapping[str, object]:
         "query_key": item.query_key,
         "fingerprint": item.fingerprint,
         "question": item.question,
+        "filters": ", ".join(f"{field}: {value}" for field, value in item.filters),
         "answer": item.answer,
         "former_answer": item.former_answer or "",
         "status": _status(item),

@@ -135,11 +135,12 @@ def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) 
     cursor = connection.execute(answers)
     while rows := cursor.fetchmany(_BATCH):
         batch = []
-        for key, body, citations in rows:
+        for key, body, citations, filters in rows:
             listed = ",".join(
                 f'{{"number":{number},"kind":"{kind}",{shared[source]}' for number, kind, source in citations
             )
-            batch.append((key.encode(), f'{body[:-1]},"citations":[{listed}]}}'.encode()))
+            asked_with = f',"filters":{filters}' if filters else ""
+            batch.append((key.encode(), f'{body[:-1]},"citations":[{listed}]{asked_with}}}'.encode()))
         yield batch
 
 

@@ -16,13 +16,15 @@ WITH daily AS (
     LEFT JOIN (SELECT query_key, max(anonymous) AS anonymous FROM daily GROUP BY query_key) d USING (query_key)
     GROUP BY r.query_key
 ), candidates AS (
-    SELECT collection, query_key, question, asked FROM frequent_misses WHERE asked >= $often AND question IS NOT NULL
+    SELECT collection, query_key, question, asked, filters FROM frequent_misses WHERE asked >= $often AND question IS NOT NULL
     UNION ALL
-    SELECT q.collection, q.query_key, q.question, coalesce(a.asked, 0)
+    -- as JSON, since the tables of an older release have no such column
+    SELECT q.collection, q.query_key, q.question, coalesce(a.asked, 0), to_json(q)->>'filters'
     FROM questions q LEFT JOIN askers a USING (query_key)
     WHERE q.origin = 'journal'
 )
-SELECT c.collection, c.question, max(c.asked) AS asked, coalesce(any_value(a.askers), 0) AS askers
+SELECT c.collection, c.question, max(c.asked) AS asked, coalesce(any_value(a.askers), 0) AS askers,
+    any_value(c.filters) AS filters
 FROM candidates c
 LEFT JOIN askers a USING (query_key)
 WHERE list_contains($approved, c.query_key)

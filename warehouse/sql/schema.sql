@@ -67,11 +67,12 @@ CREATE TABLE questions (
     tags VARCHAR[],
     expected VARCHAR,
     owner VARCHAR,
-    metadata MAP(VARCHAR, VARCHAR[])
+    metadata MAP(VARCHAR, VARCHAR[]),
+    filters MAP(VARCHAR, VARCHAR)
 );
 COMMENT ON TABLE questions IS 'The anticipated questions.';
 COMMENT ON COLUMN questions.collection IS 'The collection in which the question is asked.';
-COMMENT ON COLUMN questions.query_key IS 'Hash of the collection and the normalised question.';
+COMMENT ON COLUMN questions.query_key IS 'Hash of the collection, the normalised question and its filters.';
 COMMENT ON COLUMN questions.question IS 'The question as it was written.';
 COMMENT ON COLUMN questions.normalised IS 'The normalised question, which exact hits compare.';
 COMMENT ON COLUMN questions.origin IS 'Where the question comes from: list, curated, golden, journal, corpus or canary.';
@@ -81,6 +82,7 @@ COMMENT ON COLUMN questions.tags IS 'The team''s own tags.';
 COMMENT ON COLUMN questions.expected IS 'Texts that the answer must contain, one a line: the question is then a golden one.';
 COMMENT ON COLUMN questions.owner IS 'Who looks after the question.';
 COMMENT ON COLUMN questions.metadata IS 'The further columns of the file that the question is from. question_metadata has one row per value.';
+COMMENT ON COLUMN questions.filters IS 'The values of the collection''s filters that the question is asked with, by field.';
 
 CREATE TABLE retrievals (
     collection VARCHAR NOT NULL,
@@ -127,6 +129,7 @@ CREATE TABLE answers (
     run_id VARCHAR,
     generated_at TIMESTAMPTZ,
     seconds DOUBLE CHECK (seconds >= 0),
+    filters MAP(VARCHAR, VARCHAR),
     CHECK (status = 'served' OR coalesce(withheld_reason, '') <> '')
 );
 COMMENT ON TABLE answers IS 'One answer per question. Visitors only get those with status served.';
@@ -150,6 +153,7 @@ COMMENT ON COLUMN answers.invalid_citations IS 'Number of references to passages
 COMMENT ON COLUMN answers.run_id IS 'The run that generated the answer, possibly an earlier one.';
 COMMENT ON COLUMN answers.generated_at IS 'When the answer was generated (UTC).';
 COMMENT ON COLUMN answers.seconds IS 'Seconds from submission to the last token; many answers are generated at once.';
+COMMENT ON COLUMN answers.filters IS 'The filters of the question, by field: only questions with the same get the answer.';
 
 CREATE TABLE citations (
     collection VARCHAR NOT NULL,

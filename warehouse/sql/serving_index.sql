@@ -38,10 +38,13 @@ WHERE former_status IS NOT NULL
 ORDER BY query_key;
 
 -- questions
-SELECT 'p:' || q.query_key AS key, to_json({
+SELECT 'p:' || q.query_key AS key, CASE WHEN cardinality(q.filters) > 0 THEN to_json({
+    'question': q.question, 'query_key': q.query_key, 'collection': q.collection,
+    'fingerprint': a.fingerprint, 'filters': q.filters
+}) ELSE to_json({
     'question': q.question, 'query_key': q.query_key, 'collection': q.collection,
     'fingerprint': a.fingerprint
-}) AS value
+}) END AS value
 FROM questions q JOIN answers a USING (query_key)
 WHERE a.status = 'served'
 ORDER BY q.query_key;
@@ -59,14 +62,15 @@ FROM (
 JOIN cited_documents d USING (collection, document_id)
 LEFT JOIN chunks k ON k.chunk_id = c.chunk_id;
 
--- answers, with the number, kind and source of each citation
+-- answers, with the number, kind and source of each citation, and the filters if there are any
 SELECT CASE a.status WHEN 'served' THEN 'q:' ELSE 'w:' END || a.query_key AS key, to_json({
     'question': q.question, 'collection': a.collection, 'answer': a.answer, 'origin': a.origin,
     'documents': coalesce(c.documents, []), 'model': coalesce(m.name, a.model_id, ''),
     'fingerprint': a.fingerprint, 'query_key': a.query_key,
     'generated_at': strftime(coalesce(a.generated_at, now()) AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
     'finish_reason': coalesce(a.finish_reason, ''), 'support': coalesce(a.support, 1.0)
-}) AS value, coalesce(c.citations, []) AS citations
+}) AS value, coalesce(c.citations, []) AS citations,
+    CASE WHEN cardinality(q.filters) > 0 THEN to_json(q.filters) END AS filters
 FROM answers a
 JOIN questions q USING (query_key)
 LEFT JOIN models m USING (model_id)

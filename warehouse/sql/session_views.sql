@@ -17,7 +17,7 @@ COMMENT ON COLUMN history.recorded_at IS 'When it was recorded (UTC).';
 COMMENT ON COLUMN history.collection IS 'The collection of the request.';
 COMMENT ON COLUMN history.route IS 'The HTTP route.';
 COMMENT ON COLUMN history.question IS 'What the user typed, redacted according to the settings.';
-COMMENT ON COLUMN history.query_key IS 'Hash of the collection and the normalised question.';
+COMMENT ON COLUMN history.query_key IS 'Hash of the collection, the normalised question and its filters.';
 COMMENT ON COLUMN history.source IS 'exact, semantic, live, withheld, unreliable, refused, failed or bypass.';
 COMMENT ON COLUMN history.cache_status IS 'The Cache-Status header (RFC 9211).';
 COMMENT ON COLUMN history.confidence IS 'Confidence of the service, from 0 to 1.';
@@ -46,6 +46,7 @@ COMMENT ON COLUMN history.comment IS 'The user''s comment (feedback), redacted a
 COMMENT ON COLUMN history.agrees IS 'Whether a live answer agreed with the semantic hit (comparison).';
 COMMENT ON COLUMN history.asker IS 'Who asked: the name of the key, or a hash of the client''s address that changes every day.';
 COMMENT ON COLUMN history.passage_score IS 'Score of the best passage of a live answer.';
+COMMENT ON COLUMN history.filters IS 'The values of the collection''s filters that the question was asked with, as JSON.';
 COMMENT ON COLUMN history.day IS 'The day (UTC); the history is partitioned by it.';
 
 CREATE VIEW requests AS SELECT * FROM history WHERE kind = 'request';
@@ -85,7 +86,8 @@ COMMENT ON COLUMN latency.queue_seconds IS 'Mean seconds in the queue for the mo
 CREATE VIEW frequent_misses AS
 SELECT
     h.collection, mode(h.question) AS question, count(*) AS asked, max(h.recorded_at) AS last_asked,
-    any_value(q.question) AS nearest_question, max(h.similarity) AS similarity, h.query_key
+    any_value(q.question) AS nearest_question, max(h.similarity) AS similarity, h.query_key,
+    any_value(h.filters) AS filters
 FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
 WHERE h.source IN ('live', 'unreliable', 'refused', 'failed')
@@ -100,7 +102,8 @@ COMMENT ON COLUMN frequent_misses.asked IS 'How often it was asked.';
 COMMENT ON COLUMN frequent_misses.last_asked IS 'When it was last asked (UTC).';
 COMMENT ON COLUMN frequent_misses.nearest_question IS 'A similar anticipated question; empty if there is none.';
 COMMENT ON COLUMN frequent_misses.similarity IS 'Highest cosine similarity to an anticipated question.';
-COMMENT ON COLUMN frequent_misses.query_key IS 'Hash of the collection and the normalised question.';
+COMMENT ON COLUMN frequent_misses.query_key IS 'Hash of the collection, the normalised question and its filters.';
+COMMENT ON COLUMN frequent_misses.filters IS 'The filters that it was asked with, as JSON.';
 
 -- An answer that says that it does not know is a sign by itself, so the score may be a little higher then.
 CREATE VIEW gaps AS
@@ -197,7 +200,8 @@ COMMENT ON COLUMN unwritten.query_key IS 'The question''s key in all tables.';
 CREATE VIEW near_misses AS
 SELECT
     h.collection, mode(h.question) AS question, any_value(q.question) AS candidate, count(*) AS asked,
-    avg(h.similarity) AS similarity, mode(h.refusal) AS refusal, h.query_key, h.matched_key
+    avg(h.similarity) AS similarity, mode(h.refusal) AS refusal, h.query_key, h.matched_key,
+    any_value(h.filters) AS filters
 FROM requests h
 JOIN questions q ON q.query_key = h.matched_key
 WHERE h.source = 'live' AND h.refusal IS NOT NULL
@@ -210,7 +214,8 @@ COMMENT ON COLUMN near_misses.candidate IS 'The anticipated question that was ne
 COMMENT ON COLUMN near_misses.asked IS 'How often it was asked.';
 COMMENT ON COLUMN near_misses.similarity IS 'Mean cosine similarity to the candidate.';
 COMMENT ON COLUMN near_misses.refusal IS 'The most frequent reason why the candidate was not used.';
-COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection and the normalised question that was asked.';
+COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection, the normalised question that was asked and its filters.';
+COMMENT ON COLUMN near_misses.filters IS 'The filters of both questions, as JSON.';
 COMMENT ON COLUMN near_misses.matched_key IS 'The candidate''s query_key in questions.';
 
 CREATE VIEW feedback AS

@@ -5,7 +5,7 @@
 CREATE VIEW answers_with_citations AS
 SELECT
     a.collection, q.question, a.answer, a.status, a.withheld_reason, a.origin, a.support,
-    m.name AS model, a.generated_at, a.query_key, a.fingerprint,
+    m.name AS model, a.generated_at, a.query_key, a.fingerprint, a.filters,
     coalesce(c.citations, []) AS citations, q.weight, q.tags, q.owner, q.metadata
 FROM answers a
 LEFT JOIN questions q USING (query_key)
@@ -22,6 +22,7 @@ LEFT JOIN (
     GROUP BY c.query_key
 ) c USING (query_key);
 COMMENT ON VIEW answers_with_citations IS 'Each answer with its question and a list of its citations.';
+COMMENT ON COLUMN answers_with_citations.filters IS 'The filters of the question, by field.';
 COMMENT ON COLUMN answers_with_citations.collection IS 'The collection of the question.';
 COMMENT ON COLUMN answers_with_citations.question IS 'The anticipated question as it was written.';
 COMMENT ON COLUMN answers_with_citations.answer IS 'The text of the answer.';
@@ -43,12 +44,13 @@ CREATE VIEW cited_passages AS
 SELECT
     c.collection, q.question, c.number, c.kind, d.title, k.heading, k.text AS passage, d.uri,
     c.document_id, c.chunk_id, c.query_key, coalesce(nullif(k.url, ''), d.url) AS url, d.updated_at, d.changed_at,
-    d.metadata
+    d.metadata, q.filters
 FROM citations c
 LEFT JOIN questions q USING (query_key)
 LEFT JOIN documents d ON d.collection = c.collection AND d.document_id = c.document_id
 LEFT JOIN chunks k ON k.chunk_id = c.chunk_id;
 COMMENT ON VIEW cited_passages IS 'One row per citation, with the question and the text of the passage.';
+COMMENT ON COLUMN cited_passages.filters IS 'The filters of the question, by field.';
 COMMENT ON COLUMN cited_passages.collection IS 'The collection of the question.';
 COMMENT ON COLUMN cited_passages.question IS 'The anticipated question as it was written.';
 COMMENT ON COLUMN cited_passages.number IS 'Number of the passage in the prompt, starting at 1.';
@@ -81,7 +83,8 @@ COMMENT ON COLUMN freshness.half_are_newer_than IS 'Median time of generation: h
 COMMENT ON COLUMN freshness.newest IS 'When the newest one was generated (UTC).';
 
 CREATE VIEW suspicious_answers AS
-SELECT a.collection, q.question, a.answer, a.status, x.reason, a.support, a.finish_reason, a.query_key, a.fingerprint
+SELECT a.collection, q.question, a.answer, a.status, x.reason, a.support, a.finish_reason, a.query_key, a.fingerprint,
+    a.filters
 FROM answers a
 LEFT JOIN questions q USING (query_key)
 JOIN (
@@ -92,6 +95,7 @@ JOIN (
     SELECT query_key, 'cut off' FROM answers WHERE finish_reason = 'length' AND status = 'served'
 ) x USING (query_key);
 COMMENT ON VIEW suspicious_answers IS 'Answers that are withheld, doubtful or cut off, one row per reason.';
+COMMENT ON COLUMN suspicious_answers.filters IS 'The filters of the question, by field.';
 COMMENT ON COLUMN suspicious_answers.collection IS 'The collection of the question.';
 COMMENT ON COLUMN suspicious_answers.question IS 'The anticipated question as it was written.';
 COMMENT ON COLUMN suspicious_answers.answer IS 'The text of the answer.';
@@ -105,13 +109,15 @@ COMMENT ON COLUMN suspicious_answers.fingerprint IS 'Hash of everything that det
 CREATE VIEW retrieval_scores AS
 SELECT
     r.collection, q.question, r.rank, r.in_prompt, r.score, r.dense_rank, r.dense_score, r.lexical_rank,
-    r.lexical_score, c.kind AS citation, d.title, k.heading, k.text AS passage, r.chunk_id, r.query_key
+    r.lexical_score, c.kind AS citation, d.title, k.heading, k.text AS passage, r.chunk_id, r.query_key,
+    q.filters
 FROM retrievals r
 LEFT JOIN questions q USING (query_key)
 LEFT JOIN chunks k USING (chunk_id)
 LEFT JOIN documents d ON d.collection = k.collection AND d.document_id = k.document_id
 LEFT JOIN citations c ON c.query_key = r.query_key AND c.chunk_id = r.chunk_id;
 COMMENT ON VIEW retrieval_scores IS 'The chunks that retrieval found for each question, with scores, and whether the answer cites them.';
+COMMENT ON COLUMN retrieval_scores.filters IS 'The filters of the question, by field.';
 COMMENT ON COLUMN retrieval_scores.collection IS 'The collection of the question.';
 COMMENT ON COLUMN retrieval_scores.question IS 'The anticipated question as it was written.';
 COMMENT ON COLUMN retrieval_scores.rank IS 'Rank after fusion and reranking, starting at 1.';
