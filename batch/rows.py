@@ -59,6 +59,7 @@ class CandidateRow(TypedDict):
     collection: str
     query_key: str
     question: str
+    weight: float
     rank: int
     chunk_id: str
 

@@ -54,6 +54,7 @@ class _Candidates(beam.DoFn):
                         "collection": collection,
                         "query_key": row["query_key"],
                         "question": row["question"],
+                        "weight": row["weight"],
                         "rank": candidate.rank,
                         "chunk_id": candidate.chunk_id,
                     }
@@ -80,7 +81,7 @@ def judge(plan: RunPlan) -> Figures:
 
 
 def _candidates(plan: RunPlan) -> list[CandidateRow]:
-    """Rank the questions, and return the first candidates of each."""
+    """Rank the questions, and return the first candidates of each, of the weightiest questions first."""
     questions, out = f"{plan.folder('anticipate')}/questions", f"{plan.folder(STAGE)}/candidates"
     embed_questions(plan, questions)
     with running_pipeline(plan) as pipeline:
@@ -91,7 +92,8 @@ def _candidates(plan: RunPlan) -> list[CandidateRow]:
             | "Rank" >> beam.ParDo(_Candidates(plan))
             | "Write" >> WriteRows(out, CandidateRow)
         )
-    return read_rows(out, CandidateRow)
+    rows = read_rows(out, CandidateRow)
+    return sorted(rows, key=lambda row: (-row["weight"], row["query_key"], row["rank"]))
 
 
 def _verdict_row(row: CandidateRow, yes: float) -> VerdictRow:

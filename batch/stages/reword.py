@@ -43,6 +43,7 @@ def reword(plan: RunPlan) -> Figures:
     """Ask for the wordings that are not known, and embed those that are new."""
     rows = read_rows(f"{plan.folder('anticipate')}/questions", QuestionRow)
     asked = [row for row in rows if row["origin"] != "curated" and _wanted(plan.assistance(row["collection"]))]
+    asked.sort(key=lambda row: (-row["weight"], row["query_key"]))  # what a budget leaves out matters least
     replies = ask(plan, _TASK, [_chats(plan, row) for row in asked])
     found = [each for row in asked for each in _wordings(plan, row, replies)]
     folder = f"{plan.folder(STAGE)}/wordings"
