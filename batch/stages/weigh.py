@@ -20,6 +20,7 @@ from batch.retrieval.fusion_learning import LEAST_QUESTIONS, Sought, learn
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import load_encoder
 from batch.stores.parquet import local_copy, local_output, read_rows
+from rag.filters import Filters, filters_from
 from rag.retrieval.collection_fusion import CollectionFusion, configured_weights, read_fusion
 from rag.retrieval.fusion import FusionWeights
 from rag.retrieval.retriever import Retriever
@@ -30,8 +31,8 @@ STAGE = "weigh"
 _MOST_QUESTIONS = 300  # evenly taken of more: each costs two passes through the encoder
 _BOTH_HALVES = FusionWeights(1.0, 1.0)
 
-Located = tuple[str, frozenset[str]]
-"""A question and the chunks that answer it."""
+Located = tuple[str, Filters, frozenset[str]]
+"""A question, its filters and the chunks that answer it."""
 
 
 def can_weigh(plan: RunPlan) -> bool:
@@ -71,14 +72,18 @@ def _golden(plan: RunPlan, collection: str) -> tuple[list[Located], int]:
     """Return the golden questions whose chunks are known, and how many others there are."""
     golden = [each for each in plan.golden if each.collection == collection]
     places = locate(golden, load_chunks(plan.folder("prepare"), collection).values()) if golden else []
-    found = [(each.question, place) for each, place in zip(golden, places, strict=True) if place]
+    found = [(each.question, each.filters, place) for each, place in zip(golden, places, strict=True) if place]
     return found, len(golden) - len(found)
 
 
 def _proposed(plan: RunPlan, collection: str) -> list[Located]:
     """Return the questions that were proposed about chunks, if any were."""
     rows = read_rows(f"{plan.folder('propose')}/candidates", QuestionRow)
-    return [(row["question"], frozenset([row["detail"]])) for row in rows if row["collection"] == collection]
+    return [
+        (row["question"], filters_from(row["filters"]), frozenset([row["detail"]]))
+        for row in rows
+        if row["collection"] == collection
+    ]
 
 
 def _learned(
@@ -91,13 +96,9 @@ def _learned(
     encoder = load_encoder(plan.encoder)
     with local_copy(plan.index_folder(collection)) as folder:
         retriever = Retriever.load(folder, plan.retrieval, None, encoder.token_states)
-        asked = located[::step]
-        vectors = encoder.embed([question for question, _ in asked])
-        halves = retriever.halves([question for question, _ in asked], vectors, _BOTH_HALVES)
-        sought = [
-            Sought(
-                dense, lexical, retriever.late_scores(question, sorted({name for name, _ in dense + lexical})), right
-            )
-            for (question, right), (dense, lexical) in zip(asked, halves, strict=True)
-        ]
+        sought = []
+        for question, filters, right in located[::step]:
+            ((dense, lexical),) = retriever.halves([question], encoder.embed([question]), _BOTH_HALVES, filters)
+            late = retriever.late_scores(question, sorted({name for name, _ in dense + lexical}))
+            sought.append(Sought(dense, lexical, late, right))
     return learn(sought, configured, plan.retrieval.late_candidates, source, unlocated)

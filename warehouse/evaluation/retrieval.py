@@ -107,7 +107,8 @@ def _search(
         for golden, right in located:
             if golden.collection != collection:
                 continue
-            (ranked,) = retriever.rank([golden.question], models.encoder.embed([golden.question]), lookup)
+            vectors = models.encoder.embed([golden.question])
+            (ranked,) = retriever.rank([golden.question], vectors, lookup, [golden.filters])
             passages = choose_passages(ranked, lookup, settings.passages, (), settings.passage_tokens)
             shown = {chunk.chunk_id for passage in passages for chunk in passage.shown}
             rank = next((each.rank for each in ranked if each.chunk_id in right), None)
