@@ -4,7 +4,8 @@
 SELECT
     'main' AS collection, 'd' || i AS document_id, 'file:' || i AS uri, 'Document ' || i AS title,
     'text/plain' AS media_type, md5('d' || i) AS content_hash, 7000 AS characters,
-    TIMESTAMPTZ '2026-11-20' AS read_at
+    TIMESTAMPTZ '2026-11-20' AS read_at, '' AS url, NULL::TIMESTAMPTZ AS updated_at,
+    TIMESTAMPTZ '2026-11-20' AS changed_at, NULL::MAP(VARCHAR, VARCHAR[]) AS metadata
 FROM range({documents}) t(i);
 
 -- chunks
@@ -12,13 +13,14 @@ SELECT
     'main' AS collection, md5('c' || i) AS chunk_id, 'd' || (i % {documents}) AS document_id, i AS position,
     'Heading ' || i AS heading, md5('h' || i) AS content_hash, 150 AS tokens,
     repeat('the release holds every answer with its passages and their documents and nobody waits for it ', 7)
-        || md5(i::VARCHAR) AS text
+        || md5(i::VARCHAR) AS text, '' AS url
 FROM range({chunks}) t(i);
 
 -- questions
 SELECT
     'main' AS collection, md5('q' || i) AS query_key, 'What is said about subject ' || i || '?' AS question,
     'what is said about subject ' || i AS normalised, 'list' AS origin, 'q.txt:' || i AS detail,
+    1.0 AS weight, []::VARCHAR[] AS tags, '' AS expected, '' AS owner, NULL::MAP(VARCHAR, VARCHAR[]) AS metadata,
     NULL::MAP(VARCHAR, VARCHAR) AS filters
 FROM range({answers}) t(i);
 
