@@ -22,11 +22,15 @@ from online.http.origin import SitePolicy
 from online.http.problems import refuse_http, refuse_invalid
 from online.routes.answers import Asking, answers
 from online.routes.chat import Chatting, chat
+from online.routes.conversation import Conversing
+from online.routes.embeddings import embeddings
 from online.routes.faq import faq, faq_page
 from online.routes.feedback import FeedbackDesk, feedback
 from online.routes.health import operations
+from online.routes.lookup import Looking, lookup
 from online.routes.models import models
 from online.routes.questions import questions
+from online.routes.responses import Responding, responses
 from online.routes.review import ReviewPage, review
 from online.routes.review_access import Access
 from online.service import LiveParts, Service
@@ -88,6 +92,7 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     app.state.service = service
     base_path = settings.base_path
     asking = Asking(service.exchanges, service.jobs, service.keys, base_path)
+    conversing = Conversing(service.exchanges, service.model, collections)
     page = faq_page(service.exchanges, service.keys, settings.page_title, base_path, service.count_problem)
     desk = ReviewPage(
         data,
@@ -98,7 +103,10 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     )
     for router in (
         answers(asking, service.jobs, service.keys),
-        chat(Chatting(service.exchanges, service.keys, service.model)),
+        chat(Chatting(conversing, service.keys)),
+        responses(Responding(conversing, service.keys)),
+        embeddings(service.lookup, service.keys),
+        lookup(Looking(service.exchanges, service.keys, collections)),
         faq(page),
         review(desk),
         models(service.keys, llm.model),

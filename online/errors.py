@@ -17,6 +17,7 @@ Kind = Literal[
     "forbidden",
     "foreign-origin",
     "not-found",
+    "no-answer",
     "method",
     "too-large",
     "too-long",
@@ -30,6 +31,7 @@ Kind = Literal[
     "llm-refused",
     "llm-down",
     "no-release",
+    "not-cached",
 ]
 
 _REPAIR_SECONDS = 60  # a person has to change a setting
@@ -44,12 +46,23 @@ class Suggestion:
     similarity: float
 
 
+@dataclass(frozen=True)
+class Near:
+    """An anticipated question near to one that it does not answer; `score` is the verifier's, where it was asked."""
+
+    question: str
+    query_key: str
+    similarity: float
+    score: float | None
+
+
 class Problem(Exception):  # noqa: N818  # the word of RFC 9457
     """A refusal or failure on its way to the caller.
 
     `retry_after` is in seconds; `should_retry` says whether trying again can help, where that is known. `param` names
     the field at fault, `code` is the model server's own code. `call_failed` says that the language model was asked
-    this very question and gave no answer, so the same may happen each time.
+    this very question and gave no answer, so the same may happen each time. `reason` and `candidates` say why nothing
+    that lies ready answers a question.
     """
 
     def __init__(
@@ -69,6 +82,8 @@ class Problem(Exception):  # noqa: N818  # the word of RFC 9457
         self.retry_after, self.should_retry = retry_after, should_retry
         self.call_failed = call_failed
         self.suggestions: Sequence[Suggestion] = ()
+        self.reason: str | None = None
+        self.candidates: Sequence[Near] | None = None
 
 
 class ClientGoneError(Exception):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from rag.settings import FieldName, FilterValue, RoomSettings
+from rag.settings import EarlierTurns, FieldName, FilterValue, PromptHash, RoomSettings, SystemPrompt
 
 Scope = Literal["ask", "feedback", "review", "admin"]
 Bypass = Literal["grounded", "plain", "off"]
@@ -47,6 +47,15 @@ class KeySettings(RoomSettings):
         default_factory=dict,
         description="Values of the collections' filters that all questions with this key have, as "
         '`{ audience = "hr" }`; a request that names another value is refused.',
+    )
+    system_prompt: SystemPrompt | None = Field(
+        None, description="As `system_prompt` of the collection, for this key; unset means that one."
+    )
+    known_system_prompts: list[PromptHash] = Field(
+        default_factory=list, description="Hashes of this key's system prompts, beside those of the collection."
+    )
+    earlier_turns: EarlierTurns | None = Field(
+        None, description="As `earlier_turns` of the collection, for this key; unset means that one."
     )
 
 

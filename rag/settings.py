@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from rag.credentials import SecretAddress
@@ -233,6 +242,32 @@ def _require_value(text: str) -> str:
 
 FilterValue = Annotated[str, AfterValidator(_require_value)]
 """A value of a filter field, as values are compared."""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _seconds(value: object) -> object:
+    """Read `30d` as seconds; anything else is left to the type."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d{1,9})\s*([smhdw])\s*", value)
+    if found is None:
+        raise ValueError("it must be seconds, or a number and a unit: `90s`, `45m`, `12h`, `30d` or `2w`")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
+
+SystemPrompt = Literal["ignore", "pin", "bypass"]
+EarlierTurns = Literal["last", "rewrite", "bypass"]
+
+
+def _require_prompt_hash(text: str) -> str:
+    if not re.fullmatch("sha256:[0-9a-f]{64}", text):
+        raise ValueError("it must be sha256: and 64 hexadecimal digits, as the log of the service names it")
+    return text
+
+
+PromptHash = Annotated[str, AfterValidator(_require_prompt_hash)]
 
 
 class CollectionSettings(RoomSettings):
@@ -268,6 +303,27 @@ class CollectionSettings(RoomSettings):
     judge: int | None = Field(None, ge=0, le=100, description="Instead of [retrieval] judge.")
     chunk_questions: int | None = Field(None, ge=0, le=8, description="Instead of [retrieval] chunk_questions.")
     tolerated_error: float = Field(0.01, ge=0, lt=1, description="Largest share of semantic hits that may be wrong.")
+    max_age: Seconds | None = Field(
+        None,
+        description="How old an answer may be and still be served as prepared, in seconds or as `12h`, `30d` or `2w`; "
+        "the next run makes older ones anew. Unset means any age.",
+    )
+    system_prompt: SystemPrompt = Field(
+        "pin",
+        description="What the system prompt of a chat means: `ignore` looks the question up all the same, `pin` "
+        "only if the prompt is in `known_system_prompts` or asks for nothing in particular (`You are a helpful "
+        "assistant.`), `bypass` never.",
+    )
+    known_system_prompts: list[PromptHash] = Field(
+        default_factory=list,
+        description="Hashes of the system prompts of your applications, which prepared answers satisfy; the log names "
+        "the hash of each prompt that kept a chat from being looked up.",
+    )
+    earlier_turns: EarlierTurns = Field(
+        "last",
+        description="What the earlier turns of a chat mean: `last` looks the last one up if it stands alone, `rewrite` "
+        "lets the language model make a follow-up stand alone, `bypass` looks none of them up.",
+    )
     when_withheld: Literal["silent", "handover", "live"] = Field(
         "silent",
         description="What a question gets whose answer the audit withheld or a person rejected: a plain sentence, "

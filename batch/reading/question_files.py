@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from batch.reading.question_attributes import ATTRIBUTE_COLUMNS, Attributes, attributes_of, with_attributes
+from batch.reading.validity import valid_until
 from rag.errors import DocumentError, QuestionError
 from rag.filters import NO_FILTERING, Filtering, Filters
 from rag.identity import normalise, query_key
@@ -205,6 +206,10 @@ def _curated(name: str, row: Row, collection: str, filtering: Filtering) -> Cura
     question = question if isinstance(question, Reject) else _with_attributes(question, row, filtering)
     if isinstance(question, Reject):
         return question
+    try:
+        valid_until(question.metadata)
+    except QuestionError as error:
+        return Reject(detail, str(error))
     answer = row.values.get("answer", "")
     if not isinstance(answer, str) or not tidy(answer).strip():
         return Reject(detail, "there is no answer beside the question")

@@ -26,6 +26,7 @@ from batch.reading.question_files import (
     parse_questions,
     tidy_question,
 )
+from batch.reading.validity import has_expired
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
@@ -93,7 +94,7 @@ class _KeepFirst(beam.DoFn):
         kept, *repeated = sorted(element[1], key=lambda each: (_PRECEDENCE[each.origin], each.detail))
         kept = completed(kept, repeated)
         yield question_row(kept)
-        if isinstance(kept, CuratedPair):
+        if isinstance(kept, CuratedPair) and not has_expired(kept.metadata):  # else an answer is generated
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
         for each in repeated:
             if each.origin in {"list", "curated"}:  # the other origins repeat by nature

@@ -79,7 +79,9 @@ def _groups(sizes: dict[str, int]) -> Iterator[list[str]]:
 
 
 def _first_of_each(table: pa.Table, key: str) -> pa.Table:
-    """Keep the first row of each key, as readers do."""
+    """Keep the newest row of each key, else the first, as readers do."""
+    if "generated_at" in table.column_names:
+        table = table.take(pc.sort_indices(table, [("generated_at", "descending")]))
     rows = pa.table({"key": table[key], "row": pa.array(range(table.num_rows))})
     first = rows.group_by("key").aggregate([("row", "min")])["row_min"]
     return table.take(first.take(pc.sort_indices(first)))

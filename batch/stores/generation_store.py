@@ -54,13 +54,22 @@ def known_fingerprints(store: str) -> set[str]:
     return set(read_table(store, GENERATIONS, ["fingerprint"])["fingerprint"].to_pylist())
 
 
+def generated_since(store: str, moment: datetime) -> set[str]:
+    """Return the fingerprints of the generations in the store that are no older."""
+    table = read_table(store, GENERATIONS, ["fingerprint", "generated_at"])
+    young = pc.greater_equal(table["generated_at"], pa.scalar(moment, table["generated_at"].type))
+    return set(table.filter(young)["fingerprint"].to_pylist())
+
+
 def find_generations(store: str, wanted: Iterable[str]) -> dict[str, GenerationRow]:
-    """Return the generations of the wanted fingerprints, as far as they are known."""
+    """Return the newest generation of each wanted fingerprint, as far as it is known."""
     values = pa.array(sorted(set(wanted)), pa.string())
     found: dict[str, GenerationRow] = {}
     for table in read_tables(f"{store}/*.parquet", GENERATIONS):
         for row in table_rows(table.filter(pc.is_in(table["fingerprint"], values)), GenerationRow):
-            found.setdefault(row["fingerprint"], row)
+            known = found.setdefault(row["fingerprint"], row)
+            if row["generated_at"] > known["generated_at"]:
+                found[row["fingerprint"]] = row
     return found
 
 

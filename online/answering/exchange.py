@@ -7,17 +7,19 @@ hot path uses `recorded` alone, with the same records.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive
 
-from online.answering.question import Asked, Live, Prepared, Unanswered
+from online.answering.question import Asked, Live, Prepared, Sought, Unanswered
 from online.answering.request_log import RequestLog
+from online.answering.semantic_hit import candidates
 from online.errors import ClientGoneError, Kind, Problem, as_problem, fault
 from online.http.disconnect import while_connected
 from rag.errors import LlmRefusedError, Refusal
+from rag.llm.protocol import Completion, Message, Sampling
 
 if TYPE_CHECKING:
     from online.answering.lookup import Lookup
@@ -57,8 +59,10 @@ class Exchanges:
             self.log.live(asked, answer, result)
 
     @contextlib.asynccontextmanager
-    async def bypass(self, asked: Asked, receive: Receive) -> AsyncIterator[PassedOn]:
+    async def bypass(self, asked: Asked, receive: Receive, sought: Sought | None = None) -> AsyncIterator[PassedOn]:
         """Hold a place at the language model, for a chat that the body passes on, or else says what it told instead.
+
+        `sought` is what was near to its last question.
 
         Raises:
             Problem: the language model is down, refused the chat, or has no place.
@@ -69,9 +73,42 @@ class Exchanges:
                 passed = PassedOn()
                 yield passed
                 if passed.told is None:
-                    self.log.bypass(asked)
+                    self.log.bypass(asked, sought)
                 else:
                     self.log.unanswered(asked, passed.told)
+
+    @contextlib.asynccontextmanager
+    async def ready(self, asked: Asked, kind: Kind = "not-cached") -> AsyncIterator[Prepared | Unanswered]:
+        """Find an answer that lies ready, without the language model; the body delivers it.
+
+        Raises:
+            Problem: there is none; it is of this kind, and has the nearest anticipated questions.
+        """
+        with self.recorded(asked):
+            with self.lookup.release().hold() as release:
+                found = await self.lookup.ready(asked, release)
+            if not isinstance(found, Sought):
+                yield found
+                await self._record(asked, found)
+                return
+        self.log.missed(asked, found, kind)
+        raise nothing_ready(found, kind)
+
+    async def ask_model(
+        self, asked: Asked, receive: Receive, messages: Sequence[Message], sampling: Sampling
+    ) -> Completion | None:
+        """Ask the language model to help with a question, such as for other words; None if it refuses the request.
+
+        Raises:
+            Problem: it is down, has no place, or gave no answer.
+            ClientGoneError: the client disconnected.
+        """
+        with self.recorded(asked):
+            async with while_connected(receive), self.lookup.model.place():
+                try:
+                    return await self.lookup.model.ask(messages, sampling, None)
+                except LlmRefusedError:
+                    return None
 
     def recorded(self, asked: Asked, is_final: Callable[[Problem], bool] = lambda _: True) -> Recorded:
         """Record how the body fails, unless the question is asked again because the problem is not final.
@@ -80,6 +117,14 @@ class Exchanges:
             Problem: the body failed in a way that the caller is told.
         """
         return Recorded(self.log, asked, is_final)
+
+
+def nothing_ready(sought: Sought, kind: Kind) -> Problem:
+    """Return the problem of a question without a prepared answer: why, and what is near."""
+    problem = Problem(kind, "No prepared answer fits this question.", should_retry=False)
+    problem.reason = sought.refusal
+    problem.candidates = candidates(sought)
+    return problem
 
 
 @dataclass
@@ -125,7 +170,7 @@ def _watch(receive: Receive | None) -> contextlib.AbstractAsyncContextManager[No
 def _problem(asked: Asked, error: Exception) -> Problem:
     """Map an error; what the model refuses because of the caller's own parameters is told in its own words."""
     refused = error if isinstance(error, LlmRefusedError) else error.__cause__
-    theirs = asked.sampling is not None or not asked.query_key
+    theirs = asked.sampling is not None or asked.passed_on
     if not theirs or not isinstance(refused, LlmRefusedError):
         return as_problem(error)
     said = refused.refusal or Refusal(400, "The language model refused the request: it may be too long.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
     from online.release.reviewed import Reviewed
     from online.release.withdrawn import Withdrawn
+    from rag.retrieval.vectors import Vectors
 
+_BATCH = 32  # questions that are embedded at once
 _decode_head = msgspec.json.Decoder(Head).decode
 
 
@@ -100,6 +102,8 @@ class Lookup:
         foreign = head.collection != collection or collection in release.unfiltered
         if foreign or self.withdrawn.touches(collection, head.documents):
             return None
+        if head.expired(self.withholding.collections[collection].max_age):
+            return None
         if self.withholding.repeats_rejected(release, collection, query_key, body):
             return None
         return Prepared(body, head, release.release_id)
@@ -115,8 +119,7 @@ class Lookup:
         if prepared is not None:
             yield prepared
             return
-        if not normalise(asked.question):  # checked on a miss only: no such question is ever anticipated
-            raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
+        _require_words(asked)
         release = self.release()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         key = (release.release_id, asked.query_key, asked.fresh, asked.sampling, reason)
@@ -131,50 +134,99 @@ class Lookup:
 
     async def _fly(self, asked: Asked, release: OpenRelease, reason: str | None, flight: AnswerFlight) -> None:
         with release.hold():
-            if reason is not None:
-                flight.open(await self._withheld(asked, release, reason))
-                return
             # Under a flood even the search for a semantic hit is too expensive: exact hits need the processor.
-            if self.pool.crowded and (refusal := self.model.refusal()) is not None:
+            if reason is None and self.pool.crowded and (refusal := self.model.refusal()) is not None:
                 raise refusal
-            sought = await self._seek(asked, release)
-            if sought.withheld is not None:
-                reason = self.withholding.reason(release, asked.collection, sought.withheld)
-            if reason is not None:
-                flight.open(self._told(asked, release, "withheld", reason, sought))
+            found = await self._decide(asked, release, reason)
+            if isinstance(found, Sought):
+                await self._live(asked, release, found, flight)
                 return
-            hit = self._take(release, asked, sought)
-            if hit is not None:
-                flight.open(hit)
-                self.on_semantic_hit(asked, hit)
-                return
-            await self._live(asked, release, sought, flight)
+            flight.open(found)
+            if isinstance(found, Prepared):
+                self.on_semantic_hit(asked, found)
 
-    async def _seek(self, asked: Asked, release: OpenRelease) -> Sought:
+    async def ready(self, asked: Asked, release: OpenRelease) -> Prepared | Unanswered | Sought:
+        """Return the answer that lies ready, or why there is none to show, or what was near; never asks the model.
+
+        The caller holds the release.
+
+        Raises:
+            Problem: the question is empty, or too many wait for the processor.
+        """
+        prepared = None if asked.fresh else self.exact(asked)
+        if prepared is not None:
+            return prepared
+        _require_words(asked)
+        return await self._decide(asked, release, self.withholding.reason(release, asked.collection, asked.query_key))
+
+    async def _decide(
+        self, asked: Asked, release: OpenRelease, reason: str | None, vector: Vectors | None = None
+    ) -> Prepared | Unanswered | Sought:
+        """Decide about a question that has no exact hit; `reason` says why it has no answer to show, if so."""
+        if reason is not None:
+            return await self._withheld(asked, release, reason, vector)
+        sought = await self._seek(asked, release, vector)
+        return self._barred(asked, release, sought) or self._take(release, asked, sought) or sought
+
+    def _barred(self, asked: Asked, release: OpenRelease, sought: Sought) -> Unanswered | None:
+        """Return what a question gets that asks the same as a withheld one."""
+        if sought.withheld is None:
+            return None
+        reason = self.withholding.reason(release, asked.collection, sought.withheld)
+        return None if reason is None else self._told(asked, release, "withheld", reason, sought)
+
+    async def ready_all(
+        self, asked: Sequence[Asked], release: OpenRelease
+    ) -> AsyncGenerator[Prepared | Unanswered | Sought, None]:
+        """Yield what lies ready for each of several questions, in their order; they are embedded in batches.
+
+        The caller holds the release.
+
+        Raises:
+            Problem: too many wait for the processor.
+        """
+        for start in range(0, len(asked), _BATCH):
+            batch = asked[start : start + _BATCH]
+            exact = [self.exact(each) for each in batch]
+            missing = [each.question for each, found in zip(batch, exact, strict=True) if found is None]
+            vectors = iter(await self.pool.run(release.encoder.embed, missing) if missing else ())
+            for each, found in zip(batch, exact, strict=True):
+                if found is not None:
+                    yield found
+                    continue
+                reason = self.withholding.reason(release, each.collection, each.query_key)
+                yield await self._decide(each, release, reason, next(vectors))
+
+    async def _seek(self, asked: Asked, release: OpenRelease, vector: Vectors | None = None) -> Sought:
         permits = Permits(
             functools.partial(self._usable, release, asked),
             functools.partial(self._bars, release, asked),
             self.withholding.collections[asked.collection].tolerated_error,
         )
         tolerated = self._tolerated(asked)
-        return await self.pool.run(seek, release, asked, permits, tolerated)
+        sought = await self.pool.run(seek, release, asked, permits, tolerated, vector)
+        if sought.decision is not None and sought.decision.accepted and sought.decision.score < asked.least_score:
+            refused = replace(sought.decision, accepted=False, reason="below_threshold", threshold=asked.least_score)
+            return replace(sought, decision=refused)
+        return sought
 
-    async def _withheld(self, asked: Asked, release: OpenRelease, reason: str) -> Unanswered:
+    async def _withheld(self, asked: Asked, release: OpenRelease, reason: str, vector: Vectors | None) -> Unanswered:
         """Return what a withheld question gets, with suggestions unless there is too much to do."""
         try:
-            return self._told(asked, release, "withheld", reason, await self._seek(asked, release))
+            return self._told(asked, release, "withheld", reason, await self._seek(asked, release, vector))
         except Problem:
             return self._told(asked, release, "withheld", reason, None)
 
-    async def withheld(self, asked: Asked) -> Unanswered | None:
-        """Return what a question gets that is withheld, or that asks the same as one that is; None for all others."""
-        release = self.release()
-        with release.hold():
-            sought = await self._seek(asked, release)
-            reason = self.withholding.reason(release, asked.collection, asked.query_key)
-            if reason is None and sought.withheld is not None:
-                reason = self.withholding.reason(release, asked.collection, sought.withheld)
-            return None if reason is None else self._told(asked, release, "withheld", reason, sought)
+    async def unless_withheld(self, asked: Asked, release: OpenRelease) -> Unanswered | Sought:
+        """Return what a question gets that is withheld, or asks the same as one that is, else what was near.
+
+        For chats that no prepared answer fits. The caller holds the release.
+        """
+        sought = await self._seek(asked, release)
+        reason = self.withholding.reason(release, asked.collection, asked.query_key)
+        if reason is not None:
+            return self._told(asked, release, "withheld", reason, sought)
+        return self._barred(asked, release, sought) or sought
 
     def rejects_words(self, collection: str) -> bool:
         """Whether there are words that a person rejected in a collection."""
@@ -252,7 +304,10 @@ class Lookup:
         return reason == "rejected" or self.listed.allows(release, query_key)
 
     def _tolerated(self, asked: Asked) -> float | None:
-        return None if asked.fresh else self.watch.tolerated(asked.collection)
+        tolerated = None if asked.fresh else self.watch.tolerated(asked.collection)
+        if tolerated is None or asked.tolerated_error is None:
+            return tolerated
+        return min(tolerated, asked.tolerated_error)
 
     def _take(self, release: OpenRelease, asked: Asked, sought: Sought) -> Prepared | None:
         self.metrics.semantic.labels("hit" if sought.hit else sought.refusal).inc()
@@ -288,6 +343,12 @@ class Lookup:
         if not asked.stream:
             flight.push(Delta(answer.linked.text, others=answer.completion.others))
         flight.land(answer)
+
+
+def _require_words(asked: Asked) -> None:
+    """Refuse a question of punctuation alone; checked on a miss only, since none is ever anticipated."""
+    if not normalise(asked.question):
+        raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
 
 
 def _with_suggestions(problem: Problem, sought: Sought) -> Problem:

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 class Asked:
     """A question after authentication and validation. `started` is on `time.perf_counter`.
 
-    `query_key` is empty in a chat that is only passed on, `asker` is the key's name or a hash of the client's address.
-    `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text out of the journal
-    (`no-store`), `stream` sends the text as it comes, and `sampling` overrides the configured sampling of a live
-    answer. `filters` are the values that documents must have (`rag.filters`).
+    `query_key` is empty in a chat that is only passed on; `passed_on` says that the model gets the caller's own
+    parameters, `rewritten` that the language model put a follow-up into other words. `asker` is the key's name or a
+    hash of the client's address. `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text
+    out of the journal (`no-store`), `stream` sends the text as it comes, and `sampling` overrides the configured
+    sampling of a live answer. `filters` are the values that documents must have (`rag.filters`). `tolerated_error` and
+    `least_score` make the search for a semantic hit stricter than the collection has it.
     """
 
     request_id: str
@@ -49,6 +51,10 @@ class Asked:
     private: bool = False
     sampling: Sampling | None = None
     filters: Filters = ()
+    passed_on: bool = False
+    rewritten: bool = False
+    tolerated_error: float | None = None
+    least_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,21 @@ class Head(msgspec.Struct):
     query_key: str
     generated_at: datetime.datetime
     documents: list[str]
+    origin: str = ""
+    valid_until: datetime.datetime | None = None
+
+    def expired(self, max_age: int | None) -> bool:
+        """Whether the answer is too old to be served as prepared; `max_age` is in seconds.
+
+        What a reviewer wrote instead of a curated answer is not bound to the end of that.
+        """
+        if max_age is None and (self.valid_until is None or self.origin == "edited"):
+            return False
+        now = time.time()
+        if max_age is not None and now - self.generated_at.timestamp() > max_age:
+            return True
+        until = None if self.origin == "edited" else self.valid_until
+        return until is not None and now > until.timestamp()
 
 
 @dataclass(frozen=True)

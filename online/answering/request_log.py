@@ -16,6 +16,7 @@ from online.records.journal import Journal, JournalRow, journal_filters
 from online.records.semantic_hits import SemanticHit, SemanticHits
 from online.telemetry.metrics import Metrics
 
+_REFUSALS = {"llm-down", "not-cached"}  # no failures of ours, for all their status
 BYPASS = "beforehand; fwd=bypass"
 
 
@@ -85,7 +86,7 @@ class RequestLog:
     def problem(self, asked: Asked, problem: Problem) -> None:
         """Record a question that got no answer."""
         status = self.status_of(problem.kind)
-        source = "refused" if status < 500 or problem.kind == "llm-down" else "failed"
+        source = "refused" if status < 500 or problem.kind in _REFUSALS else "failed"
         seconds = self._count(asked, source)
         if self.journal is None:
             return
@@ -94,12 +95,23 @@ class RequestLog:
         row.refusal = problem.kind
         self.journal.append(row)
 
-    def bypass(self, asked: Asked) -> None:
-        """Record a chat that was passed on to the language model unchanged; its text is not kept."""
+    def bypass(self, asked: Asked, sought: Sought | None = None) -> None:
+        """Record a chat that was passed on to the language model; its question is kept if it was looked up."""
         seconds = self._count(asked, "bypass")
         if self.journal is not None:
             row = _row(asked, seconds, "bypass", BYPASS)
             row.status = 200
+            if sought is not None and not asked.private:
+                _add_search(row, sought)
+            self.journal.append(row)
+
+    def missed(self, asked: Asked, sought: Sought, kind: Kind) -> None:
+        """Record a question that was only looked up, and has no prepared answer."""
+        seconds = self._count(asked, "refused")
+        if self.journal is not None:
+            row = _row(asked, seconds, "refused", None)
+            row.status = self.status_of(kind)
+            _add_search(row, sought)
             self.journal.append(row)
 
     def gone(self, asked: Asked) -> None:

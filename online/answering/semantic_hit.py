@@ -12,6 +12,7 @@ other words don't lead around a rejection.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from online.answering.question import Asked, Sought
-from online.errors import Suggestion
+from online.errors import Near, Suggestion
 from rag.paraphrase.verifier import Candidate, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 
@@ -59,19 +60,40 @@ class Anticipated(msgspec.Struct):
     filters: dict[str, str] = {}
 
 
+def candidates(sought: Sought) -> list[Near]:
+    """Return the anticipated questions near to one that has no prepared answer, with the score of the one judged."""
+    decision = sought.decision
+    judged = None if decision is None or not math.isfinite(decision.score) else (decision.query_key, decision.score)
+    return [
+        Near(
+            each.question,
+            each.query_key,
+            round(float(each.similarity), 4),
+            round(float(judged[1]), 4) if judged is not None and judged[0] == each.query_key else None,
+        )
+        for each in sought.candidates
+    ]
+
+
 def suggestions(sought: Sought) -> list[Suggestion]:
     """Return the nearest anticipated questions, for someone who can't be answered."""
     near = [each for each in sought.candidates if each.similarity >= _SUGGESTION_SIMILARITY]
     return [Suggestion(each.question, each.query_key, round(each.similarity, 4)) for each in near[:_SUGGESTIONS]]
 
 
-def seek(release: OpenRelease, asked: Asked, permits: Permits, tolerated_error: float | None) -> Sought:
-    """Embed a question and look for an anticipated one that asks the same; blocking.
+def seek(
+    release: OpenRelease,
+    asked: Asked,
+    permits: Permits,
+    tolerated_error: float | None,
+    known: Vectors | None = None,
+) -> Sought:
+    """Embed a question, unless its vector is `known`, and look for an anticipated one that asks the same; blocking.
 
     With a `tolerated_error` of None nothing is decided, and the candidates serve as suggestions alone.
     """
     started = time.perf_counter()
-    vector = release.encoder.embed([asked.question])[0]
+    vector = release.encoder.embed([asked.question])[0] if known is None else known
     embed_seconds = time.perf_counter() - started
     candidates = tuple(_candidates(release, asked, vector, permits.usable))
     decision, certificate = None, None

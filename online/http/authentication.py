@@ -23,7 +23,7 @@ from online.settings import Bypass, KeySettings, ServiceSettings
 from online.settings import Scope as KeyScope
 from rag.errors import ConfigurationError
 from rag.filters import NO_FILTERING, Filters
-from rag.settings import CollectionSettings
+from rag.settings import CollectionSettings, EarlierTurns, SystemPrompt
 
 _PREFIX = "bf-"
 _MOST_NAMED = 10_000  # callers without a key that are kept in memory
@@ -47,7 +47,8 @@ class Caller:
 
     `default_collection` is what the configuration chooses for a question that names none, `bypass` what a chat gets
     that no prepared answer fits; `asker` tells callers apart, by the name of their key or by a hash of their address.
-    `filtered` says what filters the caller may choose, for the collections that declare some.
+    `filtered` says what filters the caller may choose, for the collections that declare some. The others say what chats
+    mean, as far as the key has settings of its own.
     """
 
     key_id: str | None
@@ -58,6 +59,9 @@ class Caller:
     bypass: Bypass = "grounded"
     asker: str | None = None
     filtered: Mapping[str, AllowedFilters] = field(default_factory=dict)
+    system_prompt: SystemPrompt | None = None
+    known_system_prompts: frozenset[str] = frozenset()
+    earlier_turns: EarlierTurns | None = None
 
     @property
     def default(self) -> str | None:
@@ -228,6 +232,9 @@ def _caller(
         key.bypass or bypass,
         name,
         _filtered({each: collections[each] for each in own}, key.filters),
+        key.system_prompt,
+        frozenset(key.known_system_prompts),
+        key.earlier_turns,
     )
 
 

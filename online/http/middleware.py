@@ -19,7 +19,7 @@ from online.http.problems import render
 from online.http.request_id import request_id, request_id_of
 from online.http.responses import RawHeaders, send_bytes
 
-OPENAI_ROUTES = ("/v1/chat/completions", "/v1/models")
+OPENAI_ROUTES = ("/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/responses")
 
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),

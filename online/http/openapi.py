@@ -12,7 +12,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from online.http import schemas
+from online.http import openai_schemas, schemas
 from online.http.problems import KINDS
 from online.http.schemas import JsonObject, OpenAIError, ProblemDetails
 
@@ -81,7 +81,8 @@ def describe(app: FastAPI, *, keys_required: bool, base_path: str = "") -> None:
 
 def _document(app: FastAPI, *, keys_required: bool) -> JsonObject:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    structs = [each for each in vars(schemas).values() if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    known = (vars(schemas) | vars(openai_schemas)).values()
+    structs = [each for each in known if isinstance(each, type) and issubclass(each, msgspec.Struct)]
     document["components"] = {"schemas": msgspec.json.schema_components(structs, ref_template=_REFERENCE)[1]}
     for operation in (each for path in document["paths"].values() for each in path.values()):
         if keys_required and "401" in operation["responses"]:

@@ -27,6 +27,7 @@ KINDS: Mapping[Kind, tuple[int, str]] = {
     "forbidden": (403, "The API key does not allow this"),
     "foreign-origin": (403, "The request comes from a page of another site"),
     "not-found": (404, "There is no such thing"),
+    "no-answer": (404, "No prepared answer fits"),
     "method": (405, "The method is not allowed here"),
     "too-large": (413, "The request is too large"),
     "too-long": (414, "The address is too long"),
@@ -40,6 +41,7 @@ KINDS: Mapping[Kind, tuple[int, str]] = {
     "llm-refused": (502, "The language model refused the request"),
     "llm-down": (503, "No live answer at the moment"),
     "no-release": (503, "Nothing has been published yet"),
+    "not-cached": (504, "No prepared answer fits"),
 }
 # Starlette's and FastAPI's own refusals
 _BY_STATUS: Mapping[int, Kind] = {404: "not-found", 405: "method", 413: "too-large", 415: "media-type"}
@@ -104,6 +106,8 @@ def details(problem: Problem, request_id: str) -> ProblemDetails:
         detail=problem.detail,
         request_id=request_id,
         suggestions=list(problem.suggestions) or None,
+        reason=problem.reason,
+        candidates=None if problem.candidates is None else list(problem.candidates),
     )
 
 
@@ -111,7 +115,10 @@ def _openai(problem: Problem, status: int) -> OpenAIError:
     default = "server_error" if status >= 500 else "invalid_request_error"
     kind, code = _OPENAI.get(status, (default, None))
     suggestions = list(problem.suggestions) or msgspec.UNSET
-    return OpenAIError(OpenAIErrorDetails(problem.detail, kind, problem.param, problem.code or code, suggestions))
+    candidates = msgspec.UNSET if problem.candidates is None else list(problem.candidates)
+    return OpenAIError(
+        OpenAIErrorDetails(problem.detail, kind, problem.param, problem.code or code, suggestions, candidates)
+    )
 
 
 async def refuse_http(_: Request, error: Exception) -> NoReturn:

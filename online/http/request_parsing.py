@@ -27,13 +27,15 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class Directives:
     """What the headers ask for.
 
-    `fresh`: Cache-Control: no-cache. `private`: no-store. `later`: Prefer: respond-async, after `wait` seconds.
+    `fresh`: Cache-Control: no-cache. `private`: no-store. `only_cached`: only-if-cached. `later`: Prefer:
+    respond-async, after `wait` seconds.
     """
 
     fresh: bool = False
     private: bool = False
     later: bool = False
     wait: int = 0
+    only_cached: bool = False
 
 
 _NONE = Directives()
@@ -46,7 +48,13 @@ def directives(headers: Headers) -> Directives:
     cache = _tokens(headers.get(b"cache-control", b""))
     prefer = _tokens(headers.get(b"prefer", b""))
     waits = [int(match[1]) for token in prefer if (match := _WAIT.match(token))]
-    return Directives("no-cache" in cache, "no-store" in cache, "respond-async" in prefer, waits[0] if waits else 0)
+    return Directives(
+        fresh="no-cache" in cache,
+        private="no-store" in cache,
+        later="respond-async" in prefer,
+        wait=waits[0] if waits else 0,
+        only_cached="only-if-cached" in cache,
+    )
 
 
 def _tokens(value: bytes) -> list[str]:
@@ -116,8 +124,17 @@ def read_fields(headers: Headers, body: bytes, kind: type[T]) -> tuple[T, JsonOb
     fields = read_json(headers, body, _fields)
     if not _shallow(fields, _DEEPEST):
         raise _too_deep()
+    return known_fields(fields, kind), fields
+
+
+def known_fields(fields: JsonObject, kind: type[T]) -> T:
+    """Return the known ones of a body's fields.
+
+    Raises:
+        Problem: they are not what was expected; the message names the field.
+    """
     try:
-        return msgspec.convert(fields, kind), fields
+        return msgspec.convert(fields, kind)
     except _UNREADABLE as error:
         raise _unreadable(error) from None
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from online.errors import Suggestion
+from online.errors import Near, Suggestion
 
 QUESTION_CHARACTERS = 2000
 COLLECTION_CHARACTERS = 128
@@ -106,10 +106,53 @@ class Answer(msgspec.Struct, omit_defaults=True):
         True
     )
     filters: Annotated[dict[str, str], Meta(description="The values that the question was asked with.")] = {}
+    valid_until: Annotated[
+        datetime.datetime | None, Meta(description="Until when the team wants the answer to be served.")
+    ] = None
     explanation: JsonObject | None = None
     reason: str | UnsetType = UNSET
     suggestions: list[Suggestion] | UnsetType = UNSET
     handover: Handover | UnsetType | None = UNSET
+
+
+QuestionText = Annotated[str, Meta(min_length=1, max_length=QUESTION_CHARACTERS)]
+
+
+class LookupRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Questions that are only looked up: `question`, or up to 1,000 `questions`."""
+
+    question: Annotated[QuestionText | None, Meta(description="One question, in plain words.")] = None
+    questions: (
+        Annotated[list[QuestionText], Meta(min_length=1, max_length=1000, description="Several; each gets a row.")]
+        | None
+    ) = None
+    collection: CollectionName | None = None
+    tolerated_error: (
+        Annotated[float, Meta(ge=0, lt=1, description="As the collection's setting, and at most as large.")] | None
+    ) = None
+    threshold: Annotated[float, Meta(ge=0, le=1, description="Least score of the verifier.")] = 0.0
+    filters: Annotated[QuestionFilters, Meta(description="As of `/v1/answers`.")] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what asks nothing, or in two ways."""
+        if (self.question is None) == (self.questions is None):
+            raise ValueError("say either question or questions")
+
+
+class LookupResult(msgspec.Struct, omit_defaults=True):
+    """What lies ready for one of several questions: an `answer`, or a `reason` and the nearest `candidates`."""
+
+    question: str
+    found: bool
+    answer: Answer | None = None
+    reason: str | None = None
+    candidates: list[Near] | None = None
+
+
+class LookupResults(msgspec.Struct):
+    """One row for each question, in their order."""
+
+    results: list[LookupResult]
 
 
 class Job(msgspec.Struct, omit_defaults=True):
@@ -202,6 +245,8 @@ class ProblemDetails(msgspec.Struct, omit_defaults=True):
     detail: str
     request_id: str
     suggestions: list[Suggestion] | None = None
+    reason: str | None = None
+    candidates: list[Near] | None = None
 
 
 class ChatMessage(msgspec.Struct):
@@ -245,6 +290,7 @@ class Provenance(msgspec.Struct):
     reason: str | UnsetType = UNSET
     suggestions: list[Suggestion] | UnsetType = UNSET
     handover: Handover | UnsetType | None = UNSET
+    question: Annotated[str | UnsetType, Meta(description="What was asked, where it is not the last turn.")] = UNSET
 
 
 class Choice(msgspec.Struct, kw_only=True):
@@ -276,6 +322,7 @@ class OpenAIErrorDetails(msgspec.Struct):
     param: str | None
     code: str | None
     suggestions: list[Suggestion] | UnsetType = UNSET
+    candidates: list[Near] | UnsetType = UNSET
 
 
 class OpenAIError(msgspec.Struct):

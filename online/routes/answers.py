@@ -33,7 +33,8 @@ _JSON = b"application/json"
 _TAKES = takes(
     Ask,
     {
-        "Cache-Control": "`no-cache`: answer live; `no-store`: keep the text out of the journal.",
+        "Cache-Control": "`no-cache`: answer live; `only-if-cached`: answer only what lies ready; `no-store`: keep "
+        "the text out of the journal.",
         "Prefer": "`respond-async, wait=N` answers later, if it has to be live (RFC 7240).",
     },
 )
@@ -51,7 +52,7 @@ _GIVES: Responses = {
         *("start", "delta", "answer", "unreliable", "withheld", "problem"),
     ),
     202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
-    **problems(400, 401, 403, 413, 415, 422, 429, 502, 503),
+    **problems(400, 401, 403, 413, 415, 422, 429, 502, 503, 504),
 }
 _GIVES_LATER: Responses = {
     200: gives("The answer", Answer, ETag="Its fingerprint."),
@@ -117,9 +118,13 @@ class Asking:
                 await _send_prepared(asked, prepared, send)
                 self.exchanges.log.prepared(asked, prepared)
                 return
-            if wishes.later:
+            if wishes.later and not wishes.only_cached:
                 await self._later(asked, wishes, send)
                 return
+        if wishes.only_cached:
+            async with self.exchanges.ready(asked) as answer:
+                await _send_ready(asked, answer, send)
+            return
         await self._miss(asked, receive, send)
 
     async def _later(self, asked: Asked, wishes: Directives, send: Send) -> None:
@@ -150,6 +155,16 @@ class Asking:
                 raise
             # the status is sent already, so the stream has to say it
             await end_stream(send, sse("problem", details(problem, asked.request_id)))
+
+
+async def _send_ready(asked: Asked, answer: Prepared | Unanswered, send: Send) -> None:
+    if isinstance(answer, Prepared):
+        await _send_prepared(asked, answer, send)
+    elif asked.stream:
+        await begin_stream(send, provenance(asked, answer))
+        await _decline(asked, answer, send)
+    else:
+        await send_bytes(send, 200, await answer_body(asked, answer), _JSON, provenance(asked, answer))
 
 
 async def _send_prepared(asked: Asked, prepared: Prepared, send: Send) -> None:

@@ -1,9 +1,11 @@
-"""Chats that no prepared answer fits: they have a system message, earlier turns, tools or a format of their own.
+"""Chats that are more than a question: a system message that matters, earlier turns, tools, a format of their own.
 
-Passed on unchanged they would make a key a free proxy to the language model. So by default such a chat is *grounded*:
-passages are retrieved for the last turn of its user and put in front of it, and the reply says in `beforehand` which
-of them it cites. If nothing is near to that turn, the reply is a refusal, without a call to the model. The operator may
-choose for the service or for a key that chats are passed on as they are (`plain`), or not at all (`off`).
+Where they only limit what a prepared answer may be (`online.routes.chat_request.Limits`), one is looked up first. What
+is left is passed on to the language model. Passed on unchanged it would make a key a free proxy to the model. So by
+default such a chat is *grounded*: passages are retrieved for the last turn of its user and put in front of it, and the
+reply says in `beforehand` which of them it cites. If nothing is near to that turn, the reply is a refusal, without a
+call to the model. The operator may choose for the service or for a key that chats are passed on as they are (`plain`),
+or not at all (`off`).
 
 The reply's text stays the model's own, since it may be JSON or a tool call, in which brackets mean something else.
 Where people have rejected answers it is held back until it is whole, streamed or not, and withheld if it has their
@@ -22,18 +24,19 @@ import msgspec
 from starlette.types import Receive
 
 from online.answering.exchange import Exchanges
-from online.answering.question import Asked, Unanswered
+from online.answering.question import Asked, Prepared, Sought, Unanswered
 from online.answering.rendering import citations
 from online.answering.request_log import BYPASS
 from online.errors import Problem
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.model.language_model import LanguageModel
 from online.routes.chat_format import Usage, pieces, said_in_reply, said_in_stream
-from online.routes.chat_reply import ChatReply, about_untold
-from online.routes.chat_request import MODEL, chat_of, grounded, last_question
+from online.routes.chat_outcome import tell_what_lies_ready, text_of_answer, usage_of
+from online.routes.chat_reply import Reply, about_untold
+from online.routes.chat_request import MODEL, Limits, chat_of, grounded, last_question
 from online.settings import Bypass
 from rag.identity import normalise, query_key
-from rag.llm.protocol import Completion, Forwarder
+from rag.llm.protocol import Forwarder
 from rag.prompting.citations import link
 from rag.prompting.template import grounding
 from rag.retrieval.passages import Passage
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
 
 _NEAR = 0.25  # all-MiniLM-L6-v2: below it a passage shares nothing with what was typed
+_OFF = "Only single questions are answered here: no system message, earlier turns, tools or formats."
 _REFUSAL = "The documents here hold nothing near to this question, so it is not answered."
 
 
@@ -65,55 +69,83 @@ class Bypassing:
     exchanges: Exchanges
     model: LanguageModel
 
-    async def answer(self, mode: Bypass, reply: ChatReply, receive: Receive, fields: JsonObject) -> None:
-        """Answer one chat; `fields` is the request as it came.
+    async def answer(
+        self, mode: Bypass, reply: Reply, chat: ChatRequest, fields: JsonObject, limits: Limits | None, receive: Receive
+    ) -> None:
+        """Answer one chat; `fields` is the request as it came, `limits` is None if no prepared answer fits it.
 
         Raises:
             Problem: such chats are not answered, or the language model gave no answer.
         """
-        ground, told = None, None
-        alone = _alone(reply)
-        with self.exchanges.recorded(reply.asked):
-            if mode == "off":
-                detail = "Only single questions are answered here: no system message, earlier turns, tools or formats."
-                raise Problem("forbidden", detail, param="messages", code="bypass_off")
-            if mode == "grounded":
-                told = await self._withheld(alone)
-                ground = None if told else await self._ground(alone)
-        reply.headers.append((b"cache-status", BYPASS.encode()))
-        if told is not None:
-            await _withhold(reply, told)
-            self.exchanges.log.unanswered(reply.asked, told)
-            return
-        if ground is not None and not ground.passages:
-            await _refuse(reply, ground.release_id)
-            self.exchanges.log.bypass(reply.asked)
-            return
+        asked, lookup = reply.asked, self.exchanges.lookup
+        alone = _alone(asked, chat)
+        sought: Sought | None = None
+        ground: Ground | None = None
+        with contextlib.ExitStack() as use:
+            with self.exchanges.recorded(asked):
+                if limits is not None or mode == "grounded":
+                    release = use.enter_context(lookup.release().hold())
+                    found = await self._find(alone, release, limits)
+                    if isinstance(found, Prepared | Unanswered):
+                        await tell_what_lies_ready(self.exchanges, reply, found, f"{MODEL}/{asked.collection}")
+                        return
+                    sought = found
+                    ground = await self._ground(alone, release, sought) if mode == "grounded" else None
+                if mode == "off":
+                    raise Problem("forbidden", _OFF, param="messages", code="bypass_off")
+            reply.headers.append((b"cache-status", BYPASS.encode()))
+            if ground is not None and not ground.passages:
+                await _refuse(reply, ground.release_id)
+                self.exchanges.log.bypass(asked, sought)
+                return
+        await self._pass_on(reply, fields, ground, receive, sought, alone)
+
+    async def _find(
+        self, alone: Asked, release: OpenRelease, limits: Limits | None
+    ) -> Prepared | Unanswered | Sought | None:
+        """Return the answer that lies ready, or what was near to the last turn; None if that has no words.
+
+        What is withheld stays so: a chat around a question is no way past a rejection.
+        """
+        lookup = self.exchanges.lookup
+        if not normalise(alone.question):
+            return None
+        if limits is not None:
+            found = await lookup.ready(alone, release)
+            if not isinstance(found, Prepared) or limits.allow(text_of_answer(found)):
+                return found
+        return await lookup.unless_withheld(alone, release)
+
+    async def _ground(self, alone: Asked, release: OpenRelease, sought: Sought | None) -> Ground:
+        if sought is None:
+            return Ground(release.release_id, ())
+        lookup = self.exchanges.lookup
+        withdrawn = lookup.withdrawn.documents(alone.collection)
+        near = await lookup.pool.run(_near, release, alone, sought, withdrawn)
+        return Ground(release.release_id, near)
+
+    async def _pass_on(
+        self,
+        reply: Reply,
+        fields: JsonObject,
+        ground: Ground | None,
+        receive: Receive,
+        sought: Sought | None,
+        alone: Asked,
+    ) -> None:
+        """Pass a chat on, with its passages in front."""
         if ground is not None:
             fields = grounded(fields, grounding(ground.passages))
         screen = _Screen(self.exchanges.lookup, alone) if ground is not None else None
-        async with self.exchanges.bypass(reply.asked, receive) as passed:
+        async with self.exchanges.bypass(replace(reply.asked, passed_on=True), receive, sought) as passed:
             if isinstance(self.model.llm, Forwarder):
                 forward = self._forward(reply, self.model.llm, fields, ground, screen)
                 passed.told = await self.model.guarded(forward)
             else:
                 passed.told = await self._converse(reply, fields, ground, screen)
 
-    async def _withheld(self, alone: Asked) -> Unanswered | None:
-        """Return what the chat gets if its last question is withheld: a chat around it is no way past a rejection."""
-        return await self.exchanges.lookup.withheld(alone) if normalise(alone.question) else None
-
-    async def _ground(self, alone: Asked) -> Ground:
-        lookup = self.exchanges.lookup
-        with lookup.release().hold() as release:
-            if not normalise(alone.question):
-                return Ground(release.release_id, ())
-            withdrawn = lookup.withdrawn.documents(alone.collection)
-            found = await lookup.pool.run(_near, release, alone, withdrawn)
-            return Ground(release.release_id, found)
-
     async def _forward(
-        self, reply: ChatReply, llm: Forwarder, fields: JsonObject, ground: Ground | None, screen: _Screen | None
+        self, reply: Reply, llm: Forwarder, fields: JsonObject, ground: Ground | None, screen: _Screen | None
     ) -> Unanswered | None:
         """Pass the model's reply on; return what was told instead, if anything."""
         async with contextlib.aclosing(llm.forward(fields)) as response:
@@ -139,7 +171,7 @@ class Bypassing:
             return None
 
     async def _converse(
-        self, reply: ChatReply, fields: JsonObject, ground: Ground | None, screen: _Screen | None
+        self, reply: Reply, fields: JsonObject, ground: Ground | None, screen: _Screen | None
     ) -> Unanswered | None:
         """Answer with a model that takes messages alone; return what was told instead, if anything."""
         chat = msgspec.convert(fields, ChatRequest)
@@ -156,10 +188,10 @@ class Bypassing:
                 await reply.piece("", completion.others)
             for piece in pieces(completion.text):
                 await reply.piece(piece)
-            await reply.end(completion.finish_reason, _usage(completion), about)
+            await reply.end(completion.finish_reason, usage_of(completion), about)
         else:
             message = {**completion.message, "role": "assistant", "content": completion.text}
-            await reply.whole(completion.model, message, completion.finish_reason, _usage(completion), about)
+            await reply.whole(completion.model, message, completion.finish_reason, usage_of(completion), about)
         return None
 
 
@@ -214,9 +246,9 @@ def _with_provenance(body: bytes, ground: Ground) -> bytes:
     return json.dumps({**reply, "beforehand": msgspec.to_builtins(ground.about(text))}).encode()
 
 
-def _alone(reply: ChatReply) -> Asked:
+def _alone(asked: Asked, chat: ChatRequest) -> Asked:
     """Return the last question of a chat's user as it would be asked alone."""
-    asked, question = reply.asked, last_question(reply.chat)
+    question = last_question(chat)
     return replace(asked, question=question, query_key=query_key(asked.collection, question, asked.filters))
 
 
@@ -233,22 +265,17 @@ def _choices(reply: Mapping[str, object]) -> Iterator[JsonObject]:
     return (each for each in (choices if isinstance(choices, list) else ()) if each.get("index", 0) == 0)
 
 
-def _near(release: OpenRelease, alone: Asked, withdrawn: Collection[str]) -> tuple[Passage, ...]:
-    vector = release.encoder.embed([alone.question])[0]
-    found = release.collection(alone.collection).retriever.retrieve(
-        alone.question, vector, release.stored_chunk, withdrawn, nearest=_NEAR, filters=alone.filters
+def _near(release: OpenRelease, asked: Asked, sought: Sought, withdrawn: Collection[str]) -> tuple[Passage, ...]:
+    found = release.collection(asked.collection).retriever.retrieve(
+        asked.question, sought.vector, release.stored_chunk, withdrawn, nearest=_NEAR, filters=asked.filters
     )
     return tuple(found)
 
 
-async def _refuse(reply: ChatReply, release_id: str) -> None:
+async def _refuse(reply: Reply, release_id: str) -> None:
     about = Provenance("unreliable", [], release_id, reason="off_topic")
     await reply.decline(f"{MODEL}/{reply.asked.collection}", _REFUSAL, Usage(), about)
 
 
-async def _withhold(reply: ChatReply, told: Unanswered) -> None:
+async def _withhold(reply: Reply, told: Unanswered) -> None:
     await reply.decline(f"{MODEL}/{reply.asked.collection}", told.text, Usage(), about_untold(told))
-
-
-def _usage(completion: Completion) -> Usage:
-    return Usage(completion.prompt_tokens, completion.completion_tokens)

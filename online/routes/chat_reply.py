@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 from starlette.types import Send
 
@@ -21,8 +22,45 @@ def about_untold(told: Unanswered) -> Provenance:
     return Provenance(told.source, [], told.release_id, told.reason, list(told.suggestions), told.handover)
 
 
+class Reply(Protocol):
+    """The response to a chat, in the shapes of one of the APIs."""
+
+    asked: Asked
+    headers: RawHeaders
+    begun: bool
+
+    async def whole(
+        self, model: str, message: JsonObject, finish_reason: str, usage: Usage, about: Provenance | None
+    ) -> None:
+        """Send a whole completion."""
+
+    async def begin(self, model: str) -> None:
+        """Begin a stream."""
+
+    async def piece(self, text: str, others: Mapping[str, str] = _NOTHING) -> None:
+        """Send a piece of the text, or of the message's other texts."""
+
+    async def end(self, finish_reason: str, usage: Usage, about: Provenance | None) -> None:
+        """End a stream."""
+
+    async def decline(self, model: str, text: str, usage: Usage, about: Provenance) -> None:
+        """Send a sentence instead of an answer; the finish reason tells a client that knows nothing of `about`."""
+
+    async def pass_on(self, body: bytes) -> None:
+        """Pass on the language model's own completion."""
+
+    async def pass_on_lines(self, lines: bytes) -> None:
+        """Pass on lines of the language model's own stream."""
+
+    async def finish(self) -> None:
+        """Close a stream that was passed on."""
+
+    async def break_off(self, error: bytes) -> None:
+        """End a stream with an error."""
+
+
 class ChatReply:
-    """One response, whole or streamed."""
+    """A chat completion: one response, whole or streamed."""
 
     def __init__(self, send: Send, asked: Asked, chat: ChatRequest) -> None:
         self.asked = asked

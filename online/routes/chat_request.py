@@ -1,30 +1,39 @@
 """What a chat completion request asks, and whether an anticipated answer may answer it.
 
-An anticipated answer fits a chat of one user message of plain text, without anything else that shapes the answer: a
-system message, earlier turns, tools, a response format, several choices, stop strings, fewer tokens than the answer
-may have. Every other chat bypasses the cache (`online.routes.bypass`). Sampling parameters don't count: temperature
-0.7 asks for an answer, not for a random one. A live answer honours them (`sampling_of`).
+The question is the last turn of the user. The rules of the key and the collection (`online.routes.chat_rules`) say
+what a system prompt and earlier turns mean. Parameters that give the answer another shape (several choices, a response
+format, a forced tool) bypass the cache (`online.routes.bypass`). Others only limit it: a prepared answer is a hit if
+it is short enough for `max_tokens`, has none of the strings of `stop`, and `tool_choice` leaves the model free to
+answer without a tool. Sampling parameters don't count: temperature 0.7 asks for an answer, not for a random one. A
+live answer honours them (`sampling_of`). `reasoning_effort` and `verbosity` are hints that an answer may do without.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from online.errors import Problem
 from online.http.schemas import QUESTION_CHARACTERS, ChatMessage, ChatRequest, JsonObject
+from online.routes.chat_rules import ChatRules
+from rag.identity import normalise
 from rag.llm.protocol import Message, Sampling
+from rag.prompting.follow_ups import stands_alone
 
 MODEL = "beforehand"
 _DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()
 _SHAPELESS = frozenset(
     """model messages stream stream_options user metadata store service_tier safety_identifier
-    prompt_cache_key filters""".split()
+    prompt_cache_key prompt_cache_retention reasoning_effort verbosity filters""".split()
 ).union(_DRAWN)
 _NEUTRAL: JsonObject = {
     "n": 1, "tool_choice": "none", "tools": [], "response_format": {"type": "text"}, "logprobs": False, "stop": [],
     "logit_bias": {}, "modalities": ["text"], "parallel_tool_calls": True, "functions": [], "top_logprobs": 0,
+    "function_call": "none",
 }  # fmt: skip
 _CARRIED = frozenset("stop max_tokens max_completion_tokens".split())
+# These keep no prepared answer from being served, as far as it satisfies them.
+_LIMITING = _CARRIED.union("tools tool_choice parallel_tool_calls functions function_call".split())
+_BYTES_A_TOKEN = 4  # English; other scripts have more bytes a character, and more tokens
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -38,15 +47,80 @@ def text_of(message: ChatMessage) -> str | None:
     return "\n".join(texts) if all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]  # just checked
 
 
-def question_of(chat: ChatRequest, fields: JsonObject, answer_tokens: int) -> str | None:
-    """Return the question that an anticipated answer may answer, or None to bypass the cache.
+@dataclass(frozen=True)
+class Limits:
+    """What a prepared answer must satisfy: `tokens` at most, and none of the strings `stop`."""
 
-    `fields` is the request as it came, `answer_tokens` the length that anticipated answers may have.
+    tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def allow(self, answer: str) -> bool:
+        """Whether a prepared answer satisfies them; its tokens are estimated."""
+        short = self.tokens is None or len(answer.encode("utf-8", "replace")) <= self.tokens * _BYTES_A_TOKEN
+        return short and not any(each in answer for each in self.stop)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a chat asks. `question` is the last turn of its user, "" if there is none that can be looked up.
+
+    `bypass` names what keeps the chat from being looked up. `follow_up` says that the question has to be made to stand
+    alone first. `limits` is None if the question is all that counts, so that a miss is one of the question alone.
     """
-    if len(chat.messages) != 1 or chat.messages[0].role != "user" or shaping(fields, answer_tokens):
-        return None
-    question = text_of(chat.messages[0])
-    return question if question is not None and 0 < len(question) <= QUESTION_CHARACTERS else None
+
+    question: str
+    bypass: tuple[str, ...] = ()
+    follow_up: bool = False
+    limits: Limits | None = None
+    system_prompt: str = ""
+
+
+def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: ChatRules) -> Reading:
+    """Return what a chat asks; `fields` is the request as it came, `answer_tokens` the length of prepared answers."""
+    turns = [each for each in chat.messages if each.role not in {"system", "developer"}]
+    prompts = [text_of(each) for each in chat.messages if each.role in {"system", "developer"}]
+    prompt = "\n\n".join(each or "" for each in prompts)
+    question = _asked(turns)
+    shaped = shaping(fields, answer_tokens)
+    if fields.get("tool_choice") == "none":
+        shaped = [each for each in shaped if each not in {"tools", "parallel_tool_calls"}]
+    limiting = {each for each in shaped if each in _LIMITING and not _forces(fields, each)}
+    # a name that we don't know may be anything, and reasons go into a header
+    reasons = list(dict.fromkeys(each if each in _NEUTRAL else "parameters" for each in shaped if each not in limiting))
+    if not question or not _plain(fields, turns):
+        reasons.append("messages")
+    if None in prompts or (prompts and not rules.admits(prompt)):
+        reasons.append("system_prompt")
+    alone = len(turns) == 1 or stands_alone(question)
+    if len(turns) > 1 and (rules.earlier_turns == "bypass" or (rules.earlier_turns == "last" and not alone)):
+        reasons.append("earlier_turns")
+    # the model may still need the earlier turns where a rule took the last one to stand alone
+    context = len(turns) > 1 and rules.earlier_turns == "last"
+    limits = _limits(chat, answer_tokens) if limiting or context else None
+    return Reading(question, tuple(reasons), not alone and not reasons, limits, prompt)
+
+
+def _asked(turns: list[ChatMessage]) -> str:
+    text = text_of(turns[-1]) if turns and turns[-1].role == "user" else None
+    return text if text is not None and len(text) <= QUESTION_CHARACTERS and normalise(text) else ""
+
+
+def _plain(fields: JsonObject, turns: list[ChatMessage]) -> bool:
+    """Whether all turns are text of a user or an assistant, without calls of tools."""
+    said = all(each.role in {"user", "assistant"} and text_of(each) is not None for each in turns)
+    return said and not any(each.get("tool_calls") or each.get("function_call") for each in fields["messages"])
+
+
+def _forces(fields: JsonObject, name: str) -> bool:
+    """Whether a parameter asks for the call of a tool."""
+    return name in {"tool_choice", "function_call"} and fields[name] not in ("auto", "none")  # it may be an object
+
+
+def _limits(chat: ChatRequest, answer_tokens: int) -> Limits:
+    given = [each for each in (chat.max_tokens, chat.max_completion_tokens) if each is not None]
+    stop = (chat.stop,) if isinstance(chat.stop, str) else tuple(chat.stop or ())
+    tokens = min(given, default=answer_tokens)
+    return Limits(tokens if tokens < answer_tokens else None, tuple(each for each in stop if each))
 
 
 def last_question(chat: ChatRequest) -> str:

@@ -72,6 +72,14 @@ class OnnxEncoder:
             vectors[rows] = _pool(output.values, output.mask, self.spec)
         return vectors
 
+    def embed_counted(self, texts: Sequence[str], batch_size: int = 32) -> tuple[Vectors, int]:
+        """Return the vectors of n texts, and how many tokens the encoder read."""
+        vectors, tokens = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32), 0
+        for rows, output in self._batches(texts, batch_size):
+            vectors[rows] = _pool(output.values, output.mask, self.spec)
+            tokens += int(output.mask.sum())
+        return vectors, tokens
+
     def embed_with_tokens(self, texts: Sequence[str], batch_size: int = 32) -> tuple[Vectors, list[TokenCodes]]:
         """Return the vectors of n texts, and the codes of their tokens from the same pass through the model."""
         vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)

@@ -135,12 +135,13 @@ def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) 
     cursor = connection.execute(answers)
     while rows := cursor.fetchmany(_BATCH):
         batch = []
-        for key, body, citations, filters in rows:
+        for key, body, citations, filters, valid_until in rows:
             listed = ",".join(
                 f'{{"number":{number},"kind":"{kind}",{shared[source]}' for number, kind, source in citations
             )
             asked_with = f',"filters":{filters}' if filters else ""
-            batch.append((key.encode(), f'{body[:-1]},"citations":[{listed}]{asked_with}}}'.encode()))
+            until = f',"valid_until":"{valid_until}"' if valid_until else ""
+            batch.append((key.encode(), f'{body[:-1]},"citations":[{listed}]{asked_with}{until}}}'.encode()))
         yield batch
 
 

@@ -70,7 +70,7 @@ SELECT CASE a.status WHEN 'served' THEN 'q:' ELSE 'w:' END || a.query_key AS key
     'generated_at': strftime(coalesce(a.generated_at, now()) AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ'),
     'finish_reason': coalesce(a.finish_reason, ''), 'support': coalesce(a.support, 1.0)
 }) AS value, coalesce(c.citations, []) AS citations,
-    CASE WHEN cardinality(q.filters) > 0 THEN to_json(q.filters) END AS filters
+    CASE WHEN cardinality(q.filters) > 0 THEN to_json(q.filters) END AS filters, until.valid_until
 FROM answers a
 JOIN questions q USING (query_key)
 LEFT JOIN models m USING (model_id)
@@ -81,5 +81,21 @@ LEFT JOIN (
     FROM citations
     GROUP BY query_key
 ) c USING (query_key)
+LEFT JOIN (
+    -- a day is valid to its end, and a moment without a zone is UTC
+    SELECT query_key, strftime(
+        CAST(given AS TIMESTAMPTZ) AT TIME ZONE 'UTC' + CASE WHEN whole_day THEN INTERVAL 1 DAY ELSE INTERVAL 0 DAY END,
+        '%Y-%m-%dT%H:%M:%SZ'
+    ) AS valid_until
+    FROM (
+        SELECT query_key, length(told) = 10 AS whole_day, CASE
+            WHEN length(told) = 10 THEN told || ' 00:00:00+00'
+            WHEN regexp_matches(told, '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN told
+            ELSE told || '+00'
+        END AS given
+        FROM (SELECT query_key, trim(metadata['valid_until'][1]) AS told FROM questions)
+    )
+    WHERE try_cast(given AS TIMESTAMPTZ) IS NOT NULL
+) until ON until.query_key = a.query_key AND a.origin = 'curated'
 WHERE a.status = 'served' OR q.origin <> 'canary'
 ORDER BY key;

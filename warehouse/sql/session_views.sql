@@ -90,8 +90,8 @@ SELECT
     any_value(h.filters) AS filters
 FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
-WHERE h.source IN ('live', 'unreliable', 'refused', 'failed')
-    AND coalesce(h.status, 200) NOT BETWEEN 400 AND 422 -- invalid questions
+WHERE h.source IN ('live', 'bypass', 'unreliable', 'refused', 'failed')
+    AND (coalesce(h.status, 200) NOT BETWEEN 400 AND 422 OR h.status = 404) -- invalid questions; 404 was looked up only
     AND h.query_key NOT IN (SELECT query_key FROM answers WHERE status = 'served')
 GROUP BY h.collection, h.query_key
 ORDER BY asked DESC;
@@ -204,7 +204,7 @@ SELECT
     any_value(h.filters) AS filters
 FROM requests h
 JOIN questions q ON q.query_key = h.matched_key
-WHERE h.source = 'live' AND h.refusal IS NOT NULL
+WHERE h.source IN ('live', 'bypass', 'refused') AND h.refusal IS NOT NULL
 GROUP BY h.collection, h.query_key, h.matched_key
 ORDER BY similarity DESC;
 COMMENT ON VIEW near_misses IS 'Questions whose semantic candidate was not used, most similar first.';

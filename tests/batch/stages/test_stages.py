@@ -324,6 +324,24 @@ def test_generate_asks_what_is_not_known_with_the_sampling_that_was_set(project:
     assert again["generated"] == len(project.questions), "a second attempt of one run tells what the run generated"
 
 
+def test_generate_makes_answers_anew_that_are_older_than_their_collection_allows(
+    project: Project, llm: ReadingLlm
+) -> None:
+    plan = project.plan()
+    generate(plan)
+    llm.requests.clear()
+    (name, settings), *_ = plan.collections.items()
+
+    def with_age(seconds: int) -> RunPlan:
+        aged = {**plan.collections, name: settings.model_copy(update={"max_age": seconds})}
+        return replace(plan, collections=aged)
+
+    generate(with_age(3600))
+    assert llm.requests == []
+    generate(with_age(0))
+    assert len(llm.requests) > 0
+
+
 def test_generate_keeps_what_was_answered_when_the_model_goes_away(project: Project, llm: ReadingLlm) -> None:
     plan = project.plan()
     llm.behaviour.fail_with = 500

@@ -20,6 +20,7 @@ from batch.stores.generation_store import (
     batch_name,
     count_generations,
     find_generations,
+    generated_since,
     known_fingerprints,
     write_generations,
 )
@@ -69,6 +70,20 @@ def test_each_generation_is_found_once_before_and_after_compaction(
     assert texts(store, [*everything, "never written"]) == found
     assert len(list_files(f"{store}/*.parquet")) <= 1
     assert count_generations(str(store)) == len(everything)
+
+
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_of_two_generations_the_newest_counts_before_and_after_compaction(tmp_path: Path, first: str) -> None:
+    store, noon = str(tmp_path), datetime(2026, 11, 20, 12, tzinfo=UTC)
+    rows = {"old": generation("a", "old"), "new": generation("a", "new") | {"generated_at": noon}}
+    order = [first, *(rows.keys() - {first})]
+    for each, other in zip(order, ("b", "c"), strict=True):  # another file each
+        write_generations(store, [rows[each], generation(other)])
+    assert texts(tmp_path, ["a"]) == {"a": "new"}
+    assert generated_since(store, noon) == {"a"}
+    compact_store(store, GENERATIONS, "fingerprint", most=1)
+    assert texts(tmp_path, ["a", "b", "c"])["a"] == "new"
+    assert count_generations(store) == 3
 
 
 @given(st.lists(st.text(max_size=5), unique=True), st.randoms())

@@ -35,10 +35,13 @@ def user(text: str) -> list[dict[str, str]]:
     "shape",
     [
         {"messages": [{"role": "system", "content": "Speak like a pirate."}, *user(PREPARED)]},
-        {"messages": [*user("Hello"), {"role": "assistant", "content": "Hi"}, *user(PREPARED)]},
+        {"messages": [*user(PREPARED), {"role": "assistant", "content": "At nine."}, *user("And on Sundays?")]},
         {"response_format": {"type": "json_object"}},
         {"n": 2},
-        {"tools": [{"type": "function", "function": {"name": "clock", "parameters": {}}}]},
+        {
+            "tools": [{"type": "function", "function": {"name": "clock", "parameters": {}}}],
+            "tool_choice": "required",
+        },
         {"stop": ["."]},
         {"max_tokens": 3},
         {"logprobs": True},
@@ -110,7 +113,7 @@ def test_a_model_in_this_process_chats_too_and_names_what_it_can_not_take(librar
     collections = {"library": CollectionSettings(documents=[])}
     settings = ServiceSettings.model_validate({"bypass": "plain"})
     app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
-    messages = [{"role": "system", "content": "Be brief."}, *user(PREPARED)]
+    messages = [{"role": "system", "content": "Speak like a pirate."}, *user(PREPARED)]
     with served(app) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="x", max_retries=0) as official:
         whole = official.chat.completions.create(model="m", messages=messages, temperature=0.5, max_tokens=7)
         chunks = official.chat.completions.create(model="m", messages=messages, stream=True)

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import lmdb
 import pytest
 
@@ -64,6 +65,27 @@ def test_a_withheld_answer_is_kept_apart(tmp_path, publish_rows, rows):
         assert index.withheld(key("q2")) is None, "nobody should let a canary out"
         assert index.withheld(key("q3")) is None
     assert count == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "until"),
+    [
+        ("2026-12-01", "2026-12-02T00:00:00Z"),
+        ("2026-12-01T10:00:00+02:00", "2026-12-01T08:00:00Z"),
+        ("2026-12-01 10:00", "2026-12-01T10:00:00Z"),
+        ("next week", None),
+        (None, None),
+    ],
+)
+def test_a_curated_answer_says_until_when_it_is_valid(make_database, rows, tmp_path, told, until):
+    rows["answers"][0]["origin"] = "curated"
+    path = make_database(rows)
+    with duckdb.connect(str(path)) as tables:
+        tables.execute("UPDATE questions SET metadata = MAP {'valid_until': [?]}", [told])
+    write_serving_index(path, tmp_path / "serving.lmdb", "r-1")
+    with ServingIndex(tmp_path / "serving.lmdb") as index:
+        assert json.loads(index.answer(key("q1"))).get("valid_until") == until
+        assert "valid_until" not in json.loads(index.answer(key("q2")))
 
 
 def test_passages_and_questions_are_found(index):

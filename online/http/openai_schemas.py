@@ -1,0 +1,104 @@
+"""What goes in and out of the Responses API and of the embeddings; the Chat API's own are in `online.http.schemas`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from online.http.schemas import JsonObject, Provenance
+
+
+class ResponseRequest(msgspec.Struct):
+    """A request of the Responses API; what else OpenAI knows is allowed, except for state that is not kept here."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    input: str | Annotated[list[JsonObject], Meta(min_length=1, max_length=1000)]
+    instructions: str | None = None
+    stream: bool | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    tools: list[JsonObject] | None = None
+    tool_choice: str | JsonObject | None = None
+    reasoning: JsonObject | None = None
+    text: JsonObject | None = None
+    previous_response_id: Annotated[None, Meta(description="Not kept: send the earlier turns in `input`.")] = None
+    conversation: Annotated[None, Meta(description="Not kept: send the earlier turns in `input`.")] = None
+    store: Annotated[Literal[False] | None, Meta(description="Responses are not stored.")] = None
+    background: Literal[False] | None = None
+    prompt: Annotated[None, Meta(description="Prompts are not stored.")] = None
+
+
+class ResponseUsage(msgspec.Struct):
+    """Tokens of a response; an anticipated answer costs none."""
+
+    input_tokens: int
+    input_tokens_details: dict[str, int]
+    output_tokens: int
+    output_tokens_details: dict[str, int]
+    total_tokens: int
+
+
+class ResponseObject(msgspec.Struct, kw_only=True):
+    """A response; its `output` has a message with the text, and what else the language model says."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    status: Literal["in_progress", "completed", "incomplete"]
+    error: None = None
+    incomplete_details: dict[str, str] | None = None
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    model: str
+    output: list[JsonObject]
+    parallel_tool_calls: bool = True
+    previous_response_id: None = None
+    store: bool = False
+    temperature: float | None = None
+    text: JsonObject
+    tool_choice: str | JsonObject = "auto"
+    tools: list[JsonObject]
+    top_p: float | None = None
+    truncation: Literal["disabled"] = "disabled"
+    usage: ResponseUsage | None = None
+    metadata: dict[str, str]
+    beforehand: Provenance | UnsetType = UNSET
+
+
+class EmbeddingRequest(msgspec.Struct):
+    """Texts to embed. Further fields are allowed."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    input: (
+        Annotated[str, Meta(min_length=1, pattern=r"\S")]
+        | Annotated[list[Any], Meta(min_length=1, max_length=1000, extra_json_schema={"items": {"type": "string"}})]
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Meta(ge=1, description="Only the encoder's own number.")] | None = None
+
+
+class Embedding(msgspec.Struct):
+    """The vector of one text: numbers, or base64 of little-endian 32-bit floats."""
+
+    index: int
+    embedding: list[float] | str
+    object: Literal["embedding"] = "embedding"
+
+
+class EmbeddingUsage(msgspec.Struct):
+    """How many tokens the encoder read."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embeddings(msgspec.Struct):
+    """The vectors of several texts, in their order; `model` names the release whose encoder made them."""
+
+    model: str
+    data: list[Embedding]
+    usage: EmbeddingUsage
+    object: Literal["list"] = "list"
