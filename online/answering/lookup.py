@@ -86,6 +86,7 @@ class Lookup:
         Where the question may not be listed it is repeated in the caller's words, not in those of another visitor.
         """
         release = self.release()
+        asked = _keyed(asked, release)
         found = self._prepared(release, asked.collection, asked.query_key)
         if found is None or self.listed.allows(release, asked.query_key):
             return found
@@ -111,6 +112,7 @@ class Lookup:
         Raises:
             Problem: there is no answer to be had.
         """
+        asked = _keyed(asked, self.release())
         prepared = None if asked.fresh else self.exact(asked)
         if prepared is not None:
             yield prepared
@@ -169,6 +171,7 @@ class Lookup:
     async def withheld(self, asked: Asked) -> Unanswered | None:
         """Return what a question gets that is withheld, or that asks the same as one that is; None for all others."""
         release = self.release()
+        asked = _keyed(asked, release)
         with release.hold():
             sought = await self._seek(asked, release)
             reason = self.withholding.reason(release, asked.collection, asked.query_key)
@@ -194,6 +197,7 @@ class Lookup:
     def rejected(self, asked: Asked, said: str) -> Unanswered | None:
         """Return what is told instead of what the model said, if a person rejected the question or those words."""
         release = self.release()
+        asked = _keyed(asked, release)
         self.withholding.follow()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         if reason is None and self._says_rejected_words(release, asked.collection, said):
@@ -288,6 +292,12 @@ class Lookup:
         if not asked.stream:
             flight.push(Delta(answer.linked.text, others=answer.completion.others))
         flight.land(answer)
+
+
+def _keyed(asked: Asked, release: OpenRelease) -> Asked:
+    """Return a question under the key that it has in a release."""
+    key = release.key_of(asked.collection, asked.question, asked.query_key) if asked.query_key else ""
+    return asked if key == asked.query_key else replace(asked, query_key=key)
 
 
 def _with_suggestions(problem: Problem, sought: Sought) -> Problem:

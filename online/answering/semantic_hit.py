@@ -12,6 +12,7 @@ other words don't lead around a rejection.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import msgspec
 
 from online.answering.question import Asked, Sought
 from online.errors import Suggestion
-from rag.paraphrase.verifier import Candidate, Decision, Verifier
+from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Candidate, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def seek(release: OpenRelease, asked: Asked, permits: Permits, tolerated_error: 
     embed_seconds = time.perf_counter() - started
     candidates = tuple(_candidates(release, asked, vector, permits.usable))
     decision, certificate = None, None
-    if candidates and tolerated_error is not None:
+    known = release.verifier.knows(release.collection(asked.collection).language)
+    if candidates and tolerated_error is not None and not known:
+        decision = Decision(False, 0.0, math.inf, UNKNOWN_LANGUAGE, {}, candidates[0].query_key)
+    elif candidates and tolerated_error is not None:
         decision = _decide(release.verifier, asked.question, candidates, tolerated_error)
         certificate = next(
             (each for each in release.verifier.certificates if each.threshold == decision.threshold), None
