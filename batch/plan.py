@@ -106,6 +106,10 @@ class RunPlan:
         """The folder that a stage of this run writes to."""
         return f"{self.data}/runs/{self.run_id}/{stage}"
 
+    def language(self, collection: str) -> str:
+        """The short code of a collection's language."""
+        return self.collections[collection].language or self.retrieval.language
+
     @property
     def template_id(self) -> str:
         """The template's id in fingerprints."""

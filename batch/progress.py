@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -77,6 +77,15 @@ def leave(stage: str, figures: Mapping[str, int], seconds: float) -> None:
             f"{stage:<11} {describe_figures(figures)}", end="", highlight=False, markup=False, soft_wrap=True
         )
         _tracker.console.print(f"  {_clock(seconds)}", style="dim", highlight=False, soft_wrap=True)
+
+
+def warn(sentences: Sequence[str]) -> None:
+    """Print sentences that a person should read, above the stages to come."""
+    if _tracker.console is not None:
+        for each in sentences:
+            _tracker.console.print(
+                f"{'warning':<11} {each}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            )
 
 
 def describe_figures(figures: Mapping[str, int]) -> str:

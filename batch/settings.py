@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from rag.credentials import SecretOption
-from rag.settings import HttpAddress, RoomSettings
+from rag.settings import HttpAddress, Language, RoomSettings
 
 
 class BatchSettings(RoomSettings):
@@ -56,6 +56,11 @@ class BatchSettings(RoomSettings):
     labelled_pairs: list[str] = Field(
         default_factory=list,
         description="Files of labelled pairs of questions (`a`, `b`, `same`); semantic hits are calibrated on them.",
+    )
+    pairs_language: Language = Field(
+        "en",
+        description="Language of the labelled pairs. Semantic hits of a collection in another language than English "
+        "need pairs in it.",
     )
     batch_size: int = Field(64, ge=1, description="Answers generated at once, and lost at most when the run is killed.")
     max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")

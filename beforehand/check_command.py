@@ -57,6 +57,7 @@ def check_collection(settings: Settings, name: str) -> Findings:
     from batch.corpus_check.check import Expected
     from batch.corpus_check.check import check as check_corpus
     from batch.corpus_check.corpus_reader import read_corpus
+    from batch.corpus_check.encoder_fit import encoder_fit
     from batch.corpus_check.scripts import known_scripts
     from batch.models.model_folder import locate
     from rag.retrieval.embedding import TokenCounter
@@ -66,8 +67,9 @@ def check_collection(settings: Settings, name: str) -> Findings:
     expected = Expected(
         encoder=settings.encoder.model,
         known_scripts=known_scripts(tokenizer.vocabulary()),
-        language=settings.retrieval.language,
+        language=settings.collections[name].language or settings.retrieval.language,
         tokens_an_answer=settings.retrieval.passage_tokens + settings.sampling.max_tokens,
+        fit=encoder_fit((each.document.text for each in corpus.documents), tokenizer),
     )
     return check_corpus(corpus, expected)
 

@@ -6,6 +6,7 @@ Heavy packages are imported by the function that needs them.
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,13 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
             "name another folder"
         )
     encoder = locate(settings.encoder.model, settings.project.models).path
-    spec = read_spec(encoder)
+    own = read_spec(encoder)
+    query, passage = settings.encoder.query_prefix, settings.encoder.passage_prefix
+    spec = replace(
+        own,
+        query_prefix=own.query_prefix if query is None else query,
+        passage_prefix=own.passage_prefix if passage is None else passage,
+    )
     if settings.chunking.max_tokens > spec.max_tokens:
         raise ConfigurationError(
             f"[chunking] max_tokens = {settings.chunking.max_tokens}: {settings.encoder.model} reads at most "
@@ -74,7 +81,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         data=str(settings.project.data),
         collections=settings.collections,
         encoder=str(encoder),
-        encoder_id=encoder_id(encoder),
+        encoder_id=encoder_id(encoder, spec),
         encoder_spec=spec,
         llm=llm_source(settings),
         template=PromptTemplate.load(settings.prompt.template).text,

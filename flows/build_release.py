@@ -20,6 +20,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from batch import progress
+from batch.corpus_check.run_warnings import run_warnings
 from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.stages.anticipate import anticipate
 from batch.stages.calibrate import calibrate
@@ -176,6 +177,7 @@ def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger
         if stage.wanted(plan):
             run_stage(stage, plan, ledger)
         if stage.name == "prepare":
+            progress.warn(run_warnings(plan))
             notice_withdrawals(plan)
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
     _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))

@@ -16,7 +16,8 @@ from typing import cast
 
 import pyarrow.parquet as pq
 
-from batch.models.onnx_export import served_files
+from batch.corpus_check.run_warnings import run_warnings
+from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
 from batch.retrieval.question_ranking import index_questions
 from batch.stages.check_encoder import encoder_agreement
@@ -230,6 +231,7 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
         index_questions(plan, collection, served, target / "questions")
         index_questions(plan, collection, withheld, target / "withheld")
     _carry_model(Path(plan.encoder), build.path / "encoder")
+    describe_served(build.path / "encoder", plan.encoder_spec)
     if plan.reranker:
         _carry_model(Path(plan.reranker), build.path / "reranker")
     verifier = Path(plan.folder("calibrate"), "verifier.json")
@@ -251,8 +253,9 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "reranker": plan.reranker_id,
         "retrieval": {**plan.retrieval.recorded(), "fusion": fusion_facts(plan)},
         "sampling": plan.sampling.identity(),
+        "warnings": run_warnings(plan),
         "collections": {
-            name: {"tolerated_error": each.tolerated_error, **_declared_filters(each)}
+            name: {"tolerated_error": each.tolerated_error, "language": plan.language(name), **_declared_filters(each)}
             for name, each in plan.collections.items()
         },
     }

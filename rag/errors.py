@@ -33,6 +33,10 @@ class ModelError(BeforehandError):
     """A model is missing, torn or not what it says."""
 
 
+class OutdatedVerifierError(ModelError):
+    """A verifier was made by another version of this software; what it certified does not hold for today's."""
+
+
 class IndexUnusableError(BeforehandError):
     """A vector or lexical index is missing, torn or degenerate."""
 

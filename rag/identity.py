@@ -11,11 +11,15 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 
 from rag.filters import Filters
+from rag.text.characters import fold_form, without_format
+
+KEY_FORMAT = 2
+"""How keys are made (`normalise`); releases whose manifest names none have those of `former_query_key`."""
 
 UNPINNED = "unpinned"
 """Stands for the revision of a model that has none."""
@@ -26,6 +30,12 @@ UNPINNED = "unpinned"
 _ENDING = "?!\u061f\u3002\u0964\u055e"
 _PAUSING = ".,;:\u061b"
 _OPENING = "\u00bf\u00a1"
+_QUOTES = dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u301d\u301e\u301f"), '"')
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u201a\u201b\u2039\u203a\u02bc\u2032"), "'")
+_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
+_INVISIBLE = dict.fromkeys([*range(0xFE00, 0xFE10), 0x034F, 0x115F, 0x1160, 0x3164])
+_LOOK_ALIKE = {**_QUOTES, **_APOSTROPHES, **_DASHES, **_INVISIBLE, 0x2026: "...", 0x22EF: "..."}
+_SHARP_S = "\u00df"
 _CLOSING = re.compile(rf"[{_ENDING} ]+$|(?<=[^{_PAUSING}{_ENDING} ])[{_PAUSING}]+$")
 
 
@@ -44,23 +54,39 @@ def content_hash(text: str) -> str:
 
 
 def normalise(question: str) -> str:
-    """Return the canonical form of a question: NFKC, case-folded, single spaces, no closing punctuation.
+    """Return the canonical form of a question: lower case, single spaces, no closing punctuation.
 
+    Folded is what only looks different: kinds of quotes, dashes and ellipses, full width, ligatures, invisible
+    characters. What tells questions apart is kept: ß and ss, raised and lowered digits, fractions, circled numbers.
     Idempotent. Returns "" for a question of punctuation alone, which callers refuse.
     """
+    return _normalised(question, _folded)
+
+
+def former_normalise(question: str) -> str:
+    """Return the canonical form that keys of releases without a `key_format` were made of: NFKC, case-folded."""
+    return _normalised(question, _all_folded)
+
+
+def _normalised(question: str, fold: Callable[[str], str]) -> str:
     text, previous = question, None
-    while text != previous:  # case folding can undo NFKC, and stripping can expose more to fold
+    while text != previous:  # case folding can undo normalisation, and stripping can expose more to fold
         previous = text
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        text = _CLOSING.sub("", " ".join(_visible(folded).split())).lstrip(_OPENING + " ")
+        text = _CLOSING.sub("", " ".join(without_format(fold(text)).split())).lstrip(_OPENING + " ")
     return text if text.strip(_OPENING + _PAUSING + _ENDING + " ") else ""
 
 
-def _visible(text: str) -> str:
-    """Drop control and format characters; a printable text, the usual case, has none, which saves 100 µs."""
-    if text.isprintable():
-        return text
-    return "".join(c for c in text if c in "\t\n\r\x0b\x0c" or unicodedata.category(c)[0] != "C")
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    alike = unicodedata.normalize("NFC", text.translate(_LOOK_ALIKE))
+    plain = "".join(c if c.isascii() else fold_form(c) for c in alike)
+    folded = _SHARP_S.join(part.casefold() for part in plain.replace("\u1e9e", _SHARP_S).split(_SHARP_S))
+    return unicodedata.normalize("NFC", folded)
+
+
+def _all_folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def query_key(collection: str, question: str, filters: Filters = ()) -> str:
@@ -69,6 +95,24 @@ def query_key(collection: str, question: str, filters: Filters = ()) -> str:
         return stable_hash("query", collection, normalise(question), filters)
     # what `stable_hash` makes of these parts, without an encoder for each: an exact hit pays for it
     return _hash_of(f'["query",{encode_basestring(collection)},{encode_basestring(normalise(question))}]')
+
+
+def former_query_key(collection: str, question: str) -> str:
+    """Return the key that a question has in releases without a `key_format`."""
+    return stable_hash("query", collection, former_normalise(question))
+
+
+def equivalent_keys(collection: str, question: str, query_key_recorded: str) -> tuple[str, ...]:
+    """Return the keys under which a question may be recorded, whose recorded key is one of them: today's and a former.
+
+    A former key that today belongs to another question (that of "Maße" to "Masse") is not among them unless it is the
+    recorded one.
+    """
+    today, before = query_key(collection, question), former_query_key(collection, question)
+    if query_key_recorded not in (today, before):
+        return (query_key_recorded,)
+    folded = normalise(former_normalise(question)) == normalise(question)
+    return tuple(dict.fromkeys((query_key_recorded, today, *([before] if folded else []))))
 
 
 def template_id(template: str) -> str:

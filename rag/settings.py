@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from rag.credentials import SecretAddress
 from rag.filters import Filtering, field_name, normal_value
 from rag.link_template import check_template
+from rag.text.languages import known_languages, language_code
 
 
 class RoomSettings(BaseModel):
@@ -55,6 +56,21 @@ def _require_http(address: SecretAddress) -> SecretAddress:
 
 HttpAddress = Annotated[SecretAddress, AfterValidator(_require_http)]
 """The base URL of a server; it may hold a user name, a password and a query."""
+
+
+def _language(name: str) -> str:
+    try:
+        return language_code(name)
+    except ValueError:
+        raise PydanticCustomError(
+            "language",
+            "no such language; name its code as in en, de, zh or pt-BR",
+            {"expected": ", ".join(known_languages())},
+        ) from None
+
+
+Language = Annotated[str, AfterValidator(_language)]
+"""A language by its short code (BCP 47); names as in "german" are understood, too."""
 
 
 class LlmSettings(RoomSettings):
@@ -97,6 +113,12 @@ class EncoderSettings(RoomSettings):
 
     model: str = Field(
         "all-minilm-l6-v2", description="A model of the models folder, a local folder, or a Hugging Face id."
+    )
+    query_prefix: str | None = Field(
+        None, description='Put before questions, as `"query: "` for E5 (default: what the model itself says).'
+    )
+    passage_prefix: str | None = Field(
+        None, description='Put before passages, as `"passage: "` for E5 (default: what the model itself says).'
     )
 
 
@@ -167,7 +189,9 @@ class RetrievalSettings(RoomSettings):
         "It delays every live answer.",
     )
     rerank_candidates: int = Field(20, ge=1, description="How many candidates it reranks.")
-    language: str = Field("english", description="Language of the documents, for stemming and stop words.")
+    language: Language = Field(
+        "en", description="Language of the collections that name none: a short code as in `en`, `de`, `zh`."
+    )
     dense_weight: float = Field(1.0, ge=0, description="Weight of the dense ranking in the fusion; 0 switches it off.")
     rewordings: int = Field(
         0,
@@ -200,18 +224,6 @@ class RetrievalSettings(RoomSettings):
         description="Most tokens that a run may spend on these four; what is left out is counted. Without it there is "
         "no limit.",
     )
-
-    @field_validator("language")
-    @classmethod
-    def _can_be_stemmed(cls, language: str) -> str:
-        import Stemmer
-
-        known = Stemmer.algorithms()
-        if language not in known:
-            raise PydanticCustomError(
-                "language", "no stemmer for it; there are {expected}", {"expected": ", ".join(known)}
-            )
-        return language
 
     @model_validator(mode="after")
     def _finds_something(self) -> Self:
@@ -282,6 +294,11 @@ class CollectionSettings(RoomSettings):
     questions: list[SecretAddress] = Field(default_factory=list, description="Files with the anticipated questions.")
     curated: list[SecretAddress] = Field(
         default_factory=list, description="Files with the team's pairs of question and answer."
+    )
+    language: Language | None = Field(
+        None,
+        description="Language of the documents and questions, as `en`, `de` or `zh` (default: that of [retrieval]). A "
+        "document whose metadata has a `language` or `lang` is read in that one.",
     )
     base_url: str | None = Field(
         None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from batch.corpus_check.chunk_faults import SHORT, template_code, torn_tables
 from batch.corpus_check.corpus import Corpus, ReadFile
+from batch.corpus_check.encoder_fit import EncoderFit, fit_warnings
 from batch.corpus_check.near_duplicates import character_shingles, near_duplicates, word_shingles
 from batch.corpus_check.scripts import letters_by_script, shares, warnings
 from batch.reading.chunking import Chunk
@@ -120,6 +121,7 @@ class Expected:
     known_scripts: frozenset[str]
     language: str
     tokens_an_answer: int
+    fit: EncoderFit | None = None
 
 
 def check(corpus: Corpus, expected: Expected) -> Findings:
@@ -153,7 +155,7 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         near_duplicate_questions=_duplicate_questions(corpus.questions, expected.tokens_an_answer),
         scripts=shares(letters),
         warnings=(
-            *warnings(letters, expected.encoder, expected.known_scripts, expected.language),
+            *misfits(letters, expected),
             *(f'exclude = "{pattern}" matches no file' for pattern, count in corpus.excluded.items() if not count),
         ),
         sample=tuple(
@@ -163,6 +165,14 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
             ]  # hashes: at random, and the same again
         ),
     )
+
+
+def misfits(letters: Mapping[str, int], expected: Expected) -> list[str]:
+    """Return a sentence for each way in which encoder or language don't fit a corpus of so many letters by script."""
+    found = warnings(letters, expected.encoder, expected.known_scripts, expected.language)
+    if any("the encoder" in each for each in found) or expected.fit is None:
+        return found
+    return [*fit_warnings(expected.fit, expected.encoder), *found]
 
 
 # -- files -------------------------------------------------------------------------------------------------

@@ -1,28 +1,20 @@
 """Scripts: in which a text is written, and which of them an encoder and a language fit.
 
-A script is told by the first word of a character's Unicode name, which is enough to tell Latin from Cyrillic. An
-encoder knows a script if hundreds of its tokens are written in it: all-MiniLM-L6-v2 has 488 Chinese ones and at most 92
-of any other script but Latin, single letters that it was hardly trained on.
+An encoder knows a script if hundreds of its tokens are written in it: all-MiniLM-L6-v2 has 488 Chinese ones and at most
+92 of any other script but Latin, single letters that it was hardly trained on.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-_NAMED_OTHERWISE = {"CJK": "Han", "HIRAGANA": "Kana", "KATAKANA": "Kana", "KATAKANA-HIRAGANA": "Kana"}
-_NO_SCRIPTS = frozenset(
-    ("MODIFIER", "SUPERSCRIPT", "SUBSCRIPT", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH", "FEMININE", "MASCULINE", "MICRO",
-     "SCRIPT", "DOUBLE-STRUCK", "BLACK-LETTER", "KELVIN", "ANGSTROM", "OHM", "PLANCK", "ALEF", "IDEOGRAPHIC", "TURNED")
-)  # fmt: skip
-_OF_LANGUAGES = {
-    "arabic": ("Arabic",), "armenian": ("Armenian",), "greek": ("Greek",), "hindi": ("Devanagari",),
-    "nepali": ("Devanagari",), "russian": ("Cyrillic",), "serbian": ("Cyrillic", "Latin"), "tamil": ("Tamil",),
-    "yiddish": ("Hebrew",),
-}  # fmt: skip
+from rag.text.characters import script_of
+from rag.text.languages import language_code, scripts
+
 _LEAST_TOKENS = {"Han": 1000}
 _LEAST_TOKENS_ELSE = 300
+_MOST_LATIN = 0.5
 _LEAST_SHARE = 0.02  # of the letters: a few foreign names are no reason to warn
 
 
@@ -33,7 +25,7 @@ def letters_by_script(texts: Iterable[str]) -> Counter[str]:
         characters.update(text)
     found: Counter[str] = Counter()
     for character, count in characters.items():
-        if script := _script(character):
+        if script := script_of(character):
             found[script] += count
     return found
 
@@ -49,7 +41,7 @@ def known_scripts(vocabulary: Sequence[str]) -> frozenset[str]:
     """Return the scripts in which an encoder's vocabulary has hundreds of tokens."""
     tokens: Counter[str] = Counter()
     for token in vocabulary:
-        tokens.update({script for character in token if (script := _script(character))})
+        tokens.update({script for character in token if (script := script_of(character))})
     return frozenset(
         script for script, count in tokens.items() if count >= _LEAST_TOKENS.get(script, _LEAST_TOKENS_ELSE)
     )
@@ -58,7 +50,9 @@ def known_scripts(vocabulary: Sequence[str]) -> frozenset[str]:
 def warnings(letters: Mapping[str, int], encoder: str, known: frozenset[str], language: str) -> list[str]:
     """Return a sentence for the scripts that the encoder does not know, and one for those of another language."""
     share = {script: part for script, part in shares(letters).items() if part >= _LEAST_SHARE}
-    own = _OF_LANGUAGES.get(language, ("Latin",))
+    own = scripts(language_code(language))
+    if share.get("Latin", 0) < _MOST_LATIN:  # names and code are Latin everywhere
+        own = (*own, "Latin")
     sentences = []
     if unknown := {script: part for script, part in share.items() if script not in known}:
         sentences.append(
@@ -67,21 +61,11 @@ def warnings(letters: Mapping[str, int], encoder: str, known: frozenset[str], la
         )
     if foreign := {script: part for script, part in share.items() if script not in own}:
         sentences.append(
-            f'{_listed(foreign)}, which [retrieval] language = "{language}" does not fit: words in it are neither '
-            "stemmed nor freed of stop words; set it to the language of the documents"
+            f'{_listed(foreign)}, which language = "{language}" does not fit: words in it are neither stemmed nor '
+            "freed of stop words; set the collection's to the language of its documents"
         )
     return sentences
 
 
 def _listed(found: Mapping[str, float]) -> str:
     return " and ".join(f"{part:.0%} of the letters are {script}" for script, part in found.items())
-
-
-def _script(character: str) -> str:
-    """Return the script of a letter, or "" for what is no letter or common to several scripts."""
-    if character.isascii():
-        return "Latin" if character.isalpha() else ""
-    if not character.isalpha():
-        return ""
-    name = unicodedata.name(character, "").partition(" ")[0]
-    return "" if not name or name in _NO_SCRIPTS else _NAMED_OTHERWISE.get(name, name.title())

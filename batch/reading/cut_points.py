@@ -9,12 +9,14 @@ Every function takes a text and returns spans in order; between the spans there 
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 _FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`\n]*(?:\n|\Z))|~{3,})")
 _MARKER = re.compile(r"[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]|[ \t]*[|+]")
-_WORDS = re.compile(r"\S+")
+_COMMAS = "\u3001\uff0c\uff1a\uff1b"  # of Chinese and Japanese, whose words no space divides
+_WORDS = re.compile(rf"[^\s{_COMMAS}]*[{_COMMAS}]+|[^\s{_COMMAS}]+")
 
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)+$")
 
@@ -97,7 +99,9 @@ def words(text: str, parts: int) -> list[Span]:
     found = [match.span() for match in _WORDS.finditer(text)]
     if len(found) <= 1:
         step = max(1, -(-len(text) // parts))
-        return [(begin, min(begin + step, len(text))) for begin in range(0, len(text), step)]
+        begins = range(0, len(text), step)
+        letters = [0, *(begin for begin in begins[1:] if not unicodedata.combining(text[begin]))]
+        return list(pairwise([*(letters if len(letters) > 1 else begins), len(text)]))
     groups = [list(group) for _, group in groupby(found, key=lambda span: span[0] * parts // len(text))]
     if len(groups) == 1:  # the last word is most of the text
         groups = [found[:-1], found[-1:]]

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from batch.plan import RunPlan
 from batch.retrieval.chunk_marks import chunk_marks
-from batch.retrieval.prepared_chunks import chunk_text, chunk_text_hash, collection_chunks, document_names
+from batch.retrieval.prepared_chunks import (
+    chunk_text,
+    chunk_text_hash,
+    collection_chunks,
+    document_names,
+    own_languages,
+)
 from batch.retrieval.question_ranking import question_vectors
 from batch.rows import ChunkQuestionRow
 from batch.stores.embedding_store import find_vectors
@@ -41,7 +47,10 @@ def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequen
     vectors = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
     with local_output(target) as folder:
         VectorIndex.build(vectors, ids).save(Path(folder) / "passages")
-        LexicalIndex.build(texts, ids, plan.retrieval.language).save(Path(folder) / "lexical")
+        language = plan.language(collection)
+        own = own_languages(prepared, collection)
+        languages = [own.get(row["document_id"], language) for row in rows]
+        LexicalIndex.build(texts, ids, language, languages).save(Path(folder) / "lexical")
         if questions:
             places = {chunk_id: place for place, chunk_id in enumerate(ids)}
             keys = question_vectors(plan, questions)

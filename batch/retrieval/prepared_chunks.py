@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from typing import TypedDict
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from batch.reading.chunking import Chunk, embedded_text
-from batch.stores.parquet import read_rows, read_table, table_rows
+from batch.stores.parquet import list_files, read_bytes, read_rows, read_table, table_rows
 from rag.identity import stable_hash
 from rag.retrieval.passages import StoredChunk
+from rag.text.languages import language_code
 from warehouse.tables import CHUNKS, ChunkRow
 
 
@@ -27,6 +31,22 @@ class DocumentName(TypedDict):
 def document_names(prepared: str) -> dict[tuple[str, str], DocumentName]:
     """Return the names of each (collection, document id)."""
     return {(row["collection"], row["document_id"]): row for row in read_rows(f"{prepared}/documents", DocumentName)}
+
+
+def own_languages(prepared: str, collection: str) -> dict[str, str]:
+    """Return the languages of the documents whose metadata names one that is known, by document id."""
+    found: dict[str, str] = {}
+    for path in list_files(f"{prepared}/documents/*.parquet"):
+        table = pq.read_table(pa.BufferReader(read_bytes(path)))
+        if "metadata" in table.column_names:
+            table = table.filter(pc.equal(table["collection"], collection))
+            for document, fields in zip(table["document_id"].to_pylist(), table["metadata"].to_pylist(), strict=True):
+                named = next(
+                    (values[0] for name, values in fields or () if name in ("language", "lang") and values), ""
+                )
+                with contextlib.suppress(ValueError):  # a field of that name may say something else
+                    found[document] = language_code(named)
+    return found
 
 
 def chunk_text(row: ChunkRow, title: str) -> str:

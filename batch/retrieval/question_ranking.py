@@ -16,7 +16,7 @@ from batch.stores.embedding_store import embed_missing, find_vectors, known_hash
 from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
 from rag.filters import as_marks, filters_from
 from rag.identity import stable_hash
-from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.embedding import EncoderSpec, OnnxEncoder
 from rag.retrieval.fusion import Ranked
 from rag.retrieval.passages import Lookup
 from rag.retrieval.reranking import Reranker
@@ -75,9 +75,9 @@ def load_reranker(folder: str) -> Reranker:
 
 
 @functools.lru_cache(maxsize=1)
-def load_encoder(folder: str) -> OnnxEncoder:
+def load_encoder(folder: str, spec: EncoderSpec) -> OnnxEncoder:
     """Load the encoder, once per process."""
-    return OnnxEncoder.load(Path(folder))
+    return OnnxEncoder.load(Path(folder), spec=spec)
 
 
 def rank(
@@ -96,7 +96,7 @@ def rank(
     indexed, weighed = indexes or plan.index_folder(collection), f"{plan.folder('weigh')}/{collection}"
     filters = [filters_from(row["filters"]) for row in rows]
     with local_copy(indexed) as folder, local_copy(weighed) as weights:
-        states = load_encoder(plan.encoder).token_states
+        states = load_encoder(plan.encoder, plan.encoder_spec).token_states
         retriever = Retriever.load(folder, plan.retrieval, reranker, states, weights)
         return retriever.rank([row["question"] for row in rows], vectors, lookup, filters)
 

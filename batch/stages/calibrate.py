@@ -8,6 +8,7 @@ pairs and encoder find it again. With too few pairs there is none, and the servi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def calibrate(plan: RunPlan) -> Figures:
 def verifier_path(plan: RunPlan, pairs: Sequence[LabelledPair]) -> Path:
     """Return the file that keeps the verifier of these pairs across runs."""
     errors = sorted({*TOLERATED_ERRORS, *(each.tolerated_error for each in plan.collections.values())})
-    return Path(plan.data, "verifiers", f"{stable_hash(FORMAT, pairs_hash(pairs), plan.encoder_id, errors)}.json")
+    language = [] if plan.settings.pairs_language == "en" else [plan.settings.pairs_language]
+    digest = stable_hash(FORMAT, pairs_hash(pairs), plan.encoder_id, errors, *language)
+    return Path(plan.data, "verifiers", f"{digest}.json")
 
 
 def recompute_certificates(plan: RunPlan, verifier: Path) -> list[tuple[Certificate, Certificate]]:
@@ -89,6 +92,7 @@ def _train(plan: RunPlan, pairs: Sequence[LabelledPair]) -> None:
     verifier = train(
         pairs, table["question"].to_pylist(), lambda texts: _embed(plan, texts), tolerated_errors=sorted(errors)
     )
+    verifier = replace(verifier, details={**verifier.details, "language": plan.settings.pairs_language})
     target = verifier_path(plan, pairs)
     target.parent.mkdir(parents=True, exist_ok=True)
     hidden = target.with_name(f".{target.name}.tmp")
@@ -103,7 +107,9 @@ def _embed(plan: RunPlan, texts: Sequence[str]) -> Vectors:
     missing = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
     progress.expect("embedding labelled pairs", len(missing), "texts")
     for keys in batches(list(missing), _TOGETHER):
-        vectors = open_encoder(plan.encoder, len(missing) > _TOGETHER)([missing[key] for key in keys])
+        vectors = open_encoder(plan.encoder, plan.encoder_spec, len(missing) > _TOGETHER)(
+            [missing[key] for key in keys]
+        )
         table = pa.table({"text_hash": keys, "vector": list(np.asarray(vectors))}, schema=EMBEDDINGS)
         write_table(f"{plan.embedding_store}/{batch_name(keys)}.parquet", table)
         progress.advance(len(keys))

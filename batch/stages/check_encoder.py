@@ -29,11 +29,12 @@ def encoder_agreement(plan: RunPlan) -> tuple[float, int]:
     questions = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["question", "origin"])
     questions = questions.filter(pc.not_equal(questions["origin"], "journal"))  # visitors' texts stop no release
     asked = questions["question"].slice(0, _SAMPLE).to_pylist()
-    texts = [chunk_text(row, names[row["collection"], row["document_id"]]["title"]) for row in chunks] + asked
-    if not texts:
+    passages = [chunk_text(row, names[row["collection"], row["document_id"]]["title"]) for row in chunks]
+    if not passages and not asked:
         return 1.0, 0
     hashes = [chunk_text_hash(row["content_hash"]) for row in chunks] + [question_hash(question) for question in asked]
     stored = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
-    served = OnnxEncoder.load(Path(plan.encoder)).embed(texts)
+    encoder = OnnxEncoder.load(Path(plan.encoder), spec=plan.encoder_spec)
+    served = np.concatenate([encoder.embed_passages(passages), encoder.embed(asked)])
     norms = np.linalg.norm(stored, axis=1) * np.linalg.norm(served, axis=1)
-    return float(((stored * served).sum(axis=1) / np.maximum(norms, 1e-12)).min()), len(texts)
+    return float(((stored * served).sum(axis=1) / np.maximum(norms, 1e-12)).min()), len(served)

@@ -38,7 +38,7 @@ def index(plan: RunPlan) -> Figures:
             title = names[row["collection"], row["document_id"]]["title"]
             yield chunk_text_hash(row["content_hash"]), chunk_text(row, title)
 
-    embed_missing(plan, list_files(f"{prepared}/chunks/*.parquet"), read, missing, token_store)
+    embed_missing(plan, list_files(f"{prepared}/chunks/*.parquet"), read, missing, token_store, True)
     with running_pipeline(plan) as pipeline:
         _ = pipeline | "Collections" >> beam.Create(list(plan.collections)) | "Build" >> beam.Map(_build, plan)
     return {"embedded": len(missing), "embeddings_reused": len(hashes) - len(missing)}

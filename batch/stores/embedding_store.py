@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ from batch.plan import RunPlan
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, read_tables, write_table
 from batch.stores.token_store import write_tokens
-from rag.retrieval.embedding import OnnxEncoder
+from rag.retrieval.embedding import EncoderSpec, OnnxEncoder, read_spec
 from rag.retrieval.token_vectors import TokenCodes, encode
 from rag.retrieval.vectors import Vectors
 
@@ -39,9 +41,11 @@ EMBEDDINGS = pa.schema([pa.field("text_hash", pa.string()), pa.field("vector", p
 Texts = Iterable[tuple[str, str]]
 
 
-def encoder_id(folder: Path) -> str:
-    """Return an encoder's id, from its weights and settings."""
+def encoder_id(folder: Path, spec: EncoderSpec) -> str:
+    """Return an encoder's id, from its weights and settings; `spec` may have other prefixes than its folder."""
     digest = hashlib.sha256()
+    if spec != read_spec(folder):
+        digest.update(json.dumps(asdict(spec)).encode())
     for name in ("encoder.json", "tokenizer.json", "checksums.json"):
         if (folder / name).exists():
             digest.update((folder / name).read_bytes())
@@ -49,29 +53,40 @@ def encoder_id(folder: Path) -> str:
 
 
 @functools.lru_cache(maxsize=2)
-def open_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], Vectors]:
-    """Return an encoder, loaded once per process: a function from n texts to float32 of shape (n, dimensions)."""
+def open_encoder(
+    folder: str, spec: EncoderSpec, many: bool, passages: bool = False
+) -> Callable[[Sequence[str]], Vectors]:
+    """Return an encoder of questions, or of passages, loaded once per process.
+
+    It is a function from n texts to float32 of shape (n, dimensions).
+    """
     if not many:
-        return OnnxEncoder.load(Path(folder)).embed
+        encoder = OnnxEncoder.load(Path(folder), spec=spec)
+        return encoder.embed_passages if passages else encoder.embed
+    prefix = spec.passage_prefix if passages else spec.query_prefix
     model = _sentence_transformer(folder)
 
     def embed(texts: Sequence[str]) -> Vectors:
-        vectors = model.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+        prefixed = [prefix + text for text in texts]
+        vectors = model.encode(prefixed, prompt="", batch_size=64, normalize_embeddings=True, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
     return embed
 
 
 @functools.lru_cache(maxsize=2)
-def open_token_encoder(folder: str, many: bool) -> Callable[[Sequence[str]], tuple[Vectors, list[TokenCodes]]]:
-    """Return an encoder, loaded once per process, that also returns the codes of each text's tokens."""
+def open_token_encoder(
+    folder: str, spec: EncoderSpec, many: bool
+) -> Callable[[Sequence[str]], tuple[Vectors, list[TokenCodes]]]:
+    """Return an encoder of passages, loaded once per process, that also returns the codes of each text's tokens."""
     if not many:
-        return OnnxEncoder.load(Path(folder)).embed_with_tokens
+        return OnnxEncoder.load(Path(folder), spec=spec).embed_with_tokens
     model = _sentence_transformer(folder)
 
     def embed(texts: Sequence[str]) -> tuple[Vectors, list[TokenCodes]]:
         vectors, tokens = [], []
-        for output in model.encode(list(texts), batch_size=64, output_value=None, show_progress_bar=False):
+        prefixed = [spec.passage_prefix + text for text in texts]
+        for output in model.encode(prefixed, prompt="", batch_size=64, output_value=None, show_progress_bar=False):
             mask = output["attention_mask"].cpu().numpy() > 0
             states = output["token_embeddings"].float().cpu().numpy()[mask]
             tokens.append(TokenCodes(output["input_ids"].cpu().numpy()[mask].astype(np.int32), encode(states)))
@@ -115,19 +130,21 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
 class _Embed(beam.DoFn):
     """Batch of (hash, text) → a file in the store, and one in `token_store` if there is one; yields their number."""
 
-    def __init__(self, folder: str, store: str, token_store: str | None, many: bool) -> None:
-        self._folder = folder
-        self._store = store
+    def __init__(self, plan: RunPlan, token_store: str | None, many: bool, passages: bool) -> None:
+        self._folder = plan.encoder
+        self._spec = plan.encoder_spec
+        self._store = plan.embedding_store
         self._token_store = token_store
         self._many = many
+        self._passages = passages
 
     def process(self, batch: list[tuple[str, str]]) -> Iterator[int]:
         hashes, texts = [each for each, _ in batch], [text for _, text in batch]
         name = f"{batch_name(hashes)}.parquet"
         if self._token_store is None:
-            vectors = open_encoder(self._folder, self._many)(texts)
+            vectors = open_encoder(self._folder, self._spec, self._many, self._passages)(texts)
         else:
-            vectors, tokens = open_token_encoder(self._folder, self._many)(texts)
+            vectors, tokens = open_token_encoder(self._folder, self._spec, self._many)(texts)
             write_tokens(f"{self._token_store}/{name}", hashes, tokens)
         table = pa.table({"text_hash": hashes, "vector": list(vectors)}, schema=EMBEDDINGS)
         write_table(f"{self._store}/{name}", table)
@@ -141,8 +158,9 @@ def embed_missing(
     read: Callable[[str], Texts],
     missing: frozenset[str],
     token_store: str | None = None,
+    passages: bool = False,
 ) -> None:
-    """Embed the texts whose hashes are `missing`; `read` returns the (hash, text) pairs of a file.
+    """Embed the questions, or passages, whose hashes are `missing`; `read` returns the (hash, text) pairs of a file.
 
     With a `token_store`, the codes of their tokens are written there.
     """
@@ -157,5 +175,5 @@ def embed_missing(
             | "Once" >> beam.GroupByKey()
             | "Text" >> beam.Map(lambda group: (group[0], next(iter(group[1]))))
             | "Batch" >> beam.BatchElements(min_batch_size=_BATCH, max_batch_size=_BATCH)
-            | "Embed" >> beam.ParDo(_Embed(plan.encoder, plan.embedding_store, token_store, len(missing) > _FEW))
+            | "Embed" >> beam.ParDo(_Embed(plan, token_store, len(missing) > _FEW, passages))
         )

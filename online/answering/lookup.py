@@ -88,6 +88,7 @@ class Lookup:
         Where the question may not be listed it is repeated in the caller's words, not in those of another visitor.
         """
         release = self.release()
+        asked = _keyed(asked, release)
         found = self._prepared(release, asked.collection, asked.query_key)
         if found is None or self.listed.allows(release, asked.query_key):
             return found
@@ -115,6 +116,7 @@ class Lookup:
         Raises:
             Problem: there is no answer to be had.
         """
+        asked = _keyed(asked, self.release())
         prepared = None if asked.fresh else self.exact(asked)
         if prepared is not None:
             yield prepared
@@ -153,6 +155,7 @@ class Lookup:
         Raises:
             Problem: the question is empty, or too many wait for the processor.
         """
+        asked = _keyed(asked, release)
         prepared = None if asked.fresh else self.exact(asked)
         if prepared is not None:
             return prepared
@@ -186,7 +189,7 @@ class Lookup:
             Problem: too many wait for the processor.
         """
         for start in range(0, len(asked), _BATCH):
-            batch = asked[start : start + _BATCH]
+            batch = [_keyed(each, release) for each in asked[start : start + _BATCH]]
             exact = [self.exact(each) for each in batch]
             missing = [each.question for each, found in zip(batch, exact, strict=True) if found is None]
             vectors = iter(await self.pool.run(release.encoder.embed, missing) if missing else ())
@@ -222,6 +225,7 @@ class Lookup:
 
         For chats that no prepared answer fits. The caller holds the release.
         """
+        asked = _keyed(asked, release)
         sought = await self._seek(asked, release)
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         if reason is not None:
@@ -246,6 +250,7 @@ class Lookup:
     def rejected(self, asked: Asked, said: str) -> Unanswered | None:
         """Return what is told instead of what the model said, if a person rejected the question or those words."""
         release = self.release()
+        asked = _keyed(asked, release)
         self.withholding.follow()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         if reason is None and self._says_rejected_words(release, asked.collection, said):
@@ -349,6 +354,12 @@ def _require_words(asked: Asked) -> None:
     """Refuse a question of punctuation alone; checked on a miss only, since none is ever anticipated."""
     if not normalise(asked.question):
         raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
+
+
+def _keyed(asked: Asked, release: OpenRelease) -> Asked:
+    """Return a question under the key that it has in a release."""
+    key = release.key_of(asked.collection, asked.question, asked.query_key) if asked.query_key else ""
+    return asked if key == asked.query_key else replace(asked, query_key=key)
 
 
 def _with_suggestions(problem: Problem, sought: Sought) -> Problem:

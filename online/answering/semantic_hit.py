@@ -22,7 +22,7 @@ import msgspec
 
 from online.answering.question import Asked, Sought
 from online.errors import Near, Suggestion
-from rag.paraphrase.verifier import Candidate, Decision, Verifier
+from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Candidate, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ def seek(
     embed_seconds = time.perf_counter() - started
     candidates = tuple(_candidates(release, asked, vector, permits.usable))
     decision, certificate = None, None
-    if candidates and tolerated_error is not None:
+    guarded = release.verifier.knows(release.collection(asked.collection).language)
+    if candidates and tolerated_error is not None and not guarded:
+        decision = Decision(False, 0.0, math.inf, UNKNOWN_LANGUAGE, {}, candidates[0].query_key)
+    elif candidates and tolerated_error is not None:
         decision = _decide(release.verifier, asked.question, candidates, tolerated_error)
         certificate = next(
             (each for each in release.verifier.certificates if each.threshold == decision.threshold), None

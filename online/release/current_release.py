@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from online.release.open_release import OpenRelease, open_release
+from online.release.open_release import OpenRelease, ReleaseFacts, open_release
 from rag.errors import BeforehandError
 from rag.settings import CollectionSettings, RetrievalSettings
-from warehouse.releases.release import current_id
+from warehouse.releases.release import collection_languages, current_id
 from warehouse.releases.retention import hold_current
 
 _TRY_AGAIN_SECONDS = 10.0  # the cause may have been ours: no memory, no file handles
@@ -81,17 +81,10 @@ class CurrentRelease:
         target = held.release
         checksums = target.manifest.get("checksums", {})
         try:
-            model = target.manifest.get("model")
-            return open_release(
-                target.release_id,
-                target.path,
-                checksums,
-                self._collections,
-                before,
-                held.close,
-                model,
-                self._declared,
-            )
+            manifest = target.manifest
+            languages, key_format = collection_languages(manifest), manifest.get("key_format", 1)
+            facts = ReleaseFacts(manifest.get("model"), languages, key_format, self._declared)
+            return open_release(target.release_id, target.path, checksums, self._collections, before, held.close, facts)
         except BaseException:
             held.close()
             raise

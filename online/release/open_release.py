@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 
 from online.errors import Problem
 from online.release.question_index import QuestionIndex
-from rag.errors import IndexUnusableError
+from rag.errors import IndexUnusableError, OutdatedVerifierError
 from rag.filters import Filters, as_marks, filters_from, fits
+from rag.identity import KEY_FORMAT, former_query_key, query_key
 from rag.paraphrase.verifier import Verifier
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.embedding import OnnxEncoder
@@ -28,6 +30,8 @@ from warehouse.releases.serving_index import ServingIndex
 # every question hits one answer, gives nearly 1.
 _CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
 _CANARY_LIMIT = 0.9
+
+_log = logging.getLogger("beforehand.release")
 
 
 class _AskedWith(msgspec.Struct):
@@ -50,13 +54,29 @@ class OpenCollection:
     """The indexes of one collection; nothing of another can be reached through them.
 
     `questions` are those with a served answer, `withheld` the others; older releases lack the latter.
-    `unknown_filters` are declared fields that the release was built without.
+    `unknown_filters` are declared fields that the release was built without, `language` is the short code of its
+    language.
     """
 
     retriever: Retriever
     questions: QuestionIndex
     withheld: QuestionIndex | None = None
     unknown_filters: frozenset[str] = frozenset()
+    language: str = "en"
+
+
+@dataclass(frozen=True)
+class ReleaseFacts:
+    """What a manifest says of a release, and the filter fields that the configuration declares.
+
+    `model` is the id of the language model, `languages` and `declared` are by collection, `key_format` says how query
+    keys are made.
+    """
+
+    model: str | None = None
+    languages: Mapping[str, str] = field(default_factory=dict)
+    key_format: int = KEY_FORMAT
+    declared: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 class OpenRelease:
@@ -74,7 +94,7 @@ class OpenRelease:
         collections: Mapping[str, OpenCollection],
         template: PromptTemplate,
         verifier: Verifier,
-        model: str | None = None,
+        facts: ReleaseFacts,
         on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self.release_id = release_id
@@ -84,7 +104,8 @@ class OpenRelease:
         self.collections = collections
         self.template = template
         self.verifier = verifier
-        self.model = model
+        self.model = facts.model
+        self._key_format = facts.key_format
         self.unfiltered = frozenset(name for name, each in collections.items() if each.unknown_filters)
         self._on_close = on_close
         self._users = 0
@@ -100,6 +121,12 @@ class OpenRelease:
         finally:
             self._users -= 1
             self._close_if_unused()
+
+    def key_of(self, collection: str, question: str, today: str) -> str:
+        """Return the key that a question has in this release; `today` is the one that `rag.identity` gives it."""
+        if self._key_format >= KEY_FORMAT or question.isascii() or today != query_key(collection, question):
+            return today
+        return former_query_key(collection, question)
 
     def collection(self, name: str) -> OpenCollection:
         """Return a collection's indexes.
@@ -158,33 +185,44 @@ def open_release(
     collections: Mapping[str, RetrievalSettings],
     before: OpenRelease | None = None,
     on_close: Callable[[], None] = lambda: None,
-    model: str | None = None,
-    declared: Mapping[str, Collection[str]] | None = None,
+    facts: ReleaseFacts = ReleaseFacts(),
 ) -> OpenRelease:
     """Map a release's files and try its encoder; blocking. Models are shared with `before` where they are the same.
 
-    `on_close` is called after the last use; `model` is the id of the release's language model, `declared` are the
-    filter fields of the configuration by collection.
+    `on_close` is called after the last use.
 
     Raises:
         TornReleaseError, ModelError, IndexUnusableError, CalibrationError: a part can't be used.
     """
     models = _open_models(path, checksums, before.models if before else None)
-    verifier = path / "verifier.json"
+    own = path / "verifier.json"
+    verifier = _open_verifier(own) if own.exists() else Verifier.default()
+    for name, language in facts.languages.items():
+        if not verifier.knows(language):
+            _log.warning("semantic hits of %s are off: nothing keeps questions in %r apart", name, language)
     return OpenRelease(
         release_id,
         ServingIndex(path / "serving.lmdb"),
         models,
         {
-            name: _open_collection(path / "collections" / name, how, models, (declared or {}).get(name, ()))
+            name: _open_collection(name, path / "collections" / name, how, models, facts)
             for name, how in collections.items()
             if (path / "collections" / name).exists()
         },
         PromptTemplate((path / "prompt.txt").read_text(encoding="utf-8"), str(path / "prompt.txt")),
-        Verifier.load(verifier) if verifier.exists() else Verifier.default(),
-        model,
+        verifier,
+        facts,
         on_close,
     )
+
+
+def _open_verifier(path: Path) -> Verifier:
+    """Load a verifier; one of an older version gives way to the default, so that its release can still be served."""
+    try:
+        return Verifier.load(path)
+    except OutdatedVerifierError as error:
+        _log.warning("%s; until then semantic hits take nearly identical wordings alone", error)
+        return Verifier.default()
 
 
 def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | None) -> OpenModels:
@@ -201,12 +239,13 @@ def _open_models(path: Path, checksums: Mapping[str, str], before: OpenModels | 
 
 
 def _open_collection(
-    folder: Path, settings: RetrievalSettings, models: OpenModels, declared: Collection[str]
+    name: str, folder: Path, settings: RetrievalSettings, models: OpenModels, facts: ReleaseFacts
 ) -> OpenCollection:
     retriever = Retriever.load(folder, settings, models.reranker, models.encoder.token_states)
     withheld = QuestionIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
-    unknown = frozenset(declared) - set(retriever.filter_fields)
-    return OpenCollection(retriever, QuestionIndex.load(folder / "questions"), withheld, unknown)
+    unknown = frozenset(facts.declared.get(name, ())) - set(retriever.filter_fields)
+    questions = QuestionIndex.load(folder / "questions")
+    return OpenCollection(retriever, questions, withheld, unknown, facts.languages.get(name, "en"))
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

@@ -9,21 +9,23 @@ from __future__ import annotations
 import functools
 from collections import Counter
 
-from rag.paraphrase.lexicon import are_opposites, are_synonyms, lexicon, shared_kind, stem, word_class
+from rag.paraphrase.lexicon import are_opposites, are_synonyms, english_words, lexicon, shared_kind, stem, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token
 
 _INFLECTIONS = frozenset(
     ("", "s", "es", "e", "ed", "d", "ing", "ings", "y", "ies", "ied", "ly", "ion", "ions", "ation", "ations",
      "ment", "ments", "al", "als", "er", "ers", "est", "i", "'s", "ning", "ting", "ling", "ping", "ted", "ped")
 )  # fmt: skip
-_TYPO_LETTERS = 6  # shorter words that differ by one letter are too often two different words
+_MOST_WORDS = 0.6
+_TYPO_LETTERS = 5  # shorter words that differ by one letter are too often two different words
 
 
 def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
     """Align the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
     pairs: list[tuple[int, int]] = []
+    misspelling = _misspelt if _is_english(first, second) else _never
     left, right = list(range(len(first.content))), list(range(len(second.content)))
-    for step, same in enumerate((_identical, same_word, _synonymous, _misspelt)):
+    for step, same in enumerate((_identical, same_word, _synonymous, misspelling)):
         for i in left[:]:
             j = _nearest(i, [k for k in right if same(first.content[i], second.content[k])])
             if j is not None:
@@ -32,6 +34,8 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
                 right.remove(j)
         if step == 1:
             strict = len(pairs)
+        if step == 2:
+            spelt = len(pairs)
     ours, theirs = Counter(first.words), Counter(second.words)
     left_words, right_words = set(ours - theirs), set(theirs - ours)
     one, other = _open_phrases([first.content[i] for i in left]), _open_phrases([second.content[j] for j in right])
@@ -47,6 +51,7 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
         right=tuple(other),
         left_words=_with_parts(left_words, right_words),
         right_words=_with_parts(right_words, left_words),
+        misspelt=len(pairs) - spelt,
     )
 
 
@@ -103,17 +108,40 @@ def _synonymous(one: Token, other: Token) -> bool:
     )
 
 
+def _is_english(first: ParsedQuestion, second: ParsedQuestion) -> bool:
+    """Whether most words are English ones; the list is read only where the questions differ in a long word."""
+    ours, theirs = (
+        {token.word for token in each.content if len(token.word) >= _TYPO_LETTERS} for each in (first, second)
+    )
+    if ours == theirs:
+        return False  # nothing to correct
+    words = [word for each in (first, second) for word in each.words if word.isalpha()]
+    return sum(word in english_words() or len(word) < 3 for word in words) >= _MOST_WORDS * len(words)
+
+
+def _never(_one: Token, _other: Token) -> bool:
+    return False
+
+
 def _misspelt(one: Token, other: Token) -> bool:
-    return misspelt(one.word, other.word)
+    return not (one.name or other.name) and misspelt(one.word, other.word)
 
 
 @functools.lru_cache(maxsize=65536)
 def misspelt(one: str, other: str) -> bool:
-    """Whether one long word is a misspelling of the other: one letter added, dropped, changed or transposed."""
+    """Whether one of two long words is no English word, and one letter away from the other, which is.
+
+    One letter added, dropped, changed or transposed: of two words that are both known, or both unknown (names, words of
+    other languages), each may mean something of its own.
+    """
     if min(len(one), len(other)) < _TYPO_LETTERS or one[0] != other[0] or abs(len(one) - len(other)) > 1:
         return False
-    if one.startswith("#") or are_opposites(one, other) or shared_kind(one, other) or (_known(one) and _known(other)):
+    if not (one.isascii() and other.isascii() and one.isalpha() and other.isalpha()) or _known(one) == _known(other):
         return False
+    return not (are_opposites(one, other) or shared_kind(one, other)) and _one_letter_apart(one, other)
+
+
+def _one_letter_apart(one: str, other: str) -> bool:
     start = 0
     while start < min(len(one), len(other)) and one[start] == other[start]:
         start += 1
@@ -123,4 +151,4 @@ def misspelt(one: str, other: str) -> bool:
 
 def _known(word: str) -> bool:
     words = lexicon()
-    return word in words.kinds or word in words.opposites or word in words.synonyms
+    return word in words.kinds or word in words.opposites or word in words.synonyms or word in english_words()

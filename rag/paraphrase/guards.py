@@ -13,6 +13,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
+from rag.paraphrase.code_terms import code_differs
 from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 from rag.paraphrase.roles import roles_swapped
@@ -149,6 +150,7 @@ _MODALITIES = tuple(itertools.combinations(("modal_ability", "modal_duty", "moda
 
 
 _GUARDS = (
+    ("code_differs", code_differs),
     ("numbers_differ", _numbers_differ),
     ("units_differ", _kind_differs(("unit",))),
     ("dates_differ", _kind_differs(("date",))),

@@ -9,6 +9,7 @@ changed word that is not listed is refused by `rag.paraphrase.guards` unless the
 from __future__ import annotations
 
 import functools
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,12 @@ def lexicon() -> Lexicon:
         word_classes=word_classes,
         phrases={first: tuple(sorted(each, key=len, reverse=True)) for first, each in phrases.items()},
     )
+
+
+@functools.cache
+def english_words() -> frozenset[str]:
+    """Return 73,000 English words in lower case, to tell a misspelling from another word (20 ms, once)."""
+    return frozenset(gzip.decompress((_FOLDER / "english_words.txt.gz").read_bytes()).decode().split())
 
 
 def word_class(name: str) -> frozenset[str]:

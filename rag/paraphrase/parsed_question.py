@@ -30,7 +30,7 @@ class ParsedQuestion:
     """A question split into tokens.
 
     `content` are its content words, `words` all its words, `numbers` its numbers in canonical form, sorted.
-    `asks` is what it asks for ("who", "how many", "polar" for yes or no, "" for none).
+    `asks` is what it asks for ("who", "how many", "polar" for yes or no, "" for none), `written` the question itself.
     """
 
     tokens: tuple[Token, ...]
@@ -40,6 +40,7 @@ class ParsedQuestion:
     negations: int
     asks: str
     characters: str
+    written: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Alignment:
     """Which words of two questions correspond: pairs of positions, and what is left on each side.
 
     `pairs` are (index in the first's content, index in the second's content); `loose` counts those that are
-    synonyms or misspellings rather than the same word. `left` and `right` are the content words without a
-    counterpart, `left_words` and `right_words` the differing words of every kind.
+    synonyms or misspellings rather than the same word, `misspelt` the latter. `left` and `right` are the content words
+    without a counterpart, `left_words` and `right_words` the differing words of every kind.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -57,6 +58,7 @@ class Alignment:
     right: tuple[Token, ...]
     left_words: frozenset[str]
     right_words: frozenset[str]
+    misspelt: int = 0
 
     def exchanges(self, some: Set[str], others: Set[str]) -> bool:
         """Whether one question has a word of `some` where the other has a word of `others`."""

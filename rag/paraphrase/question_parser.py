@@ -33,6 +33,7 @@ _SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "lakh": 1e5, "lakhs": 1e5,
 _ROMANS = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8, "ix": 9, "xi": 11, "xii": 12, "xiii": 13,
            "xiv": 14, "xv": 15, "xvi": 16, "xx": 20, "i": 1, "v": 5, "x": 10}  # fmt: skip
 _CLEAR_ROMANS = frozenset(("ii", "iii", "vii", "viii", "xii", "xiii", "xiv", "xvi"))
+_MONEY = frozenset("$ \u20ac \u00a3 \u00a5 \u20b9 % \u00b0".split())
 _TIMES = frozenset("a an per each every daily weekly monthly or and".split())
 _NUMBERED = frozenset(
     ("war", "type", "part", "phase", "act", "class", "chapter", "volume", "book", "stage", "level", "grade",
@@ -59,6 +60,7 @@ def parse(question: str) -> ParsedQuestion:
         negations=_negations(words),
         asks=_asks(tokens),
         characters=" " + " ".join(words) + " ",
+        written=question,
     )
 
 
@@ -164,8 +166,7 @@ def _canonical(written: str, before: str, shouted: bool) -> str:
 def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str | None:
     before = raw[i - 1][0].lower() if i else ""
     if written[0].isdigit():
-        text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", written)
-        return _plain(float(text)) if re.fullmatch(r"\d{1,15}(\.\d+)?", text) else text
+        return _digits(re.sub(r"(?<=\d),(?=\d{3}\b)", "", written), _is_amount(raw, i))
     if word == "once" and i + 1 < len(raw) and raw[i + 1][0].lower() not in _TIMES:
         return None  # "once I have paid" holds no number
     if word in _NUMBER_WORDS:
@@ -175,6 +176,20 @@ def _number(written: str, word: str, raw: list[tuple[str, int]], i: int) -> str 
     if word in _CLEAR_ROMANS or (word in _ROMANS and before in _NUMBERED and _is_numeral(written, raw[i - 1][0])):
         return str(_ROMANS[word])
     return None
+
+
+def _digits(text: str, is_amount: bool) -> str:
+    """Return a number in canonical form; one with a point that is no amount is a name, and 3.1 is not 3.10."""
+    is_name = "." in text and not is_amount
+    return text if is_name or not re.fullmatch(r"\d{1,15}(\.\d+)?", text) else _plain(float(text))
+
+
+def _is_amount(raw: list[tuple[str, int]], i: int) -> bool:
+    """Whether a number with a point is an amount: of money, of a unit, or scaled."""
+    before = raw[i - 1][0] if i else ""
+    after = raw[i + 1][0].lower() if i + 1 < len(raw) else ""
+    units = (*lexicon().kinds.get(after, ()), *lexicon().kinds.get(stem(after), ()))
+    return before in _MONEY or after in _MONEY or after in _SCALES or any(kind.startswith("unit") for kind, _ in units)
 
 
 def _is_numeral(written: str, before: str) -> bool:

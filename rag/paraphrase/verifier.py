@@ -21,16 +21,24 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from rag.errors import ModelError
+from rag.errors import ModelError, OutdatedVerifierError
 from rag.paraphrase.alignment import align
 from rag.paraphrase.boosted_trees import BoostedTrees
 from rag.paraphrase.calibration import Certificate
+from rag.paraphrase.everyday import everyday_form
 from rag.paraphrase.features import FEATURES, Vocabulary, features
 from rag.paraphrase.guards import objection
+from rag.paraphrase.parsed_question import Alignment
 from rag.paraphrase.question_parser import parse
+from rag.text.characters import script_of
+from rag.text.languages import is_guarded, scripts
 
-FORMAT = 2  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
+FORMAT = 3  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
 _DEFAULT_SIMILARITY = 0.85
+_MOST_FUNCTION_WORDS = 2  # beside a misspelling, which moves the vector far away
+UNKNOWN_LANGUAGE = "language_not_guarded"
+_GUARDED_SCRIPTS = scripts("en")
+_MOST_FOREIGN = 0.2  # share of the letters
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ class Decision:
 
     `reason` is "accepted", "no_candidates", "below_threshold", "not_certified", "degenerate_similarity" or the
     label of a guard: "numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms",
-    "names_differ", "roles_swapped", "asks_differ", "content_differs", "quantifiers_differ", "tense_differs",
-    "modality_differs". `threshold` is infinite if nothing is certified. `features` and `query_key` are those
-    of the accepted candidate, otherwise of the closest one.
+    "names_differ", "roles_swapped", "asks_differ", "code_differs", "content_differs", "quantifiers_differ",
+    "tense_differs", "modality_differs", or "language_not_guarded" where nothing keeps different questions apart.
+    `threshold` is infinite if nothing is certified. `features` and `query_key` are those of the accepted candidate,
+    otherwise of the closest one.
     """
 
     accepted: bool
@@ -90,6 +99,18 @@ class Verifier:
         best = max(certified, key=lambda each: each.tolerated_error, default=None)
         return math.inf if best is None or best.threshold is None else best.threshold
 
+    def knows(self, language: str) -> bool:
+        """Whether it keeps questions in a language apart: by guards, or by a certificate on pairs in it."""
+        return is_guarded(language) or (self.trees is not None and self.details.get("language") == language)
+
+    def _reads(self, text: str) -> bool:
+        """Whether a text is written in the scripts of a language that it knows, but for a few foreign letters."""
+        if text.isascii():
+            return True
+        known = {*_GUARDED_SCRIPTS, *(scripts(str(self.details.get("language", "en"))) if self.trees else ())}
+        letters = [script for character in text if (script := script_of(character))]
+        return sum(script not in known for script in letters) <= _MOST_FOREIGN * len(letters)
+
     def stricter(self, tolerated_error: float) -> float | None:
         """Return the next smaller tolerated error that has a higher certified threshold, or None."""
         now = self.threshold(tolerated_error)
@@ -115,11 +136,18 @@ class Verifier:
     def _judge(self, asked: str, candidate: Candidate, threshold: float) -> Decision:
         if not -1.001 <= candidate.similarity <= 1.001:  # NaN included
             return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
-        first, second = parse(asked), parse(candidate.question)
+        plain = everyday_form if self.trees is None else str  # trees learn wordings from the labelled pairs
+        first, second = parse(plain(asked)), parse(plain(candidate.question))
         alignment = align(first, second)
         reason = objection(first, second, alignment, candidate.similarity)
+        if self.trees is None and not alignment.left and not alignment.right:
+            # in plain forms the same words ask for something else: "what do I need to pay", "how do I pay"
+            reason = "asks_differ" if {first.asks, second.asks} == {"how", "what"} else reason
+        if not (self._reads(asked) and self._reads(candidate.question)):
+            reason = UNKNOWN_LANGUAGE
         found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)
-        score = self.score(found)
+        spelt = {"cosine": 1.0} if self.trees is None and _differ_in_spelling(found, alignment) else {}
+        score = self.score({**found, **spelt})
         if reason is None and math.isinf(threshold):
             reason = "not_certified"
         if reason is None and score < threshold:
@@ -156,12 +184,15 @@ class Verifier:
         """Load a verifier.
 
         Raises:
-            ModelError: the file is missing, corrupt, or from another version of the verifier.
+            OutdatedVerifierError: it is from another version of the verifier.
+            ModelError: the file is missing or corrupt.
         """
         try:
             found = msgspec.json.decode(path.read_bytes())  # 3 ms for a large file; `json` takes 17
             if found["format"] != FORMAT or found["features"] != list(FEATURES):
-                raise ModelError(f"{path}: was made by another version of the verifier; build the release again")
+                raise OutdatedVerifierError(
+                    f"{path}: was made by another version of the verifier; build the release again"
+                )
             return cls(
                 trees=BoostedTrees.from_json(found["trees"]) if found["trees"] else None,
                 vocabulary=Vocabulary(found["rarity"], found["clues"]),
@@ -170,3 +201,8 @@ class Verifier:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: can't be read as a verifier ({error}); build the release again") from error
+
+
+def _differ_in_spelling(found: Mapping[str, float], alignment: Alignment) -> bool:
+    """Whether two questions differ in misspellings and hardly anything else; these move the vector far away."""
+    return alignment.misspelt > 0 and found["function_words_differ"] <= _MOST_FUNCTION_WORDS

@@ -21,16 +21,22 @@ from rag.retrieval.token_vectors import TokenCodes, encode
 from rag.retrieval.vectors import Vectors
 
 ENCODER = "encoder.json"
+_UNKNOWN = ("[UNK]", "<unk>", "[unk]")
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """The contents of `encoder.json`: how many tokens the encoder reads and how it pools them."""
+    """The contents of `encoder.json`: how many tokens the encoder reads, how it pools them, its prefixes.
+
+    Encoders like E5 were trained with "query: " before questions and "passage: " before passages.
+    """
 
     max_tokens: int
     dimensions: int
     pooling: str
     normalise: bool
+    query_prefix: str = ""
+    passage_prefix: str = ""
 
 
 def read_spec(folder: Path) -> EncoderSpec:
@@ -56,50 +62,59 @@ class OnnxEncoder:
         self.spec = spec
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 0) -> OnnxEncoder:
+    def load(cls, folder: Path, threads: int = 0, spec: EncoderSpec | None = None) -> OnnxEncoder:
         """Load `model.onnx`, `tokenizer.json` and `encoder.json`; `threads` 0 means one per core.
+
+        `spec` is used instead of `encoder.json` where it is given.
 
         Raises:
             ModelError: a file is missing or torn.
         """
-        spec = read_spec(folder)
+        spec = spec or read_spec(folder)
         return cls(OnnxSession.load(folder, "encoder", spec.max_tokens, threads), spec)
 
     def embed(self, texts: Sequence[str], batch_size: int = 32) -> Vectors:
-        """Return the vectors of n texts, shape (n, dimensions); texts are truncated to `spec.max_tokens`."""
+        """Return the vectors of n questions, shape (n, dimensions); texts are truncated to `spec.max_tokens`."""
+        return self._embed(texts, self.spec.query_prefix, batch_size)
+
+    def embed_passages(self, texts: Sequence[str], batch_size: int = 32) -> Vectors:
+        """Return the vectors of n passages, shape (n, dimensions)."""
+        return self._embed(texts, self.spec.passage_prefix, batch_size)
+
+    def _embed(self, texts: Sequence[str], prefix: str, batch_size: int) -> Vectors:
         vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)
-        for rows, output in self._batches(texts, batch_size):
+        for rows, output in self._batches(texts, prefix, batch_size):
             vectors[rows] = _pool(output.values, output.mask, self.spec)
         return vectors
 
     def embed_counted(self, texts: Sequence[str], batch_size: int = 32) -> tuple[Vectors, int]:
-        """Return the vectors of n texts, and how many tokens the encoder read."""
+        """Return the vectors of n questions, and how many tokens the encoder read."""
         vectors, tokens = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32), 0
-        for rows, output in self._batches(texts, batch_size):
+        for rows, output in self._batches(texts, self.spec.query_prefix, batch_size):
             vectors[rows] = _pool(output.values, output.mask, self.spec)
             tokens += int(output.mask.sum())
         return vectors, tokens
 
     def embed_with_tokens(self, texts: Sequence[str], batch_size: int = 32) -> tuple[Vectors, list[TokenCodes]]:
-        """Return the vectors of n texts, and the codes of their tokens from the same pass through the model."""
+        """Return the vectors of n passages, and the codes of their tokens from the same pass through the model."""
         vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)
         tokens: dict[int, TokenCodes] = {}
-        for rows, output in self._batches(texts, batch_size):
+        for rows, output in self._batches(texts, self.spec.passage_prefix, batch_size):
             vectors[rows] = _pool(output.values, output.mask, self.spec)
             for row, states, ids, mask in zip(rows, output.values, output.ids, output.mask, strict=True):
                 tokens[row] = TokenCodes(ids[mask > 0].astype(np.int32), encode(states[mask > 0]))
         return vectors, [tokens[row] for row in range(len(texts))]
 
     def token_states(self, text: str) -> tuple[NDArray[np.int32], Vectors]:
-        """Return the numbers of a text's tokens, shape (tokens,), and their vectors, shape (tokens, dimensions)."""
-        output = self._session.run([text])
+        """Return the numbers of a question's tokens, shape (tokens,), and their vectors, shape (tokens, dimensions)."""
+        output = self._session.run([self.spec.query_prefix + text])
         return output.ids[0].astype(np.int32), output.values[0]
 
-    def _batches(self, texts: Sequence[str], size: int) -> Iterator[tuple[list[int], ModelOutput]]:
+    def _batches(self, texts: Sequence[str], prefix: str, size: int) -> Iterator[tuple[list[int], ModelOutput]]:
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding
         for start in range(0, len(texts), size):
             rows = by_length[start : start + size]
-            yield rows, self._session.run([texts[i] for i in rows])
+            yield rows, self._session.run([prefix + texts[i] for i in rows])
 
 
 def _pool(hidden: Vectors, mask: NDArray[np.int64], spec: EncoderSpec) -> Vectors:
@@ -131,6 +146,12 @@ class TokenCounter:
     def __call__(self, text: str) -> int:
         """Return the number of tokens in a text."""
         return len(self._tokenizer.encode(text).ids)
+
+    def tokens_and_unknown(self, text: str) -> tuple[int, int]:
+        """Return how many tokens a text has, and how many of them stand for what the encoder does not know."""
+        unknown = {self._tokenizer.token_to_id(name) for name in _UNKNOWN}
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return len(ids), sum(number in unknown for number in ids)
 
     def vocabulary(self) -> list[str]:
         """Return the encoder's tokens as the text that they stand for."""

@@ -1,17 +1,16 @@
 """BM25 over chunks, with bm25s: scores are computed when the index is built, and memory-mapped when it is read.
 
-It finds what dense retrieval misses, the rare and literal: names, error codes, flags. Words are stemmed (Snowball)
-and stop words dropped, in the language of the collection's documents; those that stand in code marks of their own
-somewhere in the collection (`while`, `with`) are terms of its field, and kept.
+It finds what dense retrieval misses, the rare and literal: names, error codes, flags. Words are cut and stemmed by the
+language of their document (`rag.text`); a question is stemmed by each language that the index has. Of a question, stop
+words are dropped, but not those that stand in code marks of their own somewhere in the collection (`while`, `with`):
+they are terms of its field. A question of stop words alone keeps those that few chunks have (docs/measurements.md).
 """
 
 from __future__ import annotations
 
 import bisect
-import functools
 import re
-import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,67 +19,59 @@ import numpy as np
 from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 from rag.retrieval.row_groups import Mask
+from rag.text.languages import language_code, stemmed, stop_words
+from rag.text.words import words
 
-# A word, including names from code and products: __init__, C++, C#, 3.11, up-to-date.
-_WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
-_PARTS = re.compile(r"[^\W_]+")
 _IN_CODE_MARKS = re.compile(r"`(\w+)`")
+_RARE = 0.2  # share of the chunks
 
 
-@functools.lru_cache(maxsize=256)
-def _language(language: str, thread: int) -> tuple[Any, frozenset[str]]:  # noqa: ARG001 - a stemmer serves one thread
-    import bm25s.stopwords
-    import Stemmer
-
-    name = "EN_PLUS" if language == "english" else language.upper()
-    listed = getattr(bm25s.stopwords, f"STOPWORDS_{name}", ())
-    return Stemmer.Stemmer(language), frozenset(listed)
-
-
-def stop_words(language: str) -> frozenset[str]:
-    """Return the stop words of a language; none where they are not known."""
-    return _language(language, threading.get_ident())[1]
-
-
-def stemmed_words(text: str, language: str = "english", terms: Collection[str] = ()) -> list[str]:
-    """Return the stemmed words of a text without stop words; compound names also give their parts.
-
-    `terms` are stop words that are kept.
-    """
-    stemmer, stop = _language(language, threading.get_ident())
-    found: list[str] = []
-    for word in _WORD.findall(text.lower()):
-        found.append(word)
-        if not word.isalnum():
-            parts = _PARTS.findall(word)
-            found += parts if len(parts) > 1 or "_" in word else []
-    return list(stemmer.stemWords([word for word in found if word not in stop or word in terms]))
+def stemmed_words(text: str, language: str = "en") -> list[str]:
+    """Return the stemmed words of a text without stop words; compound names also give their parts."""
+    code = language_code(language)
+    stop = stop_words(code)
+    return stemmed([word for word in words(text) if word not in stop], code)
 
 
 class LexicalIndex:
-    """A BM25 index of chunks. Word n of the sorted `vocabulary` is term n of the index."""
+    """A BM25 index of chunks. Word n of the sorted `vocabulary` is term n of the index.
 
-    def __init__(self, bm25: Any, ids: Sequence[str], vocabulary: Sequence[str], language: str) -> None:
+    `terms` are the stop words that are terms of the field; None in an older index, whose vocabulary has no others.
+    """
+
+    def __init__(
+        self,
+        bm25: Any,
+        ids: Sequence[str],
+        vocabulary: Sequence[str],
+        languages: Sequence[str],
+        terms: frozenset[str] | None,
+    ) -> None:
         self._bm25 = bm25
         self.ids = ids
         self._vocabulary = vocabulary
-        self._language = language
+        self._languages = languages
+        self._terms = terms
 
     @classmethod
-    def build(cls, texts: Sequence[str], ids: Sequence[str], language: str = "english") -> LexicalIndex:
-        """Index n texts under their ids."""
+    def build(
+        cls, texts: Sequence[str], ids: Sequence[str], language: str = "en", languages: Sequence[str] | None = None
+    ) -> LexicalIndex:
+        """Index n texts under their ids; `languages` are those of the texts where they are not all in `language`."""
         import bm25s
 
         bm25 = bm25s.BM25()
-        marked = {word for text in texts for word in _IN_CODE_MARKS.findall(text.lower())}
-        terms = marked & stop_words(language)
-        texts_words = [stemmed_words(text, language, terms) or [""] for text in texts]
+        of_texts = [language_code(each) for each in languages or [language] * len(texts)]
+        spoken = sorted({language_code(language), *of_texts})
+        stop = {word for each in spoken for word in stop_words(each)}
+        terms = stop & {word for text in texts for word in _IN_CODE_MARKS.findall(text.lower())}
+        texts_words = [stemmed(words(text), each) or [""] for text, each in zip(texts, of_texts, strict=True)]
         vocabulary = sorted({word for each in texts_words for word in each})
         if texts:
             term = {word: number for number, word in enumerate(vocabulary)}
             bm25.index(([[term[word] for word in each] for each in texts_words], term), show_progress=False)
             bm25.vocab_dict = {}  # else saved as JSON and parsed whole before the first search
-        return cls(bm25, list(ids), vocabulary, language)
+        return cls(bm25, list(ids), vocabulary, spoken, frozenset(terms))
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder."""
@@ -89,7 +80,9 @@ class LexicalIndex:
             self._bm25.save(str(folder), show_progress=False)
         save_lines(self.ids, folder / "ids")
         save_lines(self._vocabulary, folder / "vocabulary")
-        save_lines([self._language], folder / "language")
+        save_lines(self._languages, folder / "language")
+        if self._terms is not None:
+            save_lines(sorted(self._terms), folder / "terms")
 
     @classmethod
     def load(cls, folder: Path) -> LexicalIndex:
@@ -102,8 +95,9 @@ class LexicalIndex:
 
         try:
             ids, vocabulary = MappedLines.load(folder / "ids"), MappedLines.load(folder / "vocabulary")
-            (language,) = MappedLines.load(folder / "language")
-            stemmed_words("", language)  # raises for an unknown language
+            first, *others = MappedLines.load(folder / "language")
+            languages = [language_code(each) for each in (first, *others)]
+            kept = frozenset(MappedLines.load(folder / "terms")) if (folder / "terms").exists() else None
             bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
@@ -111,16 +105,14 @@ class LexicalIndex:
         terms = len(bm25.scores["indptr"]) - 1 if ids else 0
         if indexed != len(ids) or terms != len(vocabulary):
             raise IndexUnusableError(f"{folder}: the ids are not those of this index; build the release again")
-        return cls(bm25, ids, vocabulary, language)
+        return cls(bm25, ids, vocabulary, languages, kept)
 
     def search(self, question: str, k: int, only: Mask | None = None) -> list[tuple[str, float]]:
         """Return the at most k best chunks that share a word with the question, as (id, BM25 score).
 
         With `only`, among those rows.
         """
-        kept = stop_words(self._language)  # those that are no terms of the field are not in the vocabulary
-        terms = (self._term(word) for word in dict.fromkeys(stemmed_words(question, self._language, kept)))
-        asked = [term for term in terms if term is not None]
+        asked = self._asked(question)
         if not asked:
             return []
         scores = self._bm25.get_scores(asked)
@@ -131,6 +123,20 @@ class LexicalIndex:
             found = found[scores[found] >= np.partition(scores[found], -k)[-k]]
         best = found[np.argsort(-scores[found], kind="stable")][:k]
         return [(self.ids[row], float(scores[row])) for row in best]
+
+    def _asked(self, question: str) -> list[int]:
+        """Return the terms of a question: without its stop words, unless they are all that it has."""
+        said, found = words(question), dict[int, bool]()
+        for language in self._languages:
+            stop = stop_words(language) - self._terms if self._terms is not None else frozenset()
+            for word, stem in zip(said, stemmed(said, language), strict=True):
+                if (term := self._term(stem)) is not None:
+                    found[term] = found.get(term, False) or word not in stop
+        return [term for term, kept in found.items() if kept] or [term for term in found if self._is_rare(term)]
+
+    def _is_rare(self, term: int) -> bool:
+        starts = self._bm25.scores["indptr"]
+        return int(starts[term + 1] - starts[term]) <= _RARE * len(self.ids)
 
     def _term(self, word: str) -> int | None:
         place = bisect.bisect_left(self._vocabulary, word)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 
 _END = re.compile(
-    r"(?:[.!?\u2026]+[)\]\"'\u201d\u2019\u00bb*_`]*(?=\s)|[\u3002\uff01\uff1f]+[\u300d\u300f\uff09]*|\n[ \t]*(?=\n))"
+    r"(?:[.!?\u2026\u061f\u0964\u0965\u06d4]+[)\]\"'\u201d\u2019\u00bb*_`]*(?=\s)"
+    r"|[\u3002\uff01\uff1f\uff61]+[\u300d\u300f\uff09\u201d\u2019\u300b\u3011]*|\n[ \t]*(?=\n))"
 )
+_FULL_STOPS = "\u3002\uff01\uff1f\uff61\u061f\u0964\u0965\u06d4"  # of scripts that have no capitals
 _ITEM = re.compile(r"\n(?=[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+\S)")
 _BEGINNING = re.compile(r"\s+[(\[\"'\u201c\u2018\u00ab*_`\u00bf\u00a1]*([^\W_]|[<$@#~/\\-])")
 _NOTHING_MORE = re.compile(r"\s*\Z")
@@ -45,7 +47,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 def _ends_here(text: str, match: re.Match[str]) -> bool:
     mark = match.group()
-    if mark.isspace() or mark[0] in "\u3002\uff01\uff1f":
+    if mark.isspace() or mark[0] in _FULL_STOPS:
         return True
     beginning = _BEGINNING.match(text, match.end())
     if not beginning:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
+from rag.identity import equivalent_keys
 from warehouse.append_log import Follower, Record, append
 from warehouse.editorial.sources import Source
 from warehouse.errors import ReviewError
@@ -101,15 +102,22 @@ class Decisions:
         return [decision for record in self._log.records() if (decision := _decision(record)) is not None]
 
     def standing(self) -> Mapping[str, Standing]:
-        """Return what holds, by query key."""
+        """Return what holds, by query key; also by those that the question has in older and newer releases."""
         found: dict[str, Standing] = {}
         for decision in self.all():
-            standing = _after(found.get(decision.query_key), decision)
-            if standing is None:
-                found.pop(decision.query_key, None)
-            else:
-                found[decision.query_key] = standing
+            for key in _keys(decision):
+                standing = _after(found.get(key), decision)
+                if standing is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = standing
         return found
+
+
+def _keys(decision: Decision) -> tuple[str, ...]:
+    if decision.question is None:  # recorded before decisions held their question
+        return (decision.query_key,)
+    return equivalent_keys(decision.collection, decision.question, decision.query_key)
 
 
 def standing_after(decisions: Iterable[Decision]) -> Standing | None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from rag.identity import KEY_FORMAT
 from warehouse.durable import files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
 from warehouse.errors import AuditFailedError
 from warehouse.lease import Lease, exclusive
@@ -117,6 +118,7 @@ def seal(build: Build, facts: Mapping[str, object]) -> Release:
             "run_id": build.run_id,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "previous": current_id(build.data),
+            "key_format": KEY_FORMAT,
             **facts,
             "sizes": {str(path.relative_to(build.path)): path.stat().st_size for path in files},
             "checksums": {str(path.relative_to(build.path)): checksum(path) for path in files},

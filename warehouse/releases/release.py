@@ -46,6 +46,8 @@ class Manifest(TypedDict, total=False):
     failed: str
     model: str
     encoder: dict[str, object]
+    collections: dict[str, dict[str, object]]
+    key_format: int
     audit: list[CheckRow]
     sizes: dict[str, int]
     checksums: dict[str, str]
@@ -209,6 +211,11 @@ def verify(release: Release) -> None:
             raise TornReleaseError(f"Release {release.release_id}: {name} is not in its manifest.")
         if checksum(found[name]) != expected[name]:
             raise TornReleaseError(f"Release {release.release_id}: {name} differs from its checksum.")
+
+
+def collection_languages(manifest: Manifest) -> dict[str, str]:
+    """Return the language of each collection; older manifests name none, and all that they had was made for English."""
+    return {name: str(each.get("language", "en")) for name, each in manifest.get("collections", {}).items()}
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -39,7 +39,7 @@ def test_a_russian_corpus_fits_neither_an_english_encoder_nor_english_stemming()
     encoder, language = warnings({"Cyrillic": 900, "Latin": 100}, "minilm", frozenset({"Latin"}), "english")
 
     assert encoder.startswith("90% of the letters are Cyrillic, which the encoder minilm hardly knows")
-    assert language.startswith('90% of the letters are Cyrillic, which [retrieval] language = "english" does not fit')
+    assert language.startswith('90% of the letters are Cyrillic, which language = "english" does not fit')
 
 
 def test_a_few_foreign_names_and_a_fitting_configuration_are_no_reason_to_warn() -> None:

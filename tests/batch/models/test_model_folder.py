@@ -171,7 +171,8 @@ def test_an_impossible_model_name_gets_no_advice_to_pull(name: str, tmp_path: Pa
         pull(name, tmp_path)
 
     assert str(raised.value) == (
-        f"model {name!r} can't be pulled: it is none of all-minilm-l6-v2, smollm2-135m-instruct, no local folder, and "
+        f"model {name!r} can't be pulled: it is none of all-minilm-l6-v2, multilingual-e5-small, "
+        "smollm2-135m-instruct, no local folder, and "
         "no Hugging Face id (owner/name)"
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve, journal
 from warehouse.editorial.withdrawal import untombstone
 
 PARAPHRASE = "Please, when does the library open?"
@@ -163,3 +163,20 @@ def test_hits_go_on_when_live_answers_confirm_them(library: Library, serve: Serv
     while agreeing(client) < 12:
         assert ask(client, PARAPHRASE)["source"] == "semantic"
     assert "beforehand_semantic_error_estimate 0.0" in client.get("/metrics").text
+
+
+def test_semantic_hits_are_off_in_a_language_without_guards(library: Library, serve: Serve) -> None:
+    library.publish(library=LIBRARY, facts={"collections": {"library": {"language": "de"}}})
+    client = serve()
+    explained = ask(client, PARAPHRASE, explain=True)
+    assert explained["source"] == "live"
+    assert explained["explanation"]["decision"] == "language_not_guarded"  # type: ignore[index]
+    assert ask(client, MATCHED)["source"] == "exact"
+
+
+def test_a_question_in_another_script_does_not_hit(library: Library, serve: Serve) -> None:
+    corpus = Corpus({"returns": "可以退货。"}, {"这个商品可以退货吗": ("可以退货 [1].", "returns")})
+    library.publish(library=corpus)
+    client = serve()
+    assert ask(client, "这个商品可以换货吗")["source"] == "live"
+    assert ask(client, "这个商品可以退货吗")["source"] == "exact"

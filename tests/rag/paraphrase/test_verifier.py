@@ -73,6 +73,45 @@ def test_the_default_accepts_near_identical_wording() -> None:
     assert sum(found) >= 0.5 * len(found)
 
 
+def test_the_default_takes_everyday_wordings() -> None:
+    found = [decide(case, Verifier.default()).accepted for case in cases("everyday_paraphrases.jsonl")]
+    assert sum(found) >= 0.9 * len(found)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_everyday_lookalike_hits_without_labelled_pairs(turned: bool) -> None:
+    hits = [case for case in cases("everyday_lookalikes.jsonl") if decide(case, Verifier.default(), turned).accepted]
+    assert hits == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "anticipated"),
+    [
+        ("What is new in version 3.1?", "What is new in version 3.10?"),
+        ("What does `sort` return?", "What does `sorted` return?"),
+        ("What does GET /user return?", "What does GET /users return?"),
+        ("What does getItem do?", "What does getItems do?"),
+        ("Wann kommt meine Zahlung?", "Wann kommt meine Zählung?"),
+        ("Wo finde ich meinen Vertrag?", "Wo finde ich meinen Vortrag?"),
+        ("我可以退货吗", "我可以换货吗"),
+    ],
+)
+def test_one_letter_is_another_word(asked: str, anticipated: str) -> None:
+    for verifier in (Verifier.default(), credulous()):
+        assert not verifier.decide(asked, [Candidate(anticipated, "key", 0.99)], 0.1).accepted
+
+
+def test_money_and_measures_are_decimals() -> None:
+    same = [Candidate("Is 2.5 kg too much for $3.50?", "key", 0.95)]
+    assert Verifier.default().decide("Is 2.50 kg too much for $3.5?", same, 0.1).accepted
+
+
+def test_semantic_hits_need_guards_or_pairs_in_the_language() -> None:
+    german = Verifier(trees=constant_trees(20.0), certificates=(certified(0.5),), details={"language": "de"})
+    assert [german.knows(each) for each in ("en", "de", "fr")] == [True, True, False]
+    assert not Verifier.default().knows("de")
+
+
 @pytest.mark.parametrize(
     ("asked", "anticipated", "reason"),
     [

@@ -53,3 +53,13 @@ def test_between_sentences_there_is_only_white_space(text):
         assert text[start:stop] == text[start:stop].strip() != ""
         end = stop
     assert not text[end:].strip()
+
+
+OTHER_SCRIPTS = [
+    json.loads(line) for line in (Path(__file__).parent / "cases/other_scripts.jsonl").read_text().splitlines()
+]
+
+
+@pytest.mark.parametrize("expected", OTHER_SCRIPTS, ids=lambda case: case[0])
+def test_the_full_stops_of_other_scripts_end_a_sentence(expected):
+    assert sentences("".join(expected)) == [each.strip() for each in expected]
