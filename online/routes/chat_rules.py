@@ -11,9 +11,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from online.http.authentication import Caller
 from rag.settings import CollectionSettings, EarlierTurns, SystemPrompt
+
+if TYPE_CHECKING:
+    from online.http.authentication import Caller
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _ORDINARY = frozenset(
