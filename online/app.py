@@ -21,6 +21,7 @@ from online.http.openapi import describe
 from online.http.origin import SitePolicy
 from online.http.problems import refuse_http, refuse_invalid
 from online.routes.answers import Asking, answers
+from online.routes.bypass import Bypassing
 from online.routes.chat import Chatting, chat
 from online.routes.conversation import Conversing
 from online.routes.embeddings import embeddings
@@ -92,7 +93,8 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     app.state.service = service
     base_path = settings.base_path
     asking = Asking(service.exchanges, service.jobs, service.keys, base_path)
-    conversing = Conversing(service.exchanges, service.model, collections)
+    bypassing = Bypassing(service.exchanges, service.model)
+    conversing = Conversing(service.exchanges, bypassing, service.model, collections)
     page = faq_page(service.exchanges, service.keys, settings.page_title, base_path, service.count_problem)
     desk = ReviewPage(
         data,

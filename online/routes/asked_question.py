@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from online.answering.question import Asked
-from online.http.authentication import Caller
-from online.http.request_parsing import Directives
-from online.http.schemas import Ask
 from rag.identity import query_key
+
+if TYPE_CHECKING:
+    from online.http.authentication import Caller
+    from online.http.request_parsing import Directives
+    from online.http.schemas import Ask
 
 
 def asked_by(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from online.answering.exchange import Exchanges
 from online.answering.question import Asked, Live, LiveAnswer, Prepared, Unanswered
 from online.answering.rendering import citations, provenance
 from online.http.schemas import Citation, Provenance
 from online.routes.chat_format import Usage, pieces
 from online.routes.chat_reply import Reply, about_untold
 from rag.llm.protocol import Completion
+
+if TYPE_CHECKING:
+    from online.answering.exchange import Exchanges
 
 
 class _Text(msgspec.Struct):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from starlette.types import Receive
 
-from online.answering.exchange import Exchanges
 from online.answering.question import Asked, Prepared
 from online.errors import Problem
 from online.http.authentication import Caller, Headers
@@ -22,7 +22,6 @@ from online.http.request_parsing import directives
 from online.http.schemas import Ask, ChatRequest, JsonObject
 from online.model.language_model import LanguageModel
 from online.routes.asked_question import asked_by
-from online.routes.bypass import Bypassing
 from online.routes.chat_outcome import answer_chat, text_of_answer
 from online.routes.chat_reply import Reply
 from online.routes.chat_request import MODEL, Reading, collection_of, read_chat, sampling_of, text_of
@@ -32,6 +31,10 @@ from rag.llm.protocol import Message
 from rag.prompting.answer_rules import without_reasoning
 from rag.prompting.follow_ups import SAMPLING, follow_up_messages, made_to_stand_alone
 from rag.settings import CollectionSettings
+
+if TYPE_CHECKING:
+    from online.answering.exchange import Exchanges
+    from online.routes.bypass import Bypassing
 
 ONLY_READY = "`no-cache`: answer live; `only-if-cached`: answer only what lies ready; `no-store`: keep no text."
 _MOST_LOGGED = 1000  # system prompts whose hash is logged; an application may write a new one for each chat
@@ -56,6 +59,7 @@ class Conversing:
     """Answers chats; the settings of the collections say what system prompts and earlier turns mean."""
 
     exchanges: Exchanges
+    bypassing: Bypassing
     model: LanguageModel
     collections: Mapping[str, CollectionSettings]
     logged: set[str] = field(default_factory=set)
@@ -90,9 +94,8 @@ class Conversing:
                 reply.headers.append((b"x-beforehand-bypass", self._why(asked, reading).encode()))
             if reading.bypass or reading.limits is not None:
                 limits = None if reading.bypass else reading.limits
-                bypassing = Bypassing(self.exchanges, self.model)
                 fields = {name: value for name, value in chat.fields.items() if name != "filters"}  # they are ours
-                await bypassing.answer(caller.bypass, reply, chat.request, fields, limits, receive)
+                await self.bypassing.answer(caller.bypass, reply, chat.request, fields, limits, receive)
             else:
                 async with self.exchanges.begin(asked, receive) as answer:
                     await answer_chat(reply, answer, self.model.llm.model)
