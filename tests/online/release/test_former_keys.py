@@ -23,7 +23,7 @@ def ask(client: httpx.Client, question: str) -> dict[str, object]:
 
 def publish_as_before(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as before:
-        before.setattr(conftest, "query_key", former_query_key)
+        before.setattr(conftest, "query_key", lambda name, question, _filters: former_query_key(name, question))
         library.publish(library=CORPUS, facts={"key_format": 1})
 
 
