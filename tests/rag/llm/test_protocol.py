@@ -69,6 +69,7 @@ def test_a_bug_is_not_mistaken_for_an_llm_error():
         {"seed": None},
         {"seed": 1},
         {"stop": ("x",)},
+        {"top_logprobs": 1},
     ],
 )
 def test_every_sampling_parameter_is_part_of_an_answers_identity(changed):
@@ -76,7 +77,7 @@ def test_every_sampling_parameter_is_part_of_an_answers_identity(changed):
 
 
 def test_older_answers_keep_their_identity_when_a_parameter_is_added():
-    every = replace(Sampling(), presence_penalty=0.5, repetition_penalty=1.5)
+    every = replace(Sampling(), presence_penalty=0.5, repetition_penalty=1.5, top_logprobs=1)
     assert set(every.identity()) == set(Sampling.__dataclass_fields__)
     known = {"max_tokens", "temperature", "top_p", "frequency_penalty", "seed", "stop"}
     assert set(Sampling().identity()) == known
