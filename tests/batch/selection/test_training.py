@@ -1,0 +1,67 @@
+import numpy as np
+
+from batch.selection.shipping import learn
+from batch.selection.training import leave_out, train_selector
+from rag.selection.certificate import OWN, SelectionCertificate
+from rag.selection.evidence import Wordings
+from rag.selection.selector import Selector, Weights
+
+NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 16), np.float32))
+WEIGHTS = Weights(-2.0, 12.0, -7.0)
+
+
+def desk(answers: int, wordings: int, seed: int = 0, name: str = "a") -> Wordings:
+    """Answers far apart, the wordings of each close together."""
+    chance = np.random.default_rng(seed)
+    centres = np.linalg.qr(chance.normal(size=(16, 16)))[0][:answers]
+    vectors = np.repeat(centres, wordings, axis=0) + 0.05 * chance.normal(size=(answers * wordings, 16))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    owners = [f"{name}{n}" for n in range(answers) for _ in range(wordings)]
+    return Wordings([f"{owner} wording {n}" for n, owner in enumerate(owners)], owners, vectors)
+
+
+def test_wordings_are_asked_without_themselves_and_some_without_their_answer():
+    mine = desk(8, 10)
+
+    found = leave_out(WEIGHTS, mine, NONE, NONE)
+
+    inside = [row for row in found if row.wanted]
+    assert len(inside) == 80
+    assert all(row.chosen == row.wanted for row in inside)
+    assert 4 <= len(found) - len(inside) <= 30
+    assert max(row.score for row in found if not row.wanted) < min(row.score for row in inside)
+
+
+def test_a_collection_with_many_wordings_certifies_itself():
+    selector = train_selector(desk(10, 60), NONE, NONE, shipped=Selector(WEIGHTS, ()))
+
+    assert selector is not None
+    found = selector.certificate(0.02)
+    assert found is not None
+    assert (found.source, found.errors) == (OWN, 0)
+    assert found.bound <= 0.02
+
+
+def test_fences_that_would_hit_raise_the_threshold():
+    mine = desk(8, 10)
+    fences = ([f"fence {n}" for n in range(20)], mine.vectors[:20])
+    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, "shipped selector", 0.02, 0.975, 0, 0, 0, ""),))
+
+    without, fenced = train_selector(mine, NONE, NONE, shipped=loose), train_selector(mine, fences, NONE, shipped=loose)
+
+    assert without is not None and fenced is not None
+    assert fenced.threshold(0.02) > without.threshold(0.02)
+
+
+def test_the_same_wordings_give_the_same_selector():
+    assert train_selector(desk(6, 8), NONE, NONE) == train_selector(desk(6, 8), NONE, NONE)
+
+
+def test_single_wordings_train_no_selector():
+    assert train_selector(desk(8, 1), NONE, NONE) is None
+
+
+def test_the_shipped_selector_prefers_strong_evidence_without_a_rival():
+    learned = learn([desk(12, 30, 1, "a"), desk(12, 30, 2, "b")], deals=1)
+
+    assert learned.weights.first > 0 > learned.weights.second
