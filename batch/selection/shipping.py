@@ -3,7 +3,7 @@
     python -m batch.selection.shipping HELP_FOLDER ENCODER_FOLDER [--out rag/selection/shipped.json]
 
 Each set of questions is dealt many times into a small help desk: most answers are known by 2 to 20 wordings each, some
-are left out. Other wordings are then asked, and questions of the other set. Three weights of a logistic model are
+are left out. Other wordings are then asked, and questions of the other set. Four weights of a logistic model are
 learned, and its thresholds are certified; the questions of one answer count as one group throughout, however often
 they are asked. Only rows marked `known` are read.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +24,21 @@ from batch.selection.training import TOLERATED_ERRORS
 from rag.paraphrase.calibration import loosest
 from rag.retrieval.embedding import OnnxEncoder
 from rag.selection.certificate import CONFIDENCE, SHIPPED, SelectionCertificate
-from rag.selection.evidence import Wordings, nearest, weigh
+from rag.selection.evidence import Evidence, Wordings, nearest, weigh
 from rag.selection.selector import Selector, Weights, final_objection
 
 SETS = ("banking", "assistant")
 _KNOWN = (2, 3, 5, 8, 12, 20)  # wordings of each answer
-_LEFT_OUT = 0.1  # share of the answers
+_LEFT_OUT = 0.05  # share of the answers
 _STARTS = (0.3,)  # share accepted, from which thresholds are tested; thousands of questions need one start
 _ASKED = 10  # questions of an answer that is known, and half as many of one that is left out
 
 
 @dataclass(frozen=True)
 class Dealt:
-    """A question to a dealt help desk: both responses, whether a guard refuses, and whose question it is."""
+    """A question to a dealt help desk: the evidence, whether a guard refuses, and whose question it is."""
 
-    first: float
-    second: float
+    evidence: Evidence
     refused: bool
     right: bool
     group: str
@@ -76,7 +76,7 @@ def learn(sets: Sequence[Wordings], seed: int = 0, deals: int = 2) -> Selector:
         for known in _KNOWN * deals:
             rows += deal(mine, others, known, chance)
     weights = _regress(rows)
-    scores = np.array([-np.inf if row.refused else _score(weights, row) for row in rows])
+    scores = np.array([-np.inf if row.refused else weights.score(row.evidence) for row in rows])
     wrong = np.array([not row.right for row in rows])
     numbers: dict[str, int] = {}
     groups = np.array([numbers.setdefault(row.group, len(numbers)) for row in rows])
@@ -120,19 +120,15 @@ def _dealt(desk: Wordings, source: Wordings, row: int, wanted: str) -> Dealt:
     evidence = weigh(text, vector, near)
     assert evidence is not None  # a desk has wordings
     refused = final_objection(text, near, evidence) is not None
-    return Dealt(evidence.first, evidence.second, refused, evidence.answer == wanted, source.answers[row])
+    return Dealt(evidence, refused, evidence.answer == wanted, source.answers[row])
 
 
 def _regress(rows: Sequence[Dealt]) -> Weights:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=10.0).fit([[row.first, row.second] for row in rows], [row.right for row in rows])
-    first, second = model.coef_[0]
-    return Weights(round(float(model.intercept_[0]), 3), round(float(first), 3), round(float(second), 3))
-
-
-def _score(weights: Weights, row: Dealt) -> float:
-    return float(1 / (1 + np.exp(-(weights.bias + weights.first * row.first + weights.second * row.second))))
+    table = [[row.evidence.first, row.evidence.second, math.log(row.evidence.known)] for row in rows]
+    model = LogisticRegression(C=10.0).fit(table, [row.right for row in rows])
+    return Weights(*(round(float(each), 3) for each in (model.intercept_[0], *model.coef_[0])))
 
 
 if __name__ == "__main__":

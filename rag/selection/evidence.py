@@ -40,7 +40,8 @@ class Wordings:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for the best answer: its response, the next other answer's, and the closest wording of the best.
+    """What speaks for the best answer: its response, the next other answer's, the closest wording of
+    the best, and how many of its wordings are near.
 
     A response is about 1 amid the wordings of an answer and about 0 far from them.
     """
@@ -51,6 +52,7 @@ class Evidence:
     runner_up: str | None
     wording: int
     similarity: float
+    known: int
 
     @property
     def margin(self) -> float:
@@ -82,6 +84,7 @@ def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
         runner_up=listed[int(order[1])] if len(order) > 1 else None,
         wording=closest,
         similarity=float(cosines.max()),
+        known=len(own),
     )
 
 

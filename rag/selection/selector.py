@@ -40,15 +40,17 @@ FINAL_GUARDS = frozenset(
 
 @dataclass(frozen=True)
 class Weights:
-    """The logistic model on the responses of the best and the next answer; the larger, the stricter on that side."""
+    """The logistic model on the responses of the best and the next answer, and on the best one's number of wordings."""
 
     bias: float
     first: float
     second: float
+    known: float
 
     def score(self, evidence: Evidence) -> float:
         """Return how sure it is that the question wants the best answer, from 0 to 1."""
         logit = self.bias + self.first * evidence.first + self.second * evidence.second
+        logit += self.known * math.log(evidence.known)
         return float(1 / (1 + math.exp(-max(-500.0, min(500.0, logit)))))
 
 
@@ -188,7 +190,7 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     """
     rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer][:_GUARDED]
     first = parse(question)
-    labels = []
+    labels: list[str] = []
     for row in rows:
         second = parse(near.texts[row])
         alignment = align(first, second)

@@ -7,7 +7,7 @@ from rag.selection.evidence import Wordings
 from rag.selection.selector import Selector, Weights
 
 NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 16), np.float32))
-WEIGHTS = Weights(-2.0, 12.0, -7.0)
+WEIGHTS = Weights(-2.0, 12.0, -7.0, 0.0)
 
 
 def desk(answers: int, wordings: int, seed: int = 0, name: str = "a") -> Wordings:

@@ -17,7 +17,7 @@ def certificate(tolerated: float, threshold: float | None, source: str = OWN) ->
     return SelectionCertificate(tolerated, threshold, source, tolerated, 0.975, 0, 0, 0, "")
 
 
-SELECTOR = Selector(Weights(-2.0, 12.0, -7.0), (certificate(0.02, 0.9), certificate(0.05, 0.6)))
+SELECTOR = Selector(Weights(-2.0, 12.0, -7.0, 0.0), (certificate(0.02, 0.9), certificate(0.05, 0.6)))
 
 
 def unit(*parts: float) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_a_guard_refuses_the_opposite_of_a_wording_however_near_it_is():
 
 
 def test_a_guard_does_not_refuse_what_other_words_say():
-    question = "my mother gave me 500 pounds and I want alerts switched on for that"
+    question = "my mother lent me 500 pounds to buy groceries and clothes last week, so switch alerts on"
     near = nearest(unit(1, 0.2), DESK)
     evidence = weigh(question, unit(1, 0.2), near)
 
