@@ -21,7 +21,7 @@ from rag.paraphrase.calibration import at_most, loosest
 
 OWN, SHIPPED = "own wordings", "shipped selector"
 CONFIDENCE = 0.975  # two thresholds are tried, the own and the shipped one: together 95 %
-_RARE = 0.1
+_RARE = 0.3
 _FEWEST = 50  # questions; fewer would support no certificate
 
 
@@ -79,7 +79,7 @@ def certify(rows: Sequence[LeftOut], tolerated_error: float, source: str = OWN) 
 def checked(rows: Sequence[LeftOut], shipped: SelectionCertificate) -> SelectionCertificate:
     """Return the shipped certificate as it applies to a collection: raised while its own questions contradict it.
 
-    They do where so many errors would be rarer than one in ten if the tolerated share were wrong.
+    They do where so many errors would be rarer than three in ten if the tolerated share were wrong.
     """
     threshold = shipped.threshold
     if threshold is not None:

@@ -2,22 +2,23 @@ import numpy as np
 
 from batch.selection.shipping import learn
 from batch.selection.training import leave_out, train_selector
-from rag.selection.certificate import OWN, SelectionCertificate
+from rag.selection.certificate import SHIPPED, SelectionCertificate
 from rag.selection.evidence import Wordings
 from rag.selection.selector import Selector, Weights
 
-NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 16), np.float32))
+NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 64), np.float32))
 WEIGHTS = Weights(-2.0, 12.0, -7.0, 0.0)
 
 
 def desk(answers: int, wordings: int, seed: int = 0, name: str = "a") -> Wordings:
     """Answers far apart, the wordings of each close together."""
     chance = np.random.default_rng(seed)
-    centres = np.linalg.qr(chance.normal(size=(16, 16)))[0][:answers]
-    vectors = np.repeat(centres, wordings, axis=0) + 0.05 * chance.normal(size=(answers * wordings, 16))
+    centres = np.linalg.qr(chance.normal(size=(64, 64)))[0][:answers]
+    vectors = np.repeat(centres, wordings, axis=0) + 0.02 * chance.normal(size=(answers * wordings, 64))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    owners = [f"{name}{n}" for n in range(answers) for _ in range(wordings)]
-    return Wordings([f"{owner} wording {n}" for n, owner in enumerate(owners)], owners, vectors)
+    owners = [f"{name}{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(answers) for _ in range(wordings)]
+    endings = ["".join(chr(97 + int(digit)) for digit in str(n)) for n in range(len(owners))]
+    return Wordings([f"{owner} {ending}" for owner, ending in zip(owners, endings, strict=True)], owners, vectors)
 
 
 def test_wordings_are_asked_without_themselves_and_some_without_their_answer():
@@ -32,20 +33,23 @@ def test_wordings_are_asked_without_themselves_and_some_without_their_answer():
     assert max(row.score for row in found if not row.wanted) < min(row.score for row in inside)
 
 
-def test_a_collection_with_many_wordings_certifies_itself():
-    selector = train_selector(desk(10, 60), NONE, NONE, shipped=Selector(WEIGHTS, ()))
+def test_a_certificate_counts_the_questions_that_it_rests_on():
+    mine = desk(8, 5)
+    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
+
+    selector = train_selector(mine, NONE, NONE, shipped=loose)
 
     assert selector is not None
     found = selector.certificate(0.02)
     assert found is not None
-    assert (found.source, found.errors) == (OWN, 0)
-    assert found.bound <= 0.02
+    assert (found.source, found.errors) == (SHIPPED, 0)
+    assert found.questions == len(leave_out(WEIGHTS, mine, NONE, NONE)) >= found.accepted >= 40
 
 
 def test_fences_that_would_hit_raise_the_threshold():
     mine = desk(8, 10)
     fences = ([f"fence {n}" for n in range(20)], mine.vectors[:20])
-    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, "shipped selector", 0.02, 0.975, 0, 0, 0, ""),))
+    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
 
     without, fenced = train_selector(mine, NONE, NONE, shipped=loose), train_selector(mine, fences, NONE, shipped=loose)
 
@@ -62,6 +66,6 @@ def test_single_wordings_train_no_selector():
 
 
 def test_the_shipped_selector_prefers_strong_evidence_without_a_rival():
-    learned = learn([desk(12, 30, 1, "a"), desk(12, 30, 2, "b")], deals=1)
+    learned = learn([desk(5, 22, 1, "a"), desk(5, 22, 2, "b")], deals=1)
 
     assert learned.weights.first > 0 > learned.weights.second
