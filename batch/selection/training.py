@@ -14,7 +14,7 @@ import numpy as np
 
 from rag.identity import stable_hash
 from rag.retrieval.vectors import Vectors
-from rag.selection.certificate import LeftOut, certify, checked, looser
+from rag.selection.certificate import LeftOut, SelectionCertificate, certify, checked, looser
 from rag.selection.evidence import Wordings, nearest, weigh
 from rag.selection.selector import SHIPPED, Selector, Weights, final_objection
 
@@ -87,3 +87,17 @@ def _sample(texts: Sequence[str]) -> list[int]:
     """Return the rows of at most 4,000 texts, the same ones for the same texts."""
     rows = sorted(range(len(texts)), key=lambda row: stable_hash("sample", texts[row]))[:_MOST]
     return sorted(rows)
+
+
+def recomputed(
+    stored: Selector,
+    wordings: Wordings,
+    fences: tuple[Sequence[str], Vectors],
+    outside: tuple[Sequence[str], Vectors],
+    shipped: Selector | None = None,
+) -> list[tuple[SelectionCertificate, SelectionCertificate | None]]:
+    """Derive each certificate of a stored selector again from its wordings: (stored, recomputed)."""
+    errors = [each.tolerated_error for each in stored.certificates]
+    again = train_selector(wordings, fences, outside, errors, shipped)
+    found = {each.tolerated_error: each for each in again.certificates} if again else {}
+    return [(each, found.get(each.tolerated_error)) for each in stored.certificates]

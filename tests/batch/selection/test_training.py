@@ -1,7 +1,7 @@
 import numpy as np
 
 from batch.selection.shipping import learn
-from batch.selection.training import leave_out, train_selector
+from batch.selection.training import leave_out, recomputed, train_selector
 from rag.selection.certificate import SHIPPED, SelectionCertificate
 from rag.selection.evidence import Wordings
 from rag.selection.selector import Selector, Weights
@@ -57,8 +57,12 @@ def test_fences_that_would_hit_raise_the_threshold():
     assert fenced.threshold(0.02) > without.threshold(0.02)
 
 
-def test_the_same_wordings_give_the_same_selector():
-    assert train_selector(desk(6, 8), NONE, NONE) == train_selector(desk(6, 8), NONE, NONE)
+def test_certificates_are_derived_again_from_the_wordings():
+    selector = train_selector(desk(6, 8), NONE, NONE)
+
+    assert selector is not None
+    assert all(stored == again for stored, again in recomputed(selector, desk(6, 8), NONE, NONE))
+    assert any(stored != again for stored, again in recomputed(selector, desk(6, 7), NONE, NONE))
 
 
 def test_single_wordings_train_no_selector():
