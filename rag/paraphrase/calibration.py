@@ -98,14 +98,14 @@ def upper_bound(errors: float, accepted: float, confidence: float) -> float:
     low, high = errors / accepted, 1.0
     for _ in range(50):
         middle = (low + high) / 2
-        if _at_most(errors, accepted, middle) > 1 - confidence:
+        if at_most(errors, accepted, middle) > 1 - confidence:
             low = middle
         else:
             high = middle
     return high
 
 
-def _at_most(errors: float, accepted: float, rate: float) -> float:
+def at_most(errors: float, accepted: float, rate: float) -> float:
     """Return P(X <= errors) for a binomial X; fractional errors are rounded up, acceptances down."""
     n, k = math.floor(accepted), math.ceil(errors)
     if k >= n or rate <= 0:
@@ -175,14 +175,15 @@ def loosest(
     groups: NDArray[np.int64],
     tolerated_error: float,
     confidence: float = CONFIDENCE,
+    starts: Sequence[float] = STARTS,
 ) -> Tested | None:
     """Return the loosest threshold that passes, as described above, or None if none does."""
     order = np.argsort(-scores, kind="stable")
     scores, wrong, groups = scores[order], wrong[order], groups[order]
     usable = int(np.isfinite(scores).sum())
-    each = 1 - (1 - confidence) / len(STARTS)
+    each = 1 - (1 - confidence) / len(starts)
     best = 0
-    for start in STARTS:
+    for start in starts:
         position = start
         while True:
             count = _with_ties(scores, min(round(position * len(scores)), usable))
@@ -208,7 +209,7 @@ def _passes(wrong: NDArray[np.bool_], groups: NDArray[np.int64], tolerated_error
     """Whether so few errors would be unlikely if the true error rate exceeded the tolerated one."""
     effect = design_effect(wrong, groups) if len(wrong) else 1.0
     errors, accepted = float(wrong.sum()) / effect, len(wrong) / effect
-    return accepted >= 1 and _at_most(errors, accepted, tolerated_error) <= 1 - confidence
+    return accepted >= 1 and at_most(errors, accepted, tolerated_error) <= 1 - confidence
 
 
 def calibration_hash(pairs: Iterable[ScoredPair]) -> str:

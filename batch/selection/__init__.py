@@ -1,0 +1,1 @@
+"""Training of answer selection, per collection and for the selector that is shipped."""

@@ -1,0 +1,103 @@
+"""Certifies answer selection for a collection, from its own wordings and the shipped selector.
+
+Each wording is asked twice: left out of its answer, which it then wants, and with its whole answer left out, when it
+wants none. Only a fifth of the latter counts, as a stand-in for the share of visitors who ask something else; fences
+and outside texts all count. No question of a visitor is needed, and no labelled pair.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag.identity import stable_hash
+from rag.retrieval.vectors import Vectors
+from rag.selection.certificate import LeftOut, SelectionCertificate, certify, checked, looser
+from rag.selection.evidence import Wordings, nearest, weigh
+from rag.selection.selector import SHIPPED, Selector, Weights, final_objection
+
+TOLERATED_ERRORS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
+_OUTSIDE_SHARE = 5  # one in five whole answers left out
+_MOST = 4000  # wordings asked; a decision takes a millisecond
+_FEWEST = 2  # answers with several wordings
+
+
+def train_selector(
+    wordings: Wordings,
+    fences: tuple[Sequence[str], Vectors],
+    outside: tuple[Sequence[str], Vectors],
+    tolerated_errors: Sequence[float] = TOLERATED_ERRORS,
+    shipped: Selector | None = None,
+) -> Selector | None:
+    """Return the selector of a collection, or None if fewer than two of its answers have several wordings.
+
+    `fences` are questions near an answer that must not get it, `outside` questions that want no answer of the
+    collection: texts and vectors of length 1.
+    """
+    counts = Counter(wordings.answers)
+    if sum(count > 1 for count in counts.values()) < _FEWEST:
+        return None
+    base = shipped or Selector.load(SHIPPED)
+    rows = leave_out(base.weights, wordings, fences, outside)
+    certificates = []
+    for tolerated in sorted({*tolerated_errors, *TOLERATED_ERRORS} - {0.0}):
+        own, general = certify(rows, tolerated), base.certificate(tolerated)
+        certificates.append(looser(own, checked(rows, general)) if general else own)
+    return Selector(base.weights, tuple(certificates))
+
+
+def leave_out(
+    weights: Weights,
+    wordings: Wordings,
+    fences: tuple[Sequence[str], Vectors],
+    outside: tuple[Sequence[str], Vectors],
+) -> list[LeftOut]:
+    """Ask each wording without itself, and a fifth without their answers; then the fences and the outside texts."""
+    owners = np.array(wordings.answers)
+    single = frozenset(answer for answer, count in Counter(wordings.answers).items() if count == 1)
+    asked = _sample(wordings.texts)
+    found = []
+    for row in asked:
+        text, vector, owner = wordings.texts[row], wordings.vectors[row], wordings.answers[row]
+        if owner not in single:
+            itself = np.arange(len(owners)) == row
+            found.append(ask(weights, text, vector, nearest(vector, wordings, itself), owner, single))
+        if int(stable_hash("outside", text), 16) % _OUTSIDE_SHARE == 0:
+            found.append(ask(weights, text, vector, nearest(vector, wordings, owners == owner), "", single))
+    for texts, vectors in (fences, outside):
+        for text, vector in zip(texts, vectors, strict=True):
+            found.append(ask(weights, text, vector, nearest(vector, wordings), "", single))
+    return found
+
+
+def ask(
+    weights: Weights, text: str, vector: Vectors, near: Wordings, wanted: str, single: frozenset[str] = frozenset()
+) -> LeftOut:
+    """Return what the selector would choose for a text; minus infinity for what it may not choose."""
+    evidence = weigh(text, vector, near)
+    if evidence is None or evidence.answer in single:
+        return LeftOut(text, wanted, "", -np.inf)
+    refused = final_objection(text, near, evidence)
+    return LeftOut(text, wanted, evidence.answer, -np.inf if refused else weights.score(evidence))
+
+
+def _sample(texts: Sequence[str]) -> list[int]:
+    """Return the rows of at most 4,000 texts, the same ones for the same texts."""
+    rows = sorted(range(len(texts)), key=lambda row: stable_hash("sample", texts[row]))[:_MOST]
+    return sorted(rows)
+
+
+def recomputed(
+    stored: Selector,
+    wordings: Wordings,
+    fences: tuple[Sequence[str], Vectors],
+    outside: tuple[Sequence[str], Vectors],
+    shipped: Selector | None = None,
+) -> list[tuple[SelectionCertificate, SelectionCertificate | None]]:
+    """Derive each certificate of a stored selector again from its wordings: (stored, recomputed)."""
+    errors = [each.tolerated_error for each in stored.certificates]
+    again = train_selector(wordings, fences, outside, errors, shipped)
+    found = {each.tolerated_error: each for each in again.certificates} if again else {}
+    return [(each, found.get(each.tolerated_error)) for each in stored.certificates]

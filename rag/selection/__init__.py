@@ -1,0 +1,1 @@
+"""Which prepared answer does a question want, or none of them?"""

@@ -1,0 +1,204 @@
+"""Decides which prepared answer a question wants, or none.
+
+An answer with several wordings is chosen by what all wordings around the question say (`rag.selection.evidence`), at
+a certified threshold (`rag.selection.certificate`); a guard that sees another number, negation, name or role than in
+the closest wording is final (`rag.paraphrase.guards`). An answer with a single wording is a matter of pairs, and the
+verifier decides it (`rag.paraphrase.verifier`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from rag.errors import ModelError
+from rag.paraphrase.alignment import align
+from rag.paraphrase.guards import objection
+from rag.paraphrase.question_parser import parse
+from rag.paraphrase.verifier import Candidate, Verifier
+from rag.retrieval.vectors import Vectors
+from rag.selection.certificate import SelectionCertificate
+from rag.selection.evidence import Evidence, Wordings, weigh
+
+FORMAT = 1  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
+SHIPPED = Path(__file__).with_name("shipped.json")
+_JUDGED = 4  # single wordings that the verifier looks at
+_GUARDED = 3  # wordings of the best answer that the guards look at
+_LOOKALIKE = 3  # words left over on both sides; a look-alike has no more
+# Guards that read meaning off one pair; "content_differs" and its like only ask for nearly the same words.
+FINAL_GUARDS = frozenset(
+    "numbers_differ units_differ dates_differ negation_differs antonyms names_differ roles_swapped "
+    "quantifiers_differ".split()
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The logistic model on the responses of the best and the next answer, and on the best one's number of wordings."""
+
+    bias: float
+    first: float
+    second: float
+    known: float
+
+    def score(self, evidence: Evidence) -> float:
+        """Return how sure it is that the question wants the best answer, from 0 to 1."""
+        logit = self.bias + self.first * evidence.first + self.second * evidence.second
+        logit += self.known * math.log(evidence.known)
+        return float(1 / (1 + math.exp(-max(-500.0, min(500.0, logit)))))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen answer, or why there is none.
+
+    `reason` is "accepted", "accepted_pair" (by the verifier), "no_candidates", "below_threshold", "not_certified" or
+    the label of a guard. `wording` is the text of the closest wording of the best answer.
+    """
+
+    answer: str | None
+    score: float
+    threshold: float
+    reason: str
+    wording: str | None = None
+    runner_up: str | None = None
+    evidence: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """The weights and thresholds of a collection."""
+
+    weights: Weights
+    certificates: tuple[SelectionCertificate, ...]
+
+    def certificate(self, tolerated_error: float) -> SelectionCertificate | None:
+        """Return the certificate of the largest certified error that is tolerated, or None."""
+        certified = [
+            each for each in self.certificates if each.threshold is not None and each.tolerated_error <= tolerated_error
+        ]
+        return max(certified, key=lambda each: each.tolerated_error, default=None)
+
+    def threshold(self, tolerated_error: float) -> float:
+        """Return the threshold for a tolerated error, infinity if none is certified."""
+        found = self.certificate(tolerated_error)
+        return math.inf if found is None or found.threshold is None else found.threshold
+
+    def save(self, path: Path) -> None:
+        """Write the selector as one JSON file."""
+        path.write_text(msgspec.json.encode({"format": FORMAT, **_fields(self)}).decode() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Selector:
+        """Load a selector.
+
+        Raises:
+            ModelError: the file is missing, corrupt, or from another version of the selector.
+        """
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["format"] != FORMAT:
+                raise ModelError(f"{path}: was made by another version of the selector; build the release again")
+            return cls(
+                Weights(**found["weights"]),
+                tuple(SelectionCertificate(**each) for each in found["certificates"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path}: can't be read as a selector ({error}); build the release again") from error
+
+
+def _fields(selector: Selector) -> dict[str, object]:
+    return {"weights": selector.weights, "certificates": [each.as_json() for each in selector.certificates]}
+
+
+def select(
+    selector: Selector,
+    verifier: Verifier,
+    question: str,
+    vector: Vectors,
+    near: Wordings,
+    tolerated_error: float,
+    single: frozenset[str] | None = None,
+) -> Selection:
+    """Choose among the answers of the wordings near a question (nearest first).
+
+    `single` names the answers that have one wording only; None takes those that are `near` only once.
+    """
+    if single is None:
+        single = frozenset(answer for answer, count in Counter(near.answers).items() if count == 1)
+    found = _among_wordings(selector, question, vector, near, tolerated_error, single)
+    if found.answer is not None:
+        return found
+    return _by_pair(verifier, question, vector, near, tolerated_error, single) or found
+
+
+def _among_wordings(
+    selector: Selector,
+    question: str,
+    vector: Vectors,
+    near: Wordings,
+    tolerated_error: float,
+    single: frozenset[str],
+) -> Selection:
+    threshold = selector.threshold(tolerated_error)
+    evidence = weigh(question, vector, near)
+    if evidence is None:
+        return Selection(None, 0.0, threshold, "no_candidates")
+    score = selector.weights.score(evidence)
+    wording = near.texts[evidence.wording]
+    if math.isinf(threshold):
+        reason = "not_certified"
+    elif evidence.answer in single or score < threshold:
+        reason = "below_threshold"
+    else:
+        reason = final_objection(question, near, evidence) or "accepted"
+    return Selection(
+        evidence.answer if reason == "accepted" else None, score, threshold, reason, wording, evidence.runner_up,
+        {"first": evidence.first, "second": evidence.second, "margin": evidence.margin, "cosine": evidence.similarity},
+    )  # fmt: skip
+
+
+def _by_pair(
+    verifier: Verifier,
+    question: str,
+    vector: Vectors,
+    near: Wordings,
+    tolerated_error: float,
+    single: frozenset[str],
+) -> Selection | None:
+    rows = [row for row, answer in enumerate(near.answers) if answer in single][:_JUDGED]
+    cosines = near.vectors[rows] @ vector if rows else np.zeros(0)
+    candidates = [Candidate(near.texts[r], near.answers[r], float(c)) for r, c in zip(rows, cosines, strict=True)]
+    decision = verifier.decide(question, candidates, tolerated_error)
+    if not decision.accepted:
+        return None
+    wording = next(each.question for each in candidates if each.query_key == decision.query_key)
+    return Selection(decision.query_key, decision.score, decision.threshold, "accepted_pair", wording)
+
+
+def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | None:
+    """Return the guard that refuses the best answer, or None.
+
+    A guard on one wording alone is right only where hardly a word is left over: the wordings of an answer name other
+    amounts and places too. Otherwise all of the three closest wordings have to be refused.
+    """
+    rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer][:_GUARDED]
+    first = parse(question)
+    labels: list[str] = []
+    for row in rows:
+        second = parse(near.texts[row])
+        alignment = align(first, second)
+        found = objection(first, second, alignment, evidence.similarity)
+        left_over = len(alignment.left) + len(alignment.right)
+        if found not in FINAL_GUARDS or (not labels and left_over > _LOOKALIKE):
+            return None
+        if not labels and left_over < _LOOKALIKE and found != "roles_swapped":
+            return found
+        labels.append(found)
+    return labels[0] if labels else None

@@ -1,0 +1,75 @@
+import numpy as np
+
+from batch.selection.shipping import learn
+from batch.selection.training import leave_out, recomputed, train_selector
+from rag.selection.certificate import SHIPPED, SelectionCertificate
+from rag.selection.evidence import Wordings
+from rag.selection.selector import Selector, Weights
+
+NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 64), np.float32))
+WEIGHTS = Weights(-2.0, 12.0, -7.0, 0.0)
+
+
+def desk(answers: int, wordings: int, seed: int = 0, name: str = "a") -> Wordings:
+    """Answers far apart, the wordings of each close together."""
+    chance = np.random.default_rng(seed)
+    centres = np.linalg.qr(chance.normal(size=(64, 64)))[0][:answers]
+    vectors = np.repeat(centres, wordings, axis=0) + 0.02 * chance.normal(size=(answers * wordings, 64))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    owners = [f"{name}{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(answers) for _ in range(wordings)]
+    endings = ["".join(chr(97 + int(digit)) for digit in str(n)) for n in range(len(owners))]
+    return Wordings([f"{owner} {ending}" for owner, ending in zip(owners, endings, strict=True)], owners, vectors)
+
+
+def test_wordings_are_asked_without_themselves_and_some_without_their_answer():
+    mine = desk(8, 10)
+
+    found = leave_out(WEIGHTS, mine, NONE, NONE)
+
+    inside = [row for row in found if row.wanted]
+    assert len(inside) == 80
+    assert all(row.chosen == row.wanted for row in inside)
+    assert 4 <= len(found) - len(inside) <= 30
+    assert max(row.score for row in found if not row.wanted) < min(row.score for row in inside)
+
+
+def test_a_certificate_counts_the_questions_that_it_rests_on():
+    mine = desk(8, 5)
+    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
+
+    selector = train_selector(mine, NONE, NONE, shipped=loose)
+
+    assert selector is not None
+    found = selector.certificate(0.02)
+    assert found is not None
+    assert (found.source, found.errors) == (SHIPPED, 0)
+    assert found.questions == len(leave_out(WEIGHTS, mine, NONE, NONE)) >= found.accepted >= 40
+
+
+def test_fences_that_would_hit_raise_the_threshold():
+    mine = desk(8, 10)
+    fences = ([f"fence {n}" for n in range(20)], mine.vectors[:20])
+    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
+
+    without, fenced = train_selector(mine, NONE, NONE, shipped=loose), train_selector(mine, fences, NONE, shipped=loose)
+
+    assert without is not None and fenced is not None
+    assert fenced.threshold(0.02) > without.threshold(0.02)
+
+
+def test_certificates_are_derived_again_from_the_wordings():
+    selector = train_selector(desk(6, 8), NONE, NONE)
+
+    assert selector is not None
+    assert all(stored == again for stored, again in recomputed(selector, desk(6, 8), NONE, NONE))
+    assert any(stored != again for stored, again in recomputed(selector, desk(6, 7), NONE, NONE))
+
+
+def test_single_wordings_train_no_selector():
+    assert train_selector(desk(8, 1), NONE, NONE) is None
+
+
+def test_the_shipped_selector_prefers_strong_evidence_without_a_rival():
+    learned = learn([desk(5, 22, 1, "a"), desk(5, 22, 2, "b")], deals=1)
+
+    assert learned.weights.first > 0 > learned.weights.second

@@ -1,0 +1,151 @@
+import math
+
+import numpy as np
+import pytest
+
+from rag.errors import ModelError
+from rag.paraphrase.verifier import Verifier
+from rag.selection.certificate import OWN, SHIPPED, LeftOut, SelectionCertificate, certify, checked, looser
+from rag.selection.evidence import NEAREST, Wordings, nearest, weigh
+from rag.selection.selector import SHIPPED as SHIPPED_FILE
+from rag.selection.selector import Selector, Weights, final_objection, select
+
+AXES = np.eye(8, dtype=np.float32)
+
+
+def certificate(tolerated: float, threshold: float | None, source: str = OWN) -> SelectionCertificate:
+    return SelectionCertificate(tolerated, threshold, source, tolerated, 0.975, 0, 0, 0, "")
+
+
+SELECTOR = Selector(Weights(-2.0, 12.0, -7.0, 0.0), (certificate(0.02, 0.9), certificate(0.05, 0.6)))
+
+
+def unit(*parts: float) -> np.ndarray:
+    vector = np.zeros(8, dtype=np.float32)
+    vector[: len(parts)] = parts
+    return vector / np.linalg.norm(vector)
+
+
+DESK = Wordings(
+    ["How do I enable alerts?", "switch the alerts on", "Where is my parcel?", "track my order", "Do you sell tea?"],
+    ["alerts", "alerts", "parcel", "parcel", "tea"],
+    np.stack([unit(1, 0.1), unit(1, 0.2), unit(0, 0, 1, 0.1), unit(0, 0, 1, 0.2), unit(0, 0, 0, 0, 1)]),
+)
+
+
+def chosen(question: str, vector: np.ndarray, tolerated: float = 0.02):
+    return select(SELECTOR, Verifier.default(), question, vector, nearest(vector, DESK), tolerated)
+
+
+def test_a_question_amid_the_wordings_of_an_answer_gets_it():
+    found = chosen("turn alerts on please", unit(1, 0.15))
+
+    assert (found.answer, found.reason) == ("alerts", "accepted")
+    assert found.wording in DESK.texts[:2]
+    assert found.score >= found.threshold == 0.9
+
+
+def test_a_question_between_two_answers_or_far_from_all_gets_none():
+    assert chosen("alerts about my parcel", unit(1, 0, 1)).reason == "below_threshold"
+    assert chosen("how tall is a giraffe", unit(0, 0, 0, 0, 0, 0, 1)).answer is None
+
+
+def test_an_answer_with_one_wording_is_decided_by_the_pair():
+    assert chosen("do you sell tea", unit(0, 0, 0, 0, 1)).reason == "accepted_pair"
+    assert chosen("do you sell cups", unit(0, 0, 0, 0, 1)).answer is None
+
+
+def test_a_guard_refuses_the_opposite_of_a_wording_however_near_it_is():
+    found = chosen("How do I disable alerts?", unit(1, 0.1))
+
+    assert (found.answer, found.reason) == (None, "antonyms")
+
+
+def test_a_guard_does_not_refuse_what_other_words_say():
+    question = "my mother lent me 500 pounds to buy groceries and clothes last week, so switch alerts on"
+    near = nearest(unit(1, 0.2), DESK)
+    evidence = weigh(question, unit(1, 0.2), near)
+
+    assert evidence is not None
+    assert final_objection(question, near, evidence) is None
+
+
+def test_nothing_is_selected_without_a_certificate_or_with_a_tolerated_error_of_nought():
+    assert chosen("turn alerts on please", unit(1, 0.15), tolerated=0.0).reason == "not_certified"
+    assert math.isinf(Selector(SELECTOR.weights, (certificate(0.02, None),)).threshold(0.02))
+
+
+def test_a_smaller_tolerated_error_that_is_certified_applies():
+    assert SELECTOR.threshold(0.03) == 0.9
+
+
+def test_no_wordings_give_no_answer():
+    empty = Wordings([], [], np.zeros((0, 8), np.float32))
+
+    assert select(SELECTOR, Verifier.default(), "anything", unit(1), empty, 0.02).reason == "no_candidates"
+
+
+def test_the_work_does_not_grow_with_the_answers():
+    chance = np.random.default_rng(0)
+    vectors = chance.normal(size=(5000, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    many = Wordings([f"text {n}" for n in range(5000)], [f"answer {n // 5}" for n in range(5000)], vectors)
+
+    near = nearest(unit(1), many)
+
+    assert len(near.texts) == NEAREST
+    assert near.texts[0] == many.texts[int((vectors @ unit(1)).argmax())]
+
+
+def test_a_selector_is_the_same_after_saving_and_loading(tmp_path):
+    SELECTOR.save(tmp_path / "selector.json")
+
+    assert Selector.load(tmp_path / "selector.json") == SELECTOR
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 0}', '{"format": 1, "weights": {}, "certificates": []}'])
+def test_a_broken_selector_says_what_to_do(tmp_path, content):
+    path = tmp_path / "selector.json"
+    path.write_text(content)
+
+    with pytest.raises(ModelError, match="build the release again"):
+        Selector.load(path)
+
+
+def test_the_shipped_selector_names_its_source_and_is_stricter_for_smaller_errors():
+    shipped = Selector.load(SHIPPED_FILE)
+
+    assert {each.source for each in shipped.certificates} == {SHIPPED}
+    thresholds = [shipped.threshold(each) for each in (0.02, 0.05, 0.1)]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert "CC BY" in SHIPPED_FILE.with_name("shipped-NOTICE.txt").read_text()
+
+
+def rows(right: int, wrong: int, score: float = 0.95) -> list[LeftOut]:
+    good = [LeftOut(f"good {n}", f"answer {n % 40}", f"answer {n % 40}", score) for n in range(right)]
+    return good + [LeftOut(f"bad {n}", f"answer {n}", "other", score) for n in range(wrong)]
+
+
+def test_few_wordings_certify_nothing_and_many_do():
+    assert certify(rows(60, 0), 0.02).threshold is None
+
+    enough = certify(rows(2000, 4), 0.02)
+
+    assert enough.threshold == 0.95
+    assert (enough.accepted, enough.errors) == (2004, 4)
+    assert enough.bound <= 0.02
+
+
+def test_own_wordings_raise_the_shipped_threshold_only_where_they_contradict_it():
+    shipped = certificate(0.02, 0.9, SHIPPED)
+
+    assert checked(rows(100, 1), shipped).threshold == 0.9
+    raised = checked(rows(100, 0, 0.97) + rows(0, 10, 0.92), shipped).threshold
+    assert raised is not None
+    assert 0.9 < raised <= 0.97
+
+
+def test_the_looser_of_two_certificates_counts():
+    assert looser(certificate(0.02, None), certificate(0.02, 0.9)).threshold == 0.9
+    assert looser(certificate(0.02, 0.8), certificate(0.02, 0.9)).threshold == 0.8
+    assert looser(certificate(0.02, 0.8), certificate(0.02, None)).threshold == 0.8
