@@ -183,7 +183,7 @@ def test_the_journal_keeps_what_a_question_was_asked_with(client: httpx.Client, 
 
 
 def test_the_model_is_not_sent_the_filters_of_a_chat(client: httpx.Client, serve: Serve) -> None:
-    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": OPEN}]
+    messages = [{"role": "system", "content": "Rhyme."}, {"role": "user", "content": OPEN}]
     chat = {"model": "beforehand", "messages": messages, "filters": {"version": "1"}}
     client.post("/v1/chat/completions", json=chat, headers={"authorization": "Bearer plain"})
 

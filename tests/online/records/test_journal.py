@@ -84,7 +84,7 @@ def test_a_bypassed_chat_records_no_question_whatever_its_outcome(
     client: httpx.Client, library: Library, llm: FakeLlm
 ) -> None:
     asked = "When does the library close in the afternoon?"
-    body = {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": asked}]}
+    body = {"model": "m", "messages": [{"role": "system", "content": "Rhyme."}, {"role": "user", "content": asked}]}
     for status in (None, 400, 500):
         llm.behaviour.fail_with = status
         client.post("/v1/chat/completions", json=body)
