@@ -37,7 +37,7 @@ def threshold(plan: RunPlan, collection: str) -> float | None:
     texts = foreign_questions()
     filters = plan.collections[collection].filtering.defaults
     rows = [question_row(named_question(collection, text, "foreign", "", filters)) for text in texts]
-    ranked = rank(plan, collection, rows, load_encoder(plan.encoder).embed(texts), chunks.get)
+    ranked = rank(plan, collection, rows, load_encoder(plan.encoder, plan.encoder_spec).embed(texts), chunks.get)
     return max(best_score(plan, each, chunks.get) for each in ranked)
 
 

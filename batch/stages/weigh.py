@@ -93,7 +93,7 @@ def _learned(
     if min(configured.dense, configured.lexical) <= 0:
         return CollectionFusion(configured, configured, "the configured weights: one half is switched off")
     step = -(-len(located) // _MOST_QUESTIONS) or 1
-    encoder = load_encoder(plan.encoder)
+    encoder = load_encoder(plan.encoder, plan.encoder_spec)
     with local_copy(plan.index_folder(collection)) as folder:
         retriever = Retriever.load(folder, plan.retrieval, None, encoder.token_states)
         sought = []

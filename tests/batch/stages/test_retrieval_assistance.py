@@ -281,7 +281,7 @@ def test_questions_that_lead_back_become_keys_of_their_chunk_live_too(project: P
     chunks = load_chunks(plan.folder("prepare"), "default")
     keys = KeyIndex.load(folder, VectorIndex.load(folder / "passages").ids)
     assert keys is not None
-    ((chunk_id, _),) = keys.search(load_encoder(plan.encoder).embed([crust]), 40)[0]
+    ((chunk_id, _),) = keys.search(load_encoder(plan.encoder, plan.encoder_spec).embed([crust]), 40)[0]
     assert figures["kept"] == 1
     assert "Use Marlow descaler" in chunks[chunk_id].text
     assert chunk_id in [id_ for id_, _ in LexicalIndex.load(folder / "lexical").search("crust", 5)]
