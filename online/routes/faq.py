@@ -57,7 +57,7 @@ _WIDGET = "widget"  # has an address of its own (online.routes.widget)
 _FORM = re.compile(rb"application/x-www-form-urlencoded", re.IGNORECASE)
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 # The layout's variables while the caller is unknown.
-_BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
+_BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": "", "lang": "en"}
 
 _UNANSWERED: tuple[str, ...] = get_args(UnansweredSource)
 _decode_answer = msgspec.json.Decoder(Answer).decode
@@ -234,6 +234,7 @@ class FaqPage:
             "collections": caller.collections if len(caller.collections) > 1 else (),
             "collection": collection,
             "release_id": release.release_id,
+            "lang": release.collection(collection).language,
             "anticipated": len(self._lookup.listed.keys(release, collection, caller.filters(collection))),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
             "live": self._lookup.model.breaker.state != "open",

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from online.answering.safe_html import safe_html
 from online.http.schemas import Answer, Citation
+from rag.text.languages import is_right_to_left
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 # What would end a script element, or a line of it, is written as JSON's own escapes.
@@ -31,6 +32,16 @@ def answer_html(answer: Answer, *, linked: bool = True) -> Markup:
 def text_html(text: str, sources: frozenset[int], prefix: str) -> Markup:
     """Return a text as the page shows it; its references lead to the elements `<prefix><number>`."""
     return Markup(safe_html(text, sources, prefix))
+
+
+def direction(language: str) -> str:
+    """Return in which direction a page in a language is read."""
+    return "rtl" if is_right_to_left(language) else "ltr"
+
+
+def own(words: str, language: str) -> str:
+    """Return words of the page itself, which are English, as part of a page in another language."""
+    return words if language == "en" else Markup('<bdi lang="en" dir="ltr">{}</bdi>').format(words)
 
 
 def badge(answer: Answer) -> str:

@@ -57,9 +57,9 @@ function complete(card, answer) {
   fill(card, "matched-question", answer.matched_question || "").href = `${base}/questions/${answer.query_key}`;
   slot(card, "cut").hidden = answer.finish_reason !== "length";
   slot(card, "caution").hidden = answer.source !== "live";
-  const facts = [element("span", badge(answer), { class: "badge" })];
+  const facts = [element("span", badge(answer), { class: "badge", lang: "en" })];
   if (answer.model) facts.push(element("span", answer.model));
-  facts.push(element("time", age(answer.age_seconds), { datetime: answer.generated_at }));
+  facts.push(element("time", age(answer.age_seconds), { lang: "en", dir: "ltr", datetime: answer.generated_at }));
   if (answer.source !== "live" && answer.listed !== false) facts.push(element("a", "Link to this answer", { href: `${base}/questions/${answer.query_key}` }));
   slot(card, "facts").replaceChildren(...facts.flatMap((each) => [each, " "]));
   slot(card, "facts").hidden = false;

@@ -295,7 +295,7 @@ def test_answers_become_html_by_these_rules_and_no_other(library: Library, serve
         page = seen(client.get(permalink(f"What about {case['name']}?")))
         shown = page.select_one(".answer .text").decode_contents(formatter="minimal")
         assert shown == BeautifulSoup(case["html"], "html.parser").decode_contents(formatter="minimal"), case["name"]
-        assert words(page.select_one("blockquote")) == "</blockquote><script>alert(1)</script>"
+        assert words(page.select_one(".sources blockquote")) == "</blockquote><script>alert(1)</script>"
         assert structured(page)[0]["acceptedAnswer"]["text"] == case["text"]
 
 
@@ -346,3 +346,27 @@ def test_a_page_can_be_asked_for_its_headers_alone(client: httpx.Client) -> None
         response = client.head(path)
         assert response.status_code == 200
         assert response.content == b""
+
+
+def test_a_page_has_the_language_and_direction_of_its_collection(library: Library, serve: Serve) -> None:
+    languages = {"library": {"language": "en"}, "museum": {"language": "he"}}
+    library.publish(facts={"collections": languages}, library=LIBRARY, museum=MUSEUM)
+    client = serve(BOTH)
+
+    for collection, language, direction in (("library", "en", "ltr"), ("museum", "he", "rtl")):
+        page = seen(client.get("/", params={"collection": collection}))
+        assert (page.html["lang"], page.html["dir"]) == (language, direction)
+        own_words = page.select_one("label[for=question]")
+        assert words(own_words) == "Ask a question"
+        assert (own_words.bdi is None) is (language == "en"), "English words say so in a page of another language"
+
+
+def test_a_question_shows_its_answer_as_markdown(library: Library, serve: Serve) -> None:
+    answer = "Bring:\n\n- a **card**\n\n| Fee | Euros |\n|--|--|\n| lost | 10 |\n\n[The desk](https://desk.example)"
+    library.publish(library=Corpus(LIBRARY.documents, {OPENING: (answer, "hours")}))
+    client = serve()
+
+    for address in (permalink(OPENING), "/"):
+        text = seen(client.get(address)).select_one(".text")
+        assert [words(each) for each in text.select("li, td")] == ["a card", "lost", "10"]
+        assert text.a["href"] == "https://desk.example"
