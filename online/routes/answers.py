@@ -51,8 +51,8 @@ _GIVES: Responses = {
             ETag="Its fingerprint.",
         ),
         "With `stream`: start, deltas with the text, then the answer, or `unreliable` or `withheld` (then the text so "
-        "far must not be shown any more), or a problem; the data are JSON. With `html`, some deltas have the text so far "
-        "as HTML.",
+        "far must not be shown any more), or a problem; the data are JSON. With `html`, some deltas have the text "
+        "so far as HTML.",
         *("start", "delta", "answer", "unreliable", "withheld", "problem"),
     ),
     202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
