@@ -25,6 +25,7 @@ from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
 from flows.recorded_settings import only_recorded, recorded_settings
 from rag.settings import CollectionSettings
+from warehouse.analysis.demand import demand
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import logged_runs
@@ -223,13 +224,14 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     cite_fields = {name: each.cite_fields for name, each in plan.collections.items()}
     write_serving_index(build.database, build.serving_index, build.release_id, cite_fields)
     served, withheld = served_keys(build.database), withheld_keys(build.database)
+    asked = demand(build.data)
     for collection in plan.collections:
         target = build.path / "collections" / collection
         shutil.copytree(Path(plan.index_folder(collection)), target)
         for learned in Path(plan.folder("weigh"), collection).glob("fusion.json"):
             shutil.copy2(learned, target)
-        index_questions(plan, collection, served, target / "questions")
-        index_questions(plan, collection, withheld, target / "withheld")
+        index_questions(plan, collection, served, target / "questions", asked)
+        index_questions(plan, collection, withheld, target / "withheld", asked)
     _carry_model(Path(plan.encoder), build.path / "encoder")
     describe_served(build.path / "encoder", plan.encoder_spec)
     if plan.reranker:

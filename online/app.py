@@ -34,6 +34,7 @@ from online.routes.questions import questions
 from online.routes.responses import Responding, responses
 from online.routes.review import ReviewPage, review
 from online.routes.review_access import Access
+from online.routes.widget import widget
 from online.service import LiveParts, Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
@@ -110,6 +111,7 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         embeddings(service.lookup, service.keys),
         lookup(Looking(service.exchanges, service.keys, collections)),
         faq(page),
+        widget(),
         review(desk),
         models(service.keys, llm.model),
         questions(service.lookup, service.keys),

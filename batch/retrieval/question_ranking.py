@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.plan import RunPlan
+from batch.retrieval.question_order import in_page_order
 from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
 from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
@@ -101,15 +102,18 @@ def rank(
         return retriever.rank([row["question"] for row in rows], vectors, lookup, filters)
 
 
-def index_questions(plan: RunPlan, collection: str, keys: Collection[str], stem: Path) -> None:
+def index_questions(
+    plan: RunPlan, collection: str, keys: Collection[str], stem: Path, asked: Mapping[str, int]
+) -> None:
     """Write the vector index of those questions of a collection that have these query keys.
 
     It is made after the audit, one for served and one for withheld answers: among the former, a question whose answer
-    is withheld would take the place of one that can be answered.
+    is withheld would take the place of one that can be answered. The rows stand in the order of the FAQ page: `asked`
+    says how often each question was asked, by its key.
     """
     table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
-    table = table.filter(pc.equal(table["collection"], collection)).sort_by("query_key")
-    rows = [row for row in table_rows(table, QuestionRow) if row["query_key"] in keys]
+    table = table.filter(pc.equal(table["collection"], collection))
+    rows = in_page_order((row for row in table_rows(table, QuestionRow) if row["query_key"] in keys), asked)
     VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)
     if fields := plan.collections[collection].filters:
         RowGroups.build(fields, [as_marks(filters_from(row["filters"])) for row in rows]).save(stem)

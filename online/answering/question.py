@@ -32,9 +32,10 @@ class Asked:
     `query_key` is empty in a chat that is only passed on; `passed_on` says that the model gets the caller's own
     parameters, `rewritten` that the language model put a follow-up into other words. `asker` is the key's name or a
     hash of the client's address. `fresh` asks for a live answer (`Cache-Control: no-cache`), `private` keeps the text
-    out of the journal (`no-store`), `stream` sends the text as it comes, and `sampling` overrides the configured
-    sampling of a live answer. `filters` are the values that documents must have (`rag.filters`). `tolerated_error` and
-    `least_score` make the search for a semantic hit stricter than the collection has it.
+    out of the journal (`no-store`), `stream` sends the text as it comes, `html` sends it as HTML, too, and `sampling`
+    overrides the configured sampling of a live answer. `filters` are the values that documents must have
+    (`rag.filters`). `tolerated_error` and `least_score` make the search for a semantic hit stricter than the collection
+    has it.
     """
 
     request_id: str
@@ -47,6 +48,7 @@ class Asked:
     route: str = "answers"
     explain: bool = False
     stream: bool = False
+    html: bool = False
     fresh: bool = False
     private: bool = False
     sampling: Sampling | None = None

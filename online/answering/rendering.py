@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought, Unanswered
+from online.answering.safe_html import safe_html
 from online.http.responses import RawHeaders
 from online.http.schemas import Answer, AnswerSource, Citation, JsonObject, Timings
 
@@ -73,7 +74,7 @@ def prepared_body(asked: Asked, prepared: Prepared) -> bytes:
     made of characters that JSON does not escape.
     """
     total = (time.perf_counter() - asked.started) * 1000
-    if prepared.source == "exact" and not asked.explain:
+    if prepared.source == "exact" and not asked.explain and not asked.html:
         return (
             b'{"id":"%b","source":"exact","confidence":1.0,"release":"%b","age_seconds":%d,"timings":{"total_ms":%.3f,'
             b'"embed_ms":0,"retrieve_ms":0,"queue_ms":0,"llm_ms":0},%b'
@@ -104,6 +105,8 @@ def _prepared_fields(asked: Asked, prepared: Prepared, total: float) -> JsonObje
         fields |= {"matched_question": fields["question"], "question": asked.question}
     if asked.explain:
         fields["explanation"] = explanation(sought)
+    if asked.html:
+        fields["html"] = safe_html(fields["answer"], {each["number"] for each in fields["citations"]})
     return fields
 
 
@@ -171,6 +174,7 @@ def live_answer(asked: Asked, begun: Live, live: LiveAnswer) -> Answer:
         finish_reason=live.completion.finish_reason,
         support=live.support,
         timings=timings(asked, begun, live),
+        html=safe_html(live.linked.text, {each.number for each in sources}) if asked.html else "",
         documents=sorted({each.document_id for each in sources}),
         explanation=explanation(begun.opening.sought) | {"rewritten": begun.opening.rewritten}
         if asked.explain

@@ -25,7 +25,6 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _LISTS = frozenset({b"cache-control", b"prefer", b"if-none-match", b"x-forwarded-for", b"forwarded"})
 # Of these the service and a proxy before it might each believe another one.
@@ -36,6 +35,7 @@ _LONGEST_ADDRESS = 32_768  # two questions of 2,000 characters, each up to 12 by
 _DEFAULTS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 
 Headers = Mapping[bytes, bytes]

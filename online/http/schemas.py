@@ -39,6 +39,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
     ) = None
     explain: Annotated[bool, Meta(description="Say how the answer was chosen.")] = False
     stream: Annotated[bool, Meta(description="Send server-sent events.")] = False
+    html: Annotated[bool, Meta(description="Send the answer as safe HTML, too.")] = False
     filters: Annotated[QuestionFilters, Meta(description="Values of the collection's filters, by field.")] | None = None
 
 
@@ -86,7 +87,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     id: str
     question: str
     collection: str
-    answer: str
+    answer: Annotated[str, Meta(description="The answer, in Markdown.")]
     source: AnswerSource
     origin: Literal["generated", "curated", "edited", "none"]
     confidence: Annotated[float, Meta(ge=0, le=1)]
@@ -101,6 +102,9 @@ class Answer(msgspec.Struct, omit_defaults=True):
     support: float | None
     timings: Timings
     documents: list[str] = []
+    html: Annotated[
+        str, Meta(description="With `html`: the answer as safe HTML; references lead to `#source-<number>`.")
+    ] = ""
     matched_question: str | None = None
     listed: Annotated[bool, Meta(description="Whether the question has a page: visitors' own need a person's yes.")] = (
         True

@@ -7,6 +7,7 @@ routing, which `online.http.middleware` skips (bench/exact_hits.py).
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Annotated
@@ -19,6 +20,7 @@ from online.answering.exchange import Exchanges
 from online.answering.jobs import Jobs
 from online.answering.question import Asked, Live, Prepared, Unanswered
 from online.answering.rendering import answer_body, live_answer, prepared_body, provenance, unanswered
+from online.answering.safe_html import safe_html
 from online.errors import Problem
 from online.http.authentication import Headers, Keys
 from online.http.openapi import Responses, gives, problems, streams, takes
@@ -30,6 +32,7 @@ from online.records.job_store import StoredJob
 from online.routes.asked_question import asked_by
 
 _JSON = b"application/json"
+_REDRAWN_SECONDS = 0.2  # a text as HTML is sent whole, so not with every word
 _TAKES = takes(
     Ask,
     {
@@ -48,7 +51,8 @@ _GIVES: Responses = {
             ETag="Its fingerprint.",
         ),
         "With `stream`: start, deltas with the text, then the answer, or `unreliable` or `withheld` (then the text so "
-        "far must not be shown any more), or a problem; the data are JSON.",
+        "far must not be shown any more), or a problem; the data are JSON. With `html`, some deltas have the text "
+        "so far as HTML.",
         *("start", "delta", "answer", "unreliable", "withheld", "problem"),
     ),
     202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
@@ -181,8 +185,14 @@ async def _send_prepared(asked: Asked, prepared: Prepared, send: Send) -> None:
 
 async def _stream(asked: Asked, answer: Live, send: Send) -> None:
     await send_part(send, _start(asked, "live", answer.release_id))
+    written, drawn = "", -math.inf
     async for piece in answer.pieces():
-        await send_part(send, sse("delta", {"text": piece}))
+        delta = {"text": piece}
+        if asked.html:
+            written += piece
+            if time.perf_counter() - drawn >= _REDRAWN_SECONDS:
+                delta["html"], drawn = safe_html(written, ()), time.perf_counter()
+        await send_part(send, sse("delta", delta))
     result = await answer.result()
     if isinstance(result, Unanswered):
         await end_stream(send, sse(result.source, unanswered(asked, result)))

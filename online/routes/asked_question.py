@@ -34,6 +34,7 @@ def asked_by(
         route=route,
         explain=ask.explain,
         stream=ask.stream,
+        html=ask.html,
         fresh=wishes.fresh,
         private=wishes.private,
         filters=filters,

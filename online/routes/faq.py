@@ -53,10 +53,11 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_WIDGET = "widget"  # has an address of its own (online.routes.widget)
 _FORM = re.compile(rb"application/x-www-form-urlencoded", re.IGNORECASE)
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 # The layout's variables while the caller is unknown.
-_BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": ""}
+_BLANK: Context = {"collections": (), "collection": None, "release_id": None, "asked": "", "typed": "", "lang": "en"}
 
 _UNANSWERED: tuple[str, ...] = get_args(UnansweredSource)
 _decode_answer = msgspec.json.Decoder(Answer).decode
@@ -77,7 +78,7 @@ def faq_page(
     exchanges: Exchanges, keys: Keys, title: str, base_path: str, count_problem: Callable[[Kind], None]
 ) -> FaqPage:
     """Read the templates and static files of the page; its links begin with `base_path`."""
-    files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())}
+    files = {path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir()) if path.stem != _WIDGET}
     version = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
     static = {name: _static(name, content, version) for name, content in files.items()}
     return FaqPage(exchanges, keys, count_problem, _templates(title, version, base_path), static, base_path)
@@ -233,6 +234,7 @@ class FaqPage:
             "collections": caller.collections if len(caller.collections) > 1 else (),
             "collection": collection,
             "release_id": release.release_id,
+            "lang": release.collection(collection).language,
             "anticipated": len(self._lookup.listed.keys(release, collection, caller.filters(collection))),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
             "live": self._lookup.model.breaker.state != "open",

@@ -1,90 +1,47 @@
 """What the FAQ page shows of an answer, as data; the templates write the HTML and escape it.
 
-A model's text is not trusted. No part of it is ever HTML: it becomes paragraphs, blocks of code, code within a
-line, strong words and references to its sources, and nothing else, by the rules below. `static/faq.js` has the
-same rules for text that streams; tests/online/routes/answer_texts.json holds both to the same cases.
+A model's text is not trusted: `online.answering.safe_html` decides what of its Markdown becomes HTML.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
+from markupsafe import Markup
+
+from online.answering.safe_html import safe_html
 from online.http.schemas import Answer, Citation
-
-# A fence begins and ends on a line of its own; one that is cut off runs to the end.
-_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n([\s\S]*?)(?:^[ \t]*```[ \t]*$|(?![\s\S]))", re.MULTILINE)
-_PARAGRAPHS = re.compile(r"\n[ \t]*\n\s*")
-_INLINE = re.compile(
-    r"`([^`\n]+)`|\[([0-9]+(?:, [0-9]+)*)\]|(?<![a-zA-Z0-9_*])\*\*(?!\s)([^*\n]+)(?<!\s)\*\*(?![a-zA-Z0-9_*])"
-)
+from rag.text.languages import is_right_to_left
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 # What would end a script element, or a line of it, is written as JSON's own escapes.
 _SCRIPT_ENDS = re.compile("[<>&\u2028\u2029]")
 
 
-@dataclass(frozen=True)
-class Span:
-    """A piece of a paragraph. The text of a `reference` is the number of a source."""
-
-    kind: Literal["text", "code", "strong", "reference"]
-    text: str
+def answer_html(answer: Answer, *, linked: bool = True) -> Markup:
+    """Return the text of an answer; unless it is `linked`, its references are plain."""
+    numbers = frozenset(each.number for each in answer.citations)
+    return text_html(answer.answer, numbers, "source-" if linked else "")
 
 
-@dataclass(frozen=True)
-class Block:
-    """A paragraph, or a block of code, which is one span."""
-
-    kind: Literal["paragraph", "code"]
-    spans: tuple[Span, ...]
+@functools.lru_cache(maxsize=1024)  # the same few answers are on the pages that are opened most
+def text_html(text: str, sources: frozenset[int], prefix: str) -> Markup:
+    """Return a text as the page shows it; its references lead to the elements `<prefix><number>`."""
+    return Markup(safe_html(text, sources, prefix))
 
 
-def blocks(text: str, sources: Collection[int]) -> list[Block]:
-    """Split an answer into what can be shown of it; `sources` are the numbers that references may name."""
-    found: list[Block] = []
-    end = 0
-    for fence in _FENCE.finditer(text):
-        found += _paragraphs(text[end : fence.start()], sources)
-        found.append(Block("code", (Span("text", fence[1].rstrip("\n")),)))
-        end = fence.end()
-    return found + _paragraphs(text[end:], sources)
+def direction(language: str) -> str:
+    """Return in which direction a page in a language is read."""
+    return "rtl" if is_right_to_left(language) else "ltr"
 
 
-def _paragraphs(text: str, sources: Collection[int]) -> list[Block]:
-    parts = (part.strip() for part in _PARAGRAPHS.split(text))
-    return [Block("paragraph", tuple(_spans(part, sources))) for part in parts if part]
-
-
-def _spans(text: str, sources: Collection[int]) -> list[Span]:
-    spans: list[Span] = []
-    end = 0
-    for match in _INLINE.finditer(text):
-        spans.append(Span("text", text[end : match.start()]))
-        code, numbers, strong = match.groups()
-        if numbers:
-            spans += _references(numbers, sources)
-        else:
-            spans.append(Span("code", code) if code else Span("strong", strong))
-        end = match.end()
-    spans.append(Span("text", text[end:]))
-    return [span for span in spans if span.text]
-
-
-def _references(numbers: str, sources: Collection[int]) -> list[Span]:
-    known = {str(number) for number in sources}
-    spans = [Span("text", "[")]
-    for number in numbers.split(", "):
-        spans += [Span("reference" if number in known else "text", number), Span("text", ", ")]
-    return [*spans[:-1], Span("text", "]")]
-
-
-def answer_blocks(answer: Answer) -> list[Block]:
-    """Split an answer by its own sources."""
-    return blocks(answer.answer, {each.number for each in answer.citations})
+def own(words: str, language: str) -> str:
+    """Return words of the page itself, which are English, as part of a page in another language."""
+    return words if language == "en" else Markup('<bdi lang="en" dir="ltr">{}</bdi>').format(words)
 
 
 def badge(answer: Answer) -> str:

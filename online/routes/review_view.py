@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from online.routes.faq_view import Block, blocks
+from markupsafe import Markup
+
+from online.routes.faq_view import text_html
 from rag.prompting.citations import references
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class Draft:
     """A text that a reviewer has typed but not saved, as visitors would see it; `lost` references lead nowhere."""
 
     text: str
-    blocks: Sequence[Block]
+    html: Markup
     lost: Sequence[int]
 
 
@@ -189,16 +191,16 @@ def when(moment: str) -> str:
         return "at an unknown time"
 
 
-def text_blocks(text: str, evidence: Iterable[Evidence]) -> list[Block]:
-    """Split a text as the FAQ page does."""
-    return blocks(text, {each.number for each in evidence})
+def shown(text: str, evidence: Iterable[Evidence], *, linked: bool = True) -> Markup:
+    """Return a text as the FAQ page shows it; its references lead to the passages, if it is `linked`."""
+    return text_html(text, frozenset(each.number for each in evidence), "passage-" if linked else "")
 
 
 def draft(text: str, evidence: Sequence[Evidence]) -> Draft:
     """Return the preview of a text."""
     plain = text.replace("\r\n", "\n").strip()
     lost = sorted(set(references(plain)) - {each.number for each in evidence})
-    return Draft(plain, text_blocks(plain, evidence), lost)
+    return Draft(plain, shown(plain, evidence), lost)
 
 
 def snippet(text: str) -> str:

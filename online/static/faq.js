@@ -1,5 +1,4 @@
-// Answers stream into the page. Nothing that a model wrote is ever HTML: text goes into text nodes, by the rules
-// of online/routes/faq_view.py (paragraphs, blocks of code, code within a line, strong words, references to sources).
+// Answers stream into the page, as HTML that the service writes (answers.js); no text of a model is parsed here.
 "use strict";
 
 const form = document.getElementById("ask");
@@ -18,57 +17,7 @@ function fill(card, name, text) {
   return place;
 }
 
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
 const cloned = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
-
-// The text of an answer
-
-const FENCE = /^[ \t]*```[^\n`]*\n([\s\S]*?)(?:^[ \t]*```[ \t]*$|(?![\s\S]))/gm;
-const HALF_FENCE = /^[ \t]*`{1,3}[^`\n]*$(?![\s\S])/m; // what a stream has not finished
-const PARAGRAPHS = /\n[ \t]*\n\s*/;
-const INLINE = /`([^`\n]+)`|\[([0-9]+(?:, [0-9]+)*)\]|(?<![a-zA-Z0-9_*])\*\*(?!\s)([^*\n]+)(?<!\s)\*\*(?![a-zA-Z0-9_*])/g;
-
-function blocks(text, sources) {
-  const made = [];
-  let end = 0;
-  for (const fence of text.matchAll(FENCE)) {
-    made.push(...paragraphs(text.slice(end, fence.index), sources));
-    const code = element("pre", "", { tabindex: "0" });
-    code.append(element("code", fence[1].replace(/\n+$/, "")));
-    made.push(code);
-    end = fence.index + fence[0].length;
-  }
-  return [...made, ...paragraphs(text.slice(end), sources)];
-}
-
-function paragraphs(text, sources) {
-  return text.split(PARAGRAPHS).map((part) => part.trim()).filter((part) => part).map((part) => {
-    const paragraph = document.createElement("p");
-    let end = 0;
-    for (const match of part.matchAll(INLINE)) {
-      paragraph.append(part.slice(end, match.index));
-      if (match[1]) paragraph.append(element("code", match[1]));
-      else if (match[2]) paragraph.append(...references(match[2], sources));
-      else paragraph.append(element("strong", match[3]));
-      end = match.index + match[0].length;
-    }
-    paragraph.append(part.slice(end));
-    paragraph.normalize();
-    return paragraph;
-  });
-}
-
-function references(numbers, sources) {
-  const linked = numbers.split(", ").map((number) =>
-    sources.has(number) ? element("a", number, { class: "reference", href: `#source-${number}` }) : number);
-  return ["[", ...linked.flatMap((each, place) => (place ? [", ", each] : [each])), "]"];
-}
 
 // An answer
 
@@ -93,26 +42,24 @@ function sourceItem(source) {
   fill(item, "passage", source.passage || "").id = `source-${source.number}`;
   const where = slot(item, "where");
   const address = source.url || source.uri || source.document_id;
-  const web = /^https?:\/\/[^\s/]/i.test(address);
   const fields = Object.entries(source.metadata || {}).map(([name, values]) =>
     element("span", `${name}: ${values.join(", ")}`, { class: "field" }));
   where.replaceChildren(
-    web ? element("a", address, { href: address, rel: "noopener noreferrer" }) : address,
+    isWeb(address) ? element("a", address, { href: address, rel: "noopener noreferrer" }) : address,
     ...fields.flatMap((each) => [" ", each]));
   return item;
 }
 
 function complete(card, answer) {
-  const sources = new Set(answer.citations.map((each) => String(each.number)));
   Object.assign(card.dataset, { source: answer.source, request: answer.id, key: answer.query_key });
-  slot(card, "text").replaceChildren(...blocks(answer.answer, sources));
+  slot(card, "text").replaceChildren(answerNodes(answer.html));
   slot(card, "matched").hidden = !answer.matched_question;
   fill(card, "matched-question", answer.matched_question || "").href = `${base}/questions/${answer.query_key}`;
   slot(card, "cut").hidden = answer.finish_reason !== "length";
   slot(card, "caution").hidden = answer.source !== "live";
-  const facts = [element("span", badge(answer), { class: "badge" })];
+  const facts = [element("span", badge(answer), { class: "badge", lang: "en" })];
   if (answer.model) facts.push(element("span", answer.model));
-  facts.push(element("time", age(answer.age_seconds), { datetime: answer.generated_at }));
+  facts.push(element("time", age(answer.age_seconds), { lang: "en", dir: "ltr", datetime: answer.generated_at }));
   if (answer.source !== "live" && answer.listed !== false) facts.push(element("a", "Link to this answer", { href: `${base}/questions/${answer.query_key}` }));
   slot(card, "facts").replaceChildren(...facts.flatMap((each) => [each, " "]));
   slot(card, "facts").hidden = false;
@@ -192,58 +139,16 @@ function problemError(problem) {
 }
 
 async function follow(card, question, signal) {
-  const response = await send("/v1/answers", { question, collection: collection(), stream: true }, signal);
+  const response = await post(`${base}/v1/answers`, { question, collection: collection(), stream: true, html: true }, signal);
   if (!response.ok) throw problemError(await response.json());
-  let text = "";
-  let drawn = 0;
-  const draw = () => {
-    drawn = 0;
-    slot(card, "text").replaceChildren(...blocks(text.replace(HALF_FENCE, ""), new Set()));
-  };
-  try {
-    for await (const [event, data] of events(response.body)) {
-      if (event === "start" && data.source === "live") announcement.textContent = "Writing an answer.";
-      else if (event === "delta") {
-        text += data.text;
-        drawn = drawn || requestAnimationFrame(draw);
-      } else if (event === "problem") throw problemError(data);
-      else if (event === "unreliable" || event === "withheld") {
-        cancelAnimationFrame(drawn);
-        decline(data, question);
-        return;
-      }
-      else if (event === "answer") {
-        cancelAnimationFrame(drawn);
-        complete(card, data);
-        return;
-      }
-    }
-  } finally {
-    cancelAnimationFrame(drawn);
+  for await (const [event, data] of events(response.body)) {
+    if (event === "start" && data.source === "live") announcement.textContent = "Writing an answer.";
+    else if (event === "delta" && data.html) slot(card, "text").replaceChildren(answerNodes(data.html));
+    else if (event === "problem") throw problemError(data);
+    else if (event === "unreliable" || event === "withheld") return decline(data, question);
+    else if (event === "answer") return complete(card, data);
   }
   throw problemError(UNREACHABLE);
-}
-
-function send(address, body, signal) {
-  const headers = { "Content-Type": "application/json" };
-  return fetch(base + address, { method: "POST", headers, body: JSON.stringify(body), signal });
-}
-
-async function* events(stream) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-  let buffer = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    buffer += value;
-    const parts = buffer.split("\n\n");
-    buffer = parts.pop();
-    for (const part of parts) {
-      const lines = part.split("\n");
-      const field = (name) => lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
-      yield [field("event"), JSON.parse(field("data"))];
-    }
-  }
 }
 
 // Feedback
@@ -277,7 +182,7 @@ async function judge(feedback, about, helpful) {
 }
 
 async function tell(feedback, said) {
-  const sent = await send("/v1/feedback", said).then((response) => response.ok, () => false);
+  const sent = await post(`${base}/v1/feedback`, said).then((response) => response.ok, () => false);
   slot(feedback, "thanks").textContent = sent ? "Thank you." : "That could not be sent; try again in a moment.";
   return sent;
 }

@@ -42,6 +42,7 @@ _SCRIPTS = {
     "sr": ("Cyrillic", "Latin"), "ta": ("Tamil",), "te": ("Telugu",), "tg": ("Cyrillic",), "th": ("Thai",),
     "ug": ("Arabic",), "uk": ("Cyrillic",), "ur": ("Arabic",), "yi": ("Hebrew",), "yue": ("Han",), "zh": ("Han",),
 }  # fmt: skip
+_RIGHT_TO_LEFT = frozenset(("ar", "dv", "fa", "he", "ks", "ps", "sd", "ug", "ur", "yi"))
 _GUARDED = frozenset(("en",))
 
 
@@ -72,6 +73,11 @@ def is_guarded(language: str) -> bool:
 def scripts(language: str) -> tuple[str, ...]:
     """Return the scripts in which a language is written."""
     return _SCRIPTS.get(language, ("Latin",))
+
+
+def is_right_to_left(language: str) -> bool:
+    """Whether a language is written from right to left."""
+    return language in _RIGHT_TO_LEFT
 
 
 def stop_words(language: str) -> frozenset[str]:

@@ -201,7 +201,7 @@ def test_the_script_shows_text_as_the_server_does(library: Library, serve: Serve
         answered(page)
         expect(page.locator(".answer h1")).to_have_text(f"What about {case['name']}?")
         assert page.locator(".answer .text").evaluate("each => each.innerHTML") == case["html"], case["name"]
-        assert page.locator("blockquote").text_content() == "</blockquote><script>alert(1)</script>"
+        assert page.locator(".sources blockquote").text_content() == "</blockquote><script>alert(1)</script>"
 
 
 def test_both_forms_of_an_answer_look_the_same(client: httpx.Client, tab: Tab) -> None:

@@ -388,15 +388,18 @@ def test_a_rejection_says_whether_the_question_may_be_answered_live(library: Lib
 def test_a_preview_shows_the_text_as_visitors_will_see_it_and_saves_nothing(
     library: Library, signed_in: Reviewer
 ) -> None:
-    response = decide(signed_in("ada"), "preview", text="**Ten** euros [1], or `more` <b>[7]</b>.", note="So far")
+    typed = "**Ten** euros [1], or `more` <b>[7]</b>.\n- card\n- photo"
+
+    response = decide(signed_in("ada"), "preview", text=typed, note="So far")
     preview = shown(response).select_one("#preview")
 
+    assert [words(each) for each in preview.select("li")] == ["card", "photo"]
     assert words(preview.strong) == "Ten"
     assert words(preview.code) == "more"
     assert preview.b is None
     assert preview.select_one("a.reference")["href"] == "#passage-1"
     assert "[7] leads to no passage" in words(preview)
-    assert form_of(response, "edit")["text"] == "**Ten** euros [1], or `more` <b>[7]</b>."
+    assert form_of(response, "edit")["text"] == typed
     assert form_of(response, "edit")["note"] == "So far"
     assert recorded(library) == []
 
