@@ -289,7 +289,8 @@ def test_questions_that_lead_back_become_keys_of_their_chunk_live_too(project: P
 
 def test_questions_that_stray_are_no_keys_and_nothing_is_asked_twice(project: Project, llm: ScriptedLlm) -> None:
     before = plain(project)
-    llm.says = lambda _: "Who won the battle of Hastings?"
+    crust = "1. Which sachet of Marlow descaler removes the white crust inside the boiler?"
+    llm.says = lambda prompt: "no question" if "Use Marlow descaler" in prompt else crust
     plan = planned(project, chunk_questions=2)
     enrich(plan)
     once = len(llm.requests)
