@@ -48,9 +48,9 @@ class LeftOut:
 class SelectionCertificate:
     """A threshold and the evidence for it. `threshold` None: nothing is certified, so nothing may be accepted.
 
-    `bound` is the upper confidence bound on the share of wrong hits, on the questions of `source`; for estimated
-    ones it trusts the scores of the shipped selector. `questions`, `accepted` and `errors` count the collection's own left-out questions at this threshold, and `calibration_hash`
-    identifies those.
+    `bound` is the upper confidence bound on the share of wrong hits, on the questions of `source`; an estimated one
+    trusts the scores of the shipped selector. `questions`, `accepted` and `errors` count the collection's own left-out
+    questions at this threshold, and `calibration_hash` identifies those.
     """
 
     tolerated_error: float

@@ -7,7 +7,17 @@ import pytest
 
 from rag.errors import ModelError
 from rag.paraphrase.verifier import Verifier
-from rag.selection.certificate import ESTIMATED, OWN, SHIPPED, LeftOut, SelectionCertificate, certify, checked, estimated, looser
+from rag.selection.certificate import (
+    ESTIMATED,
+    OWN,
+    SHIPPED,
+    LeftOut,
+    SelectionCertificate,
+    certify,
+    checked,
+    estimated,
+    looser,
+)
 from rag.selection.evidence import NEAREST, Wordings, nearest, weigh
 from rag.selection.selector import SHIPPED as SHIPPED_FILE
 from rag.selection.selector import Selector, Weights, final_objection, select
