@@ -14,7 +14,7 @@ import numpy as np
 
 from rag.identity import stable_hash
 from rag.retrieval.vectors import Vectors
-from rag.selection.certificate import LeftOut, SelectionCertificate, certify, checked, looser
+from rag.selection.certificate import LeftOut, SelectionCertificate, certify, checked, estimated, looser
 from rag.selection.evidence import Wordings, nearest, weigh
 from rag.selection.selector import SHIPPED, Selector, Weights, final_objection
 
@@ -44,7 +44,7 @@ def train_selector(
     certificates = []
     for tolerated in sorted({*tolerated_errors, *TOLERATED_ERRORS} - {0.0}):
         own, general = certify(rows, tolerated), base.certificate(tolerated)
-        certificates.append(looser(own, checked(rows, general)) if general else own)
+        certificates.append(looser(own, looser(checked(rows, general), estimated(rows, tolerated))) if general else own)
     return Selector(base.weights, tuple(certificates))
 
 

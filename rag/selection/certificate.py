@@ -5,7 +5,9 @@ wants that answer, and a wording whose whole answer is left out, which wants non
 The tests are those of the verifier (`rag.paraphrase.calibration`); the questions of one answer count as a group.
 
 A few dozen wordings certify nothing by themselves. Then the threshold comes from the shipped selector's certificate,
-and the collection's own left-out wordings may only raise it. The certificate says which of the two it is.
+and the collection's own left-out wordings raise it where they contradict it. Hundreds of them lower it where the scores
+say that few hits would be wrong: a score is a probability, so its mean over the hits is the share of right ones.
+The certificate says which of the three it is.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ import numpy as np
 from rag.identity import stable_hash
 from rag.paraphrase.calibration import at_most, loosest
 
-OWN, SHIPPED = "own wordings", "shipped selector"
+OWN, SHIPPED, ESTIMATED = "own wordings", "shipped selector", "shipped scores on own wordings"
 CONFIDENCE = 0.975  # two thresholds are tried, the own and the shipped one: together 95 %
 _RARE = 0.3
+_SURE = 2.33  # standard errors; 99 %
+_HARDER = 2  # left-out wordings are wrong up to so many times as often as visitors' questions
 _FEWEST = 50  # questions; fewer would support no certificate
 
 
@@ -44,9 +48,9 @@ class LeftOut:
 class SelectionCertificate:
     """A threshold and the evidence for it. `threshold` None: nothing is certified, so nothing may be accepted.
 
-    `bound` is the upper confidence bound on the share of wrong hits, on the questions of `source`. `questions`,
-    `accepted` and `errors` count the collection's own left-out questions at this threshold, and `calibration_hash`
-    identifies those.
+    `bound` is the upper confidence bound on the share of wrong hits, on the questions of `source`; an estimated one
+    trusts the scores of the shipped selector. `questions`, `accepted` and `errors` count the collection's own left-out
+    questions at this threshold, and `calibration_hash` identifies those.
     """
 
     tolerated_error: float
@@ -81,15 +85,36 @@ def checked(rows: Sequence[LeftOut], shipped: SelectionCertificate) -> Selection
 
     They do where so many errors would be rarer than three in ten if the tolerated share were wrong.
     """
-    threshold = shipped.threshold
-    if threshold is not None:
-        accepted = sorted((row for row in rows if row.score >= threshold), key=lambda row: -row.score)
-        while accepted:
-            errors = sum(row.wrong for row in accepted)
-            if not errors or at_most(errors - 1, len(accepted), shipped.tolerated_error) <= 1 - _RARE:
-                break
-            threshold = math.nextafter(accepted.pop().score, math.inf)
+    threshold = _raised(rows, shipped.threshold, shipped.tolerated_error) if shipped.threshold is not None else None
     return _counted(rows, shipped.tolerated_error, threshold, SHIPPED, shipped.bound)
+
+
+def estimated(rows: Sequence[LeftOut], tolerated_error: float) -> SelectionCertificate:
+    """Return the loosest threshold at which the scores of the hits allow the tolerated error.
+
+    What they expect is taken 2.33 standard errors higher, so that a few dozen hits never suffice, and errors that were
+    seen count against it as in `checked`.
+    """
+    scores = sorted((row.score for row in rows if math.isfinite(row.score)), reverse=True)
+    threshold, bound, expected = None, 1.0, 0.0
+    for hits, score in enumerate(scores, start=1):
+        expected += 1 - score
+        highest = expected / hits + _SURE * math.sqrt(expected) / hits
+        if highest <= tolerated_error:
+            threshold, bound = score, highest
+    if threshold is not None:
+        threshold = _raised(rows, threshold, _HARDER * tolerated_error)
+    return _counted(rows, tolerated_error, threshold, ESTIMATED, bound)
+
+
+def _raised(rows: Sequence[LeftOut], threshold: float, tolerated_error: float) -> float:
+    accepted = sorted((row for row in rows if row.score >= threshold), key=lambda row: -row.score)
+    errors = sum(row.wrong for row in accepted)
+    while errors and at_most(errors - 1, len(accepted), tolerated_error) > 1 - _RARE:
+        last = accepted.pop()
+        errors -= last.wrong
+        threshold = math.nextafter(last.score, math.inf)
+    return threshold
 
 
 def looser(one: SelectionCertificate, other: SelectionCertificate) -> SelectionCertificate:

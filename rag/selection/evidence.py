@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from rag.identity import normalise
 from rag.retrieval.vectors import Vectors
@@ -66,10 +67,12 @@ def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
         return None
     count = min(NEAREST, len(near.texts))
     vectors = np.vstack([near.vectors[:count], vector.reshape(1, -1)])
-    likeness = _likeness([*near.texts[:count], question], vectors)
     names: dict[str, int] = {}
     owner = np.array([names.setdefault(answer, len(names)) for answer in near.answers[:count]])
-    votes = np.linalg.solve(likeness[:count, :count] + _RIDGE * np.eye(count, dtype=np.float32), likeness[:count, -1])
+    with _blas().limit(limits=1, user_api="blas"):  # several threads wait for each other longer than one computes
+        likeness = _likeness([*near.texts[:count], question], vectors)
+        ridge = _RIDGE * np.eye(count, dtype=np.float32)
+        votes = np.linalg.solve(likeness[:count, :count] + ridge, likeness[:count, -1])
     responses = np.bincount(owner, weights=votes, minlength=len(names))
     listed = list(names)
     order = np.argsort(-responses, kind="stable")
@@ -109,6 +112,11 @@ def _likeness(texts: Sequence[str], vectors: Vectors) -> NDArray[np.float32]:
     meaning = np.exp(_SHARPNESS * (vectors @ vectors.T - 1))
     likeness: NDArray[np.float32] = ((1 - _CHARACTERS) * meaning + _CHARACTERS * (grams @ grams.T)).astype(np.float32)
     return likeness
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @functools.lru_cache(maxsize=1 << 17)

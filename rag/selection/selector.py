@@ -31,10 +31,11 @@ SHIPPED = Path(__file__).with_name("shipped.json")
 _JUDGED = 4  # single wordings that the verifier looks at
 _GUARDED = 3  # wordings of the best answer that the guards look at
 _LOOKALIKE = 3  # words left over on both sides; a look-alike has no more
-# Guards that read meaning off one pair; "content_differs" and its like only ask for nearly the same words.
+_FEW = 4  # wordings; an answer with so few must be asked for in nearly the same words, or in quite other ones
+# Guards that read meaning off one pair; "content_differs" only asks for nearly the same words.
 FINAL_GUARDS = frozenset(
     "numbers_differ units_differ dates_differ negation_differs antonyms names_differ roles_swapped "
-    "quantifiers_differ".split()
+    "quantifiers_differ asks_differ tense_differs modality_differs".split()
 )
 
 
@@ -186,8 +187,10 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     """Return the guard that refuses the best answer, or None.
 
     A guard on one wording alone is right only where hardly a word is left over: the wordings of an answer name other
-    amounts and places too. Otherwise all of the three closest wordings have to be refused.
+    amounts and places too. Otherwise all of the three closest wordings have to be refused. Where an answer has few
+    wordings, hardly a word left over is one too many for any guard.
     """
+    few = evidence.known <= _FEW
     rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer][:_GUARDED]
     first = parse(question)
     labels: list[str] = []
@@ -196,9 +199,9 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
         alignment = align(first, second)
         found = objection(first, second, alignment, evidence.similarity)
         left_over = len(alignment.left) + len(alignment.right)
+        if not labels and left_over < _LOOKALIKE and (few or (found in FINAL_GUARDS and found != "roles_swapped")):
+            return found
         if found not in FINAL_GUARDS or (not labels and left_over > _LOOKALIKE):
             return None
-        if not labels and left_over < _LOOKALIKE and found != "roles_swapped":
-            return found
         labels.append(found)
     return labels[0] if labels else None

@@ -1,16 +1,28 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rag.errors import ModelError
 from rag.paraphrase.verifier import Verifier
-from rag.selection.certificate import OWN, SHIPPED, LeftOut, SelectionCertificate, certify, checked, looser
+from rag.selection.certificate import (
+    ESTIMATED,
+    OWN,
+    SHIPPED,
+    LeftOut,
+    SelectionCertificate,
+    certify,
+    checked,
+    estimated,
+    looser,
+)
 from rag.selection.evidence import NEAREST, Wordings, nearest, weigh
 from rag.selection.selector import SHIPPED as SHIPPED_FILE
 from rag.selection.selector import Selector, Weights, final_objection, select
 
-AXES = np.eye(8, dtype=np.float32)
+LOOKALIKES = Path(__file__).parents[1] / "paraphrase" / "lookalikes.jsonl"
 
 
 def certificate(tolerated: float, threshold: float | None, source: str = OWN) -> SelectionCertificate:
@@ -68,6 +80,30 @@ def test_a_guard_does_not_refuse_what_other_words_say():
 
     assert evidence is not None
     assert final_objection(question, near, evidence) is None
+
+
+def test_an_answer_with_few_wordings_is_not_given_to_a_lookalike_that_changes_one_word():
+    desk = Wordings(
+        ["Where is my debit card?", "my debit card has not come, where is it", *DESK.texts[2:4]],
+        ["card", "card", "parcel", "parcel"],
+        DESK.vectors[:4],
+    )
+
+    def reason(question: str) -> str:
+        return select(SELECTOR, Verifier.default(), question, unit(1, 0.15), nearest(unit(1, 0.15), desk), 0.02).reason
+
+    assert reason("Where is my credit card?") != "accepted"
+    assert reason("When is my debit card?") != "accepted"
+    assert reason("I am still waiting for the plastic you promised to post") == "accepted"
+
+
+def test_no_lookalike_hits_an_answer_with_a_single_wording():
+    verifier = Verifier.default()
+    for row in map(json.loads, LOOKALIKES.read_text(encoding="utf-8").splitlines()):
+        cosine = row["similarity"]
+        near = Wordings([row["anticipated"]], ["answer"], unit(1).reshape(1, -1))
+        found = select(SELECTOR, verifier, row["asked"], unit(cosine, math.sqrt(1 - cosine**2)), near, 0.05)
+        assert found.answer is None, row
 
 
 def test_nothing_is_selected_without_a_certificate_or_with_a_tolerated_error_of_nought():
@@ -143,6 +179,26 @@ def test_own_wordings_raise_the_shipped_threshold_only_where_they_contradict_it(
     raised = checked(rows(100, 0, 0.97) + rows(0, 10, 0.92), shipped).threshold
     assert raised is not None
     assert 0.9 < raised <= 0.97
+
+
+def test_hundreds_of_sure_wordings_loosen_the_threshold_and_dozens_do_not():
+    def spread(count: int) -> list[LeftOut]:
+        return [LeftOut(f"q{n}", f"a{n % 40}", f"a{n % 40}", 0.999 - 0.05 * n / count) for n in range(count)]
+
+    hundreds, thousands = estimated(spread(900), 0.02), estimated(spread(3000), 0.02)
+
+    assert estimated(spread(60), 0.02).threshold is None
+    assert hundreds.threshold is not None and thousands.threshold is not None
+    assert thousands.threshold < hundreds.threshold
+    assert (thousands.source, thousands.errors) == (ESTIMATED, 0)
+    assert thousands.bound <= 0.02
+
+
+def test_errors_that_were_seen_outweigh_sure_scores():
+    assert estimated(rows(1000, 0, 0.999), 0.02).threshold == 0.999
+    found = estimated(rows(800, 0, 0.999) + rows(0, 80, 0.998), 0.02).threshold
+    assert found is not None
+    assert found > 0.998
 
 
 def test_the_looser_of_two_certificates_counts():
