@@ -17,7 +17,7 @@ from rag.paraphrase.question_parser import parse
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import Vectors
 
-_SIMILARITY = 0.75
+_SIMILARITY = 0.7
 _ALIKE = 0.85
 _NEIGHBOURS = 64
 _TOGETHER = 4096  # phrasings searched for at once

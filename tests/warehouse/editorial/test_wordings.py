@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.warehouse.conftest import key, sample_rows
+from warehouse.analysis.connection import connect
+from warehouse.analysis.report import write_report
+from warehouse.editorial.queue import queue
 from warehouse.editorial.wordings import (
     Ruling,
     all_rulings,
     append_rulings,
     fences_file,
+    settle,
     standing_rulings,
     wordings_file,
 )
@@ -88,3 +93,45 @@ def test_an_incomplete_ruling_is_refused_with_all_that_came_with_it(tmp_path, wr
 
     assert not wordings_file(tmp_path).exists()
     assert not fences_file(tmp_path).exists()
+
+
+def doubt(text="who cleans?", confidence=0.6, **more):
+    return ruling(text, "doubtful", "m@1", confidence=confidence, collection="main", query_key=key("q1"), **more)
+
+
+def test_a_doubtful_wording_waits_with_its_answer_until_a_person_settles_it(tmp_path, publish_rows):
+    publish_rows(sample_rows())
+    data = tmp_path / "data"
+    append_rulings(data, [doubt(), doubt("who cooks?")])
+    (item,) = queue(data)
+    assert [(each.kind, each.detail) for each in item.reasons] == [
+        ("asked otherwise", "“who cleans?”"),
+        ("asked otherwise", "“who cooks?”"),
+    ]
+
+    assert settle(data, "main", key("q1"), "who cleans?", "Ada", accepted=True) is None
+    assert settle(data, "main", key("q1"), "who cooks?", "Ada", accepted=False) is None
+
+    assert queue(data) == []
+    assert {(each.text, each.verdict, each.origin, each.approved_by) for each in standing_rulings(data)} == {
+        ("who cleans?", "wording", "journal", "Ada"),
+        ("who cooks?", "fence", "journal", "Ada"),
+    }
+    refusal = settle(data, "main", key("q1"), "Who cleans?", "Ben", accepted=False)
+    assert refusal == "nothing is in doubt about this wording any more; it is a wording, ruled by Ada."
+
+
+def test_the_judges_agreement_with_people_is_shown_to_analysts_and_in_the_report(tmp_path, publish_rows):
+    publish_rows(sample_rows())
+    data = tmp_path / "data"
+    append_rulings(data, [doubt(), doubt("who cooks?", 0.4), doubt("who washes?", 0.7), doubt("who irons?")])
+    for text, accepted in (("who cleans?", True), ("who cooks?", False), ("who washes?", False)):
+        settle(data, "main", key("q1"), text, "Ada", accepted=accepted)
+
+    with connect(data) as session:
+        assert session.execute("FROM judge_agreement").fetchall() == [("main", "m@1", 3, 2, 2 / 3)]
+        assert session.execute("SELECT count(*) FROM rulings WHERE person").fetchall() == [(3,)]
+    write_report(data, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "In main people decided 3 texts that m@1 had judged, and in 66.7% as it leaned." in page
+    assert "who irons" not in page
