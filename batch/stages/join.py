@@ -9,7 +9,7 @@ no answer fits stays to be anticipated, once. Writes the table misses below `<ou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from batch.wordings.prepared_answers import PreparedAnswer, answers_of_release
 from batch.wordings.ruling import Ruled, record, ruling
 from batch.wordings.visitors import Phrasing, askers_of, unanswered
 from rag.identity import query_key
-from warehouse.editorial.wordings import Ruling, standing_rulings
+from warehouse.editorial.wordings import Ruling, RulingKind, standing_rulings
 from warehouse.releases.changes import previous_database
 
 STAGE = "join"
@@ -63,10 +63,11 @@ def join(plan: RunPlan) -> Figures:
     before = tokens_of(plan, ("answer_judgements",))
     answers = answers_of_release(Path(plan.data))
     phrasings, personal = unanswered(plan)
-    asked = _clustered(plan, _without_settled(plan, answers, phrasings))
+    settled = _settled(plan, answers, "wording", "doubtful")
+    asked = _clustered(plan, [each for each in phrasings if each.query_key not in settled])
     rulings, figures = _judged(plan, asked, answers)
     recorded = record(Path(plan.data), rulings)
-    _write_left(plan, asked, recorded)
+    _write_left(plan, asked, _settled(plan, answers, "wording"))
     counts = {kind: sum(each.verdict == kind for each in recorded) for kind in ("wording", "fence", "doubtful")}
     tokens = {kind: count - before[kind] for kind, count in tokens_of(plan, ("answer_judgements",)).items()}
     return {
@@ -86,15 +87,14 @@ def left_to_anticipate(plan: RunPlan) -> tuple[MissedQuestion, ...]:
     return tuple(MissedQuestion(**row) for row in rows)
 
 
-def _without_settled(plan: RunPlan, answers: Sequence[PreparedAnswer], phrasings: Sequence[Phrasing]) -> list[Phrasing]:
-    """Return the phrasings that are no wording of an answer yet, and wait for nobody."""
+def _settled(plan: RunPlan, answers: Sequence[PreparedAnswer], *kinds: RulingKind) -> set[str]:
+    """Return the keys of the texts about which such rulings stand, beside the answers that there are."""
     filters = {each.query_key: each.filters for each in answers}
-    settled = {
+    return {
         query_key(each.collection, each.text, filters[each.query_key])
         for each in standing_rulings(Path(plan.data))
-        if each.verdict in ("wording", "doubtful") and each.query_key in filters
+        if each.verdict in kinds and each.query_key in filters
     }
-    return [each for each in phrasings if each.query_key not in settled]
 
 
 def _clustered(plan: RunPlan, phrasings: Sequence[Phrasing]) -> list[Asked]:
@@ -190,13 +190,15 @@ def _asked_where(text: str, near: Near) -> tuple[Place, str]:
     return (near.answer.collection, near.answer.filters), text
 
 
-def _write_left(plan: RunPlan, asked: Sequence[Asked], recorded: Iterable[Ruling]) -> None:
-    """Write what is left to anticipate: the misses, and of each cluster that no answer fits one phrasing alone."""
-    joined = {(each.collection, each.text) for each in recorded if each.verdict == "wording"}
-    unjoined = [each for each in asked if (each.first.collection, each.first.text) not in joined]
+def _write_left(plan: RunPlan, asked: Sequence[Asked], joined: Collection[str]) -> None:
+    """Write what is left to anticipate: the misses, and of each cluster that no answer fits one phrasing alone.
+
+    `joined` are the keys of what is a wording of an answer now.
+    """
+    unjoined = [each for each in asked if each.first.query_key not in joined]
     alike = {key for each in unjoined for key in each.alike}
     misses = {_key(plan, each): each for each in plan.misses}
-    misses = {key: each for key, each in misses.items() if key not in alike}
+    misses = {key: each for key, each in misses.items() if key not in alike and key not in joined}
     for each in unjoined:
         filters = json.dumps(dict(each.first.filters))
         misses[each.first.query_key] = MissedQuestion(

@@ -56,19 +56,27 @@ class JudgingLlm(FakeLlm):
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
         answer = super()._answer(body)
-        choice, prompt = answer["choices"][0], body["messages"][-1]["content"]
-        if found := _JUDGED.search(prompt):
-            yes = self.fits(found[1], found[2])
-            choice["message"]["content"] = "Yes" if yes >= 0.5 else "No"
-            if body.get("logprobs") and not self.words:
-                tokens = [
-                    {"token": word, "logprob": math.log(max(share, 1e-9))}
-                    for word, share in (("Yes", yes), ("No", 1 - yes))
-                ]
-                choice["logprobs"] = {"content": [{"token": "Yes", "top_logprobs": tokens}]}
-        elif varied := _VARIED.search(prompt):
-            choice["message"]["content"] = self.writes(varied[1], "want another answer" in prompt)
-        return answer
+        prompt = body["messages"][-1]["content"]
+        if varied := _VARIED.search(prompt):
+            answer["choices"][0]["message"]["content"] = self.writes(varied[1], "want another answer" in prompt)
+        return judging_reply(answer, body, self.fits, words=self.words)
+
+
+def judging_reply(
+    answer: dict[str, Any], body: dict[str, Any], fits: Callable[[str, str], float], *, words: bool = False
+) -> dict[str, Any]:
+    """Return the reply to a chat that asks for a verdict; another chat's is returned as it is."""
+    found = _JUDGED.search(body["messages"][-1]["content"])
+    if found:
+        yes, choice = float(fits(found[1], found[2])), answer["choices"][0]
+        choice["message"]["content"] = "Yes" if yes >= 0.5 else "No"
+        if body.get("logprobs") and not words:
+            likeliest = [
+                {"token": word, "logprob": math.log(max(share, 1e-9))}
+                for word, share in (("Yes", yes), ("No", 1 - yes))
+            ]
+            choice["logprobs"] = {"content": [{"token": "Yes", "top_logprobs": likeliest}]}
+    return answer
 
 
 def publish_answers(project: Project) -> None:
