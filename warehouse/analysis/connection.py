@@ -99,7 +99,8 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
 
 
 def _take_rulings(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
-    connection.register("ruling_files", rulings_table(data))
+    records = [record for name in ("wordings", "fences") for record in read(data / f"{name}.jsonl")]
+    connection.register("ruling_files", rulings_table(records))
     connection.execute(
         "CREATE TABLE memory.main.rulings AS "
         "SELECT * REPLACE (TRY_CAST(since AS TIMESTAMPTZ) AS since) FROM temp.main.ruling_files"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
-
-from warehouse.append_log import read
 
 _TEXTS = ("collection", "query_key", "text", "verdict", "origin", "approved_by", "since")
 _RULINGS = pa.schema([*((name, pa.string()) for name in _TEXTS), ("person", pa.bool_()), ("confidence", pa.float64())])
 
 
-def rulings_table(data: Path) -> pa.Table:
-    """Return every ruling of a data folder, in the order of the files."""
-    records = [record for name in ("wordings", "fences") for record in read(data / f"{name}.jsonl")]
+def rulings_table(records: Iterable[Mapping[str, object]]) -> pa.Table:
+    """Return the records of the logs as a table."""
     rows = [
         {
             **{name: str(record.get(name) or "") for name in _TEXTS},

@@ -8,6 +8,8 @@ from tests.warehouse.conftest import key, sample_rows
 from warehouse.analysis.connection import connect
 from warehouse.analysis.report import write_report
 from warehouse.editorial.queue import queue
+from warehouse.editorial.review import export_wordings
+from warehouse.editorial.review_import import import_reviews
 from warehouse.editorial.wordings import (
     Ruling,
     all_rulings,
@@ -135,3 +137,25 @@ def test_the_judges_agreement_with_people_is_shown_to_analysts_and_in_the_report
     page = (tmp_path / "report.html").read_text()
     assert "In main people decided 3 texts that m@1 had judged, and in 66.7% as it leaned." in page
     assert "who irons" not in page
+
+
+def test_doubtful_wordings_are_settled_through_a_file_row_by_row(tmp_path, publish_rows):
+    publish_rows(sample_rows())
+    data, file = tmp_path / "data", tmp_path / "wordings.csv"
+    texts = ("who cleans?", "who cooks?", "who irons?", "who washes?")
+    append_rulings(data, [doubt(text) for text in texts])
+    assert export_wordings(data, file) == 4
+    with pytest.raises(ReviewError, match="not decided and imported yet"):
+        export_wordings(data, file)
+    header, *lines = file.read_text(encoding="utf-8-sig").splitlines()
+    answers = ("yes", "no", "perhaps", "")
+    file.write_text("\n".join([header, *(line + said for line, said in zip(lines, answers, strict=True))]))
+
+    imported = import_reviews(data, file, "Ada")
+
+    assert (imported.wordings, imported.undecided) == (2, 1)
+    assert [(each.row, each.message) for each in imported.refused] == [(3, "'perhaps' is neither yes nor no.")]
+    assert {(each.text, each.verdict) for each in standing_rulings(data) if each.person} == {
+        ("who cleans?", "wording"),
+        ("who cooks?", "fence"),
+    }
