@@ -20,6 +20,7 @@ from rag.retrieval.vectors import Vectors
 _SIMILARITY = 0.7
 _ALIKE = 0.85
 _NEIGHBOURS = 64
+_EXACT_LIMIT = 25_000  # phrasings; each is searched for, so with more of them an exact index costs minutes
 _TOGETHER = 4096  # phrasings searched for at once
 
 
@@ -42,7 +43,7 @@ class Cluster:
 
 def clusters(texts: Sequence[str], vectors: Vectors) -> list[Cluster]:
     """Return the clusters of n texts, which come the most frequent first."""
-    index = VectorIndex.build(vectors, [str(number) for number in range(len(texts))])
+    index = VectorIndex.build(vectors, [str(number) for number in range(len(texts))], _EXACT_LIMIT)
     taken = np.zeros(len(texts), dtype=bool)
     found: list[Cluster] = []
     for start in range(0, len(texts), _TOGETHER):
