@@ -23,8 +23,8 @@ from warehouse.audit.golden import Golden
 
 Figures = Mapping[str, int]
 
-RETRIEVAL_STORES = ("wordings", "judgements", "chunk_questions")
-"""The stores of what the language model writes for retrieval, see `RunPlan.retrieval_store`."""
+RETRIEVAL_STORES = ("wordings", "judgements", "chunk_questions", "variations", "answer_judgements")
+"""The stores of what the language model writes beside answers, see `RunPlan.retrieval_store`."""
 
 
 @dataclass(frozen=True)

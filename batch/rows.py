@@ -53,6 +53,16 @@ class WordingRow(TypedDict):
     question: str
 
 
+class MissRow(TypedDict):
+    """A visitors' question that is left to be anticipated, see `batch.plan.MissedQuestion`."""
+
+    collection: str
+    question: str
+    times: int
+    askers: int
+    filters: str | None
+
+
 class CandidateRow(TypedDict):
     """A candidate passage of a question that is to be judged."""
 

@@ -18,6 +18,7 @@ class BatchSettings(RoomSettings):
             "runner",
             "generate_with",
             "anticipate_misses",
+            "join_misses",
             "batch_size",
             "max_document_bytes",
             "max_question_characters",
@@ -41,6 +42,11 @@ class BatchSettings(RoomSettings):
     )
     anticipate_misses: int = Field(
         2, ge=0, description="A question that was asked so often and not anticipated is anticipated; 0 is never."
+    )
+    join_misses: bool = Field(
+        True,
+        description="Whether questions that were asked and not anticipated are put to a judge, beside the nearest "
+        "answers of the current release: those that an answer fits become wordings of it.",
     )
     least_askers: int = Field(
         3,

@@ -194,17 +194,21 @@ def review() -> None:
 @review.command("export")
 @click.argument("target", type=_FILE)
 @click.option("--near-misses", is_flag=True, help="Export pairs of questions that nearly hit, for labelling, instead.")
+@click.option("--wordings", is_flag=True, help="Export wordings that the judge is not sure about, instead.")
 @click.pass_obj
 @reported
-def export_review(config: Config, target: Path, near_misses: bool) -> None:
+def export_review(config: Config, target: Path, near_misses: bool, wordings: bool) -> None:
     """Write everything that waits for a person, with its evidence, to TARGET (.csv, .xlsx, .jsonl or .parquet)."""
-    from warehouse.editorial.review import export_near_misses, export_reviews
+    from warehouse.editorial.review import export_near_misses, export_reviews, export_wordings
 
+    if near_misses and wordings:
+        raise ConfigurationError("--near-misses and --wordings go into files of their own; name one of them")
     settings = read_settings(config)
     compact_journal(settings)
     data = settings.project.data
-    count = export_near_misses(data, target) if near_misses else export_reviews(data, target)
-    noun = ("pair" if near_misses else "answer") + ("" if count == 1 else "s")
+    export = export_near_misses if near_misses else export_wordings if wordings else export_reviews
+    count = export(data, target)
+    noun = ("pair" if near_misses else "wording" if wordings else "answer") + ("" if count == 1 else "s")
     click.echo(f"{count} {noun} written to {target}")
 
 
@@ -224,6 +228,7 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
             click.echo(f"{place}: {'' if row.held else 'does not hold: '}{row.message}", err=True)
     decided = ", ".join(f"{count} {decision}" for decision, count in imported.decisions.items() if count)
     held = f"held: {decided or 'no decisions'}, {imported.pairs} pairs"
+    held += f", {imported.wordings} wordings" if imported.wordings else ""
     click.echo(f"{held}; not held: {len(imported.refused)}; undecided: {imported.undecided}")
     if imported.refused:
         sys.exit(2)

@@ -28,11 +28,13 @@ from batch.stages.cite import cite
 from batch.stages.enrich import enrich, wants_chunk_questions
 from batch.stages.generate import generate
 from batch.stages.index import index
+from batch.stages.join import join, left_to_anticipate, wants_joining
 from batch.stages.judge import judge, wants_judge
 from batch.stages.prepare import document_ids, prepare
 from batch.stages.propose import propose, wants_proposals
 from batch.stages.retrieve import retrieve
 from batch.stages.reword import reword, wants_wordings
+from batch.stages.vary import vary, wants_variations
 from batch.stages.weigh import can_weigh, weigh
 from flows.compact_journal import compact_journal
 from flows.errors import UnknownStageError, without_secrets
@@ -94,6 +96,7 @@ STAGES: tuple[Stage, ...] = (
         "propose", "proposing questions about the documents", propose, ("prepare", "index"), 2, wanted=wants_proposals
     ),
     Stage("weigh", "weighing the rankings of each collection", weigh, ("prepare", "index", "enrich"), wanted=can_weigh),
+    Stage("join", "joining visitors' questions to the answers that fit", join, ("prepare",), 1, wanted=wants_joining),
     Stage("anticipate", "collecting the anticipated questions", anticipate, ("prepare",), retries=1),
     Stage("reword", "putting questions in other words", reword, ("anticipate",), 1, wanted=wants_wordings),
     Stage("judge", "judging candidates", judge, ("prepare", "enrich", "anticipate", "reword"), 1, wanted=wants_judge),
@@ -106,6 +109,14 @@ STAGES: tuple[Stage, ...] = (
     Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",)),
     Stage("generate", "generating answers", generate, ("anticipate", "retrieve"), retries=2),
     Stage("cite", "linking answers to their passages", cite, ("prepare", "anticipate", "retrieve")),
+    Stage(
+        "vary",
+        "writing further wordings of questions",
+        vary,
+        ("prepare", "anticipate", "cite"),
+        1,
+        wanted=wants_variations,
+    ),
 )
 
 
@@ -179,6 +190,8 @@ def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger
         if stage.name == "prepare":
             progress.warn(run_warnings(plan))
             notice_withdrawals(plan)
+        if stage.name == "join" and stage.wanted(plan):
+            plan = replace(plan, misses=left_to_anticipate(plan))
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
     _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
     checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(plan, build, publication))

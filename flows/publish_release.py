@@ -39,7 +39,15 @@ from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
 PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
-_WRITING = ("enrich", "propose", "reword", "judge", "generate")  # the stages in which the language model works
+_WRITING = (
+    "enrich",
+    "propose",
+    "join",
+    "reword",
+    "judge",
+    "generate",
+    "vary",
+)  # the stages in which the language model works
 _REJECTING = ("prepare", "enrich", "propose", "anticipate", "reword", "judge", "calibrate", "generate")
 
 
@@ -89,14 +97,18 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
             "findings": _parquet(folder("prepare"), "findings"),
-            "rejects": [file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")],
+            "rejects": [
+                *(file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")),
+                # each round of questions to the language model has its own
+                *(file for stage in ("join", "vary") for file in _parquet(folder(stage), "*/rejects")),
+            ],
             **{table: [str(path)] for table, path in own.items()},
         },
     )
 
 
 def _parquet(folder: str, table: str) -> list[str]:
-    return [str(path) for path in sorted(Path(folder, table).glob("*.parquet"))]
+    return [str(path) for path in sorted(Path(folder).glob(f"{table}/*.parquet"))]
 
 
 def _write_own_tables(plan: RunPlan, ledger: Ledger) -> dict[str, Path]:

@@ -315,6 +315,14 @@ class CollectionSettings(RoomSettings):
     proposals: int = Field(
         0, ge=0, description="How many questions the language model may propose about the documents."
     )
+    wordings: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="The language model writes so many other wordings of each answer's question, in visitors' voices, "
+        "and look-alikes that want another answer. Kept are wordings that lead back to their answer and that the judge "
+        "confirms; look-alikes become fences. It needs a capable model.",
+    )
     rewordings: int | None = Field(None, ge=0, le=8, description="Instead of [retrieval] rewordings.")
     sketch: bool | None = Field(None, description="Instead of [retrieval] sketch.")
     judge: int | None = Field(None, ge=0, le=100, description="Instead of [retrieval] judge.")

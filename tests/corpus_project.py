@@ -41,9 +41,9 @@ class ReadingLlm(FakeLlm):
         return answer
 
     def asked(self) -> list[str]:
-        """Return the questions that were asked so far, one for each request."""
+        """Return the questions that were asked so far, one for each request that wants an answer."""
         prompts = (str(body["messages"][-1]["content"]) for body in self.requests)
-        return [re.findall(r"^Question: (.*)$", prompt, re.MULTILINE)[-1] for prompt in prompts]
+        return [found[-1] for prompt in prompts if (found := re.findall(r"^Question: (.*)$", prompt, re.MULTILINE))]
 
 
 def _said(prompt: str) -> str:

@@ -10,48 +10,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 
+from batch.generation.chats import Chat, Replies, Task
 from batch.generation.prompt_batches import ChatRow, GenerationTask, PromptBatch, generate_batches
 from batch.generation.prompt_order import batches
 from batch.plan import RETRIEVAL_STORES, Figures, RunPlan
 from batch.rejects import reject_row
 from batch.stores.generation_store import find_generations, known_fingerprints, made_by_run
 from batch.stores.parquet import empty_folder, read_rows, rows_to_table, write_table
-from rag.llm.protocol import Completion, Message, Sampling
+from rag.llm.protocol import Sampling
 from rag.text.table_files import Reject
 from warehouse.tables import RejectRow
 
 _TOGETHER = 4096  # chats whose prompts are in memory at once
 _BYTES_A_TOKEN = 3  # of UTF-8; English has four, Chinese three
-
-
-@dataclass(frozen=True)
-class Chat:
-    """A chat to ask: `about` names it in a reject, `place` decides its neighbours, which share a prefix."""
-
-    collection: str
-    about: str
-    fingerprint: str
-    messages: Callable[[], list[Message]]
-    sampling: Sampling
-    place: str = ""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a stage asks for: the store, what a chat's reply is stored as, and the words for a person.
-
-    `unit` is what the progress display counts, `loss` what becomes of a question or chunk that is left out.
-    """
-
-    stage: str
-    kind: str
-    unit: str
-    loss: str
-    text: Callable[[Completion], str] = attrgetter("text")
 
 
 @dataclass(frozen=True)
@@ -61,14 +35,6 @@ class _Failure:
     collection: str
     about: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Replies:
-    """What the model wrote, by fingerprint, and the stage's figures."""
-
-    texts: Mapping[str, str]
-    figures: Figures
 
 
 def ask(plan: RunPlan, task: Task, groups: Sequence[Sequence[Chat]]) -> Replies:
@@ -102,9 +68,17 @@ def _affordable(
 
 
 def spent(plan: RunPlan) -> int:
-    """Return the tokens that this run has spent on retrieval so far."""
-    tokens = [made_by_run(plan.retrieval_store(kind), plan.run_id)[1] for kind in RETRIEVAL_STORES]
-    return sum(each["prompt_tokens"] + each["completion_tokens"] for each in tokens)
+    """Return the tokens that this run has spent on retrieval and wordings so far."""
+    tokens = tokens_of(plan, RETRIEVAL_STORES)
+    return tokens["prompt_tokens"] + tokens["completion_tokens"]
+
+
+def tokens_of(plan: RunPlan, kinds: Iterable[str]) -> Figures:
+    """Return the tokens that this run has spent so far on what some stores hold, by kind of token."""
+    total: Counter[str] = Counter(prompt_tokens=0, completion_tokens=0, cached_tokens=0)
+    for kind in kinds:
+        total.update(made_by_run(plan.retrieval_store(kind), plan.run_id)[1])
+    return total
 
 
 def _estimate(chat: Chat) -> int:

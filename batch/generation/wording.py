@@ -56,10 +56,15 @@ def sketch(said: str) -> str | None:
 
 def filled(name: str, **values: str) -> list[Message]:
     """Fill a template of this package; what is filled in is not searched for placeholders."""
-    parts = split_parts(template(name), f"the template {name}")
+    return filled_from(template(name), f"the template {name}", **values)
+
+
+def filled_from(text: str, source: str, **values: str) -> list[Message]:
+    """Fill the text of a template that `source` names."""
+    parts = split_parts(text, source)
     return [
-        Message(role, re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text))
-        for role, text in parts.items()
+        Message(role, re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), part))
+        for role, part in parts.items()
     ]
 
 

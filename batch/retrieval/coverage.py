@@ -9,24 +9,16 @@ the 24 questions that are answered there reach 0.37 and 0.39 at least; of questi
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from importlib import resources
 
 from batch.plan import RunPlan
 from batch.reading.question_files import named_question
+from batch.retrieval.foreign_questions import foreign_questions
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import load_encoder, rank
 from batch.rows import question_row
 from rag.retrieval.fusion import Ranked
 from rag.retrieval.passages import Lookup, says_something
-
-
-@functools.cache
-def foreign_questions() -> tuple[str, ...]:
-    """Return questions about subjects that a corpus of a team hardly treats."""
-    text = resources.files("batch.retrieval").joinpath("foreign_questions.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
 
 
 def threshold(plan: RunPlan, collection: str) -> float | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from batch.generation.asking import Chat, Task, ask
+from batch.generation.asking import ask
+from batch.generation.chats import Chat, Task
 from batch.generation.proposing import key_messages, proposed
 from batch.generation.wording import prompt_id
 from batch.plan import Figures, RunPlan

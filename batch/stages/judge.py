@@ -12,7 +12,8 @@ from functools import partial
 
 import apache_beam as beam
 
-from batch.generation.asking import Chat, Task, ask
+from batch.generation.asking import ask
+from batch.generation.chats import Chat, Task
 from batch.generation.judging import SAMPLING, judging_key, judging_messages, verdict, verdict_text
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from batch.generation.asking import Chat, Replies, Task, ask
+from batch.generation.asking import ask
+from batch.generation.chats import Chat, Replies, Task
 from batch.generation.wording import (
     SKETCHING,
     prompt_id,

@@ -17,6 +17,7 @@ from rag.filters import Filters
 from rag.text.decoding import tidy
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
+from warehouse.editorial.wordings import Ruling, doubts, settle
 
 if TYPE_CHECKING:
     from warehouse.editorial.queue import QueueItem
@@ -28,13 +29,15 @@ _FOUND = 50
 class Case:
     """A question of the current release before a reviewer, with all that waits.
 
-    `listed` is what a person decided about listing a question of visitors, None if nobody did.
+    `listed` is what a person decided about listing a question of visitors, None if nobody did. `wordings` are doubtful
+    further ones.
     """
 
     item: QueueItem
     waiting: tuple[QueueItem, ...]
     history: tuple[Decision, ...]
     listed: bool | None
+    wordings: tuple[Ruling, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
         return None
     listings = Listings(data)
     listed = query_key in listings.approved() if query_key in listings.decided() else None
-    return Case(found, tuple(most_urgent_first(items)), tuple(_history(data, query_key)), listed)
+    wordings = tuple(each for each in doubts(data) if each.query_key == query_key)
+    return Case(found, tuple(most_urgent_first(items)), tuple(_history(data, query_key)), listed, wordings)
 
 
 def find(data: Path, collections: Collection[str], text: str) -> list[Found]:
@@ -140,6 +144,10 @@ def act(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal
     item = shown.item
     if submitted.action in ("list", "unlist"):
         return _list(data, shown, reviewer, listed=submitted.action == "list")
+    if submitted.action in ("accept", "deny"):
+        accepted = submitted.action == "accept"
+        fault = settle(data, item.collection, item.query_key, submitted.wording, reviewer, accepted=accepted)
+        return None if fault is None else Refusal(_sentence(fault), conflict=True)
     if (refusal := _outdated(shown, submitted)) is not None:
         return refusal
     if submitted.action == "undo":

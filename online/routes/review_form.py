@@ -8,13 +8,16 @@ from typing import Literal, get_args
 
 from online.errors import Problem
 
-Action = Literal["approve", "edit", "reject", "confirm", "undo", "list", "unlist"]
+Action = Literal["approve", "edit", "reject", "confirm", "undo", "list", "unlist", "accept", "deny"]
 _ACTIONS: Mapping[str, Action] = {each: each for each in get_args(Action)}
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What a reviewer sends: `fingerprint` and `seen` say which answer and how many decisions they were shown."""
+    """What a reviewer sends: `fingerprint` and `seen` say which answer and how many decisions they were shown.
+
+    `wording` is the doubtful one that is accepted or denied.
+    """
 
     action: Action
     fingerprint: str
@@ -22,6 +25,7 @@ class Submitted:
     text: str
     note: str
     allow_live: bool
+    wording: str = ""
 
 
 def number_of(text: str) -> int:
@@ -45,6 +49,7 @@ def submitted(form: Mapping[str, str]) -> Submitted:
         form.get("text", ""),
         form.get("note", ""),
         "allow_live" in form,
+        form.get("wording", ""),
     )
 
 

@@ -32,8 +32,8 @@ class VectorIndex:
         self.ids = ids
 
     @classmethod
-    def build(cls, vectors: Vectors, ids: Sequence[str]) -> VectorIndex:
-        """Index n vectors of shape (n, dimensions), n >= 0.
+    def build(cls, vectors: Vectors, ids: Sequence[str], exact_limit: int = _EXACT_LIMIT) -> VectorIndex:
+        """Index n vectors of shape (n, dimensions), n >= 0; up to `exact_limit` of them the index is exact.
 
         Raises:
             IndexUnusableError: there are not as many ids as vectors, or a vector is degenerate.
@@ -47,7 +47,7 @@ class VectorIndex:
             raise IndexUnusableError(f"the encoder gave {len(bad)} degenerate vectors, the first for {ids[bad[0]]}")
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         dimensions = vectors.shape[1]
-        if len(ids) <= _EXACT_LIMIT:
+        if len(ids) <= exact_limit:
             index: Any = faiss.IndexFlatIP(dimensions)
         else:
             cells = int(4 * math.sqrt(len(ids)))

@@ -202,7 +202,7 @@ def test_a_command_that_needs_a_release_says_how_to_build_one(project: Path, com
 def test_for_an_unknown_stage_the_message_lists_the_stages(project: Path) -> None:
     (project.parent / "data" / "runs" / "20261124T000000-aaaa").mkdir(parents=True)
 
-    assert "prepare, index, enrich, propose, weigh, anticipate" in complaint(project, "run", "--stage", "polish")
+    assert "prepare, index, enrich, propose, weigh, join, anticipate" in complaint(project, "run", "--stage", "polish")
 
 
 def test_the_first_stage_begins_a_run_in_a_new_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

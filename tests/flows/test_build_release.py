@@ -199,7 +199,7 @@ def test_a_single_stage_runs_only_on_a_known_run_and_not_beside_a_build(project:
     plan = project.plan("20260101T000000-none")
     with pytest.raises(UnknownStageError, match="no such run"):
         run_one_stage("cite", plan)
-    with pytest.raises(UnknownStageError, match="prepare, index, propose, anticipate"):
+    with pytest.raises(UnknownStageError, match="prepare, index, enrich, propose, weigh, join, anticipate"):
         run_one_stage("polish", plan)
     run = next((project.data / "runs").iterdir()).name
     lease = Lease.acquire(project.data / "releases" / ".lease", "a build")

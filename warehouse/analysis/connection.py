@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
+from warehouse.analysis.rulings import rulings_table
 from warehouse.append_log import read
 from warehouse.releases.load import attach
 from warehouse.releases.release import current, find
@@ -52,6 +53,7 @@ def connect(
         prepare(connection)
         attach(connection, found.database, "release")
         connection.register("journal_files", history_dataset(data))
+        _take_rulings(connection, data)
         _define(connection, cost or CostSettings())
         _withhold_withdrawn(connection, data)
         _lock(connection)
@@ -94,6 +96,16 @@ def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute(
         f"BEGIN; {_session_views()} COMMIT"
     )  # in one transaction: two hundred statements one by one take longer
+
+
+def _take_rulings(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
+    records = [record for name in ("wordings", "fences") for record in read(data / f"{name}.jsonl")]
+    connection.register("ruling_files", rulings_table(records))
+    connection.execute(
+        "CREATE TABLE memory.main.rulings AS "
+        "SELECT * REPLACE (TRY_CAST(since AS TIMESTAMPTZ) AS since) FROM temp.main.ruling_files"
+    )
+    connection.unregister("ruling_files")
 
 
 def _complete_old_tables(connection: duckdb.DuckDBPyConnection) -> None:

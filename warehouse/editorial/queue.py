@@ -33,6 +33,7 @@ from warehouse.editorial.decisions import (
 from warehouse.editorial.evidence import Evidence, evidence_of, filters_of
 from warehouse.editorial.sources import Source
 from warehouse.editorial.withdrawal import Withdrawals
+from warehouse.editorial.wordings import doubts
 from warehouse.sql import sql_text
 
 ReasonKind = Literal[
@@ -46,6 +47,7 @@ ReasonKind = Literal[
     "approval lapsed",
     "poor feedback",
     "doubtful",
+    "asked otherwise",
     "asked by visitors",
 ]
 REASONS: tuple[ReasonKind, ...] = get_args(ReasonKind)
@@ -150,12 +152,14 @@ def _register(
         {"query_key": key, "detail": text} for key, each in made.items() if (text := disagreement(each)) is not None
     ]
     listed = [{"query_key": str(record.get("query_key"))} for record in read(data / "listings.jsonl")]
+    otherwise = [{"query_key": each.query_key, "detail": f"“{each.text}”"} for each in doubts(data)]
     for name, columns, rows in (
         ("decided", _DECIDED, decided),
         ("former", _FORMER, [row for row in reviewed if row.get("former_status") is not None]),
         ("withdrawn", ("collection", "document_id"), withdrawn),
         ("listed", ("query_key",), listed),
         ("conflicts", ("query_key", "detail"), disagreeing),
+        ("asked_otherwise", ("query_key", "detail"), otherwise),
     ):
         connection.register(name, _table(columns, rows))
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described
+from warehouse.editorial.doubtful_wordings import EXPORTED, are_settled, doubtful_wordings
 from warehouse.editorial.near_misses import are_labels_recorded, near_misses
 from warehouse.editorial.queue import QueueItem, queue
 from warehouse.editorial.review_files import COLUMNS, TYPED_COLUMNS, ReviewRow, kind_of, read_rows, write_rows
@@ -21,13 +22,17 @@ _EXPORTED = (
 )  # fmt: skip
 
 
+_OF_THE_PAGE = {"asked by visitors", "asked otherwise"}  # reasons that the answer is not in question for
+
+
 def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
     """Write everything in the queue that a file can decide, with its evidence; return how many.
 
     Raises:
         ReviewError: the ending of `target` is unknown, or the file holds work that is not imported yet.
     """
-    items = [item for item in queue(data, release=release) if {r.kind for r in item.reasons} != {"asked by visitors"}]
+    waiting = queue(data, release=release)
+    items = [item for item in waiting if not {reason.kind for reason in item.reasons} <= _OF_THE_PAGE]
     _refuse_to_overwrite(data, target)
     filtered = any(item.filters for item in items)
     names = [name for name in _EXPORTED if filtered or name != "filters"]
@@ -44,6 +49,18 @@ def export_near_misses(data: Path, target: Path) -> int:
     names, rows = near_misses(data)
     _refuse_to_overwrite(data, target)
     write_rows(target, names, rows)
+    return len(rows)
+
+
+def export_wordings(data: Path, target: Path) -> int:
+    """Write the wordings that the judge is not sure about, beside their answers; return how many.
+
+    Raises:
+        ReviewError: the ending of `target` is unknown, or the file holds work that is not imported yet.
+    """
+    rows = doubtful_wordings(data)
+    _refuse_to_overwrite(data, target)
+    write_rows(target, EXPORTED, rows)
     return len(rows)
 
 
@@ -98,6 +115,8 @@ def _refuse_to_overwrite(data: Path, target: Path) -> None:
 def _are_recorded(data: Path, rows: Sequence[ReviewRow]) -> bool:
     if any("same" in row for row in rows):
         return are_labels_recorded(data, rows)
+    if any("accept" in row for row in rows):
+        return are_settled(data, rows)
     made = by_question(Decisions(data).all())
     return all(any(_records(each, row) for each in made.get(row.get("query_key", ""), ())) for row in rows)
 

@@ -44,7 +44,10 @@ TYPED_COLUMNS = ("decision", "new_answer", "reviewer", "note", "allow_live")
 PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
 """The columns of labelled pairs that an import reads."""
 
-COLUMNS = ("collection", "query_key", "fingerprint", "question", "decisions", *TYPED_COLUMNS, *PAIR_COLUMNS)
+COLUMNS = (
+    "collection", "query_key", "fingerprint", "question", "decisions", *TYPED_COLUMNS, *PAIR_COLUMNS,
+    "wording", "accept",
+)  # fmt: skip
 """The columns that an import reads."""
 
 KINDS = ("approve", "edit", "reject", "confirm", "reconsider")

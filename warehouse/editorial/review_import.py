@@ -12,6 +12,7 @@ from typing import get_args
 
 from rag.text.table_files import as_flag
 from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing, repeated
+from warehouse.editorial.doubtful_wordings import settle_row
 from warehouse.editorial.near_misses import Label, label_of, record_labels
 from warehouse.editorial.review_desk import decide
 from warehouse.editorial.review_files import COLUMNS, KINDS, ReviewRow, UnreadableRow, kind_of, read_rows
@@ -30,12 +31,16 @@ class RowOutcome:
 
 @dataclass(frozen=True)
 class Imported:
-    """The counts of what holds (decisions by kind, labelled pairs), of undecided rows, and what became of each row."""
+    """The counts of what holds (decisions by kind, labelled pairs), of undecided rows, and what became of each row.
+
+    `wordings` counts those that were accepted or denied.
+    """
 
     decisions: Mapping[str, int]
     pairs: int
     undecided: int
     rows: Sequence[RowOutcome] = ()
+    wordings: int = 0
 
     @property
     def refused(self) -> Sequence[RowOutcome]:
@@ -61,8 +66,10 @@ def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
     ]
     if any("same" in row for row in readable.values()):
         return _import_pairs(data, readable, torn, reviewer)
+    if any("accept" in row for row in readable.values()):
+        return _import_wordings(data, readable, torn, reviewer)
     if readable and not any("decision" in row for row in readable.values()):
-        raise ReviewError(f"{source}: there is neither a column 'decision' nor 'same' in it.")
+        raise ReviewError(f"{source}: there is neither a column 'decision' nor 'same' nor 'accept' in it.")
     return _import_decisions(data, readable, torn, reviewer)
 
 
@@ -145,6 +152,17 @@ def _import_pairs(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[RowO
     record_labels(data, good, reviewer)
     found = [RowOutcome(number, labels[number].a, not fault, fault) for number, fault in faults.items()]
     return Imported({}, len(good), len(rows) - len(labels), _in_order(found, torn))
+
+
+def _import_wordings(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[RowOutcome], reviewer: str) -> Imported:
+    settled = {number: settle_row(data, row, reviewer) for number, row in rows.items()}
+    decided = {number: each for number, each in settled.items() if not each.undecided}
+    found = [
+        RowOutcome(number, rows[number].get("wording", ""), not each.fault, each.fault)
+        for number, each in decided.items()
+    ]
+    held = sum(not each.fault for each in decided.values())
+    return Imported({}, 0, len(rows) - len(decided), _in_order(found, torn), wordings=held)
 
 
 _OTHERWISE = "another row labels the same pair otherwise: keep one of them."

@@ -5,6 +5,7 @@
 --   withdrawn   documents: collection, document_id
 --   listed      questions of visitors about which a person decided whether to list them: query_key
 --   conflicts   questions on which reviewers disagree: query_key, detail
+--   asked_otherwise   texts that may be wordings of a question: query_key, detail
 WITH audited AS (
     SELECT
         a.collection, a.query_key, a.fingerprint, q.question, q.origin AS asked_by, a.model_id, a.support,
@@ -67,6 +68,8 @@ WITH audited AS (
     HAVING count(*) FILTER (NOT helpful) > 0 AND count(*) FILTER (NOT helpful) >= count(*) FILTER (helpful)
     UNION ALL
     SELECT query_key, 'asked by visitors', '' FROM audited ANTI JOIN listed USING (query_key) WHERE asked_by = 'journal'
+    UNION ALL
+    SELECT query_key, 'asked otherwise', detail FROM asked_otherwise
     UNION ALL
     SELECT query_key, 'conflict', detail FROM conflicts
 )

@@ -68,6 +68,19 @@ FROM (
 -- misses
 SELECT question, asked, last_asked, nearest_question, similarity FROM frequent_misses LIMIT 15;
 
+-- wordings
+SELECT
+    collection, origin, count(*) FILTER (verdict = 'wording') AS wordings, count(*) FILTER (verdict = 'fence') AS fences,
+    count(*) FILTER (verdict = 'doubtful') AS doubtful
+FROM (
+    FROM rulings
+    QUALIFY row_number() OVER (PARTITION BY collection, query_key, lower(text) ORDER BY person DESC, since DESC) = 1
+)
+GROUP BY collection, origin ORDER BY collection, origin;
+
+-- judges
+FROM judge_agreement;
+
 -- unwritten
 SELECT question, asked, nearest_document, score, anticipated FROM unwritten LIMIT 15;
 

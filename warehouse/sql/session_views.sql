@@ -218,6 +218,39 @@ COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection, the normalis
 COMMENT ON COLUMN near_misses.filters IS 'The filters of both questions, as JSON.';
 COMMENT ON COLUMN near_misses.matched_key IS 'The candidate''s query_key in questions.';
 
+COMMENT ON TABLE rulings IS 'Every ruling on a text beside an answer, by the judge or by a person; the last one stands, a person''s before a judge''s.';
+COMMENT ON COLUMN rulings.collection IS 'The collection of the answer.';
+COMMENT ON COLUMN rulings.query_key IS 'The answer''s key in all tables.';
+COMMENT ON COLUMN rulings.text IS 'The text that was ruled about.';
+COMMENT ON COLUMN rulings.verdict IS 'wording (it asks for the answer), fence (it must not get it), doubtful (a person decides) or withdrawn.';
+COMMENT ON COLUMN rulings.origin IS 'Where the text comes from: list, curated, journal, model, review or judge.';
+COMMENT ON COLUMN rulings.approved_by IS 'Who ruled: the certified verifier, a model, or a person.';
+COMMENT ON COLUMN rulings.person IS 'Whether it was a person.';
+COMMENT ON COLUMN rulings.confidence IS 'The judge''s probability that the answer fits.';
+COMMENT ON COLUMN rulings.since IS 'When it was ruled (UTC).';
+
+CREATE VIEW judge_agreement AS
+WITH people AS (
+    SELECT * FROM rulings WHERE person AND verdict IN ('wording', 'fence')
+    QUALIFY row_number() OVER (PARTITION BY collection, query_key, text ORDER BY since DESC) = 1
+), judges AS (
+    SELECT * FROM rulings WHERE NOT person AND confidence IS NOT NULL
+)
+SELECT
+    p.collection, j.approved_by AS judge, count(*) AS decided,
+    count(*) FILTER ((j.confidence >= 0.5) = (p.verdict = 'wording')) AS agreed, agreed / decided AS agreement
+FROM people p
+ASOF JOIN judges j
+    ON p.collection = j.collection AND p.query_key = j.query_key AND p.text = j.text AND p.since >= j.since
+GROUP BY p.collection, j.approved_by
+ORDER BY p.collection, decided DESC, judge;
+COMMENT ON VIEW judge_agreement IS 'How often people decided as the judge of wordings leaned, where they decided what it was not sure about.';
+COMMENT ON COLUMN judge_agreement.collection IS 'The collection of the answers.';
+COMMENT ON COLUMN judge_agreement.judge IS 'The certified verifier, or the model that judged.';
+COMMENT ON COLUMN judge_agreement.decided IS 'How many texts both ruled about.';
+COMMENT ON COLUMN judge_agreement.agreed IS 'How many of them a person ruled about as the judge leaned.';
+COMMENT ON COLUMN judge_agreement.agreement IS 'The share of those, from 0 to 1.';
+
 CREATE VIEW feedback AS
 SELECT f.* REPLACE (coalesce(f.collection, r.collection) AS collection)
 FROM history f

@@ -21,6 +21,7 @@ from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve
 from tests.online.routes.test_faq import seen, words
 from warehouse.editorial.decisions import Decision, Decisions, append_decisions
 from warehouse.editorial.listing import Listings
+from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
 
 BOTH = {"library": CollectionSettings(documents=[]), "museum": CollectionSettings(documents=[])}
 CARD, OPENING, RENEWAL = "What does a lost card cost?", "When does the library open?", "How do I renew a loan?"
@@ -633,3 +634,25 @@ def test_a_list_shows_the_beginning_of_a_long_answer() -> None:
     assert snippet("one\n\ntwo") == "one two"
     assert snippet("word " * 100).endswith("word …")
     assert len(snippet("word " * 100)) < 230
+
+
+def test_a_doubtful_wording_is_accepted_or_denied_beside_its_answer(library: Library, service: httpx.Client) -> None:
+    key, texts = query_key("museum", next(iter(MUSEUM.answers))), ("how late is it", "who paints here")
+    append_rulings(
+        library.data,
+        [Ruling("museum", key, text, "doubtful", "journal", "m@1", confidence=0.6) for text in texts],
+    )
+    sign_in(service, "grace")
+    path = f"/review/questions/{key}"
+    page = shown(service.get(path))
+    assert [words(each) for each in page.select("form.wording blockquote")] == list(texts)
+
+    for text, action in zip(texts, ("accept", "deny"), strict=True):
+        answer = service.post(path, data=form_of(service.get(path), action) | {"wording": text})
+        assert answer.status_code == 303
+
+    assert {(each.text, each.verdict, each.approved_by) for each in standing_rulings(library.data)} == {
+        (texts[0], "wording", "grace"),
+        (texts[1], "fence", "grace"),
+    }
+    assert shown(service.get(path)).select("form.wording") == []

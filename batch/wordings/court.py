@@ -1,0 +1,67 @@
+"""The verifier and the language model as one judge of texts beside the answers that are near them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batch.generation.chats import Ask
+from batch.plan import Figures, RunPlan
+from batch.wordings.answer_judge import Verdicts, judge_cases
+from batch.wordings.cases import Case, Exam
+from batch.wordings.ruling import Ruled, by_model, by_verifier
+from rag.errors import ModelError
+from rag.paraphrase.verifier import Verifier
+from warehouse.errors import NoReleaseError
+from warehouse.releases.release import current
+
+if TYPE_CHECKING:
+    from batch.wordings.nearest_answers import Near
+
+Beside = tuple[str, "Near"]
+"""A text, and an answer that is near it."""
+
+
+@dataclass(frozen=True)
+class Court:
+    """The judge in one stage of a run; `exams` by collection, `ask` asks the language model."""
+
+    plan: RunPlan
+    stage: str
+    ask: Ask
+    exams: Mapping[str, Exam]
+
+    def rule(self, name: str, cases: Sequence[Beside]) -> tuple[list[Ruled], Figures]:
+        """Return what is ruled about each case; `name` is that of the round."""
+        verifier = _certified_verifier(self.plan)
+        ruled = [by_verifier(verifier, text, near, self._tolerated(near)) for text, near in cases]
+        unsettled = [
+            Case(text, near.answer) for (text, near), each in zip(cases, ruled, strict=True) if each.verdict is None
+        ]
+        exams = self.exams if unsettled else {}
+        verdicts = judge_cases(self.ask, self.plan.llm.model_id, f"{self.stage}/{name}", unsettled, exams)
+        return [
+            _by_model(verdicts, text, near) if each.verdict is None else each
+            for (text, near), each in zip(cases, ruled, strict=True)
+        ], verdicts.figures
+
+    def _tolerated(self, near: Near) -> float:
+        return self.plan.collections[near.answer.collection].tolerated_error
+
+
+def _by_model(verdicts: Verdicts, text: str, near: Near) -> Ruled:
+    yes = verdicts.of(Case(text, near.answer))
+    return by_model(verdicts.model, yes, verdicts.trusted(near.answer.collection), text, near)
+
+
+def _certified_verifier(plan: RunPlan) -> Verifier | None:
+    """Return the current release's own verifier; this run's is trained later, from what is collected now."""
+    try:
+        release = current(Path(plan.data))
+        path = release.path / "verifier.json"
+        same_encoder = release.manifest["encoder"]["id"] == plan.encoder_id
+        return Verifier.load(path) if path.exists() and same_encoder else None
+    except (NoReleaseError, ModelError):  # there is none, or one of another version: the language model judges alone
+        return None

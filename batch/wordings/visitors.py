@@ -1,0 +1,92 @@
+"""What visitors asked that no prepared answer was found for: without what is personal, clustered, by who asked.
+
+A cluster counts from a floor of different askers on, over all its phrasings: the keys, and of the anonymous askers, who
+can be told apart within a day only, those of the day with the most. Of what holds something personal nothing is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch.plan import RunPlan
+from batch.reading.personal_data import finder, is_public, words_in, words_of
+from batch.reading.question_files import tidy_question
+from batch.stores.parquet import list_files, read_file_rows
+from rag.errors import QuestionError
+from rag.filters import Filters
+from rag.identity import query_key
+from warehouse.analysis.connection import connect
+from warehouse.sql import sql_text
+from warehouse.tables import ChunkRow
+
+Asker = tuple[str, str]
+"""A key as ("", name), or an anonymous asker as (day, hash)."""
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """What visitors typed, how often, and who; only its text and its counts leave the run."""
+
+    collection: str
+    text: str
+    filters: Filters
+    asked: int
+    askers: frozenset[Asker]
+
+    @property
+    def query_key(self) -> str:
+        """The phrasing's key as a question."""
+        return query_key(self.collection, self.text, self.filters)
+
+
+def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
+    """Return what visitors asked in vain, the most frequent first, and how many were left out as personal.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+    """
+    with closing(connect(Path(plan.data))) as session:
+        rows = session.execute(sql_text("unanswered_phrasings.sql")).fetchall()
+    found: list[Phrasing] = []
+    for collection, text, filters, asked, keys, anonymous in rows:
+        if collection in plan.collections:
+            askers = {("", key) for key in keys} | {(str(each["day"]), each["asker"]) for each in anonymous}
+            given = {str(name): str(value) for name, value in json.loads(filters or "{}").items()}
+            asked_with = plan.collections[collection].filtering.of(given)
+            try:
+                tidy = tidy_question(text, plan.settings.max_question_characters)
+            except QuestionError:
+                continue  # "???"
+            found.append(Phrasing(collection, tidy, asked_with, asked, frozenset(askers)))
+    harmless = _harmless(plan, found)
+    return harmless, len(found) - len(harmless)
+
+
+def askers_of(phrasings: Iterable[Phrasing]) -> int:
+    """Return how many different askers some phrasings have, at least."""
+    everyone = frozenset[Asker]().union(*(each.askers for each in phrasings))
+    days = Counter(day for day, _ in everyone)
+    return days.pop("", 0) + max(days.values(), default=0)
+
+
+def _harmless(plan: RunPlan, phrasings: Sequence[Phrasing]) -> list[Phrasing]:
+    find = finder(plan.settings.pii_model if phrasings else None)
+    findings = [[*find(each.text), *(one for _, value in each.filters for one in find(value))] for each in phrasings]
+    public = public_words(plan, words_of([each for found in findings for each in found]))
+    return [
+        each for each, found in zip(phrasings, findings, strict=True) if all(is_public(one, public) for one in found)
+    ]
+
+
+def public_words(plan: RunPlan, wanted: Collection[str]) -> set[str]:
+    """Return those of some words that stand in the team's documents."""
+    found: set[str] = set()
+    for path in list_files(f"{plan.folder('prepare')}/chunks/*.parquet") if wanted else []:
+        for row in read_file_rows(path, ChunkRow):
+            found.update(set(wanted).intersection(words_in(f"{row['heading']} {row['text']}")))
+    return found

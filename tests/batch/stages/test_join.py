@@ -1,0 +1,224 @@
+"""Visitors' misses beside the answers of the release: what becomes a wording, a fence, a doubt, or stays a miss."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batch.plan import MissedQuestion, RunPlan
+from batch.stages.join import join, left_to_anticipate, wants_joining
+from rag.identity import query_key
+from tests.batch.stages.wordings_project import DESCALING, TRAY, VINEGAR, WARRANTY, JudgingLlm, ask, publish_answers
+from tests.corpus_project import Project
+from tests.fake_llm import served
+from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
+
+LONG = "how many years of warranty do i get?"
+DISHWASHER = "is the drip tray dishwasher safe?"
+
+
+@pytest.fixture(scope="module")
+def judging() -> Iterator[JudgingLlm]:
+    model = JudgingLlm()
+    with served(model.app) as model.url:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def published(
+    tmp_path_factory: pytest.TempPathFactory,
+    judging: JudgingLlm,
+    encoder_folder: Path,  # noqa: ARG001
+) -> Project:
+    project = Project.create(tmp_path_factory.mktemp("join") / "project", judging.url)
+    project.sets["batch.batch_size"] = "64"
+    publish_answers(project)
+    return project
+
+
+@pytest.fixture
+def llm(judging: JudgingLlm) -> JudgingLlm:
+    judging.again()
+    return judging
+
+
+@pytest.fixture
+def project(published: Project, tmp_path: Path) -> Project:
+    copied = published.copy(tmp_path / "project")
+    copied.sets |= published.sets
+    return copied
+
+
+def fitting(**pairs: str):
+    """Return a judge for which only what is named fits beside equal questions."""
+    fits = {(prepared, asked) for asked, prepared in pairs.items()}
+    return lambda prepared, asked: 0.98 if prepared == asked or (prepared, asked) in fits else 0.01
+
+
+def standing(project: Project, *kinds: str) -> set[tuple[str, str, str]]:
+    """Return what stands as (verdict, text, the question of the answer)."""
+    questions = {query_key("default", text): text for text in (WARRANTY, DESCALING, VINEGAR, TRAY)}
+    return {
+        (each.verdict, each.text, questions.get(each.query_key, "?"))
+        for each in standing_rulings(project.data)
+        if not kinds or each.verdict in kinds
+    }
+
+
+def joined(project: Project, **changes: object) -> RunPlan:
+    """Run the stage, and return its plan."""
+    plan = replace(project.plan(), **changes)
+    join(plan)
+    return plan
+
+
+def test_a_miss_that_an_answer_fits_becomes_its_wording_and_a_fence_of_the_others(
+    project: Project, llm: JudgingLlm
+) -> None:
+    ask(project, LONG)
+    llm.fits = fitting(**{LONG: WARRANTY})
+
+    figures = join(project.plan())
+
+    assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
+    assert {text for _, text, _ in standing(project, "fence")} <= {LONG}
+    assert (figures["clusters"], figures["wordings"]) == (1, 1)
+    (wording,) = [each for each in standing_rulings(project.data) if each.verdict == "wording"]
+    assert (wording.origin, wording.approved_by, wording.person) == ("journal", "fake-model@unpinned", False)
+
+
+def test_a_no_is_a_fence_and_the_question_stays_to_be_anticipated(project: Project, llm: JudgingLlm) -> None:
+    ask(project, DISHWASHER)
+    llm.fits = fitting()
+    missed = MissedQuestion("default", DISHWASHER, 3, 3, "{}")
+
+    plan = joined(project, misses=(missed,))
+
+    assert ("fence", DISHWASHER, TRAY) in standing(project)
+    assert standing(project, "wording", "doubtful") == set()
+    assert left_to_anticipate(plan) == (missed,)
+
+
+def test_what_is_doubtful_waits_for_a_person_and_is_not_judged_again(project: Project, llm: JudgingLlm) -> None:
+    ask(project, DISHWASHER)
+    llm.fits = lambda prepared, asked: 0.6 if asked == DISHWASHER and prepared == TRAY else float(prepared == asked)
+    joined(project)
+    assert standing(project, "wording", "doubtful") == {("doubtful", DISHWASHER, TRAY)}
+    llm.requests.clear()
+
+    joined(project)
+
+    assert llm.requests == []
+
+
+def test_a_guard_makes_a_yes_to_a_look_alike_doubtful(project: Project, llm: JudgingLlm) -> None:
+    lookalike = "May I not descale the machine with vinegar?"
+    ask(project, lookalike)
+    llm.fits = fitting(**{lookalike: VINEGAR})
+
+    joined(project)
+
+    assert standing(project, "wording", "doubtful") == {("doubtful", lookalike, VINEGAR)}
+
+
+@pytest.mark.parametrize(("said", "words"), [(0.99, True), (0.01, False)], ids=["always yes", "always no"])
+def test_the_word_of_a_judge_that_fails_its_exam_counts_for_nothing(
+    project: Project, llm: JudgingLlm, said: float, words: bool
+) -> None:
+    ask(project, LONG)
+    llm.fits, llm.words = (lambda *_: said), words
+
+    joined(project)
+
+    assert standing_rulings(project.data) == []
+
+
+def test_a_judge_without_probabilities_votes(project: Project, llm: JudgingLlm) -> None:
+    ask(project, LONG)
+    llm.fits, llm.words = fitting(**{LONG: WARRANTY}), True
+
+    joined(project)
+
+    assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
+    assert llm.judged.count((WARRANTY, LONG)) == 5
+
+
+def test_the_other_phrasings_of_a_cluster_are_judged_beside_the_answer_that_fits(
+    project: Project, llm: JudgingLlm
+) -> None:
+    """Three visitors ask in three ways, and one of them wants something else."""
+    other, astray = "how many years of warranty do i have", "how many years of warranty do i get in france?"
+    for number, text in enumerate((LONG, other, astray)):
+        ask(project, text, askers=1, times=3 - number, first=number)
+    llm.fits = fitting(**{LONG: WARRANTY, other: WARRANTY})
+
+    figures = join(project.plan())
+
+    assert figures["clusters"] == 1
+    assert standing(project, "wording") == {("wording", LONG, WARRANTY), ("wording", other, WARRANTY)}
+    assert ("fence", astray, WARRANTY) in standing(project)
+
+
+def test_one_phrasing_stands_for_a_cluster_that_no_answer_fits(project: Project, llm: JudgingLlm) -> None:
+    first, other = "how heavy is the coffee machine?", "how heavy is the coffee machine please"
+    ask(project, first, times=2)
+    ask(project, other)
+    llm.fits = fitting()
+    misses = (MissedQuestion("default", other, 3, 3, "{}"), MissedQuestion("default", "who made it?", 9, 9, "{}"))
+
+    plan = joined(project, misses=misses)
+
+    left = {each.question: (each.times, each.askers) for each in left_to_anticipate(plan)}
+    assert left == {"who made it?": (9, 9), first: (9, 3)}
+
+
+def test_too_few_askers_and_what_is_personal_reach_no_judge(project: Project, llm: JudgingLlm) -> None:
+    ask(project, LONG, askers=2, times=9)
+    ask(project, "how long does the warranty of Karl Lindqvist in 12 Baker Street last?")
+    llm.fits = lambda *_: 0.99
+
+    figures = join(project.plan())
+
+    assert (figures["clusters"], figures["personal"]) == (0, 1)
+    assert llm.requests == []
+    assert standing_rulings(project.data) == []
+
+
+def test_a_persons_ruling_stays_and_a_wording_is_no_miss_any_more(project: Project, llm: JudgingLlm) -> None:
+    ask(project, LONG)
+    ask(project, DISHWASHER)
+    llm.fits = fitting(**{LONG: WARRANTY, DISHWASHER: TRAY})
+    key = query_key("default", TRAY)
+    append_rulings(project.data, [Ruling("default", key, DISHWASHER, "fence", "journal", "Ada", person=True)])
+
+    joined(project)
+
+    assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
+    assert ("fence", DISHWASHER, TRAY) in standing(project)
+
+
+def test_the_budget_leaves_out_what_it_does_not_suffice_for(project: Project, llm: JudgingLlm) -> None:
+    ask(project, LONG)
+    llm.fits = fitting(**{LONG: WARRANTY})
+    project.sets["retrieval.offline_tokens"] = "0"
+
+    figures = join(project.plan())
+
+    assert figures["left_out"] > 0
+    assert llm.requests == []
+    assert standing_rulings(project.data) == []
+
+
+def test_it_is_wanted_where_there_is_a_release_and_misses_count(project: Project) -> None:
+    assert wants_joining(project.plan())
+    project.sets["batch.join_misses"] = "false"
+    assert not wants_joining(project.plan())
+    project.sets |= {"batch.join_misses": "true", "batch.anticipate_misses": "0"}
+    assert not wants_joining(project.plan())
+    project.sets["batch.anticipate_misses"] = "2"
+    shutil.rmtree(project.data / "releases")
+    assert not wants_joining(project.plan())
