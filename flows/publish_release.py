@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from batch.corpus_check.run_warnings import run_warnings
 from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
-from batch.retrieval.question_ranking import index_questions
+from batch.retrieval.question_ranking import index_questions, index_wordings
 from batch.stages.check_encoder import encoder_agreement
 from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
@@ -33,7 +33,7 @@ from warehouse.releases.build import Build, fail, publish, seal
 from warehouse.releases.load import load_release_database
 from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
-from warehouse.releases.serving_index import served_keys, withheld_keys, write_serving_index
+from warehouse.releases.serving_index import count_wordings, served_keys, withheld_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
@@ -84,6 +84,8 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "documents": _parquet(folder("prepare"), "documents"),
             "chunks": _parquet(folder("prepare"), "chunks"),
             "questions": _parquet(folder("anticipate"), "questions"),
+            "wordings": _parquet(folder("anticipate"), "wordings"),
+            "fences": _parquet(folder("anticipate"), "fences"),
             "retrievals": _parquet(folder("retrieve"), "retrievals"),
             "coverage": _parquet(folder("retrieve"), "coverage"),
             "answers": _parquet(folder("cite"), "answers"),
@@ -212,7 +214,11 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     Raises:
         AuditFailedError: a check did not pass; the build is kept for inspection.
     """
-    facts = {**describe(plan), "audit": [check.as_row() for check in checks]}
+    facts = {
+        **describe(plan),
+        "wordings": count_wordings(build.database),
+        "audit": [check.as_row() for check in checks],
+    }
     failed = [check for check in checks if not check.passed]
     if failed:
         kept = fail(build, failures(failed), facts)
@@ -232,6 +238,8 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
             shutil.copy2(learned, target)
         index_questions(plan, collection, served, target / "questions", asked)
         index_questions(plan, collection, withheld, target / "withheld", asked)
+        index_wordings(plan, collection, served, target / "wordings_served")
+        index_wordings(plan, collection, withheld, target / "wordings_withheld")
     _carry_model(Path(plan.encoder), build.path / "encoder")
     describe_served(build.path / "encoder", plan.encoder_spec)
     if plan.reranker:

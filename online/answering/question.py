@@ -16,10 +16,11 @@ from rag.filters import Filters
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 if TYPE_CHECKING:
+    from online.answering.near_wording import NearWording
     from online.errors import Suggestion
     from online.http.schemas import AnswerSource, Handover, UnansweredSource
     from rag.paraphrase.calibration import Certificate
-    from rag.paraphrase.verifier import Candidate, Decision
+    from rag.paraphrase.verifier import Decision
     from rag.prompting.citations import Linked
     from rag.retrieval.passages import Passage
     from rag.retrieval.vectors import Vectors
@@ -68,7 +69,7 @@ class Sought:
     """
 
     vector: Vectors
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[NearWording, ...]
     decision: Decision | None
     certificate: Certificate | None
     embed_seconds: float
@@ -78,6 +79,11 @@ class Sought:
     def hit(self) -> str | None:
         """The query key of the anticipated question that asks the same, or None."""
         return self.decision.query_key if self.decision is not None and self.decision.accepted else None
+
+    @property
+    def hit_wording(self) -> str | None:
+        """The key of the wording of the hit that was nearest, or None."""
+        return next((each.wording_key for each in self.candidates if each.query_key == self.hit), None)
 
     @property
     def withheld(self) -> str | None:
@@ -122,7 +128,7 @@ class Head(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An anticipated answer: its JSON `body` as the release holds it."""
+    """An anticipated answer: its JSON `body` as the release holds it; `wording_key` is the wording that was hit."""
 
     body: bytes
     head: Head
@@ -130,6 +136,7 @@ class Prepared:
     source: AnswerSource = "exact"
     confidence: float = 1.0
     sought: Sought | None = None
+    wording_key: str = ""
 
     @property
     def age_seconds(self) -> int:

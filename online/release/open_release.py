@@ -53,7 +53,8 @@ class OpenModels:
 class OpenCollection:
     """The indexes of one collection; nothing of another can be reached through them.
 
-    `questions` are those with a served answer, `withheld` the others; older releases lack the latter.
+    `questions` are those with a served answer, `withheld` the others; older releases lack the latter. `wordings` are
+    the indexes of their further wordings, as far as there are any.
     `unknown_filters` are declared fields that the release was built without, `language` is the short code of its
     language.
     """
@@ -63,6 +64,7 @@ class OpenCollection:
     withheld: QuestionIndex | None = None
     unknown_filters: frozenset[str] = frozenset()
     language: str = "en"
+    wordings: tuple[QuestionIndex, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,12 @@ def _open_collection(
     withheld = QuestionIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
     unknown = frozenset(facts.declared.get(name, ())) - set(retriever.filter_fields)
     questions = QuestionIndex.load(folder / "questions")
-    return OpenCollection(retriever, questions, withheld, unknown, facts.languages.get(name, "en"))
+    wordings = tuple(
+        QuestionIndex.load(folder / each)
+        for each in ("wordings_served", "wordings_withheld")
+        if (folder / f"{each}.ids").exists()
+    )
+    return OpenCollection(retriever, questions, withheld, unknown, facts.languages.get(name, "en"), wordings)
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

@@ -35,12 +35,23 @@ def note_changes(build: Build) -> dict[str, int]:
         else:
             attach(connection, previous, "previous")
             connection.execute("SET VARIABLE run_id = ?", [build.run_id])
+            connection.execute(f"CREATE TEMP TABLE previous_wordings AS {previous_wordings(connection)}")
             connection.execute(sql_text("changes.sql"))
         rows = connection.execute(
             "SELECT change || CASE WHEN change IN ('reused', 'new') THEN '' ELSE ' (' || reason || ')' END, count(*) "
             "FROM changes GROUP BY 1 ORDER BY 2 DESC"
         ).fetchall()
     return {str(name): int(count) for name, count in rows}
+
+
+def previous_wordings(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the query for the wordings of the release that is attached as `previous`; older ones have none."""
+    known = connection.execute(
+        "FROM duckdb_tables() WHERE database_name = 'previous' AND table_name = 'wordings'"
+    ).fetchone()
+    return f"SELECT query_key, wording_key, since FROM {'previous.main.' if known else ''}wordings" + (
+        "" if known else " LIMIT 0"
+    )
 
 
 def documents_of(database: Path) -> dict[str, set[str]]:

@@ -47,6 +47,7 @@ COMMENT ON COLUMN history.agrees IS 'Whether a live answer agreed with the seman
 COMMENT ON COLUMN history.asker IS 'Who asked: the name of the key, or a hash of the client''s address that changes every day.';
 COMMENT ON COLUMN history.passage_score IS 'Score of the best passage of a live answer.';
 COMMENT ON COLUMN history.filters IS 'The values of the collection''s filters that the question was asked with, as JSON.';
+COMMENT ON COLUMN history.wording_key IS 'The wording of that candidate that was hit or was nearest, a key in answer_wordings.';
 COMMENT ON COLUMN history.day IS 'The day (UTC); the history is partitioned by it.';
 
 CREATE VIEW requests AS SELECT * FROM history WHERE kind = 'request';
@@ -92,7 +93,11 @@ FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
 WHERE h.source IN ('live', 'bypass', 'unreliable', 'refused', 'failed')
     AND (coalesce(h.status, 200) NOT BETWEEN 400 AND 422 OR h.status = 404) -- invalid questions; 404 was looked up only
-    AND h.query_key NOT IN (SELECT query_key FROM answers WHERE status = 'served')
+    AND h.query_key NOT IN (
+        SELECT query_key FROM answers WHERE status = 'served'
+        UNION ALL
+        SELECT w.wording_key FROM wordings w JOIN answers a USING (query_key) WHERE a.status = 'served'
+    )
 GROUP BY h.collection, h.query_key
 ORDER BY asked DESC;
 COMMENT ON VIEW frequent_misses IS 'Questions that were asked and have no served answer yet, most frequent first.';
@@ -217,6 +222,27 @@ COMMENT ON COLUMN near_misses.refusal IS 'The most frequent reason why the candi
 COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection, the normalised question that was asked and its filters.';
 COMMENT ON COLUMN near_misses.filters IS 'The filters of both questions, as JSON.';
 COMMENT ON COLUMN near_misses.matched_key IS 'The candidate''s query_key in questions.';
+
+CREATE VIEW wording_hits AS
+SELECT
+    h.collection, q.question, coalesce(w.wording, q.question) AS wording, coalesce(w.origin, q.origin) AS origin,
+    count(*) FILTER (h.source = 'exact') AS exact, count(*) FILTER (h.source = 'semantic') AS semantic,
+    h.matched_key AS query_key, coalesce(h.wording_key, h.matched_key) AS wording_key
+FROM requests h
+JOIN questions q ON q.query_key = h.matched_key
+LEFT JOIN wordings w ON w.wording_key = h.wording_key
+WHERE h.source IN ('exact', 'semantic')
+GROUP BY ALL
+ORDER BY exact + semantic DESC;
+COMMENT ON VIEW wording_hits IS 'Which wordings of the answers were hit, and how often.';
+COMMENT ON COLUMN wording_hits.collection IS 'The collection of the requests.';
+COMMENT ON COLUMN wording_hits.question IS 'The question whose answer was given.';
+COMMENT ON COLUMN wording_hits.wording IS 'The wording that was hit: the question itself or a further one.';
+COMMENT ON COLUMN wording_hits.origin IS 'Where the wording comes from.';
+COMMENT ON COLUMN wording_hits.exact IS 'Requests that asked in these very words.';
+COMMENT ON COLUMN wording_hits.semantic IS 'Requests that asked the same in others.';
+COMMENT ON COLUMN wording_hits.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN wording_hits.wording_key IS 'The wording''s key in answer_wordings.';
 
 CREATE VIEW feedback AS
 SELECT f.* REPLACE (coalesce(f.collection, r.collection) AS collection)
