@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rag.prompting.citations import Linked
     from rag.retrieval.passages import Passage
     from rag.retrieval.vectors import Vectors
+    from rag.selection.certificate import SelectionCertificate
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Sought:
     vector: Vectors
     candidates: tuple[NearWording, ...]
     decision: Decision | None
-    certificate: Certificate | None
+    certificate: Certificate | SelectionCertificate | None
     embed_seconds: float
     barred: Decision | None = None
 

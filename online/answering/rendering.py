@@ -13,6 +13,7 @@ from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought,
 from online.answering.safe_html import safe_html
 from online.http.responses import RawHeaders
 from online.http.schemas import Answer, AnswerSource, Citation, JsonObject, Timings
+from rag.selection.certificate import SelectionCertificate
 
 if TYPE_CHECKING:
     from rag.prompting.citations import CitedPassage
@@ -132,7 +133,8 @@ def explanation(sought: Sought | None, *, worded: bool = False) -> JsonObject:
         ],
     }
     if decision is not None:
-        explained["verifier"] = {
+        judge = "selector" if isinstance(sought.certificate, SelectionCertificate) else "verifier"
+        explained[judge] = {
             "accepted": bool(decision.accepted),
             "score": float(decision.score),
             "threshold": decision.threshold if math.isfinite(decision.threshold) else None,

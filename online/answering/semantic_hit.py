@@ -6,25 +6,24 @@ and nobody has approved them, or if this very pair was reported as a false hit. 
 is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer. Only questions with
 the same filters are searched among.
 
-An answer is a candidate once, in that of its wordings which is nearest. A text that is a fence of an answer never gets
-it.
-
-Questions whose answers are withheld are candidates of another kind: one that asks the same bars the question, so that
-other words don't lead around a rejection.
+Where the collection has a selector, it decides instead (`online.answering.selection`). Otherwise an answer is a
+candidate once, in that of its wordings which is nearest. A text that is a fence of an answer never gets it.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from online.answering.near_wording import NearWording
 from online.answering.question import Asked, Sought
+from online.answering.selection import choose, near_wordings
 from online.errors import Near, Suggestion
 from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Decision, Verifier
 from rag.retrieval.vectors import Vectors
@@ -106,7 +105,13 @@ def seek(
     vector = release.encoder.embed([asked.question])[0] if known is None else known
     embed_seconds = time.perf_counter() - started
     fenced = release.index.fenced_from(asked.query_key)
-    candidates = tuple(_candidates(release, asked, vector, lambda key: key not in fenced and permits.usable(key)))
+
+    def usable(query_key: str) -> bool:
+        return query_key not in fenced and permits.usable(query_key)
+
+    if release.collection(asked.collection).selector is not None:
+        return _selected(release, asked, vector, embed_seconds, replace(permits, usable=usable), tolerated_error)
+    candidates = tuple(_candidates(release, asked, vector, usable))
     decision, certificate = None, None
     guarded = release.verifier.knows(release.collection(asked.collection).language)
     if candidates and tolerated_error is not None and not guarded:
@@ -119,6 +124,43 @@ def seek(
     withheld = tuple(_candidates(release, asked, vector, permits.barred))
     barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
+
+
+def _selected(
+    release: OpenRelease,
+    asked: Asked,
+    vector: Vectors,
+    embed_seconds: float,
+    permits: Permits,
+    tolerated_error: float | None,
+) -> Sought:
+    """Return what the collection's selector chooses among the wordings near a question."""
+    usable, barred_by = functools.cache(permits.usable), functools.cache(permits.barred)
+
+    def named(key: str, cosine: float) -> NearWording | None:
+        return _candidate(release, asked.collection, key, cosine, lambda answer: usable(answer) or barred_by(answer))
+
+    near = near_wordings(release, asked.collection, asked.filters, vector, named)
+    candidates = tuple(_one_an_answer(near.of(usable).wordings))
+    withheld = tuple(_one_an_answer(near.of(barred_by).wordings))
+    choose_at = functools.partial(choose, release, asked.collection, asked.question, vector, near)
+    decision, certificate = (None, None) if tolerated_error is None or not candidates else choose_at(tolerated_error)
+    barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
+    if withheld and (barred is None or not barred.accepted):
+        wanted, _ = (decision, None) if tolerated_error == permits.barring_error else choose_at(permits.barring_error)
+        if wanted is not None and wanted.query_key is not None and barred_by(wanted.query_key):
+            barred = wanted
+    if decision is not None and decision.query_key is not None and not usable(decision.query_key):
+        decision = replace(decision, accepted=False, reason="withheld", query_key=None)
+    return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
+
+
+def _one_an_answer(near: Sequence[NearWording]) -> list[NearWording]:
+    """Return the nearest wording of each answer, nearest first."""
+    nearest: dict[str, NearWording] = {}
+    for each in near:
+        nearest.setdefault(each.query_key, each)
+    return list(nearest.values())[:_CANDIDATES]
 
 
 def _decide(verifier: Verifier, question: str, candidates: tuple[NearWording, ...], tolerated_error: float) -> Decision:
@@ -135,10 +177,7 @@ def _candidates(
     for index in (indexes.questions, indexes.withheld, *indexes.wordings):
         if index is not None:
             found += _nearest(release, asked, index, vector, permitted)
-    nearest: dict[str, NearWording] = {}
-    for each in sorted(found, key=lambda each: each.similarity, reverse=True):
-        nearest.setdefault(each.query_key, each)
-    return list(nearest.values())[:_CANDIDATES]
+    return _one_an_answer(sorted(found, key=lambda each: each.similarity, reverse=True))
 
 
 def _nearest(

@@ -13,7 +13,7 @@ import numpy as np
 
 from online.errors import Problem
 from online.release.question_index import QuestionIndex
-from rag.errors import IndexUnusableError, OutdatedVerifierError
+from rag.errors import IndexUnusableError, ModelError, OutdatedVerifierError
 from rag.filters import Filters, as_marks, filters_from, fits
 from rag.identity import KEY_FORMAT, former_query_key, query_key
 from rag.paraphrase.verifier import Verifier
@@ -23,8 +23,11 @@ from rag.retrieval.passages import StoredChunk
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
 from rag.retrieval.vectors import degenerate_rows
+from rag.selection.selector import Selector
 from rag.settings import RetrievalSettings
 from warehouse.releases.serving_index import ServingIndex
+
+_log = logging.getLogger("beforehand.release")
 
 # Two unrelated questions. Sound encoders give them a cosine of about 0.1; one whose vectors are all alike, with which
 # every question hits one answer, gives nearly 1.
@@ -54,7 +57,7 @@ class OpenCollection:
     """The indexes of one collection; nothing of another can be reached through them.
 
     `questions` are those with a served answer, `withheld` the others; older releases lack the latter. `wordings` are
-    the indexes of their further wordings, as far as there are any.
+    the indexes of their further wordings, as far as there are any, and `selector` chooses among answers with several.
     `unknown_filters` are declared fields that the release was built without, `language` is the short code of its
     language.
     """
@@ -65,6 +68,7 @@ class OpenCollection:
     unknown_filters: frozenset[str] = frozenset()
     language: str = "en"
     wordings: tuple[QuestionIndex, ...] = ()
+    selector: Selector | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +256,21 @@ def _open_collection(
         for each in ("wordings_served", "wordings_withheld")
         if (folder / f"{each}.ids").exists()
     )
-    return OpenCollection(retriever, questions, withheld, unknown, facts.languages.get(name, "en"), wordings)
+    return OpenCollection(
+        retriever, questions, withheld, unknown, facts.languages.get(name, "en"), wordings, _selector(folder)
+    )
+
+
+def _selector(folder: Path) -> Selector | None:
+    """Load a collection's selector; one of another version is not used, so that older releases are served."""
+    path = folder / "selector.json"
+    if not path.exists():
+        return None
+    try:
+        return Selector.load(path)
+    except ModelError as error:
+        _log.warning("%s; until then the verifier decides", error)
+        return None
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

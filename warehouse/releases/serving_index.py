@@ -8,6 +8,7 @@ one lookup. All processes of a machine share the pages in memory.
     c:<chunk_id>   a passage
     f:<query_key>  a text that is a fence: the keys of the answers that it must not get
     j:<query_key>  "1" where visitors asked the question and the team did not: it is not listed before a person approves
+    n:<query_key>  how many further wordings an answer has, if any
     p:<query_key>  an anticipated question that is served
     t:<query_key>  the text and origin of a further wording
     v:<query_key>  the key of the answer that a further wording gets
@@ -237,6 +238,10 @@ class ServingIndex:
     def wording(self, query_key: str) -> bytes | None:
         """Return a further wording as JSON with its `wording` and `origin`, or None."""
         return self._get(b"t:" + query_key.encode())
+
+    def has_wordings(self, query_key: str) -> bool:
+        """Whether an answer has further wordings."""
+        return self._get(b"n:" + query_key.encode()) is not None
 
     def fenced_from(self, query_key: str) -> frozenset[str]:
         """Return the keys of the answers that a text must not get."""

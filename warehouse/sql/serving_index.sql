@@ -49,10 +49,12 @@ FROM questions q JOIN answers a USING (query_key)
 WHERE a.status = 'served'
 ORDER BY q.query_key;
 
--- wordings: the answer of each, and its text
+-- wordings: the answer of each, its text, and how many an answer has; fences
 SELECT 'v:' || wording_key AS key, query_key AS value FROM wordings
 UNION ALL
 SELECT 't:' || wording_key, to_json({'wording': wording, 'origin': origin}) FROM wordings
+UNION ALL
+SELECT 'n:' || query_key, count(*)::VARCHAR FROM wordings GROUP BY query_key
 UNION ALL
 SELECT 'f:' || text_key, to_json(list(query_key ORDER BY query_key)) FROM fences GROUP BY text_key;
 

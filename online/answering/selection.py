@@ -1,0 +1,105 @@
+"""Answer selection online: the wordings near a question, and which of their answers it wants.
+
+All wordings around the question speak, those of withheld answers too: a question that wants one of these is barred, in
+whatever words, and wants no other answer instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from online.answering.near_wording import NearWording
+from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Decision
+from rag.selection.certificate import OWN, SelectionCertificate
+from rag.selection.evidence import NEAREST, Wordings
+from rag.selection.selector import Selection, Selector, select
+
+if TYPE_CHECKING:
+    from online.release.open_release import OpenRelease
+    from rag.filters import Filters
+    from rag.paraphrase.calibration import Certificate
+    from rag.retrieval.vectors import Vectors
+
+_SEARCHED = (NEAREST, 512)  # further, so that wordings that may not be used hide no other
+
+Named = Callable[[str, float], NearWording | None]
+
+
+@dataclass(frozen=True)
+class Near:
+    """The wordings near a question, nearest first, with their vectors."""
+
+    wordings: Sequence[NearWording]
+    vectors: Vectors
+
+    def of(self, answers: Callable[[str], bool]) -> Near:
+        """Return those of some answers."""
+        kept = [row for row, each in enumerate(self.wordings) if answers(each.query_key)]
+        return Near([self.wordings[row] for row in kept], self.vectors[kept])
+
+
+def near_wordings(release: OpenRelease, collection: str, filters: Filters, vector: Vectors, named: Named) -> Near:
+    """Return the wordings near a question; `named` gives what a key and a cosine stand for, or None."""
+    indexes = release.collection(collection)
+    found: list[tuple[NearWording, Vectors]] = []
+    for index in (indexes.questions, indexes.withheld, *indexes.wordings):
+        if index is None:
+            continue
+        own: list[tuple[NearWording, Vectors]] = []
+        for searched in _SEARCHED:
+            near = index.nearest(vector, searched, index.asked_with(filters))
+            own = [(each, row) for key, cosine, row in near if (each := named(key, cosine)) is not None]
+            if len(own) >= NEAREST or len(near) < searched:
+                break
+        found += own
+    found.sort(key=lambda each: -each[0].similarity)
+    vectors = np.stack([row for _, row in found[:NEAREST]]) if found else np.zeros((0, len(vector)), np.float32)
+    return Near([each for each, _ in found[:NEAREST]], vectors)
+
+
+def choose(
+    release: OpenRelease, collection: str, question: str, vector: Vectors, near: Near, tolerated_error: float
+) -> tuple[Decision, Certificate | SelectionCertificate | None]:
+    """Return which answer a question wants, if any, and what the threshold rests on."""
+    opened = release.collection(collection)
+    guarded = release.verifier.knows(opened.language)
+    selector = opened.selector if guarded else _own(opened.selector)
+    if selector is None or not near.wordings:
+        return Decision(False, 0.0, math.inf, "no_candidates"), None
+    answers = [each.query_key for each in near.wordings]
+    further = {each.query_key for each in near.wordings if each.wording_key != each.query_key}
+    single = frozenset(key for key in set(answers) - further if not release.index.has_wordings(key))
+    found = select(
+        selector,
+        release.verifier,
+        question,
+        vector,
+        Wordings([each.question for each in near.wordings], answers, near.vectors),
+        tolerated_error,
+        single,
+    )
+    if found.reason == "accepted_pair" and not guarded:
+        found = replace(found, answer=None, reason=UNKNOWN_LANGUAGE)
+    if found.reason == "accepted_pair":
+        certificates: Sequence[Certificate] = release.verifier.certificates
+        return _decision(found), next((each for each in certificates if each.threshold == found.threshold), None)
+    return _decision(found), selector.certificate(tolerated_error)
+
+
+def _own(selector: Selector | None) -> Selector | None:
+    """Return a selector as it applies without guards: only what is certified on the collection's own wordings."""
+    if selector is None:
+        return None
+    return replace(selector, certificates=tuple(each for each in selector.certificates if each.source == OWN))
+
+
+def _decision(found: Selection) -> Decision:
+    return Decision(
+        found.answer is not None, found.score, found.threshold,
+        "accepted" if found.answer is not None else found.reason, found.evidence, found.answer,
+    )  # fmt: skip
