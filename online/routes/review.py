@@ -136,7 +136,7 @@ class ReviewPage:
         after = form.get("after", "")
         following = after if after in {item.query_key for item in items} else next((i.query_key for i in items), None)
         path = "/review" if following is None else f"/review/questions/{following}"
-        decided = "" if form["action"] in ("list", "unlist") else shown.item.query_key
+        decided = "" if form["action"] in ("list", "unlist", "join", "apart", "separate") else shown.item.query_key
         return self._lead(f"{path}{chosen.query(done=decided)}")
 
     async def decided(self, request: Request) -> Response:

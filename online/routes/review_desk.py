@@ -17,8 +17,10 @@ from rag.filters import Filters
 from rag.text.decoding import tidy
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
+from warehouse.errors import ReviewError
 
 if TYPE_CHECKING:
+    from warehouse.editorial.joining import Twin, Verdict
     from warehouse.editorial.queue import QueueItem
 
 _FOUND = 50
@@ -28,13 +30,16 @@ _FOUND = 50
 class Case:
     """A question of the current release before a reviewer, with all that waits.
 
-    `listed` is what a person decided about listing a question of visitors, None if nobody did.
+    `listed` is what a person decided about listing a question of visitors, None if nobody did. `twin` is the question
+    that has the same answer, `ruled` what a person ruled on the two ("join" or "apart").
     """
 
     item: QueueItem
     waiting: tuple[QueueItem, ...]
     history: tuple[Decision, ...]
     listed: bool | None
+    twin: Twin | None = None
+    ruled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,18 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
         return None
     listings = Listings(data)
     listed = query_key in listings.approved() if query_key in listings.decided() else None
-    return Case(found, tuple(most_urgent_first(items)), tuple(_history(data, query_key)), listed)
+    twin, ruled = _twin(data, found)
+    return Case(found, tuple(most_urgent_first(items)), tuple(_history(data, query_key)), listed, twin, ruled)
+
+
+def _twin(data: Path, item: QueueItem) -> tuple[Twin | None, str | None]:
+    """Return the question that has the answer of this one, and what a person ruled on the two."""
+    from warehouse.analysis.connection import connect
+    from warehouse.editorial.joining import ruled_on, twins
+
+    with closing(connect(data)) as session:
+        twin = next((each for each in twins(session) if each.query_key == item.query_key), None)
+    return twin, None if twin is None else ruled_on(data, twin)
 
 
 def find(data: Path, collections: Collection[str], text: str) -> list[Found]:
@@ -140,6 +156,8 @@ def act(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal
     item = shown.item
     if submitted.action in ("list", "unlist"):
         return _list(data, shown, reviewer, listed=submitted.action == "list")
+    if submitted.action in ("join", "apart", "separate"):
+        return _rule(data, shown, reviewer, submitted.action)
     if (refusal := _outdated(shown, submitted)) is not None:
         return refusal
     if submitted.action == "undo":
@@ -207,6 +225,20 @@ def _list(data: Path, shown: Case, reviewer: str, *, listed: bool) -> Refusal | 
     if shown.listed is listed:
         return Refusal("The question is listed already." if listed else "The question is unlisted already.")
     list_question(data, shown.item.collection, shown.item.query_key, reviewer, listed=listed)
+    return None
+
+
+def _rule(data: Path, shown: Case, reviewer: str, verdict: Verdict) -> Refusal | None:
+    from warehouse.editorial.joining import rule
+
+    if shown.twin is None:
+        return Refusal("No other question has this answer any more.", conflict=True)
+    if verdict != "separate" and shown.ruled is not None:
+        return Refusal("Somebody has ruled on the two questions already.", conflict=True)
+    try:
+        rule(data, shown.twin, reviewer, verdict)
+    except ReviewError as error:
+        return Refusal(str(error))
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from online.errors import Problem
 
-Action = Literal["approve", "edit", "reject", "confirm", "undo", "list", "unlist"]
+Action = Literal["approve", "edit", "reject", "confirm", "undo", "list", "unlist", "join", "apart", "separate"]
 _ACTIONS: Mapping[str, Action] = {each: each for each in get_args(Action)}
 
 

@@ -31,6 +31,7 @@ _ADVICE = {
     "approval lapsed": "It was approved, and the answer has changed since. Confirm, or decide anew.",
     "poor feedback": "It is served, and visitors found it unhelpful.",
     "doubtful": "It is served, and an automatic check has doubts.",
+    "same answer": "Both questions may want one answer: join them, or keep them apart.",
     "asked by visitors": "Visitors typed this question. It is shown to nobody else until you list it.",
 }
 _DONE = {"approve": "Approved", "edit": "Edited", "reject": "Rejected", "reconsider": "Decision taken back"}

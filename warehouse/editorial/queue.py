@@ -31,8 +31,10 @@ from warehouse.editorial.decisions import (
     standing_after,
 )
 from warehouse.editorial.evidence import Evidence, evidence_of, filters_of
+from warehouse.editorial.joining import twins, undecided
 from warehouse.editorial.sources import Source
 from warehouse.editorial.withdrawal import Withdrawals
+from warehouse.editorial.wordings import standing_rulings
 from warehouse.sql import sql_text
 
 ReasonKind = Literal[
@@ -46,6 +48,7 @@ ReasonKind = Literal[
     "approval lapsed",
     "poor feedback",
     "doubtful",
+    "same answer",
     "asked by visitors",
 ]
 REASONS: tuple[ReasonKind, ...] = get_args(ReasonKind)
@@ -149,12 +152,17 @@ def _register(
     disagreeing = [
         {"query_key": key, "detail": text} for key, each in made.items() if (text := disagreement(each)) is not None
     ]
+    alike = [
+        {"query_key": each.query_key, "detail": f"{each.how} as {each.kept_question!r}"}
+        for each in undecided(twins(connection), standing_rulings(data))
+    ]
     listed = [{"query_key": str(record.get("query_key"))} for record in read(data / "listings.jsonl")]
     for name, columns, rows in (
         ("decided", _DECIDED, decided),
         ("former", _FORMER, [row for row in reviewed if row.get("former_status") is not None]),
         ("withdrawn", ("collection", "document_id"), withdrawn),
         ("listed", ("query_key",), listed),
+        ("twins", ("query_key", "detail"), alike),
         ("conflicts", ("query_key", "detail"), disagreeing),
     ):
         connection.register(name, _table(columns, rows))

@@ -21,13 +21,16 @@ _EXPORTED = (
 )  # fmt: skip
 
 
+_ON_THE_PAGE = {"asked by visitors", "same answer"}  # a file can't decide about these
+
+
 def export_reviews(data: Path, target: Path, release: str | None = None) -> int:
     """Write everything in the queue that a file can decide, with its evidence; return how many.
 
     Raises:
         ReviewError: the ending of `target` is unknown, or the file holds work that is not imported yet.
     """
-    items = [item for item in queue(data, release=release) if {r.kind for r in item.reasons} != {"asked by visitors"}]
+    items = [item for item in queue(data, release=release) if not {r.kind for r in item.reasons} <= _ON_THE_PAGE]
     _refuse_to_overwrite(data, target)
     filtered = any(item.filters for item in items)
     names = [name for name in _EXPORTED if filtered or name != "filters"]

@@ -35,7 +35,8 @@ def note_changes(build: Build) -> dict[str, int]:
         else:
             attach(connection, previous, "previous")
             connection.execute("SET VARIABLE run_id = ?", [build.run_id])
-            connection.execute(f"CREATE TEMP TABLE previous_wordings AS {previous_wordings(connection)}")
+            wordings = "previous.wordings" if previous_has_wordings(connection) else "wordings WHERE false"
+            connection.execute(f"CREATE TEMP TABLE previous_wordings AS SELECT * FROM {wordings}")
             connection.execute(sql_text("changes.sql"))
         rows = connection.execute(
             "SELECT change || CASE WHEN change IN ('reused', 'new') THEN '' ELSE ' (' || reason || ')' END, count(*) "
@@ -44,14 +45,10 @@ def note_changes(build: Build) -> dict[str, int]:
     return {str(name): int(count) for name, count in rows}
 
 
-def previous_wordings(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return the query for the wordings of the release that is attached as `previous`; older ones have none."""
-    known = connection.execute(
-        "FROM duckdb_tables() WHERE database_name = 'previous' AND table_name = 'wordings'"
-    ).fetchone()
-    return f"SELECT query_key, wording_key, since FROM {'previous.main.' if known else ''}wordings" + (
-        "" if known else " LIMIT 0"
-    )
+def previous_has_wordings(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the release that is attached as `previous` has a table of wordings; older ones lack it."""
+    query = "FROM duckdb_tables() WHERE database_name = 'previous' AND table_name = 'wordings'"
+    return connection.execute(query).fetchone() is not None
 
 
 def documents_of(database: Path) -> dict[str, set[str]]:

@@ -4,6 +4,7 @@
 --   former      the audit's verdict on the answers that a decision was applied to: query_key and former_…
 --   withdrawn   documents: collection, document_id
 --   listed      questions of visitors about which a person decided whether to list them: query_key
+--   twins       questions that have the answer of another, unless a person ruled on the two: query_key, detail
 --   conflicts   questions on which reviewers disagree: query_key, detail
 WITH audited AS (
     SELECT
@@ -67,6 +68,8 @@ WITH audited AS (
     HAVING count(*) FILTER (NOT helpful) > 0 AND count(*) FILTER (NOT helpful) >= count(*) FILTER (helpful)
     UNION ALL
     SELECT query_key, 'asked by visitors', '' FROM audited ANTI JOIN listed USING (query_key) WHERE asked_by = 'journal'
+    UNION ALL
+    SELECT query_key, 'same answer', detail FROM twins
     UNION ALL
     SELECT query_key, 'conflict', detail FROM conflicts
 )

@@ -244,6 +244,41 @@ COMMENT ON COLUMN wording_hits.semantic IS 'Requests that asked the same in othe
 COMMENT ON COLUMN wording_hits.query_key IS 'The question''s key in all tables.';
 COMMENT ON COLUMN wording_hits.wording_key IS 'The wording''s key in answer_wordings.';
 
+CREATE VIEW same_answers AS
+WITH told AS (
+    SELECT
+        a.collection, a.query_key, q.question, coalesce(q.weight, 1) AS weight, coalesce(to_json(q)->>'filters', '{}') AS asked_with,
+        lower(trim(a.answer)) AS text, regexp_extract_all(lower(a.answer), '[\p{L}\p{N}]+') AS words,
+        coalesce(c.sources, [a.query_key]) AS sources
+    FROM answers a
+    JOIN questions q USING (query_key)
+    LEFT JOIN (
+        SELECT query_key, list(DISTINCT chunk_id ORDER BY chunk_id) AS sources FROM citations WHERE chunk_id IS NOT NULL GROUP BY query_key
+    ) c USING (query_key)
+    WHERE a.status = 'served' AND q.origin NOT IN ('canary', 'journal')
+), beside AS (
+    SELECT
+        *, first_value(query_key) OVER (PARTITION BY collection, asked_with, text ORDER BY weight DESC, query_key) AS alike,
+        first_value(query_key) OVER (PARTITION BY collection, asked_with, sources ORDER BY weight DESC, query_key) AS near
+    FROM told
+)
+SELECT
+    b.collection, b.query_key, b.question, o.query_key AS other_key, o.question AS other_question,
+    CASE WHEN o.text = b.text THEN 'the same answer' ELSE 'nearly the same answer' END AS how
+FROM beside b
+JOIN told o ON o.query_key = CASE WHEN b.alike <> b.query_key THEN b.alike ELSE b.near END
+WHERE o.query_key <> b.query_key AND (
+    o.text = b.text
+    OR len(list_intersect(b.words, o.words)) >= 0.8 * len(list_distinct(list_concat(b.words, o.words)))
+);
+COMMENT ON VIEW same_answers IS 'Questions that have the same answer as another, or nearly so: a person may join the two.';
+COMMENT ON COLUMN same_answers.collection IS 'The collection of both.';
+COMMENT ON COLUMN same_answers.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN same_answers.question IS 'The question.';
+COMMENT ON COLUMN same_answers.other_key IS 'The key of the other question, which is worth more or came first.';
+COMMENT ON COLUMN same_answers.other_question IS 'The other question.';
+COMMENT ON COLUMN same_answers.how IS 'the same answer, or nearly the same answer.';
+
 CREATE VIEW feedback AS
 SELECT f.* REPLACE (coalesce(f.collection, r.collection) AS collection)
 FROM history f
