@@ -7,7 +7,7 @@ the set of filters with the most wordings, since one text may want several answe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +56,15 @@ def collection_texts(plan: RunPlan) -> dict[str, CollectionTexts]:
     if not further and not fences:
         return {}
     questions = read_rows(f"{folder}/questions", QuestionRow)
+    return texts_of(plan.collections, questions, further, fences)
+
+
+def texts_of(
+    collections: Iterable[str], questions: list[QuestionRow], further: list[AnswerWordingRow], fences: list[FenceRow]
+) -> dict[str, CollectionTexts]:
+    """Return the texts of each collection that has further wordings or fences, from the rows of a run or a release."""
     worded = {row["collection"] for row in further} | {row["collection"] for row in fences}
-    return {name: _texts(name, questions, further, fences) for name in plan.collections if name in worded}
+    return {name: _texts(name, questions, further, fences) for name in collections if name in worded}
 
 
 def _texts(

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -22,13 +23,13 @@ from batch.generation.prompt_order import batches
 from batch.plan import Figures, RunPlan
 from batch.rejects import reject_row
 from batch.retrieval.question_ranking import question_hash
-from batch.selection.release_wordings import CollectionTexts, collection_texts, units
+from batch.selection.release_wordings import CollectionTexts, collection_texts, texts_of, units
 from batch.selection.training import TOLERATED_ERRORS as SELECTED_ERRORS
 from batch.selection.training import recomputed as recomputed_selection
 from batch.selection.training import train_selector
 from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes, open_encoder
 from batch.stores.generation_store import batch_name
-from batch.stores.parquet import read_table, rows_to_table, write_table
+from batch.stores.parquet import read_table, rows_to_table, table_rows, write_table
 from batch.verifier.labelled_pairs import LabelledPair, read_pairs
 from batch.verifier.training import TOLERATED_ERRORS, pairs_hash, recomputed, train
 from rag.errors import CalibrationError
@@ -37,11 +38,11 @@ from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import FORMAT, Candidate, Verifier
 from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import SelectionCertificate
-from rag.selection.evidence import nearest
+from rag.selection.evidence import Wordings, nearest
 from rag.selection.selector import FORMAT as SELECTOR_FORMAT
 from rag.selection.selector import Selector, select
 from rag.text.table_files import Reject
-from warehouse.tables import QUESTIONS, RejectRow
+from warehouse.tables import QUESTIONS, AnswerWordingRow, FenceRow, QuestionRow, RejectRow
 
 STAGE = "calibrate"
 _JUDGED = 4  # as the service does
@@ -106,32 +107,37 @@ def _calibrate_selectors(plan: RunPlan) -> int:
 
 
 def _train_selector(plan: RunPlan, texts: CollectionTexts, errors: Sequence[float]) -> Selector | None:
+    return train_selector(*_embedded(plan, texts), errors)
+
+
+def _embedded(
+    plan: RunPlan, texts: CollectionTexts
+) -> tuple[Wordings, tuple[Sequence[str], Vectors], tuple[Sequence[str], Vectors]]:
+    """Return the wordings, the fences and the texts outside, with their vectors."""
+
     def embed(some: Sequence[str]) -> Vectors:
         return units(_embed(plan, some))
 
     fences, outside = [text for text, _ in texts.fences], list(texts.outside)
-    return train_selector(texts.embedded(embed), (fences, embed(fences)), (outside, embed(outside)), errors)
+    return texts.embedded(embed), (fences, embed(fences)), (outside, embed(outside))
 
 
 def recompute_selection(
-    plan: RunPlan, collection: str, stored: Path
-) -> list[tuple[SelectionCertificate, SelectionCertificate | None]]:
-    """Recompute the certificates of a collection's selector from this run's wordings: (stored, recomputed).
-
-    Raises:
-        CalibrationError: the run has no wordings of the collection.
-    """
-    texts = collection_texts(plan).get(collection)
-    if texts is None:
-        raise CalibrationError(f"run {plan.run_id} has no further wordings of the collection {collection}")
-
-    def embed(some: Sequence[str]) -> Vectors:
-        return units(_embed(plan, some))
-
-    fences, outside = [text for text, _ in texts.fences], list(texts.outside)
-    return recomputed_selection(
-        Selector.load(stored), texts.embedded(embed), (fences, embed(fences)), (outside, embed(outside))
-    )
+    plan: RunPlan, release: Path
+) -> dict[str, list[tuple[SelectionCertificate, SelectionCertificate | None]]]:
+    """Recompute the certificates of a release's selectors from its own wordings, by collection: (stored, recomputed)."""
+    stored = {path.parent.name: path for path in sorted(release.glob("collections/*/selector.json"))}
+    if not stored:
+        return {}
+    with duckdb.connect(str(release / "warehouse.duckdb"), read_only=True) as tables:
+        questions = table_rows(tables.table("questions").to_arrow_table(), QuestionRow)
+        wordings = table_rows(tables.table("wordings").to_arrow_table(), AnswerWordingRow)
+        fences = table_rows(tables.table("fences").to_arrow_table(), FenceRow)
+    found = {}
+    for name, texts in texts_of(stored, questions, wordings, fences).items():
+        parts = _embedded(plan, texts)
+        found[name] = recomputed_selection(Selector.load(stored[name]), *parts)
+    return found
 
 
 def count_fences(plan: RunPlan) -> tuple[int, int]:
