@@ -14,9 +14,8 @@ from batch.reading.document import Document
 from batch.reading.metadata import metadata_of
 from batch.reading.own_date import own_date
 from batch.reading.question_files import CuratedPair, Question
-from batch.reading.wordings import Fence, Wording
 from warehouse.arrow_schema import schema_of
-from warehouse.tables import AnswerWordingRow, ChunkRow, DocumentRow, FenceRow, QuestionRow
+from warehouse.tables import ChunkRow, DocumentRow, QuestionRow
 
 
 class PromptRow(TypedDict):
@@ -153,37 +152,3 @@ def curated_row(pair: CuratedPair) -> CuratedRow:
         "documents": list(pair.documents),
         "filters": dict(pair.filters),
     }
-
-
-def wording_row(wording: Wording) -> AnswerWordingRow:
-    """Return a wording's row of the wordings table; one of a file counts as known since now."""
-    return {
-        "collection": wording.collection,
-        "query_key": wording.answer_key,
-        "wording_key": wording.query_key,
-        "wording": wording.question,
-        "origin": wording.origin,
-        "approved_by": wording.approved_by,
-        "since": _time(wording.since) or datetime.now(UTC),
-    }
-
-
-def fence_row(fence: Fence) -> FenceRow:
-    """Return a fence's row of the fences table."""
-    return {
-        "collection": fence.collection,
-        "query_key": fence.answer_key,
-        "text_key": fence.text_key,
-        "text": fence.text,
-        "origin": fence.origin,
-        "since": _time(fence.since),
-    }
-
-
-def _time(text: str) -> datetime | None:
-    """Return a time as logs write it, or None where it isn't one."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from batch.reading.question_attributes import completed
 from batch.reading.question_files import LONGEST_QUESTION, CuratedPair, Question, tidy_question
@@ -19,6 +20,7 @@ from rag.filters import Filters
 from rag.identity import query_key, stable_hash
 from rag.text.table_files import Reject
 from warehouse.editorial.wordings import Ruling
+from warehouse.tables import AnswerWordingRow, FenceRow
 
 Asked = Question | CuratedPair
 
@@ -162,3 +164,37 @@ def _rank(item: Item) -> int:
 def _place(detail: str) -> list[tuple[int, str]]:
     """Return a key that sorts places as people count: line 9 before line 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in _NUMBERS.split(detail)]
+
+
+def wording_row(wording: Wording) -> AnswerWordingRow:
+    """Return a wording's row of the wordings table; one of a file counts as known since now."""
+    return {
+        "collection": wording.collection,
+        "query_key": wording.answer_key,
+        "wording_key": wording.query_key,
+        "wording": wording.question,
+        "origin": wording.origin,
+        "approved_by": wording.approved_by,
+        "since": _time(wording.since) or datetime.now(UTC),
+    }
+
+
+def fence_row(fence: Fence) -> FenceRow:
+    """Return a fence's row of the fences table."""
+    return {
+        "collection": fence.collection,
+        "query_key": fence.answer_key,
+        "text_key": fence.text_key,
+        "text": fence.text,
+        "origin": fence.origin,
+        "since": _time(fence.since),
+    }
+
+
+def _time(text: str) -> datetime | None:
+    """Return a time as logs write it, or None where it isn't one."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -29,10 +29,21 @@ from batch.reading.question_files import (
     tidy_question,
 )
 from batch.reading.validity import has_expired
-from batch.reading.wordings import Asked, Fence, Item, Wording, answer_name, keep_first, of_one_answer, ruled
+from batch.reading.wordings import (
+    Asked,
+    Fence,
+    Item,
+    Wording,
+    answer_name,
+    fence_row,
+    keep_first,
+    of_one_answer,
+    ruled,
+    wording_row,
+)
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.retrieval.settled_wordings import settle_wordings
-from batch.rows import CuratedRow, curated_row, fence_row, question_row, wording_row
+from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_bytes, read_file_rows, read_rows
 from rag.credentials import hide, secret_values

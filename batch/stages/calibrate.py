@@ -125,7 +125,7 @@ def _embedded(
 def recompute_selection(
     plan: RunPlan, release: Path
 ) -> dict[str, list[tuple[SelectionCertificate, SelectionCertificate | None]]]:
-    """Recompute the certificates of a release's selectors from its own wordings, by collection: (stored, recomputed)."""
+    """Recompute the certificates of a release's selectors from its wordings, by collection: (stored, recomputed)."""
     stored = {path.parent.name: path for path in sorted(release.glob("collections/*/selector.json"))}
     if not stored:
         return {}
