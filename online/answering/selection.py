@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from online.answering.near_wording import NearWording
 from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Decision
-from rag.selection.certificate import OWN, SelectionCertificate
 from rag.selection.evidence import NEAREST, Wordings
-from rag.selection.selector import Selection, Selector, select
 
 if TYPE_CHECKING:
+    from online.answering.near_wording import NearWording
     from online.release.open_release import OpenRelease
     from rag.filters import Filters
     from rag.paraphrase.calibration import Certificate
     from rag.retrieval.vectors import Vectors
+    from rag.selection.certificate import SelectionCertificate
+    from rag.selection.selector import Selection
 
 _SEARCHED = (NEAREST, 512)  # further, so that wordings that may not be used hide no other
 
@@ -68,34 +68,19 @@ def choose(
     """Return which answer a question wants, if any, and what the threshold rests on."""
     opened = release.collection(collection)
     guarded = release.verifier.knows(opened.language)
-    selector = opened.selector if guarded else _own(opened.selector)
-    if selector is None or not near.wordings:
+    if opened.selector is None or not near.wordings:
         return Decision(False, 0.0, math.inf, "no_candidates"), None
     answers = [each.query_key for each in near.wordings]
     further = {each.query_key for each in near.wordings if each.wording_key != each.query_key}
     single = frozenset(key for key in set(answers) - further if not release.index.has_wordings(key))
-    found = select(
-        selector,
-        release.verifier,
-        question,
-        vector,
-        Wordings([each.question for each in near.wordings], answers, near.vectors),
-        tolerated_error,
-        single,
-    )
-    if found.reason == "accepted_pair" and not guarded:
-        found = replace(found, answer=None, reason=UNKNOWN_LANGUAGE)
-    if found.reason == "accepted_pair":
-        certificates: Sequence[Certificate] = release.verifier.certificates
-        return _decision(found), next((each for each in certificates if each.threshold == found.threshold), None)
-    return _decision(found), selector.certificate(tolerated_error)
-
-
-def _own(selector: Selector | None) -> Selector | None:
-    """Return a selector as it applies without guards: only what is certified on the collection's own wordings."""
-    if selector is None:
-        return None
-    return replace(selector, certificates=tuple(each for each in selector.certificates if each.source == OWN))
+    wordings = Wordings([each.question for each in near.wordings], answers, near.vectors)
+    found, certificate = release.select(collection, question, vector, wordings, tolerated_error, single)
+    if found.reason != "accepted_pair":
+        return _decision(found), certificate
+    if not guarded:
+        return _decision(replace(found, answer=None, reason=UNKNOWN_LANGUAGE)), None
+    certificates: Sequence[Certificate] = release.verifier.certificates
+    return _decision(found), next((each for each in certificates if each.threshold == found.threshold), None)
 
 
 def _decision(found: Selection) -> Decision:

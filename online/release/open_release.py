@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -22,8 +23,10 @@ from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.passages import StoredChunk
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
-from rag.retrieval.vectors import degenerate_rows
-from rag.selection.selector import Selector
+from rag.retrieval.vectors import Vectors, degenerate_rows
+from rag.selection.certificate import OWN, SelectionCertificate
+from rag.selection.evidence import Wordings
+from rag.selection.selector import Selection, Selector, select
 from rag.settings import RetrievalSettings
 from warehouse.releases.serving_index import ServingIndex
 
@@ -162,6 +165,30 @@ class OpenRelease:
         """Return the filters that an anticipated question was asked with."""
         stored = self.index.answer(query_key) or self.index.withheld(query_key)
         return filters_from(None if stored is None else msgspec.json.decode(stored, type=_AskedWith).filters)
+
+    def select(
+        self,
+        collection: str,
+        question: str,
+        vector: Vectors,
+        near: Wordings,
+        tolerated_error: float,
+        single: frozenset[str],
+    ) -> tuple[Selection, SelectionCertificate | None]:
+        """Return what the selector of a collection chooses, and the certificate of its threshold.
+
+        Where no guards know the language, only certificates on the collection's own wordings count.
+        """
+        opened = self.collection(collection)
+        if opened.selector is None:
+            return Selection(None, 0.0, math.inf, "no_candidates"), None
+        selector = opened.selector
+        if not self.verifier.knows(opened.language):
+            selector = replace(
+                selector, certificates=tuple(each for each in selector.certificates if each.source == OWN)
+            )
+        found = select(selector, self.verifier, question, vector, near, tolerated_error, single)
+        return found, selector.certificate(tolerated_error)
 
     def retire(self) -> None:
         """Close the release after its last use."""
