@@ -18,7 +18,7 @@ from rag.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from batch.corpus_check.check import Duplicates, Finding, Findings
-    from warehouse.editorial.joining import Twin
+    from warehouse.editorial.twins import Twin
 
 _MOST_FILES = 10  # in the text; the JSON has all
 
@@ -49,7 +49,7 @@ def same_answers(settings: Settings) -> list[Twin]:
     from contextlib import closing
 
     from warehouse.analysis.connection import connect
-    from warehouse.editorial.joining import twins, undecided
+    from warehouse.editorial.twins import twins, undecided
     from warehouse.editorial.wordings import standing_rulings
     from warehouse.errors import NoReleaseError
 

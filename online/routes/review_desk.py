@@ -20,8 +20,9 @@ from warehouse.editorial.listing import Listings, list_question
 from warehouse.errors import ReviewError
 
 if TYPE_CHECKING:
-    from warehouse.editorial.joining import Twin, Verdict
+    from warehouse.editorial.joining import Verdict
     from warehouse.editorial.queue import QueueItem
+    from warehouse.editorial.twins import Twin
 
 _FOUND = 50
 
@@ -108,7 +109,8 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
 def _twin(data: Path, item: QueueItem) -> tuple[Twin | None, str | None]:
     """Return the question that has the answer of this one, and what a person ruled on the two."""
     from warehouse.analysis.connection import connect
-    from warehouse.editorial.joining import ruled_on, twins
+    from warehouse.editorial.joining import ruled_on
+    from warehouse.editorial.twins import twins
 
     with closing(connect(data)) as session:
         twin = next((each for each in twins(session) if each.query_key == item.query_key), None)

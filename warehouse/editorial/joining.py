@@ -6,9 +6,8 @@ next release. It can be taken back. "Keep apart" is recorded there too, as a fen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,37 +15,12 @@ import duckdb
 
 from rag.identity import normalise
 from warehouse.analysis.connection import connect
+from warehouse.editorial.twins import Twin
 from warehouse.editorial.wordings import Ruling, RulingKind, append_rulings, standing_rulings
 from warehouse.errors import ReviewError
 
 Verdict = Literal["join", "apart", "separate"]
 _VERDICTS: Mapping[Verdict, RulingKind] = {"join": "wording", "apart": "fence", "separate": "withdrawn"}
-
-
-@dataclass(frozen=True)
-class Twin:
-    """A question beside another that has the same answer, or nearly so; `how` says which in a clause."""
-
-    collection: str
-    query_key: str
-    question: str
-    kept_key: str
-    kept_question: str
-    how: str
-
-
-def twins(session: duckdb.DuckDBPyConnection) -> list[Twin]:
-    """Return the questions of a release that have the answer of another, beside the one that is worth more."""
-    rows = session.execute(
-        "SELECT collection, query_key, question, other_key, other_question, how FROM same_answers ORDER BY ALL"
-    ).fetchall()
-    return [Twin(*row) for row in rows]
-
-
-def undecided(found: Iterable[Twin], rulings: Iterable[Ruling]) -> list[Twin]:
-    """Return the twins about which no person has ruled."""
-    ruled = {each.about for each in rulings if each.person}
-    return [each for each in found if (each.collection, each.kept_key, normalise(each.question)) not in ruled]
 
 
 def joined_to(data: Path, collection: str, question: str) -> Ruling | None:

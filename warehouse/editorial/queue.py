@@ -31,8 +31,8 @@ from warehouse.editorial.decisions import (
     standing_after,
 )
 from warehouse.editorial.evidence import Evidence, evidence_of, filters_of
-from warehouse.editorial.joining import twins, undecided
 from warehouse.editorial.sources import Source
+from warehouse.editorial.twins import twins, undecided
 from warehouse.editorial.withdrawal import Withdrawals
 from warehouse.editorial.wordings import standing_rulings
 from warehouse.sql import sql_text
