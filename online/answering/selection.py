@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 _SEARCHED = (NEAREST, 512)  # further, so that wordings that may not be used hide no other
 
-Named = Callable[[str, float], NearWording | None]
-
 
 @dataclass(frozen=True)
 class Near:
@@ -43,7 +41,13 @@ class Near:
         return Near([self.wordings[row] for row in kept], self.vectors[kept])
 
 
-def near_wordings(release: OpenRelease, collection: str, filters: Filters, vector: Vectors, named: Named) -> Near:
+def near_wordings(
+    release: OpenRelease,
+    collection: str,
+    filters: Filters,
+    vector: Vectors,
+    named: Callable[[str, float], NearWording | None],
+) -> Near:
     """Return the wordings near a question; `named` gives what a key and a cosine stand for, or None."""
     indexes = release.collection(collection)
     found: list[tuple[NearWording, Vectors]] = []
