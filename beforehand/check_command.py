@@ -18,6 +18,7 @@ from rag.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from batch.corpus_check.check import Duplicates, Finding, Findings
+    from warehouse.editorial.twins import Twin
 
 _MOST_FILES = 10  # in the text; the JSON has all
 
@@ -31,10 +32,41 @@ def check(config: Config, collection: str | None, as_json: bool) -> None:
     """Say what is read, skipped and doubtful in the documents and questions, before a token is spent."""
     settings = read_settings(config)
     found = [check_collection(settings, name) for name in _chosen(settings, collection)]
+    alike = same_answers(settings)
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
+        shown = [
+            {**asdict(each), "same_answers": [asdict(twin) for twin in alike if twin.collection == each.collection]}
+            for each in found
+        ]
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        click.echo("\n\n".join("\n".join(described(each)) for each in found))
+        texts = [[*described(each), *_same_answers(alike, each.collection)] for each in found]
+        click.echo("\n\n".join("\n".join(lines) for lines in texts))
+
+
+def same_answers(settings: Settings) -> list[Twin]:
+    """Return the questions that have the answer of another in the current release, unless a person ruled on the two."""
+    from contextlib import closing
+
+    from warehouse.analysis.connection import connect
+    from warehouse.editorial.twins import twins, undecided
+    from warehouse.editorial.wordings import standing_rulings
+    from warehouse.errors import NoReleaseError
+
+    data = settings.project.data
+    try:
+        with closing(connect(data)) as session:
+            return undecided(twins(session), standing_rulings(data))
+    except NoReleaseError:
+        return []
+
+
+def _same_answers(alike: list[Twin], collection: str) -> Iterator[str]:
+    mine = [each for each in alike if each.collection == collection]
+    if mine:
+        yield f"{_counted(len(mine), 'question')} with the answer of another in the current release"
+        yield from (f"  {each.question!r} has {each.how} as {each.kept_question!r}" for each in mine[:_MOST_FILES])
+        yield "  `beforehand review join KEPT OTHER` makes OTHER a wording of KEPT"
 
 
 def _chosen(settings: Settings, collection: str | None) -> list[str]:

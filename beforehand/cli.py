@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 from rich.console import Console
@@ -33,6 +34,10 @@ from online.settings import Scope
 from rag.credentials import HidingFormatter
 from rag.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from rag.paraphrase.calibration import Certificate
+    from rag.selection.certificate import SelectionCertificate
+
 console = Console(stderr=True, highlight=False)
 
 
@@ -47,6 +52,8 @@ def main() -> None:
     handler.setLevel(logging.ERROR)  # packages lower the level of their loggers
     handler.setFormatter(HidingFormatter(logging.BASIC_FORMAT))
     os.environ["PYTHONSAFEPATH"] = "1"  # child processes import nothing from the working folder
+    # The selector solves small systems: several threads for one cost more than they save on a busy machine.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     reach_loopback_directly()
     cli(prog_name="beforehand")
 
@@ -291,21 +298,38 @@ def pull_models(config: Config, names: tuple[str, ...], revision: str | None) ->
 @click.pass_obj
 @reported
 def certify_release(config: Config, release: str | None) -> None:
-    """Recompute the certificates of semantic hits from the labelled pairs and compare them with those in RELEASE."""
-    from batch.stages.calibrate import recompute_certificates
+    """Recompute the certificates of semantic hits and compare them with those in RELEASE.
+
+    Those of the verifier follow from the labelled pairs, those of a collection's selector from its wordings.
+    """
+    from batch.stages.calibrate import recompute_certificates, recompute_selection
     from warehouse.releases.release import current, find
 
     settings = read_settings(config)
     found = find(settings.project.data, release) if release else current(settings.project.data)
-    compared = recompute_certificates(compose_plan(settings, new_run()), found.path / "verifier.json")
-    for stored, again in compared:
+    plan = compose_plan(settings, new_run())
+    selections = recompute_selection(plan, found.path)
+    verifier = found.path / "verifier.json"
+    compared = [] if selections and not verifier.exists() else recompute_certificates(plan, verifier)
+    differ = _reported([(stored, again, f"{stored.pairs} pairs") for stored, again in compared])
+    for name, certificates in selections.items():
+        click.echo(f"collection {name}")
+        differ |= _reported([(stored, again, f"{stored.questions} questions") for stored, again in certificates])
+    if differ:
+        raise ConfigurationError(
+            "the certificates do not follow from these pairs or wordings; was the encoder changed?"
+        )
+
+
+def _reported(compared: Sequence[tuple[Certificate | SelectionCertificate, object, str]]) -> bool:
+    """Print certificates beside the recomputed ones, and return whether any differ."""
+    for stored, again, asked in compared:
         threshold = "nothing is accepted" if stored.threshold is None else f"threshold {stored.threshold:.4f}"
         click.echo(
             f"{'same' if stored == again else 'DIFFERENT'}  tolerated {stored.tolerated_error:.0%}: {threshold}, "
-            f"{stored.errors} errors in {stored.accepted} accepted of {stored.pairs} pairs, bound {stored.bound:.4f}"
+            f"{stored.errors} errors in {stored.accepted} accepted of {asked}, bound {stored.bound:.4f}"
         )
-    if any(stored != again for stored, again in compared):
-        raise ConfigurationError("the certificates do not follow from these pairs; was the encoder changed?")
+    return any(stored != again for stored, again, _ in compared)
 
 
 for command in (check_command.check, eval_command.evaluate, *warehouse_commands.COMMANDS):

@@ -234,6 +234,27 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
         sys.exit(2)
 
 
+@review.command("join")
+@click.argument("kept")
+@click.argument("other")
+@click.option("--reviewer", required=True, help="Who decides.")
+@click.option("--collection", help="The collection of both questions, if they are asked in several.")
+@click.option("--undo", is_flag=True, help="Take the joining back.")
+@click.pass_obj
+@reported
+def join_questions(config: Config, kept: str, other: str, reviewer: str, collection: str | None, undo: bool) -> None:
+    """Make the question OTHER a wording of the question KEPT, from the next release on; both by text or key."""
+    from warehouse.editorial.joining import pair, rule, ruled_on
+
+    data = read_settings(config).project.data
+    found = pair(data, kept, other, collection)
+    if undo and ruled_on(data, found) != "join":
+        raise ConfigurationError(f"{found.question!r} is not joined to {found.kept_question!r}")
+    rule(data, found, reviewer, "separate" if undo else "join")
+    what = "is a question of its own again" if undo else f"becomes a wording of {found.kept_question!r}"
+    click.echo(f"{found.question!r} {what} with the next release")
+
+
 @click.command()
 @click.option("--output", type=_FILE, default=Path("report.html"), show_default=True)
 @click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days of history to show.")

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from batch.corpus_check.run_warnings import run_warnings
 from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
-from batch.retrieval.question_ranking import index_questions
+from batch.retrieval.question_ranking import index_questions, index_wordings
+from batch.stages.calibrate import count_fences, selection_facts, selector_path
 from batch.stages.check_encoder import encoder_agreement
 from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
@@ -33,7 +34,7 @@ from warehouse.releases.build import Build, fail, publish, seal
 from warehouse.releases.load import load_release_database
 from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
-from warehouse.releases.serving_index import served_keys, withheld_keys, write_serving_index
+from warehouse.releases.serving_index import count_wordings, served_keys, withheld_keys, write_serving_index
 from warehouse.settings import AuditSettings, HistorySettings
 from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
@@ -92,6 +93,8 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "documents": _parquet(folder("prepare"), "documents"),
             "chunks": _parquet(folder("prepare"), "chunks"),
             "questions": _parquet(folder("anticipate"), "questions"),
+            "wordings": _parquet(folder("anticipate"), "wordings"),
+            "fences": _parquet(folder("anticipate"), "fences"),
             "retrievals": _parquet(folder("retrieve"), "retrievals"),
             "coverage": _parquet(folder("retrieve"), "coverage"),
             "answers": _parquet(folder("cite"), "answers"),
@@ -213,9 +216,23 @@ def audit_release(plan: RunPlan, build: Build, publication: Publication) -> list
         "encoder agreement", agreement >= _LEAST_AGREEMENT, agreement, _LEAST_AGREEMENT,
         f"{explanation} (at least {_LEAST_AGREEMENT}).",
     )  # fmt: skip
-    checks = [*audit(build, publication.audit, plan.golden, plan.collections), encoder]
+    checks = [
+        *audit(build, publication.audit, plan.golden, plan.collections),
+        encoder,
+        _fence_check(plan, publication.audit),
+    ]
     note_status(build, PUBLISHED if all(check.passed for check in checks) else FAILED_AUDIT)
     return checks
+
+
+def _fence_check(plan: RunPlan, settings: AuditSettings) -> Check:
+    """Count the fences that would get the answer that they must not, if the service didn't know them as fences."""
+    fences, hits = count_fences(plan)
+    share = hits / fences if fences else 0.0
+    allowed = settings.most_fences_hit
+    words = f"{hits} of {fences} fences are kept from their answer by their list alone"
+    words += f" ({share:.1%}, at most {allowed:.1%})."
+    return Check("fences", share <= allowed, share, allowed, words)
 
 
 def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:
@@ -224,7 +241,11 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
     Raises:
         AuditFailedError: a check did not pass; the build is kept for inspection.
     """
-    facts = {**describe(plan), "audit": [check.as_row() for check in checks]}
+    facts = {
+        **describe(plan),
+        "wordings": count_wordings(build.database),
+        "audit": [check.as_row() for check in checks],
+    }
     failed = [check for check in checks if not check.passed]
     if failed:
         kept = fail(build, failures(failed), facts)
@@ -242,8 +263,12 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
         shutil.copytree(Path(plan.index_folder(collection)), target)
         for learned in Path(plan.folder("weigh"), collection).glob("fusion.json"):
             shutil.copy2(learned, target)
+        if (selector := selector_path(plan, collection)).exists():
+            shutil.copy2(selector, target)
         index_questions(plan, collection, served, target / "questions", asked)
         index_questions(plan, collection, withheld, target / "withheld", asked)
+        index_wordings(plan, collection, served, target / "wordings_served")
+        index_wordings(plan, collection, withheld, target / "wordings_withheld")
     _carry_model(Path(plan.encoder), build.path / "encoder")
     describe_served(build.path / "encoder", plan.encoder_spec)
     if plan.reranker:
@@ -269,7 +294,12 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "sampling": plan.sampling.identity(),
         "warnings": run_warnings(plan),
         "collections": {
-            name: {"tolerated_error": each.tolerated_error, "language": plan.language(name), **_declared_filters(each)}
+            name: {
+                "tolerated_error": each.tolerated_error,
+                "language": plan.language(name),
+                **_declared_filters(each),
+                **selection_facts(plan, name),
+            }
             for name, each in plan.collections.items()
         },
     }

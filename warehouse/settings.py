@@ -44,6 +44,12 @@ class AuditSettings(RoomSettings):
         0.3, ge=0, le=1, description="Largest share of generated answers below `least_support`."
     )
     most_alike: float = Field(0.1, ge=0, le=1, description="Largest share of answers that may have the same text.")
+    most_fences_hit: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Largest share of fences that would get their answer if the list of fences didn't bar it.",
+    )
     most_shrunk: float = Field(
         0.2,
         ge=0,

@@ -73,6 +73,32 @@ class QuestionRow(TypedDict):
     filters: dict[str, str]
 
 
+class AnswerWordingRow(TypedDict):
+    """A further wording of the answer to the question `query_key`; `wording_key` is the wording's own query key.
+
+    `origin`: list, curated, journal, model, judge or review; `since`: the first run or ruling that had it.
+    """
+
+    collection: str
+    query_key: str
+    wording_key: str
+    wording: str
+    origin: str
+    approved_by: str
+    since: datetime | None
+
+
+class FenceRow(TypedDict):
+    """A text near the answer to `query_key` that must not get it; `origin`: model, judge, journal or review."""
+
+    collection: str
+    query_key: str
+    text_key: str
+    text: str
+    origin: str
+    since: datetime | None
+
+
 class RetrievalRow(TypedDict):
     """A candidate passage of a question: `rank` starts at 1, `in_prompt` tells which chunks the prompt shows."""
 
@@ -306,11 +332,14 @@ class JournalRow(TypedDict):
     asker: str | None
     passage_score: float | None
     filters: str | None
+    wording_key: str | None
 
 
 DOCUMENTS = schema_of(DocumentRow)
 CHUNKS = schema_of(ChunkRow)
 QUESTIONS = schema_of(QuestionRow)
+ANSWER_WORDINGS = schema_of(AnswerWordingRow)
+FENCES = schema_of(FenceRow)
 RETRIEVALS = schema_of(RetrievalRow)
 ANSWERS = schema_of(AnswerRow)
 CITATIONS = schema_of(CitationRow)
@@ -331,6 +360,8 @@ TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
     "chunks": CHUNKS,
     "questions": QUESTIONS,
+    "wordings": ANSWER_WORDINGS,
+    "fences": FENCES,
     "retrievals": RETRIEVALS,
     "answers": ANSWERS,
     "citations": CITATIONS,

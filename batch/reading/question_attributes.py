@@ -14,10 +14,11 @@ from rag.filters import NO_FILTERING, Filtering, Filters
 from rag.text.decoding import tidy
 from rag.text.table_files import Row
 
-ATTRIBUTE_COLUMNS = ("weight", "tags", "expected", "owner")
+ATTRIBUTE_COLUMNS = ("weight", "tags", "expected", "owner", "variants")
 _MOST_TAGS, _LONGEST_TAG, _LONGEST_OWNER, _LONGEST_EXPECTED = 64, 100, 200, 20_000
 A = TypeVar("A", bound="Attributes")
 _BETWEEN_TAGS = re.compile(r"[;,\n]")
+_BETWEEN_VARIANTS = re.compile(r"[;|\n]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Attributes:
     """The attributes of a question.
 
     `weight` is what it is worth beside others, `expected` texts that its answer must contain, one a line, `filters` the
-    values that it is asked with.
+    values that it is asked with, `variants` its other wordings. Questions with one `answer_name` want one answer.
     """
 
     weight: float = 1.0
@@ -34,6 +35,8 @@ class Attributes:
     owner: str = ""
     metadata: Metadata = field(default_factory=dict)
     filters: Filters = ()
+    variants: tuple[str, ...] = ()
+    answer_name: str = ""
 
 
 def attributes_of(row: Row, filtering: Filtering = NO_FILTERING) -> Attributes:
@@ -55,6 +58,8 @@ def attributes_of(row: Row, filtering: Filtering = NO_FILTERING) -> Attributes:
         owner=owner,
         metadata=metadata_of(row.others, filtering.fields),
         filters=_filters(row, filtering),
+        variants=_variants(row.values.get("variants")),
+        answer_name=" ".join(" ".join(_texts(row.others.get("answer"))).split()),
     )
 
 
@@ -110,6 +115,13 @@ def _tags(value: object) -> list[str]:
     ]
     tidied = (" ".join(part.split())[:_LONGEST_TAG] for part in found)
     return list(dict.fromkeys(filter(None, tidied)))[:_MOST_TAGS]
+
+
+def _variants(value: object) -> tuple[str, ...]:
+    """Return other wordings, each once: a list, or a text with ";" or "|" between them."""
+    texts = _texts(value)
+    found = texts if isinstance(value, list) else [part for text in texts for part in _BETWEEN_VARIANTS.split(text)]
+    return tuple(dict.fromkeys(tidied for each in found if (tidied := " ".join(each.split()))))
 
 
 def _texts(value: object) -> list[str]:

@@ -86,9 +86,9 @@ def parse_questions(
 
     Text has one question per line (blank lines and lines that begin with # are skipped); JSONL has objects with a
     `question`, bare strings, or requests in OpenAI's batch format, whose last user message is the question; CSV and
-    Parquet have a column `question`. Rows may have a weight, tags, expected texts and an owner; their further columns
-    are metadata, and those of the collection's filters the values that the question is asked with. What can't be read
-    is yielded as a `Reject`.
+    Parquet have a column `question`. Rows may have a weight, tags, expected texts, an owner and `variants`, other
+    wordings of the question; their further columns are metadata, those of the collection's filters the values that the
+    question is asked with, and rows with one `answer` want one answer. What can't be read is yielded as a `Reject`.
     """
     found = 0
     try:

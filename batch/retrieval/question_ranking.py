@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,7 +14,7 @@ from batch.plan import RunPlan
 from batch.retrieval.question_order import in_page_order
 from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
-from batch.stores.parquet import list_files, local_copy, read_file_rows, read_table, read_tables, table_rows
+from batch.stores.parquet import list_files, local_copy, read_file_rows, read_rows, read_table, read_tables, table_rows
 from rag.filters import as_marks, filters_from
 from rag.identity import stable_hash
 from rag.retrieval.embedding import EncoderSpec, OnnxEncoder
@@ -25,7 +25,7 @@ from rag.retrieval.retriever import Retriever
 from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import Vectors
-from warehouse.tables import QUESTIONS, QuestionRow
+from warehouse.tables import QUESTIONS, AnswerWordingRow, FenceRow, QuestionRow
 
 _TOGETHER = 256  # questions searched at once
 
@@ -36,6 +36,13 @@ class _QuestionText(TypedDict):
     question: str
 
 
+class _AskedWith(TypedDict):
+    """The columns of the questions table that give a wording its filters."""
+
+    query_key: str
+    filters: dict[str, str]
+
+
 def question_hash(question: str) -> str:
     """Return a question's key in the embedding store."""
     return stable_hash("question", question)
@@ -43,15 +50,38 @@ def question_hash(question: str) -> str:
 
 def embed_questions(plan: RunPlan, folder: str) -> int:
     """Embed the questions of a folder whose vectors are not known; return how many there were."""
-    texts = read_table(folder, QUESTIONS, ["question"])["question"].to_pylist()
-    missing = frozenset({question_hash(text) for text in texts} - known_hashes(plan.embedding_store))
-    embed_missing(plan, list_files(f"{folder}/*.parquet"), _read_questions, missing)
+    return _embed(plan, folder, _questions_of)
+
+
+def embed_wordings(plan: RunPlan) -> int:
+    """Embed the run's wordings and fences whose vectors are not known; return how many there were."""
+    folder = plan.folder("anticipate")
+    return _embed(plan, f"{folder}/wordings", _wordings_of) + _embed(plan, f"{folder}/fences", _fences_of)
+
+
+def _embed(plan: RunPlan, folder: str, texts_of: Callable[[str], list[str]]) -> int:
+    files = list_files(f"{folder}/*.parquet")
+    hashes = {question_hash(text) for path in files for text in texts_of(path)}
+    missing = frozenset(hashes - known_hashes(plan.embedding_store)) if hashes else frozenset()
+    embed_missing(plan, files, functools.partial(_hashed, texts_of), missing)
     return len(missing)
 
 
-def _read_questions(path: str) -> Iterator[tuple[str, str]]:
-    for row in read_file_rows(path, _QuestionText):
-        yield question_hash(row["question"]), row["question"]
+def _hashed(texts_of: Callable[[str], list[str]], path: str) -> Iterator[tuple[str, str]]:
+    for text in texts_of(path):
+        yield question_hash(text), text
+
+
+def _questions_of(path: str) -> list[str]:
+    return [row["question"] for row in read_file_rows(path, _QuestionText)]
+
+
+def _wordings_of(path: str) -> list[str]:
+    return [row["wording"] for row in read_file_rows(path, AnswerWordingRow)]
+
+
+def _fences_of(path: str) -> list[str]:
+    return [row["text"] for row in read_file_rows(path, FenceRow)]
 
 
 def questions_by_collection(path: str) -> Iterator[tuple[str, list[QuestionRow]]]:
@@ -117,3 +147,27 @@ def index_questions(
     VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)
     if fields := plan.collections[collection].filters:
         RowGroups.build(fields, [as_marks(filters_from(row["filters"])) for row in rows]).save(stem)
+
+
+def index_wordings(plan: RunPlan, collection: str, keys: Collection[str], stem: Path) -> int:
+    """Write the vector index of the further wordings of those questions, if there are any; return how many there are.
+
+    It is apart from that of the questions, which lists and pages are made of: nobody is shown a wording.
+    """
+    folder = plan.folder("anticipate")
+    rows = [
+        row
+        for row in read_rows(f"{folder}/wordings", AnswerWordingRow)
+        if row["collection"] == collection and row["query_key"] in keys
+    ]
+    if not rows:
+        return 0
+    rows.sort(key=lambda row: row["wording_key"])
+    hashes = [question_hash(row["wording"]) for row in rows]
+    vectors = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
+    VectorIndex.build(vectors, [row["wording_key"] for row in rows]).save(stem)
+    if fields := plan.collections[collection].filters:
+        asked = {row["query_key"]: row["filters"] for row in read_rows(f"{folder}/questions", _AskedWith)}
+        marks = [as_marks(filters_from(asked[row["query_key"]])) for row in rows]
+        RowGroups.build(fields, marks).save(stem)
+    return len(rows)

@@ -3,6 +3,8 @@
 They come from the team's lists, from the journal (what people asked and nobody had anticipated), from the corpus
 (`batch.stages.propose`), and with curated pairs from the team itself. A question is identified by its normalised
 form: the same one in other capitals or without its question mark is a duplicate, and the reject says of what.
+Several questions that want one answer become one question and its wordings (`batch.reading.wordings`), together with
+what nights and people found to be wordings and fences (`warehouse.editorial.wordings`).
 
 A visitor's question in which something personal is found is refused, and its text is written nowhere.
 """
@@ -11,13 +13,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.reading.personal_data import finder, is_public, refuse_personal, words_in, words_of
-from batch.reading.question_attributes import completed
 from batch.reading.question_files import (
     CuratedPair,
     Question,
@@ -27,28 +29,40 @@ from batch.reading.question_files import (
     tidy_question,
 )
 from batch.reading.validity import has_expired
+from batch.reading.wordings import (
+    Asked,
+    Fence,
+    Item,
+    Wording,
+    answer_name,
+    fence_row,
+    keep_first,
+    of_one_answer,
+    ruled,
+    wording_row,
+)
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
+from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, list_files, read_bytes, read_file_rows, read_rows
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
 from rag.filters import Filters, filters_from
-from rag.identity import query_key
+from rag.identity import normalise, query_key
 from rag.text.table_files import Reject
-from warehouse.tables import ChunkRow, QuestionRow, RejectRow
+from warehouse.editorial.decisions import Decisions
+from warehouse.editorial.wordings import Ruling, standing_rulings
+from warehouse.tables import AnswerWordingRow, ChunkRow, FenceRow, QuestionRow, RejectRow
 
 STAGE = "anticipate"
+_SELDOM = ("wordings", "fences")
 
-# Which of several questions with one key is kept: the team's own come first, and visitors' last, so that a visitor
-# takes neither a canary out of the audit nor a proposed question from the list.
-_PRECEDENCE = {"curated": 0, "list": 1, "golden": 2, "canary": 3, "corpus": 4, "journal": 5}
-
-_Keyed = tuple[str, Question | CuratedPair]
+_Keyed = tuple[str, Item]
 
 
 class _Parse(beam.DoFn):
-    """Source file → (query_key, question or curated pair), and rejects."""
+    """Source file → questions or curated pairs; those that name an answer with its name as a second output; rejects."""
 
     def __init__(self, plan: RunPlan, *, curated: bool) -> None:
         self._run_id = plan.run_id
@@ -58,7 +72,7 @@ class _Parse(beam.DoFn):
         self._secrets = secret_values(plan.settings)
         self._curated = curated
 
-    def process(self, source: SourceFile) -> Iterator[_Keyed | beam.pvalue.TaggedOutput]:
+    def process(self, source: SourceFile) -> Iterator[Asked | beam.pvalue.TaggedOutput]:
         try:
             data = read_bytes(source.path)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
@@ -69,12 +83,14 @@ class _Parse(beam.DoFn):
             for each in self._parse(source, data):
                 if isinstance(each, Reject):
                     yield tagged_reject(self._run_id, STAGE, source.collection, each)
+                elif (name := answer_name(each)) is not None or each.variants:
+                    yield beam.pvalue.TaggedOutput("named", (name or each.query_key, each))
                 else:
-                    yield each.query_key, each
+                    yield each
         except Exception as error:  # the last resort: one bad list must not end the run
             yield tagged_reject(self._run_id, STAGE, source.collection, unexpected(source.name, error))
 
-    def _parse(self, source: SourceFile, data: bytes) -> Iterable[Question | CuratedPair | Reject]:
+    def _parse(self, source: SourceFile, data: bytes) -> Iterable[Asked | Reject]:
         collection = source.collection
         encoding, filtering = self._encodings[collection], self._filtering[collection]
         if self._curated:
@@ -82,56 +98,142 @@ class _Parse(beam.DoFn):
         return parse_questions(source.name, data, collection, self._longest, encoding, filtering)
 
 
+class _ByAnswer(beam.DoFn):
+    """(answer name, questions) → the primary question and the further wordings of the answer; rejects."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._run_id = plan.run_id
+        self._longest = plan.settings.max_question_characters
+
+    def process(self, element: tuple[str, Iterable[Asked]]) -> Iterator[Item | beam.pvalue.TaggedOutput]:
+        asked, wordings, rejects = of_one_answer(element[1], self._longest)
+        yield from asked
+        yield from wordings
+        for each in rejects:
+            yield tagged_reject(self._run_id, STAGE, asked[0].collection, each)
+
+
+class _Ruled(beam.DoFn):
+    """(query_key, what has it and the rulings about it) → wordings, and fences as a second output."""
+
+    def process(self, element: tuple[str, tuple[Iterable[Item], Iterable[Ruling]]]) -> Iterator[Item | Fence]:
+        _, (items, rulings) = element
+        about = list(items)
+        for ruling in rulings:
+            made = ruled(ruling, about)
+            if isinstance(made, Fence):
+                yield beam.pvalue.TaggedOutput("fences", made)
+            elif made is not None:
+                yield made
+
+
 class _KeepFirst(beam.DoFn):
-    """(query_key, questions) → the row of the first one by precedence; rejects name it for the others."""
+    """(query_key, items) → the row of the first one by precedence; rejects name it for the others."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
 
-    def process(
-        self, element: tuple[str, Iterable[Question | CuratedPair]]
-    ) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
-        kept, *repeated = sorted(element[1], key=lambda each: (_PRECEDENCE[each.origin], each.detail))
-        kept = completed(kept, repeated)
-        yield question_row(kept)
+    def process(self, element: tuple[str, Iterable[Item]]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
+        kept, rejects = keep_first(element[1])
+        if isinstance(kept, Wording):
+            yield beam.pvalue.TaggedOutput("wordings", wording_row(kept))
+        else:
+            yield question_row(kept)
         if isinstance(kept, CuratedPair) and not has_expired(kept.metadata):  # else an answer is generated
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
-        for each in repeated:
-            if each.origin in {"list", "curated"}:  # the other origins repeat by nature
-                reason = f"{each.detail}: asks the same as {kept.detail}; it was kept once"
-                yield tagged_reject(self._run_id, STAGE, each.collection, Reject(each.question, reason))
+        for each in rejects:
+            yield tagged_reject(self._run_id, STAGE, kept.collection, each)
 
 
 def anticipate(plan: RunPlan) -> Figures:
-    """Collect the questions of lists, curated pairs, journal, corpus and audit; write each once."""
+    """Collect the questions of lists, curated pairs, journal, corpus and audit; write each answer's once."""
     out = plan.folder(STAGE)
     lists = find_sources({name: each.questions for name, each in plan.collections.items()}, plan.settings)
     curated = find_sources({name: each.curated for name, each in plan.collections.items()}, plan.settings)
     missed, unusable = _journal_questions(plan)
+    rulings = _rulings(plan)
     unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan, curated=False))
         pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan, curated=True))
-        other = pipeline | "Other" >> beam.Create(
-            [(each.query_key, each) for each in (*missed, *_corpus_questions(plan), *_audit_questions(plan))]
+        other = pipeline | "Other" >> beam.Create([*missed, *_corpus_questions(plan), *_audit_questions(plan)])
+        answers = (
+            (listed.named, pairs.named)
+            | "Named" >> beam.Flatten()
+            | "ByAnswer" >> beam.GroupByKey()
+            | "Wordings" >> beam.ParDo(_ByAnswer(plan)).with_outputs(REJECTED, main="items")
         )
+        items = (
+            (listed.questions, pairs.questions, other, answers.items)
+            | "Items" >> beam.Flatten()
+            | "Keyed" >> beam.Map(lambda each: (each.query_key, each))
+        )
+        if rulings:
+            about = pipeline | "Rulings" >> beam.Create([(each.query_key, each) for each in rulings])
+            made = (
+                (items, about)
+                | "ByRuled" >> beam.CoGroupByKey()
+                | "Ruled" >> beam.ParDo(_Ruled()).with_outputs("fences", main="wordings")
+            )
+            worded = made.wordings | "KeyedWordings" >> beam.Map(lambda each: (each.query_key, each))
+            items = (items, worded) | "WithRuled" >> beam.Flatten()
+            _ = made.fences | "FenceRows" >> beam.Map(fence_row) | "WriteFences" >> WriteRows(f"{out}/ruled", FenceRow)
         kept = (
-            (listed.questions, pairs.questions, other)
-            | "Questions" >> beam.Flatten()
+            items
             | "ByKey" >> beam.GroupByKey()
-            | "KeepFirst" >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", main="questions")
+            | "KeepFirst"
+            >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", "wordings", main="questions")
         )
         lost = pipeline | "Unread" >> beam.Create(unread)
-        rejects = (listed[REJECTED], pairs[REJECTED], kept[REJECTED], lost) | "Rejects" >> beam.Flatten()
+        rejects = (
+            listed[REJECTED],
+            pairs[REJECTED],
+            answers[REJECTED],
+            kept[REJECTED],
+            lost,
+        ) | "Rejects" >> beam.Flatten()
         _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QuestionRow)
         _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CuratedRow)
+        _ = kept.wordings | "WriteWordings" >> WriteRows(f"{out}/worded", AnswerWordingRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
-    return {table: count_rows(f"{out}/{table}") for table in ("questions", "curated", "rejects")}
+    settle_wordings(out, fenced=bool(rulings))
+    tables = ("questions", "curated", "wordings", "fences", "rejects")
+    return {table: count for table in tables if (count := count_rows(f"{out}/{table}")) or table not in _SELDOM}
 
 
 def _parsed(pipeline: beam.Pipeline, label: str, files: list[SourceFile], parse: _Parse) -> beam.pvalue.DoOutputsTuple:
     sources = pipeline | f"{label}Files" >> beam.Create(files)
-    return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, main="questions")
+    return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, "named", main="questions")
+
+
+def _rulings(plan: RunPlan) -> list[Ruling]:
+    """Return the rulings that make wordings and fences of this run's collections.
+
+    A judge makes no wording of a question whose answer a person rejected, and what holds something personal gets into
+    no release.
+    """
+    rulings = [
+        each
+        for each in standing_rulings(Path(plan.data))
+        if each.verdict in ("wording", "fence") and each.collection in plan.collections
+    ]
+    if not rulings:
+        return []
+    rejected = {
+        (each.collection, normalise(each.question or ""))
+        for each in Decisions(Path(plan.data)).standing().values()
+        if each.decision == "reject"
+    }
+    visitors = [each for each in rulings if each.origin == "journal"]
+    find = finder(plan.settings.pii_model if visitors else None)
+    findings = {each.text: find(each.text) for each in visitors}
+    public = _public_words(plan, words_of([each for found in findings.values() for each in found]))
+    return [
+        each
+        for each in rulings
+        if (each.person or (each.collection, normalise(each.text)) not in rejected)
+        and all(is_public(one, public) for one in findings.get(each.text, ()))
+    ]
 
 
 def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:

@@ -3,6 +3,9 @@
 The pairs come from the team's files and from what people have labelled since (`<data>/labelled_pairs.jsonl`, written
 by `beforehand review import`). Training takes minutes, so a verifier is kept under the hash of its input: the same
 pairs and encoder find it again. With too few pairs there is none, and the service uses its conservative default.
+
+A collection whose answers have several wordings gets a selector too (`batch.selection`), certified on these wordings
+and kept in the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -19,20 +23,29 @@ from batch.generation.prompt_order import batches
 from batch.plan import Figures, RunPlan
 from batch.rejects import reject_row
 from batch.retrieval.question_ranking import question_hash
+from batch.selection.release_wordings import CollectionTexts, collection_texts, texts_of, units
+from batch.selection.training import TOLERATED_ERRORS as SELECTED_ERRORS
+from batch.selection.training import recomputed as recomputed_selection
+from batch.selection.training import train_selector
 from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes, open_encoder
 from batch.stores.generation_store import batch_name
-from batch.stores.parquet import read_table, rows_to_table, write_table
+from batch.stores.parquet import read_table, rows_to_table, table_rows, write_table
 from batch.verifier.labelled_pairs import LabelledPair, read_pairs
 from batch.verifier.training import TOLERATED_ERRORS, pairs_hash, recomputed, train
 from rag.errors import CalibrationError
 from rag.identity import stable_hash
 from rag.paraphrase.calibration import Certificate
-from rag.paraphrase.verifier import FORMAT, Verifier
+from rag.paraphrase.verifier import FORMAT, Candidate, Verifier
 from rag.retrieval.vectors import Vectors
+from rag.selection.certificate import SelectionCertificate
+from rag.selection.evidence import Wordings, nearest
+from rag.selection.selector import FORMAT as SELECTOR_FORMAT
+from rag.selection.selector import Selector, select
 from rag.text.table_files import Reject
-from warehouse.tables import QUESTIONS, RejectRow
+from warehouse.tables import QUESTIONS, AnswerWordingRow, FenceRow, QuestionRow, RejectRow
 
 STAGE = "calibrate"
+_JUDGED = 4  # as the service does
 _TOGETHER = 512  # texts embedded and stored at once
 
 
@@ -50,9 +63,106 @@ def calibrate(plan: RunPlan) -> Figures:
         folder = Path(plan.folder(STAGE))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "verifier.json").write_bytes(verifier_path(plan, pairs).read_bytes())
+    if selectors := _calibrate_selectors(plan):
+        figures["selectors"] = selectors
     rows = [reject_row(plan.run_id, STAGE, "", each) for each in rejects]
     write_table(f"{plan.folder(STAGE)}/rejects/part.parquet", rows_to_table(rows, RejectRow))
     return {**figures, "rejects": len(rows)}
+
+
+def selector_path(plan: RunPlan, collection: str) -> Path:
+    """Return the file of a collection's selector in this run; there is none where few answers have several wordings."""
+    return Path(plan.folder(STAGE), collection, "selector.json")
+
+
+def selection_facts(plan: RunPlan, collection: str) -> dict[str, object]:
+    """Return what the manifest says of a collection's selector: the certificate for its tolerated error, if any."""
+    path = selector_path(plan, collection)
+    if not path.exists():
+        return {}
+    found = Selector.load(path).certificate(plan.collections[collection].tolerated_error)
+    return {"selection": None if found is None else found.as_json()}
+
+
+def _calibrate_selectors(plan: RunPlan) -> int:
+    """Calibrate the selector of each collection with wordings; return how many there are."""
+    found = 0
+    for name, texts in collection_texts(plan).items():
+        errors = sorted({*SELECTED_ERRORS, plan.collections[name].tolerated_error})
+        digest = stable_hash("selector", SELECTOR_FORMAT, texts.hash, plan.encoder_id, errors)
+        kept = Path(plan.data, "verifiers", f"selector-{digest}.json")
+        if not kept.exists():
+            selector = _train_selector(plan, texts, errors)
+            if selector is None:
+                continue
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            hidden = kept.with_name(f".{kept.name}.tmp")
+            selector.save(hidden)
+            hidden.replace(kept)
+        target = selector_path(plan, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(kept.read_bytes())
+        found += 1
+    return found
+
+
+def _train_selector(plan: RunPlan, texts: CollectionTexts, errors: Sequence[float]) -> Selector | None:
+    return train_selector(*_embedded(plan, texts), errors)
+
+
+def _embedded(
+    plan: RunPlan, texts: CollectionTexts
+) -> tuple[Wordings, tuple[Sequence[str], Vectors], tuple[Sequence[str], Vectors]]:
+    """Return the wordings, the fences and the texts outside, with their vectors."""
+
+    def embed(some: Sequence[str]) -> Vectors:
+        return units(_embed(plan, some))
+
+    fences, outside = [text for text, _ in texts.fences], list(texts.outside)
+    return texts.embedded(embed), (fences, embed(fences)), (outside, embed(outside))
+
+
+def recompute_selection(
+    plan: RunPlan, release: Path
+) -> dict[str, list[tuple[SelectionCertificate, SelectionCertificate | None]]]:
+    """Recompute the certificates of a release's selectors from its wordings, by collection: (stored, recomputed)."""
+    stored = {path.parent.name: path for path in sorted(release.glob("collections/*/selector.json"))}
+    if not stored:
+        return {}
+    with duckdb.connect(str(release / "warehouse.duckdb"), read_only=True) as tables:
+        questions = table_rows(tables.table("questions").to_arrow_table(), QuestionRow)
+        wordings = table_rows(tables.table("wordings").to_arrow_table(), AnswerWordingRow)
+        fences = table_rows(tables.table("fences").to_arrow_table(), FenceRow)
+    found = {}
+    for name, texts in texts_of(stored, questions, wordings, fences).items():
+        parts = _embedded(plan, texts)
+        found[name] = recomputed_selection(Selector.load(stored[name]), *parts)
+    return found
+
+
+def count_fences(plan: RunPlan) -> tuple[int, int]:
+    """Return how many fences the run has, and how many would get their answer if the list of fences didn't bar it."""
+    fences = hits = 0
+    pairs, _ = _labelled_pairs(plan)
+    path = verifier_path(plan, pairs)
+    verifier = Verifier.load(path) if pairs and path.exists() else Verifier.default()
+    for name, texts in collection_texts(plan).items():
+        if not texts.fences:
+            continue
+        wordings = texts.embedded(lambda some: _embed(plan, some))
+        selector = Selector.load(selector_path(plan, name)) if selector_path(plan, name).exists() else None
+        vectors = units(_embed(plan, [text for text, _ in texts.fences]))
+        tolerated = plan.collections[name].tolerated_error
+        for (text, answer), vector in zip(texts.fences, vectors, strict=True):
+            near = nearest(vector, wordings)
+            fences += 1
+            if selector is not None:
+                hits += select(selector, verifier, text, vector, near, tolerated, texts.single).answer == answer
+            else:
+                candidates = list(map(Candidate, near.texts, near.answers, map(float, near.vectors @ vector)))
+                found = verifier.decide(text, candidates[:_JUDGED], tolerated)
+                hits += found.accepted and found.query_key == answer
+    return fences, hits
 
 
 def verifier_path(plan: RunPlan, pairs: Sequence[LabelledPair]) -> Path:

@@ -18,7 +18,7 @@ from batch.plan import Figures, RunPlan
 from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
 from batch.retrieval.coverage import best_score, threshold
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import embed_questions, questions_by_collection
+from batch.retrieval.question_ranking import embed_questions, embed_wordings, questions_by_collection
 from batch.rows import PromptRow
 from batch.stores.parquet import WriteRows, count_rows, list_files
 from rag.identity import fingerprint
@@ -109,7 +109,7 @@ def retrieval_rows(question: QuestionRow, ranked: Sequence[Ranked], passages: Se
 def retrieve(plan: RunPlan) -> Figures:
     """Embed the questions whose vectors are not known, retrieve their passages, and fill the prompts."""
     questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
-    embedded = embed_questions(plan, questions)
+    embedded = embed_questions(plan, questions) + embed_wordings(plan)
     thresholds = {name: threshold(plan, name) for name in plan.collections}
     with running_pipeline(plan) as pipeline:
         rows = (

@@ -90,10 +90,24 @@ class Lookup:
         release = self.release()
         asked = _keyed(asked, release)
         found = self._prepared(release, asked.collection, asked.query_key)
-        if found is None or self.listed.allows(release, asked.query_key):
-            return found
-        fields = msgspec.json.decode(found.body) | {"question": asked.question, "listed": False}
-        return replace(found, body=msgspec.json.encode(fields))
+        if found is None or self.reviewed.standing(asked.query_key) is not None:
+            found = self._worded(release, asked) or found
+        elif not self.listed.allows(release, asked.query_key):
+            return _repeated(found, asked, {"listed": False})
+        return found
+
+    def _worded(self, release: OpenRelease, asked: Asked) -> Prepared | None:
+        """Return the answer to the question of which this one is a further wording, unless it was a false hit."""
+        key = release.index.answer_key(asked.query_key)
+        if key == asked.query_key or self.withdrawn.tombstoned(asked.query_key, key):
+            return None
+        found = self._prepared(release, asked.collection, key)
+        if found is None:
+            return None
+        if not self.listed.allows(release, key):
+            return replace(_repeated(found, asked, {"listed": False}), wording_key=asked.query_key)
+        primary = msgspec.json.decode(found.body)["question"]
+        return replace(_repeated(found, asked, {"matched_question": primary}), wording_key=asked.query_key)
 
     def _prepared(self, release: OpenRelease, collection: str, query_key: str) -> Prepared | None:
         body = self.reviewed.answer(release.index, query_key)
@@ -322,7 +336,8 @@ class Lookup:
         if found is None:  # withdrawn while it was being verified
             return None
         confidence = min(1.0, max(0.0, float(sought.decision.score)))
-        return replace(found, source="semantic", confidence=confidence, sought=sought)
+        wording = sought.hit_wording or sought.hit
+        return replace(found, source="semantic", confidence=confidence, sought=sought, wording_key=wording)
 
     async def _live(self, asked: Asked, release: OpenRelease, sought: Sought, flight: AnswerFlight) -> None:
         question = LiveQuestion(
@@ -360,6 +375,12 @@ def _keyed(asked: Asked, release: OpenRelease) -> Asked:
     """Return a question under the key that it has in a release."""
     key = release.key_of(asked.collection, asked.question, asked.query_key) if asked.query_key else ""
     return asked if key == asked.query_key else replace(asked, query_key=key)
+
+
+def _repeated(found: Prepared, asked: Asked, also: dict[str, object]) -> Prepared:
+    """Return an answer that repeats the question in the caller's words."""
+    fields = msgspec.json.decode(found.body) | {"question": asked.question} | also
+    return replace(found, body=msgspec.json.encode(fields))
 
 
 def _with_suggestions(problem: Problem, sought: Sought) -> Problem:

@@ -16,13 +16,15 @@ from rag.filters import Filters
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 if TYPE_CHECKING:
+    from online.answering.near_wording import NearWording
     from online.errors import Suggestion
     from online.http.schemas import AnswerSource, Handover, UnansweredSource
     from rag.paraphrase.calibration import Certificate
-    from rag.paraphrase.verifier import Candidate, Decision
+    from rag.paraphrase.verifier import Decision
     from rag.prompting.citations import Linked
     from rag.retrieval.passages import Passage
     from rag.retrieval.vectors import Vectors
+    from rag.selection.certificate import SelectionCertificate
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ class Sought:
     """
 
     vector: Vectors
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[NearWording, ...]
     decision: Decision | None
-    certificate: Certificate | None
+    certificate: Certificate | SelectionCertificate | None
     embed_seconds: float
     barred: Decision | None = None
 
@@ -78,6 +80,11 @@ class Sought:
     def hit(self) -> str | None:
         """The query key of the anticipated question that asks the same, or None."""
         return self.decision.query_key if self.decision is not None and self.decision.accepted else None
+
+    @property
+    def hit_wording(self) -> str | None:
+        """The key of the wording of the hit that was nearest, or None."""
+        return next((each.wording_key for each in self.candidates if each.query_key == self.hit), None)
 
     @property
     def withheld(self) -> str | None:
@@ -122,7 +129,7 @@ class Head(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Prepared:
-    """An anticipated answer: its JSON `body` as the release holds it."""
+    """An anticipated answer: its JSON `body` as the release holds it; `wording_key` is the wording that was hit."""
 
     body: bytes
     head: Head
@@ -130,6 +137,7 @@ class Prepared:
     source: AnswerSource = "exact"
     confidence: float = 1.0
     sought: Sought | None = None
+    wording_key: str = ""
 
     @property
     def age_seconds(self) -> int:

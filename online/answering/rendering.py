@@ -13,6 +13,7 @@ from online.answering.question import Asked, Live, LiveAnswer, Prepared, Sought,
 from online.answering.safe_html import safe_html
 from online.http.responses import RawHeaders
 from online.http.schemas import Answer, AnswerSource, Citation, JsonObject, Timings
+from rag.selection.certificate import SelectionCertificate
 
 if TYPE_CHECKING:
     from rag.prompting.citations import CitedPassage
@@ -104,26 +105,36 @@ def _prepared_fields(asked: Asked, prepared: Prepared, total: float) -> JsonObje
     if sought is not None:
         fields |= {"matched_question": fields["question"], "question": asked.question}
     if asked.explain:
-        fields["explanation"] = explanation(sought)
+        fields["explanation"] = explanation(sought, worded=bool(prepared.wording_key))
     if asked.html:
         fields["html"] = safe_html(fields["answer"], {each["number"] for each in fields["citations"]})
     return fields
 
 
-def explanation(sought: Sought | None) -> JsonObject:
-    """Return how an answer was chosen: the candidates and the verifier's decision."""
+def explanation(sought: Sought | None, *, worded: bool = False) -> JsonObject:
+    """Return how an answer was chosen: the candidates and the verifier's decision.
+
+    `worded` says that an exact hit is a further wording. Of candidates the primary question is shown.
+    """
     if sought is None:
-        return {"decision": "exact: the question is anticipated, word for word after normalisation"}
+        what = "the question is a wording of an anticipated one" if worded else "the question is anticipated"
+        return {"decision": f"exact: {what}, word for word after normalisation"}
     decision = sought.decision
     explained: JsonObject = {
         "decision": sought.refusal if sought.hit is None else "semantic: an anticipated question asks the same",
         "candidates": [
-            {"question": each.question, "query_key": each.query_key, "similarity": round(float(each.similarity), 4)}
+            {
+                "question": each.shown,
+                "query_key": each.query_key,
+                "wording_key": each.wording_key,
+                "similarity": round(float(each.similarity), 4),
+            }
             for each in sought.candidates
         ],
     }
     if decision is not None:
-        explained["verifier"] = {
+        judge = "selector" if isinstance(sought.certificate, SelectionCertificate) else "verifier"
+        explained[judge] = {
             "accepted": bool(decision.accepted),
             "score": float(decision.score),
             "threshold": decision.threshold if math.isfinite(decision.threshold) else None,

@@ -24,7 +24,7 @@ BYPASS = "beforehand; fwd=bypass"
 class RequestLog:
     """Writes to the journal, if there is one, and counts. `status_of` gives the HTTP status of a kind of problem.
 
-    Semantic hits are kept apart, for reports of false ones.
+    Hits in other words are kept apart, for reports of false ones.
     """
 
     journal: Journal | None
@@ -35,7 +35,7 @@ class RequestLog:
     def prepared(self, asked: Asked, prepared: Prepared) -> None:
         """Record an anticipated answer that was served."""
         seconds = self._count(asked, prepared.source)
-        if prepared.source == "semantic":
+        if prepared.source == "semantic" or prepared.wording_key:
             self.hits.record(
                 SemanticHit(
                     asked.request_id, asked.key_id or "", asked.collection, asked.query_key, prepared.head.query_key
@@ -48,6 +48,7 @@ class RequestLog:
         row.confidence = prepared.confidence
         row.fingerprint = prepared.head.fingerprint
         row.matched_key = prepared.head.query_key
+        row.wording_key = prepared.wording_key or None
         row.release_id = prepared.release_id
         if prepared.sought is not None:
             _add_search(row, prepared.sought)
@@ -79,7 +80,7 @@ class RequestLog:
         if told.opening is not None and told.live is not None:
             _add_live(row, asked, told.opening, told.live)
         if told.sought is not None and told.sought.withheld is not None:
-            row.matched_key = told.sought.withheld
+            row.matched_key, row.wording_key = told.sought.withheld, None
         row.refusal = told.reason
         self.journal.append(row)
 
@@ -175,3 +176,4 @@ def _add_search(row: JournalRow, sought: Sought) -> None:
     if sought.candidates:
         row.similarity = float(sought.candidates[0].similarity)
         row.matched_key = sought.hit or sought.candidates[0].query_key
+        row.wording_key = sought.hit_wording or sought.candidates[0].wording_key

@@ -6,23 +6,26 @@ and nobody has approved them, or if this very pair was reported as a false hit. 
 is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer. Only questions with
 the same filters are searched among.
 
-Questions whose answers are withheld are candidates of another kind: one that asks the same bars the question, so that
-other words don't lead around a rejection.
+Where the collection has a selector, it decides instead (`online.answering.selection`). Otherwise an answer is a
+candidate once, in that of its wordings which is nearest. A text that is a fence of an answer never gets it.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from online.answering.near_wording import NearWording
 from online.answering.question import Asked, Sought
+from online.answering.selection import choose, near_wordings
 from online.errors import Near, Suggestion
-from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Candidate, Decision, Verifier
+from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -60,13 +63,19 @@ class Anticipated(msgspec.Struct):
     filters: dict[str, str] = {}
 
 
+class _Wording(msgspec.Struct):
+    """The text of a further wording as the serving index holds it."""
+
+    wording: str
+
+
 def candidates(sought: Sought) -> list[Near]:
     """Return the anticipated questions near to one that has no prepared answer, with the score of the one judged."""
     decision = sought.decision
     judged = None if decision is None or not math.isfinite(decision.score) else (decision.query_key, decision.score)
     return [
         Near(
-            each.question,
+            each.shown,
             each.query_key,
             round(float(each.similarity), 4),
             round(float(judged[1]), 4) if judged is not None and judged[0] == each.query_key else None,
@@ -78,7 +87,7 @@ def candidates(sought: Sought) -> list[Near]:
 def suggestions(sought: Sought) -> list[Suggestion]:
     """Return the nearest anticipated questions, for someone who can't be answered."""
     near = [each for each in sought.candidates if each.similarity >= _SUGGESTION_SIMILARITY]
-    return [Suggestion(each.question, each.query_key, round(each.similarity, 4)) for each in near[:_SUGGESTIONS]]
+    return [Suggestion(each.shown, each.query_key, round(each.similarity, 4)) for each in near[:_SUGGESTIONS]]
 
 
 def seek(
@@ -95,7 +104,14 @@ def seek(
     started = time.perf_counter()
     vector = release.encoder.embed([asked.question])[0] if known is None else known
     embed_seconds = time.perf_counter() - started
-    candidates = tuple(_candidates(release, asked, vector, permits.usable))
+    fenced = release.index.fenced_from(asked.query_key)
+
+    def usable(query_key: str) -> bool:
+        return query_key not in fenced and permits.usable(query_key)
+
+    if release.collection(asked.collection).selector is not None:
+        return _selected(release, asked, vector, embed_seconds, replace(permits, usable=usable), tolerated_error)
+    candidates = tuple(_candidates(release, asked, vector, usable))
     decision, certificate = None, None
     guarded = release.verifier.knows(release.collection(asked.collection).language)
     if candidates and tolerated_error is not None and not guarded:
@@ -110,46 +126,87 @@ def seek(
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
 
 
-def _decide(verifier: Verifier, question: str, candidates: tuple[Candidate, ...], tolerated_error: float) -> Decision:
+def _selected(
+    release: OpenRelease,
+    asked: Asked,
+    vector: Vectors,
+    embed_seconds: float,
+    permits: Permits,
+    tolerated_error: float | None,
+) -> Sought:
+    """Return what the collection's selector chooses among the wordings near a question."""
+    usable, barred_by = functools.cache(permits.usable), functools.cache(permits.barred)
+
+    def named(key: str, cosine: float) -> NearWording | None:
+        return _candidate(release, asked.collection, key, cosine, lambda answer: usable(answer) or barred_by(answer))
+
+    near = near_wordings(release, asked.collection, asked.filters, vector, named)
+    candidates = tuple(_one_an_answer(near.of(usable).wordings))
+    withheld = tuple(_one_an_answer(near.of(barred_by).wordings))
+    choose_at = functools.partial(choose, release, asked.collection, asked.question, vector, near)
+    decision, certificate = (None, None) if tolerated_error is None or not candidates else choose_at(tolerated_error)
+    barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
+    if withheld and (barred is None or not barred.accepted):
+        wanted, _ = (decision, None) if tolerated_error == permits.barring_error else choose_at(permits.barring_error)
+        if wanted is not None and wanted.query_key is not None and barred_by(wanted.query_key):
+            barred = wanted
+    if decision is not None and decision.query_key is not None and not usable(decision.query_key):
+        decision = replace(decision, accepted=False, reason="withheld", query_key=None)
+    return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
+
+
+def _one_an_answer(near: Sequence[NearWording]) -> list[NearWording]:
+    """Return the nearest wording of each answer, nearest first."""
+    nearest: dict[str, NearWording] = {}
+    for each in near:
+        nearest.setdefault(each.query_key, each)
+    return list(nearest.values())[:_CANDIDATES]
+
+
+def _decide(verifier: Verifier, question: str, candidates: tuple[NearWording, ...], tolerated_error: float) -> Decision:
     judged = [each for each in candidates[:_JUDGED] if each.similarity >= _JUDGED_SIMILARITY]
     return verifier.decide(question, judged, tolerated_error)
 
 
 def _candidates(
     release: OpenRelease, asked: Asked, vector: Vectors, permitted: Callable[[str], bool]
-) -> list[Candidate]:
-    """Return the nearest permitted questions, among those with served answers and those with withheld ones."""
+) -> list[NearWording]:
+    """Return the nearest permitted answers, among the served and the withheld ones, each in its nearest wording."""
     indexes = release.collection(asked.collection)
-    found: list[Candidate] = []
-    for index in (indexes.questions, indexes.withheld):
+    found: list[NearWording] = []
+    for index in (indexes.questions, indexes.withheld, *indexes.wordings):
         if index is not None:
             found += _nearest(release, asked, index, vector, permitted)
-    return sorted(found, key=lambda each: each.similarity, reverse=True)[:_CANDIDATES]
+    return _one_an_answer(sorted(found, key=lambda each: each.similarity, reverse=True))
 
 
 def _nearest(
     release: OpenRelease, asked: Asked, index: QuestionIndex, vector: Vectors, permitted: Callable[[str], bool]
-) -> list[Candidate]:
-    found: list[Candidate] = []
+) -> list[NearWording]:
+    found: list[NearWording] = []
     for searched in _SEARCHED:
         near = index.search(vector, searched, index.asked_with(asked.filters))
         found = [
             candidate
-            for query_key, similarity in near
-            if (candidate := _candidate(release, asked.collection, query_key, similarity, permitted)) is not None
+            for key, similarity in near
+            if (candidate := _candidate(release, asked.collection, key, similarity, permitted)) is not None
         ]
-        if len(found) >= _JUDGED or len(near) < searched:
+        if len({each.query_key for each in found}) >= _JUDGED or len(near) < searched:
             break
     return found
 
 
 def _candidate(
-    release: OpenRelease, collection: str, query_key: str, similarity: float, permitted: Callable[[str], bool]
-) -> Candidate | None:
-    stored = release.index.question(query_key) or release.index.withheld(query_key)
+    release: OpenRelease, collection: str, wording_key: str, similarity: float, permitted: Callable[[str], bool]
+) -> NearWording | None:
+    index = release.index
+    wording = index.wording(wording_key)
+    query_key = wording_key if wording is None else index.answer_key(wording_key)
+    stored = index.question(query_key) or index.withheld(query_key)
     if stored is None or not permitted(query_key):
         return None
     anticipated = msgspec.json.decode(stored, type=Anticipated)
     if anticipated.collection != collection:  # the index is the collection's own; checked again all the same
         return None
-    return Candidate(anticipated.question, query_key, similarity)
+    text = anticipated.question if wording is None else msgspec.json.decode(wording, type=_Wording).wording
+    return NearWording(text, query_key, similarity, wording_key, anticipated.question)

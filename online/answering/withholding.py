@@ -64,7 +64,8 @@ class Withholding:
     _known: _KnownTexts | None = None
 
     def reason(self, release: OpenRelease, collection: str, query_key: str) -> str | None:
-        """Return why a question has no answer to show, not even a live one, or None."""
+        """Return why a question has no answer to show, not even a live one, or None; a wording has its answer's."""
+        query_key = release.index.answer_key(query_key)
         standing = self.reviewed.standing(query_key)
         if standing is not None and standing.decision == "reject":
             return None if standing.allow_live else "rejected"

@@ -70,6 +70,7 @@ class JournalRow(msgspec.Struct, omit_defaults=True):
     asker: str | None = None
     passage_score: float | None = None
     filters: str | None = None
+    wording_key: str | None = None
 
 
 def journal_filters(filters: Filters) -> str | None:

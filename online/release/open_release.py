@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import numpy as np
 
 from online.errors import Problem
 from online.release.question_index import QuestionIndex
-from rag.errors import IndexUnusableError, OutdatedVerifierError
+from rag.errors import IndexUnusableError, ModelError, OutdatedVerifierError
 from rag.filters import Filters, as_marks, filters_from, fits
 from rag.identity import KEY_FORMAT, former_query_key, query_key
 from rag.paraphrase.verifier import Verifier
@@ -22,9 +23,14 @@ from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.passages import StoredChunk
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
-from rag.retrieval.vectors import degenerate_rows
+from rag.retrieval.vectors import Vectors, degenerate_rows
+from rag.selection.certificate import OWN, SelectionCertificate
+from rag.selection.evidence import Wordings
+from rag.selection.selector import Selection, Selector, select
 from rag.settings import RetrievalSettings
 from warehouse.releases.serving_index import ServingIndex
+
+_log = logging.getLogger("beforehand.release")
 
 # Two unrelated questions. Sound encoders give them a cosine of about 0.1; one whose vectors are all alike, with which
 # every question hits one answer, gives nearly 1.
@@ -53,7 +59,8 @@ class OpenModels:
 class OpenCollection:
     """The indexes of one collection; nothing of another can be reached through them.
 
-    `questions` are those with a served answer, `withheld` the others; older releases lack the latter.
+    `questions` are those with a served answer, `withheld` the others; older releases lack the latter. `wordings` are
+    the indexes of their further wordings, as far as there are any, and `selector` chooses among answers with several.
     `unknown_filters` are declared fields that the release was built without, `language` is the short code of its
     language.
     """
@@ -63,6 +70,8 @@ class OpenCollection:
     withheld: QuestionIndex | None = None
     unknown_filters: frozenset[str] = frozenset()
     language: str = "en"
+    wordings: tuple[QuestionIndex, ...] = ()
+    selector: Selector | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,30 @@ class OpenRelease:
         stored = self.index.answer(query_key) or self.index.withheld(query_key)
         return filters_from(None if stored is None else msgspec.json.decode(stored, type=_AskedWith).filters)
 
+    def select(
+        self,
+        collection: str,
+        question: str,
+        vector: Vectors,
+        near: Wordings,
+        tolerated_error: float,
+        single: frozenset[str],
+    ) -> tuple[Selection, SelectionCertificate | None]:
+        """Return what the selector of a collection chooses, and the certificate of its threshold.
+
+        Where no guards know the language, only certificates on the collection's own wordings count.
+        """
+        opened = self.collection(collection)
+        if opened.selector is None:
+            return Selection(None, 0.0, math.inf, "no_candidates"), None
+        selector = opened.selector
+        if not self.verifier.knows(opened.language):
+            selector = replace(
+                selector, certificates=tuple(each for each in selector.certificates if each.source == OWN)
+            )
+        found = select(selector, self.verifier, question, vector, near, tolerated_error, single)
+        return found, selector.certificate(tolerated_error)
+
     def retire(self) -> None:
         """Close the release after its last use."""
         self._retired = True
@@ -245,7 +278,26 @@ def _open_collection(
     withheld = QuestionIndex.load(folder / "withheld") if any(folder.glob("withheld*")) else None
     unknown = frozenset(facts.declared.get(name, ())) - set(retriever.filter_fields)
     questions = QuestionIndex.load(folder / "questions")
-    return OpenCollection(retriever, questions, withheld, unknown, facts.languages.get(name, "en"))
+    wordings = tuple(
+        QuestionIndex.load(folder / each)
+        for each in ("wordings_served", "wordings_withheld")
+        if (folder / f"{each}.ids").exists()
+    )
+    return OpenCollection(
+        retriever, questions, withheld, unknown, facts.languages.get(name, "en"), wordings, _selector(folder)
+    )
+
+
+def _selector(folder: Path) -> Selector | None:
+    """Load a collection's selector; one of another version is not used, so that older releases are served."""
+    path = folder / "selector.json"
+    if not path.exists():
+        return None
+    try:
+        return Selector.load(path)
+    except ModelError as error:
+        _log.warning("%s; until then the verifier decides", error)
+        return None
 
 
 def try_encoder(encoder: OnnxEncoder) -> None:

@@ -34,6 +34,10 @@ class QuestionIndex:
         """Return the k questions nearest to a vector, as (query key, cosine); with `only`, among those."""
         return self.vectors.search(vector.reshape(1, -1), k, only)[0]
 
+    def nearest(self, vector: Vectors, k: int, only: Mask | None = None) -> list[tuple[str, float, Vectors]]:
+        """Return the k questions nearest to a vector, as (query key, cosine, vector); with `only`, among those."""
+        return self.vectors.nearest(vector, k, only)
+
     def asked_with(self, filters: Filters) -> Mask | None:
         """Return which questions were asked with these very filters: a question gets no answer to another's values."""
         return None if self.groups is None else self.groups.equal(filters)

@@ -138,8 +138,8 @@ class FaqPage:
         collection = _collection(caller, request.query_params.get("collection"))
         question, typed = _text(request, "question"), _text(request, "q")
         asked = _asked(request, caller, collection, question)
-        if question and self._has_page(asked):
-            return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
+        if question and (page_key := self._page_key(asked)) is not None:
+            return RedirectResponse(f"{self.base_path}/questions/{page_key}", 303)
         number = _page_number(request)
         page = Page(collection, _PAGE, (number - 1) * _PAGE, asked.filters)
         with self._lookup.release().hold() as release:
@@ -194,8 +194,8 @@ class FaqPage:
         form = dict(parse_qsl(body.decode("utf-8", "replace")))
         question = _within_limit(form.get("question", ""), "question")
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
-        if question and self._has_page(asked):
-            return RedirectResponse(f"{self.base_path}/questions/{asked.query_key}", 303)
+        if question and (page_key := self._page_key(asked)) is not None:
+            return RedirectResponse(f"{self.base_path}/questions/{page_key}", 303)
         context = self._context(caller, asked.collection, self._lookup.release())
         try:
             async with self.exchanges.begin(asked, request.receive) as begun:
@@ -209,6 +209,12 @@ class FaqPage:
     def _has_page(self, asked: Asked) -> bool:
         """Whether a question has a page of its own that the caller may see."""
         return self._lookup.is_shown(self._lookup.release(), asked.collection, asked.query_key, asked.filters)
+
+    def _page_key(self, asked: Asked) -> str | None:
+        """Return the key of the question whose page answers this one, which may be a further wording of it."""
+        prepared = self._lookup.exact(asked)
+        key = asked.query_key if prepared is None else prepared.head.query_key
+        return key if self._has_page(replace(asked, query_key=key)) else None
 
     def _answer(self, asked: Asked, query_key: str) -> Answer | None:
         asked = replace(asked, query_key=query_key)

@@ -136,7 +136,8 @@ class ReviewPage:
         after = form.get("after", "")
         following = after if after in {item.query_key for item in items} else next((i.query_key for i in items), None)
         path = "/review" if following is None else f"/review/questions/{following}"
-        decided = "" if form["action"] in ("list", "unlist", "accept", "deny") else shown.item.query_key
+        ruled = ("list", "unlist", "accept", "deny", "join", "apart", "separate")
+        decided = "" if form["action"] in ruled else shown.item.query_key
         return self._lead(f"{path}{chosen.query(done=decided)}")
 
     async def decided(self, request: Request) -> Response:

@@ -18,9 +18,12 @@ from rag.text.decoding import tidy
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
 from warehouse.editorial.wordings import Ruling, doubts, settle
+from warehouse.errors import ReviewError
 
 if TYPE_CHECKING:
+    from warehouse.editorial.joining import Verdict
     from warehouse.editorial.queue import QueueItem
+    from warehouse.editorial.twins import Twin
 
 _FOUND = 50
 
@@ -30,7 +33,8 @@ class Case:
     """A question of the current release before a reviewer, with all that waits.
 
     `listed` is what a person decided about listing a question of visitors, None if nobody did. `wordings` are doubtful
-    further ones.
+    further ones. `twin` is the question that has the same answer, `ruled` what a person ruled on the two ("join" or
+    "apart").
     """
 
     item: QueueItem
@@ -38,6 +42,8 @@ class Case:
     history: tuple[Decision, ...]
     listed: bool | None
     wordings: tuple[Ruling, ...] = ()
+    twin: Twin | None = None
+    ruled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,20 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
     listings = Listings(data)
     listed = query_key in listings.approved() if query_key in listings.decided() else None
     wordings = tuple(each for each in doubts(data) if each.query_key == query_key)
-    return Case(found, tuple(most_urgent_first(items)), tuple(_history(data, query_key)), listed, wordings)
+    twin, ruled = _twin(data, found)
+    history = tuple(_history(data, query_key))
+    return Case(found, tuple(most_urgent_first(items)), history, listed, wordings, twin, ruled)
+
+
+def _twin(data: Path, item: QueueItem) -> tuple[Twin | None, str | None]:
+    """Return the question that has the answer of this one, and what a person ruled on the two."""
+    from warehouse.analysis.connection import connect
+    from warehouse.editorial.joining import ruled_on
+    from warehouse.editorial.twins import twins
+
+    with closing(connect(data)) as session:
+        twin = next((each for each in twins(session) if each.query_key == item.query_key), None)
+    return twin, None if twin is None else ruled_on(data, twin)
 
 
 def find(data: Path, collections: Collection[str], text: str) -> list[Found]:
@@ -148,6 +167,8 @@ def act(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal
         accepted = submitted.action == "accept"
         fault = settle(data, item.collection, item.query_key, submitted.wording, reviewer, accepted=accepted)
         return None if fault is None else Refusal(_sentence(fault), conflict=True)
+    if submitted.action in ("join", "apart", "separate"):
+        return _rule(data, shown, reviewer, submitted.action)
     if (refusal := _outdated(shown, submitted)) is not None:
         return refusal
     if submitted.action == "undo":
@@ -215,6 +236,20 @@ def _list(data: Path, shown: Case, reviewer: str, *, listed: bool) -> Refusal | 
     if shown.listed is listed:
         return Refusal("The question is listed already." if listed else "The question is unlisted already.")
     list_question(data, shown.item.collection, shown.item.query_key, reviewer, listed=listed)
+    return None
+
+
+def _rule(data: Path, shown: Case, reviewer: str, verdict: Verdict) -> Refusal | None:
+    from warehouse.editorial.joining import rule
+
+    if shown.twin is None:
+        return Refusal("No other question has this answer any more.", conflict=True)
+    if verdict != "separate" and shown.ruled is not None:
+        return Refusal("Somebody has ruled on the two questions already.", conflict=True)
+    try:
+        rule(data, shown.twin, reviewer, verdict)
+    except ReviewError as error:
+        return Refusal(str(error))
     return None
 
 

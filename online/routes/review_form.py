@@ -8,7 +8,9 @@ from typing import Literal, get_args
 
 from online.errors import Problem
 
-Action = Literal["approve", "edit", "reject", "confirm", "undo", "list", "unlist", "accept", "deny"]
+Action = Literal[
+    "approve", "edit", "reject", "confirm", "undo", "list", "unlist", "accept", "deny", "join", "apart", "separate"
+]
 _ACTIONS: Mapping[str, Action] = {each: each for each in get_args(Action)}
 
 

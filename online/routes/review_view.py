@@ -32,6 +32,7 @@ _ADVICE = {
     "poor feedback": "It is served, and visitors found it unhelpful.",
     "doubtful": "It is served, and an automatic check has doubts.",
     "asked otherwise": "Does this want the same answer? Accept it as a wording of the question, or deny it, below.",
+    "same answer": "Both questions may want one answer: join them, or keep them apart.",
     "asked by visitors": "Visitors typed this question. It is shown to nobody else until you list it.",
 }
 _DONE = {"approve": "Approved", "edit": "Edited", "reject": "Rejected", "reconsider": "Decision taken back"}

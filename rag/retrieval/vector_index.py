@@ -98,24 +98,47 @@ class VectorIndex:
         Raises:
             IndexUnusableError: the dimensions differ from the index, so another encoder made the vectors.
         """
-        if not self.ids or not len(vectors):
+        found = self._limits(vectors, k, only)
+        if found is None:
             return [[] for _ in vectors]
-        if vectors.shape[1] != self._index.d:
-            raise IndexUnusableError(
-                f"a vector of {vectors.shape[1]} dimensions can't be searched among vectors of {self._index.d}; "
-                "the encoder is not the one that the release was built with"
-            )
-        most, among = min(k, len(self.ids)), {}
-        if only is not None:
-            allowed = int(np.count_nonzero(only))
-            if not allowed:
-                return [[] for _ in vectors]
-            most, among = min(k, allowed), {"params": self._among(only, allowed)}
+        most, among = found
         scores, rows = self._index.search(np.ascontiguousarray(vectors, dtype=np.float32), most, **among)
         return [
             [(self.ids[row], float(score)) for score, row in zip(line, found, strict=True) if row >= 0]
             for line, found in zip(scores, rows, strict=True)
         ]
+
+    def nearest(self, vector: Vectors, k: int, only: Mask | None = None) -> list[tuple[str, float, Vectors]]:
+        """Return the k vectors nearest to one, best first, as (id, inner product, vector).
+
+        Raises:
+            IndexUnusableError: the dimensions differ from the index, so another encoder made the vectors.
+        """
+        asked = np.ascontiguousarray(vector.reshape(1, -1), dtype=np.float32)
+        found = self._limits(asked, k, only)
+        if found is None:
+            return []
+        most, among = found
+        scores, rows, vectors = self._index.search_and_reconstruct(asked, most, **among)
+        return [
+            (self.ids[row], float(score), each)
+            for row, score, each in zip(rows[0], scores[0], vectors[0], strict=True)
+            if row >= 0
+        ]
+
+    def _limits(self, vectors: Vectors, k: int, only: Mask | None) -> tuple[int, dict[str, Any]] | None:
+        """Return how many rows to search for and the search's parameters; None if there is nothing to find."""
+        if not self.ids or not len(vectors):
+            return None
+        if vectors.shape[1] != self._index.d:
+            raise IndexUnusableError(
+                f"a vector of {vectors.shape[1]} dimensions can't be searched among vectors of {self._index.d}; "
+                "the encoder is not the one that the release was built with"
+            )
+        if only is None:
+            return min(k, len(self.ids)), {}
+        allowed = int(np.count_nonzero(only))
+        return (min(k, allowed), {"params": self._among(only, allowed)}) if allowed else None
 
     def _among(self, only: Mask, allowed: int) -> Any:
         """Return the parameters of a search among some rows; few rows are scanned whole, in whatever cells they are."""

@@ -57,6 +57,7 @@ class Corpus:
     Some are withheld, and some of the questions were asked by visitors. `links` lead readers to documents.
     Some are withheld, and some of the questions were asked by visitors. `marks` are what documents say of themselves in
     the `fields` of the collection's filters, `variants` further answers as (question, filters, answer, document id).
+    `wordings` are further ones of questions as (text, origin), `fences` texts that must not get a question's answer.
     """
 
     documents: Mapping[str, str]
@@ -67,6 +68,8 @@ class Corpus:
     fields: tuple[str, ...] = ()
     marks: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     variants: Sequence[tuple[str, Filters, str, str]] = ()
+    wordings: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    fences: Mapping[str, str] = field(default_factory=dict)
 
 
 LIBRARY = Corpus(
@@ -174,6 +177,16 @@ class Library:
             for stem, some in (("questions", keys.keys() & served), ("withheld", keys.keys() - served)):
                 vectors = encoder.embed([keys[each][0] for each in sorted(some)])
                 VectorIndex.build(vectors.reshape(len(some), DIMENSIONS), sorted(some)).save(folder / stem)
+                worded = {
+                    query_key(name, text): text
+                    for question, texts in corpus.wordings.items()
+                    for text, _ in texts
+                    if query_key(name, question) in some
+                }
+                if worded:
+                    stem_of = {"questions": "wordings_served", "withheld": "wordings_withheld"}[stem]
+                    ids = sorted(worded)
+                    VectorIndex.build(encoder.embed([worded[each] for each in ids]), ids).save(folder / stem_of)
                 if corpus.fields:
                     marks = [as_marks(keys[each][1]) for each in sorted(some)]
                     RowGroups.build(corpus.fields, marks).save(folder / stem)
@@ -206,6 +219,17 @@ def _rows(corpora: Mapping[str, Corpus], template: PromptTemplate, suffix: str) 
                 rows["questions"][-1]["origin"] = "journal"
             if question in corpus.withheld:
                 rows["answers"][-1] |= {"status": "withheld", "withheld_reason": "refusal"}
+        for question, texts in corpus.wordings.items():
+            rows["wordings"] += [
+                {"collection": name, "query_key": query_key(name, question), "wording_key": query_key(name, text),
+                 "wording": text, "origin": origin, "approved_by": "ann", "since": GENERATED}
+                for text, origin in texts
+            ]  # fmt: skip
+        rows["fences"] += [
+            {"collection": name, "query_key": query_key(name, question), "text_key": query_key(name, text),
+             "text": text, "origin": "review", "since": GENERATED}
+            for text, question in corpus.fences.items()
+        ]  # fmt: skip
         for question, filters, answer, document in corpus.variants:
             rows = _add_answer(rows, name, question, answer + suffix, document, template, filters)
     rows["models"].append({"model_id": "m", "kind": "language", "name": MODEL, "revision": "1", "details": "{}"})

@@ -21,7 +21,7 @@ from warehouse.audit.golden import Golden, compare
 from warehouse.audit.withholding import withhold
 from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import Build
-from warehouse.releases.changes import previous_database
+from warehouse.releases.changes import previous_database, previous_has_wordings
 from warehouse.releases.load import attach, constraints, writing
 from warehouse.releases.release import CheckRow
 from warehouse.settings import AuditSettings
@@ -200,8 +200,8 @@ def _before(table: str) -> str:
 def _golden_checks(
     connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
 ) -> Iterator[Check]:
-    answers = _served(connection, "answers", golden)
-    before = _served(connection, _before("answers"), golden) if has_previous else None
+    answers = _served(connection, "", golden)
+    before = _served(connection, "previous.main.", golden) if has_previous else None
     wrong, worse = compare(golden, answers, before, settings.golden_overlap)
     yield _count_check(
         "golden questions", len(worse), settings.most_golden_worse,
@@ -229,8 +229,15 @@ def _expected(connection: duckdb.DuckDBPyConnection, known: Collection[str]) -> 
             yield Golden(collection, query_key, question, tuple(expected.split("\n")), None, detail, weight)
 
 
-def _served(connection: duckdb.DuckDBPyConnection, table: str, golden: Sequence[Golden]) -> dict[str, str]:
-    query = f"SELECT query_key, answer FROM {table} WHERE status = 'served' AND list_contains(?, query_key)"
+def _served(connection: duckdb.DuckDBPyConnection, database: str, golden: Sequence[Golden]) -> dict[str, str]:
+    """Return the served answers by the keys of golden questions; one may be a further wording of another question."""
+    known = not database or previous_has_wordings(connection)
+    wordings = f"FROM {database}wordings" if known else "FROM wordings WHERE false"
+    query = (
+        f"SELECT g.key, a.answer FROM (SELECT unnest(?::VARCHAR[]) AS key) g LEFT JOIN ({wordings}) w "
+        f"ON w.wording_key = g.key JOIN {database}answers a ON a.query_key = coalesce(w.query_key, g.key) "
+        "WHERE a.status = 'served'"
+    )
     return dict(connection.execute(query, [[g.query_key for g in golden]]).fetchall())
 
 

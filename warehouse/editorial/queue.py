@@ -32,8 +32,9 @@ from warehouse.editorial.decisions import (
 )
 from warehouse.editorial.evidence import Evidence, evidence_of, filters_of
 from warehouse.editorial.sources import Source
+from warehouse.editorial.twins import twins, undecided
 from warehouse.editorial.withdrawal import Withdrawals
-from warehouse.editorial.wordings import doubts
+from warehouse.editorial.wordings import doubts, standing_rulings
 from warehouse.sql import sql_text
 
 ReasonKind = Literal[
@@ -48,6 +49,7 @@ ReasonKind = Literal[
     "poor feedback",
     "doubtful",
     "asked otherwise",
+    "same answer",
     "asked by visitors",
 ]
 REASONS: tuple[ReasonKind, ...] = get_args(ReasonKind)
@@ -151,6 +153,10 @@ def _register(
     disagreeing = [
         {"query_key": key, "detail": text} for key, each in made.items() if (text := disagreement(each)) is not None
     ]
+    alike = [
+        {"query_key": each.query_key, "detail": f"{each.how} as {each.kept_question!r}"}
+        for each in undecided(twins(connection), standing_rulings(data))
+    ]
     listed = [{"query_key": str(record.get("query_key"))} for record in read(data / "listings.jsonl")]
     otherwise = [{"query_key": each.query_key, "detail": f"“{each.text}”"} for each in doubts(data)]
     for name, columns, rows in (
@@ -158,6 +164,7 @@ def _register(
         ("former", _FORMER, [row for row in reviewed if row.get("former_status") is not None]),
         ("withdrawn", ("collection", "document_id"), withdrawn),
         ("listed", ("query_key",), listed),
+        ("twins", ("query_key", "detail"), alike),
         ("conflicts", ("query_key", "detail"), disagreeing),
         ("asked_otherwise", ("query_key", "detail"), otherwise),
     ):

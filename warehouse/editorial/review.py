@@ -22,7 +22,8 @@ _EXPORTED = (
 )  # fmt: skip
 
 
-_OF_THE_PAGE = {"asked by visitors", "asked otherwise"}  # reasons that the answer is not in question for
+# reasons that the answer is not in question for, or that a file can't decide about
+_OF_THE_PAGE = {"asked by visitors", "asked otherwise", "same answer"}
 
 
 def export_reviews(data: Path, target: Path, release: str | None = None) -> int:

@@ -35,12 +35,20 @@ def note_changes(build: Build) -> dict[str, int]:
         else:
             attach(connection, previous, "previous")
             connection.execute("SET VARIABLE run_id = ?", [build.run_id])
+            wordings = "previous.wordings" if previous_has_wordings(connection) else "wordings WHERE false"
+            connection.execute(f"CREATE TEMP TABLE previous_wordings AS SELECT * FROM {wordings}")
             connection.execute(sql_text("changes.sql"))
         rows = connection.execute(
             "SELECT change || CASE WHEN change IN ('reused', 'new') THEN '' ELSE ' (' || reason || ')' END, count(*) "
             "FROM changes GROUP BY 1 ORDER BY 2 DESC"
         ).fetchall()
     return {str(name): int(count) for name, count in rows}
+
+
+def previous_has_wordings(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the release that is attached as `previous` has a table of wordings; older ones lack it."""
+    query = "FROM duckdb_tables() WHERE database_name = 'previous' AND table_name = 'wordings'"
+    return connection.execute(query).fetchone() is not None
 
 
 def documents_of(database: Path) -> dict[str, set[str]]:

@@ -26,6 +26,8 @@ _ORDER = {
     "documents": "collection, document_id",
     "chunks": "collection, document_id, position",
     "questions": "query_key",
+    "wordings": "query_key, wording_key",
+    "fences": "query_key, text_key",
     "retrievals": "query_key, rank",
     "answers": "query_key",
     "citations": "query_key, number",

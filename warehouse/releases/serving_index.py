@@ -6,8 +6,12 @@ one lookup. All processes of a machine share the pages in memory.
 
     q:<query_key>  the body of an answer, only where its status is served
     c:<chunk_id>   a passage
+    f:<query_key>  a text that is a fence: the keys of the answers that it must not get
     j:<query_key>  "1" where visitors asked the question and the team did not: it is not listed before a person approves
+    n:<query_key>  how many further wordings an answer has, if any
     p:<query_key>  an anticipated question that is served
+    t:<query_key>  the text and origin of a further wording
+    v:<query_key>  the key of the answer that a further wording gets
     w:<query_key>  the body of an answer that is withheld, for when a person approves or edits it
     m:<query_key>  what the audit said of an answer before a person's decision, for when it is taken back
     meta           {release_id, format}
@@ -37,6 +41,7 @@ FORMAT = 2
 _WITHOUT_ORIGINS = 1  # a release of then is served too; whose questions they are, its tables tell
 Entries = list[tuple[bytes, bytes]]
 _BATCH = 10_000
+_WORDINGS = -3  # the place of their statement in the SQL file
 _LONGEST_KEY = 511  # LMDB refuses longer ones
 _FIRST_MAP = 16 * 2**20
 
@@ -69,6 +74,8 @@ def write_serving_index(
                 for batch in _entries(tables, release_id):
                     _append(environment, batch)
                     served += sum(key.startswith(b"q:") for key, _ in batch)
+                for batch in _rows(tables, _statements()[_WORDINGS]):
+                    _append(environment, batch, in_order=False)
                 environment.sync(True)
         except lmdb.DiskError as error:
             raise OSError(errno.ENOSPC, str(error)) from error
@@ -87,6 +94,19 @@ def withheld_keys(database: Path) -> set[str]:
         "SELECT query_key FROM answers JOIN questions q USING (query_key) "
         "WHERE status = 'withheld' AND q.origin <> 'canary'",
     )
+
+
+def count_wordings(database: Path) -> dict[str, dict[str, int]]:
+    """Return how many further wordings and fences each collection has, for the manifest."""
+    import duckdb
+
+    found: dict[str, dict[str, int]] = {}
+    with duckdb.connect(str(database), read_only=True) as tables:
+        for table in ("wordings", "fences"):
+            rows = tables.execute(f"SELECT collection, count(*) FROM {table} GROUP BY ALL ORDER BY ALL").fetchall()
+            for collection, count in rows:
+                found.setdefault(str(collection), {})[table] = int(count)
+    return found
 
 
 def _keys(database: Path, query: str) -> set[str]:
@@ -109,7 +129,7 @@ def _journal_keys(database: Path) -> frozenset[str]:
 
 def _entries(connection: duckdb.DuckDBPyConnection, release_id: str) -> Iterator[Entries]:
     """Yield batches of keys and values in ascending order of the keys."""
-    cited_documents, passages, asked_by_visitors, reviewed, questions, sources, answers = _statements()
+    cited_documents, passages, asked_by_visitors, reviewed, questions, _, sources, answers = _statements()
     connection.execute(cited_documents)
     yield from _rows(connection, passages)
     yield from _rows(connection, asked_by_visitors)
@@ -145,12 +165,12 @@ def _answers(connection: duckdb.DuckDBPyConnection, sources: str, answers: str) 
         yield batch
 
 
-def _append(environment: lmdb.Environment, batch: Entries) -> None:
-    """Append a batch in one transaction, doubling the map until it fits."""
+def _append(environment: lmdb.Environment, batch: Entries, *, in_order: bool = True) -> None:
+    """Write a batch in one transaction, doubling the map until it fits; keys that come in order are appended."""
     while True:
         try:
             with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
-                cursor.putmulti(batch, append=True)
+                cursor.putmulti(batch, append=in_order)
         except lmdb.MapFullError:
             environment.set_mapsize(environment.info()["map_size"] * 2)
         else:
@@ -209,6 +229,24 @@ class ServingIndex:
     def withheld(self, query_key: str) -> bytes | None:
         """Return the JSON body of a withheld answer, or None; only a reviewer's decision may release it."""
         return self._get(b"w:" + query_key.encode())
+
+    def answer_key(self, query_key: str) -> str:
+        """Return the key of the answer that a wording gets; any other key is its own."""
+        found = self._get(b"v:" + query_key.encode())
+        return query_key if found is None else found.decode()
+
+    def wording(self, query_key: str) -> bytes | None:
+        """Return a further wording as JSON with its `wording` and `origin`, or None."""
+        return self._get(b"t:" + query_key.encode())
+
+    def has_wordings(self, query_key: str) -> bool:
+        """Whether an answer has further wordings."""
+        return self._get(b"n:" + query_key.encode()) is not None
+
+    def fenced_from(self, query_key: str) -> frozenset[str]:
+        """Return the keys of the answers that a text must not get."""
+        found = self._get(b"f:" + query_key.encode())
+        return frozenset() if found is None else frozenset(json.loads(found))
 
     def chunk(self, chunk_id: str) -> bytes | None:
         """Return a passage as JSON, or None."""

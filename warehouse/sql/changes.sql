@@ -42,6 +42,13 @@ FROM known k
 WHERE k.collection = documents.collection AND k.document_id = documents.document_id
     AND k.content_hash = documents.content_hash AND coalesce(k.changed_at, k.read_at) IS NOT NULL;
 
+-- Since when the team's files have a wording. Releases older than the table lack it, so `previous_wordings` is made for it.
+UPDATE wordings
+SET since = p.since
+FROM previous_wordings p
+WHERE p.wording_key = wordings.wording_key AND p.query_key = wordings.query_key AND p.since IS NOT NULL
+    AND wordings.origin IN ('list', 'curated');
+
 -- Runs missing from the run log: those of releases older than the log.
 INSERT INTO runs BY NAME SELECT * FROM previous.runs ANTI JOIN runs USING (run_id);
 INSERT INTO run_stages BY NAME SELECT * FROM previous.run_stages ANTI JOIN run_stages USING (run_id);

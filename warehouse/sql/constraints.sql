@@ -10,6 +10,19 @@ SELECT query_key, number FROM citations GROUP BY ALL HAVING count(*) > 1;
 -- chunks: the document is not in documents
 SELECT chunk_id, document_id FROM chunks ANTI JOIN documents USING (collection, document_id);
 
+-- wordings: the question is not in questions
+SELECT wording, query_key FROM wordings ANTI JOIN questions USING (collection, query_key);
+
+-- wordings: the wording is a question of its own
+SELECT wording, wording_key FROM wordings SEMI JOIN questions ON wording_key = questions.query_key;
+
+-- fences: the question is not in questions
+SELECT text, query_key FROM fences ANTI JOIN questions USING (collection, query_key);
+
+-- fences: the text is a wording of the answer
+SELECT text, text_key FROM fences f WHERE f.text_key = f.query_key
+    OR EXISTS (FROM wordings w WHERE w.wording_key = f.text_key AND w.query_key = f.query_key);
+
 -- answers: the question is not in questions
 SELECT query_key, answer FROM answers ANTI JOIN questions USING (collection, query_key);
 

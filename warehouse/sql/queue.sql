@@ -4,6 +4,7 @@
 --   former      the audit's verdict on the answers that a decision was applied to: query_key and former_…
 --   withdrawn   documents: collection, document_id
 --   listed      questions of visitors about which a person decided whether to list them: query_key
+--   twins       questions that have the answer of another, unless a person ruled on the two: query_key, detail
 --   conflicts   questions on which reviewers disagree: query_key, detail
 --   asked_otherwise   texts that may be wordings of a question: query_key, detail
 WITH audited AS (
@@ -70,6 +71,8 @@ WITH audited AS (
     SELECT query_key, 'asked by visitors', '' FROM audited ANTI JOIN listed USING (query_key) WHERE asked_by = 'journal'
     UNION ALL
     SELECT query_key, 'asked otherwise', detail FROM asked_otherwise
+    UNION ALL
+    SELECT query_key, 'same answer', detail FROM twins
     UNION ALL
     SELECT query_key, 'conflict', detail FROM conflicts
 )

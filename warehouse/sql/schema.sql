@@ -84,6 +84,41 @@ COMMENT ON COLUMN questions.owner IS 'Who looks after the question.';
 COMMENT ON COLUMN questions.metadata IS 'The further columns of the file that the question is from. question_metadata has one row per value.';
 COMMENT ON COLUMN questions.filters IS 'The values of the collection''s filters that the question is asked with, by field.';
 
+CREATE TABLE wordings (
+    collection VARCHAR NOT NULL,
+    query_key VARCHAR NOT NULL,
+    wording_key VARCHAR NOT NULL PRIMARY KEY,
+    wording VARCHAR NOT NULL CHECK (wording <> ''),
+    origin VARCHAR NOT NULL,
+    approved_by VARCHAR,
+    since TIMESTAMPTZ
+);
+COMMENT ON TABLE wordings IS 'Further wordings of the questions: each gets the answer of its question. answer_wordings has the questions themselves too.';
+COMMENT ON COLUMN wordings.collection IS 'The collection of the question.';
+COMMENT ON COLUMN wordings.query_key IS 'The question whose answer it gets.';
+COMMENT ON COLUMN wordings.wording_key IS 'The query_key that the wording itself has when it is asked.';
+COMMENT ON COLUMN wordings.wording IS 'The wording as it was written.';
+COMMENT ON COLUMN wordings.origin IS 'list or curated (the team''s files), journal (visitors; shown to nobody else), model, judge or review (a person).';
+COMMENT ON COLUMN wordings.approved_by IS 'The person or the judge who approved it; for those of files, the owner.';
+COMMENT ON COLUMN wordings.since IS 'When it was approved, or the first run that had it (UTC).';
+
+CREATE TABLE fences (
+    collection VARCHAR NOT NULL,
+    query_key VARCHAR NOT NULL,
+    text_key VARCHAR NOT NULL,
+    text VARCHAR NOT NULL CHECK (text <> ''),
+    origin VARCHAR NOT NULL,
+    since TIMESTAMPTZ,
+    PRIMARY KEY (query_key, text_key)
+);
+COMMENT ON TABLE fences IS 'Texts near an answer that must not get it.';
+COMMENT ON COLUMN fences.collection IS 'The collection of the question.';
+COMMENT ON COLUMN fences.query_key IS 'The question whose answer must not be given.';
+COMMENT ON COLUMN fences.text_key IS 'The query_key that the text has when it is asked.';
+COMMENT ON COLUMN fences.text IS 'The text.';
+COMMENT ON COLUMN fences.origin IS 'Where it comes from: model, judge, journal or review.';
+COMMENT ON COLUMN fences.since IS 'When that was found (UTC).';
+
 CREATE TABLE retrievals (
     collection VARCHAR NOT NULL,
     query_key VARCHAR NOT NULL,

@@ -49,6 +49,15 @@ FROM questions q JOIN answers a USING (query_key)
 WHERE a.status = 'served'
 ORDER BY q.query_key;
 
+-- wordings: the answer of each, its text, and how many an answer has; fences
+SELECT 'v:' || wording_key AS key, query_key AS value FROM wordings
+UNION ALL
+SELECT 't:' || wording_key, to_json({'wording': wording, 'origin': origin})::VARCHAR FROM wordings
+UNION ALL
+SELECT 'n:' || query_key, count(*)::VARCHAR FROM wordings GROUP BY query_key
+UNION ALL
+SELECT 'f:' || text_key, to_json(list(query_key ORDER BY query_key))::VARCHAR FROM fences GROUP BY text_key;
+
 -- sources: the part of a citation that is the same in all answers citing that passage
 SELECT c.source AS key, json_merge_patch('{}', to_json({
     'document_id': c.document_id, 'title': coalesce(d.title, ''), 'uri': coalesce(d.uri, ''),

@@ -47,6 +47,7 @@ COMMENT ON COLUMN history.agrees IS 'Whether a live answer agreed with the seman
 COMMENT ON COLUMN history.asker IS 'Who asked: the name of the key, or a hash of the client''s address that changes every day.';
 COMMENT ON COLUMN history.passage_score IS 'Score of the best passage of a live answer.';
 COMMENT ON COLUMN history.filters IS 'The values of the collection''s filters that the question was asked with, as JSON.';
+COMMENT ON COLUMN history.wording_key IS 'The wording of that candidate that was hit or was nearest, a key in answer_wordings.';
 COMMENT ON COLUMN history.day IS 'The day (UTC); the history is partitioned by it.';
 
 CREATE VIEW requests AS SELECT * FROM history WHERE kind = 'request';
@@ -92,7 +93,11 @@ FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
 WHERE h.source IN ('live', 'bypass', 'unreliable', 'refused', 'failed')
     AND (coalesce(h.status, 200) NOT BETWEEN 400 AND 422 OR h.status = 404) -- invalid questions; 404 was looked up only
-    AND h.query_key NOT IN (SELECT query_key FROM answers WHERE status = 'served')
+    AND h.query_key NOT IN (
+        SELECT query_key FROM answers WHERE status = 'served'
+        UNION ALL
+        SELECT w.wording_key FROM wordings w JOIN answers a USING (query_key) WHERE a.status = 'served'
+    )
 GROUP BY h.collection, h.query_key
 ORDER BY asked DESC;
 COMMENT ON VIEW frequent_misses IS 'Questions that were asked and have no served answer yet, most frequent first.';
@@ -250,6 +255,61 @@ COMMENT ON COLUMN judge_agreement.judge IS 'The certified verifier, or the model
 COMMENT ON COLUMN judge_agreement.decided IS 'How many texts both ruled about.';
 COMMENT ON COLUMN judge_agreement.agreed IS 'How many of them a person ruled about as the judge leaned.';
 COMMENT ON COLUMN judge_agreement.agreement IS 'The share of those, from 0 to 1.';
+CREATE VIEW wording_hits AS
+SELECT
+    h.collection, q.question, coalesce(w.wording, q.question) AS wording, coalesce(w.origin, q.origin) AS origin,
+    count(*) FILTER (h.source = 'exact') AS exact, count(*) FILTER (h.source = 'semantic') AS semantic,
+    h.matched_key AS query_key, coalesce(h.wording_key, h.matched_key) AS wording_key
+FROM requests h
+JOIN questions q ON q.query_key = h.matched_key
+LEFT JOIN wordings w ON w.wording_key = h.wording_key
+WHERE h.source IN ('exact', 'semantic')
+GROUP BY ALL
+ORDER BY exact + semantic DESC;
+COMMENT ON VIEW wording_hits IS 'Which wordings of the answers were hit, and how often.';
+COMMENT ON COLUMN wording_hits.collection IS 'The collection of the requests.';
+COMMENT ON COLUMN wording_hits.question IS 'The question whose answer was given.';
+COMMENT ON COLUMN wording_hits.wording IS 'The wording that was hit: the question itself or a further one.';
+COMMENT ON COLUMN wording_hits.origin IS 'Where the wording comes from.';
+COMMENT ON COLUMN wording_hits.exact IS 'Requests that asked in these very words.';
+COMMENT ON COLUMN wording_hits.semantic IS 'Requests that asked the same in others.';
+COMMENT ON COLUMN wording_hits.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN wording_hits.wording_key IS 'The wording''s key in answer_wordings.';
+
+CREATE VIEW same_answers AS
+WITH told AS (
+    SELECT
+        a.collection, a.query_key, q.question, coalesce(q.weight, 1) AS weight, coalesce(to_json(q)->>'filters', '{}') AS asked_with,
+        lower(trim(a.answer)) AS text, regexp_extract_all(lower(a.answer), '[\p{L}\p{N}]+') AS words,
+        coalesce(c.sources, [a.query_key]) AS sources
+    FROM answers a
+    JOIN questions q USING (query_key)
+    LEFT JOIN (
+        SELECT query_key, list(DISTINCT chunk_id ORDER BY chunk_id) AS sources FROM citations WHERE chunk_id IS NOT NULL GROUP BY query_key
+    ) c USING (query_key)
+    WHERE a.status = 'served' AND q.origin NOT IN ('canary', 'journal')
+), beside AS (
+    SELECT
+        *, first_value(query_key) OVER (PARTITION BY collection, asked_with, text ORDER BY weight DESC, query_key) AS alike,
+        first_value(query_key) OVER (PARTITION BY collection, asked_with, sources ORDER BY weight DESC, query_key) AS near
+    FROM told
+)
+SELECT
+    b.collection, b.query_key, b.question, o.query_key AS other_key, o.question AS other_question,
+    CASE WHEN o.text = b.text THEN 'the same answer' ELSE 'nearly the same answer' END AS how
+FROM beside b
+JOIN told o ON o.query_key = CASE WHEN b.alike <> b.query_key THEN b.alike ELSE b.near END
+WHERE o.query_key <> b.query_key AND (
+    o.text = b.text
+    OR len(list_intersect(b.words, o.words)) >= 0.8 * len(list_distinct(list_concat(b.words, o.words)))
+);
+COMMENT ON VIEW same_answers IS 'Questions that have the same answer as another, or nearly so: a person may join the two.';
+COMMENT ON COLUMN same_answers.collection IS 'The collection of both.';
+COMMENT ON COLUMN same_answers.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN same_answers.question IS 'The question.';
+COMMENT ON COLUMN same_answers.other_key IS 'The key of the other question, which is worth more or came first.';
+COMMENT ON COLUMN same_answers.other_question IS 'The other question.';
+COMMENT ON COLUMN same_answers.how IS 'the same answer, or nearly the same answer.';
 
 CREATE VIEW feedback AS
 SELECT f.* REPLACE (coalesce(f.collection, r.collection) AS collection)

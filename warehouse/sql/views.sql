@@ -175,3 +175,19 @@ COMMENT ON COLUMN question_metadata.query_key IS 'The question''s key in all tab
 COMMENT ON COLUMN question_metadata.question IS 'The question as it was written.';
 COMMENT ON COLUMN question_metadata.field IS 'Name of the field, in lower case with "_" for blanks.';
 COMMENT ON COLUMN question_metadata.value IS 'A value of the field; nested ones are JSON.';
+
+CREATE VIEW answer_wordings AS
+SELECT collection, query_key, query_key AS wording_key, question AS wording, true AS is_primary, origin,
+    owner AS approved_by, NULL::TIMESTAMPTZ AS since
+FROM questions
+UNION ALL
+SELECT collection, query_key, wording_key, wording, false, origin, approved_by, since FROM wordings;
+COMMENT ON VIEW answer_wordings IS 'Every wording of every question, the primary one included.';
+COMMENT ON COLUMN answer_wordings.collection IS 'The collection of the question.';
+COMMENT ON COLUMN answer_wordings.query_key IS 'The question whose answer it gets.';
+COMMENT ON COLUMN answer_wordings.wording_key IS 'The query_key that the wording itself has when it is asked.';
+COMMENT ON COLUMN answer_wordings.wording IS 'The wording as it was written.';
+COMMENT ON COLUMN answer_wordings.is_primary IS 'Whether it is the question itself, which lists and pages show.';
+COMMENT ON COLUMN answer_wordings.origin IS 'Where the wording comes from.';
+COMMENT ON COLUMN answer_wordings.approved_by IS 'Who approved it, or the owner.';
+COMMENT ON COLUMN answer_wordings.since IS 'Since when it is a wording (UTC); empty for the question itself.';
