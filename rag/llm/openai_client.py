@@ -192,10 +192,10 @@ class OpenAIEndpoint:
             return response
         try:
             content = await response.read()
-            error = _refusal(self._base_url, response, content, self._secrets)
-            if isinstance(error, LlmRefusedError):
-                error.refusal = refusal_of(response.status, _without(self._secrets, content))
-            raise error
+            refusal = _refusal(self._base_url, response, content, self._secrets)
+            if isinstance(refusal, LlmRefusedError):
+                refusal.refusal = refusal_of(response.status, _without(self._secrets, content))
+            raise refusal
         except (*NetworkError, RecursionError) as error:
             raise self._unavailable(error) from error
         finally:
@@ -210,7 +210,7 @@ class OpenAIEndpoint:
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    """Yield the payloads of an event stream; its lines end with a line feed alone, as U+2028 may be inside an answer."""
+    """Yield the payloads of an event stream; only a line feed ends a line, as U+2028 may be in an answer."""
     rest = b""
     async for piece in response.content.iter_any():
         *lines, rest = (rest + piece).split(b"\n")
