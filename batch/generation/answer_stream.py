@@ -64,7 +64,7 @@ class AnswerStream:
             LlmError: the model is away or misconfigured; what was generated is in the store.
             TooManyRejectsError: more prompts were rejected than the window allows.
         """
-        room = asyncio.Semaphore(self._fleet.places)
+        room = asyncio.Semaphore(self._fleet.window)
         try:
             async with asyncio.TaskGroup() as group:
                 async for prompt in self._unknown(paths):

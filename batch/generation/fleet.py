@@ -21,7 +21,7 @@ from rag.llm.protocol import Completion, Llm, Message, Sampling
 
 TRIES = 4  # of a prompt: so many servers, or all that are well, have failed with it
 _DOUBTS = 3  # failures of a prompt that its server did not survive
-_PAUSE = 0.1  # seconds, doubled with each try, before a server gets a prompt again with which it failed
+_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds, doubled with each try, before a server gets a prompt that it failed with
 
 _LOOKAHEAD = 64  # prompts that wait, among which a server is given one whose passage it has seen
 _HOMES = 4096  # first passages whose servers are remembered
@@ -80,9 +80,9 @@ class Fleet:
         self._given_up: LlmUnavailableError | None = None
 
     @property
-    def places(self) -> int:
-        """How many requests the fleet bears at once."""
-        return sum(member.places for member in self._members)
+    def window(self) -> int:
+        """How many prompts to hand over at once: those in flight, and as many that wait for the right server."""
+        return sum(member.places for member in self._members) * min(2, len(self._members))
 
     async def complete(self, messages: list[Message], sampling: Sampling, prefix: str = "") -> Completion:
         """Answer one chat; prompts with the same `prefix` go to the same server, as far as its places reach.
@@ -126,7 +126,7 @@ class Fleet:
         try:
             while not call.outcome.done():
                 if call.tries and self._has_failed_everywhere(call):
-                    await asyncio.sleep(_PAUSE * 2.0**call.tries)
+                    await asyncio.sleep(min(_LONGEST_PAUSE, _PAUSE * 2.0**call.tries))
                 await self._try(call, await self._place(call))
         except Exception as error:
             call.settle(error)
@@ -257,11 +257,11 @@ class Fleet:
             if member.away is None or member.probes < patience:
                 return
             errors.append(member.away)
-        self._given_up = errors[-1]
+        self._given_up = next((error for error in errors if error.reached), errors[-1])  # it says more
         while self._waiting:
             place = self._waiting.popleft()[1]
             if not place.done():
-                place.set_exception(errors[-1])
+                place.set_exception(self._given_up)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

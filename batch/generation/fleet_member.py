@@ -1,13 +1,14 @@
 """One server of a fleet: how many requests it gets at once, and whether it is well.
 
 It begins with a few requests at once and gets one more with each answer (slow start), so a slow server has taken few
-prompts when that shows. After some failures in a row, or when it can't be reached or asks to wait, its circuit opens:
-it gets no prompts until a probe, a chat of one word, has been answered.
+prompts when that shows; once it has asked to wait, that grows slowly. After some failures in a row, or when it can't be
+reached or asks to wait, its circuit opens: it gets no prompts until a probe, a chat of one word, has been answered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError
@@ -15,6 +16,7 @@ from rag.llm.protocol import Completion, Llm, Message, Sampling
 
 START = 8  # requests at once, to begin with
 _OPEN_AFTER = 3  # failures in a row
+_SLOW_GROWTH = 0.1  # requests at once more for each round of answers, above `steep`
 _SHARE = 0.2  # of the newest answer in the average time of an answer
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between probes
 _LONGEST_WAIT = 60.0  # seconds, for a server that asks to wait
@@ -25,15 +27,16 @@ _PROBE = [Message("user", "Say yes.")]
 class Member:
     """A server with `places` for requests at once; `limit` is how many of them it may use now.
 
-    `probes` counts the failed probes in a row, `seconds` is what an answer takes on average. A request without an end
-    fails after `time_limit` seconds.
+    Up to `steep` it grows by one an answer. `probes` counts the failed probes in a row, `seconds` is what an answer
+    takes on average. A request without an end fails after `time_limit` seconds.
     """
 
     llm: Llm
     places: int
-    limit: int
+    limit: float
     time_limit: float | None = None
     outstanding: int = 0
+    steep: float = field(default=math.inf)
     answered: int = 0
     seconds: float = 0.0
     failures: int = 0
@@ -43,7 +46,7 @@ class Member:
     @property
     def free(self) -> bool:
         """Whether it may get one more request."""
-        return self.away is None and self.outstanding < self.limit
+        return self.away is None and self.outstanding < int(self.limit)
 
     async def complete(self, messages: list[Message], sampling: Sampling) -> Completion:
         """Ask it, within the time limit.
@@ -61,7 +64,7 @@ class Member:
         """Note an answer: it is well, and may get one more request at once."""
         self.answered += 1
         self.failures = 0
-        self.limit = min(self.places, self.limit + 1)
+        self.limit = min(self.places, self.limit + (1 if self.limit < self.steep else _SLOW_GROWTH / self.limit))
         self.seconds = seconds if not self.seconds else (1 - _SHARE) * self.seconds + _SHARE * seconds
 
     def failed(self, error: LlmUnavailableError) -> bool:
@@ -70,7 +73,10 @@ class Member:
         if self.away is not None or not (at_its_gate(error) or self.failures >= _OPEN_AFTER):
             return False
         self.away = error
-        self.limit = max(1, self.limit // 2) if error.busy else 1
+        if error.busy:
+            self.limit = self.steep = max(1.0, self.limit // 2)
+        else:
+            self.limit = 1
         return True
 
     def pause(self) -> float:
