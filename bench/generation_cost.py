@@ -54,10 +54,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, _server() as url:
         plan = _plan(folder, url, options.in_flight)
         _write_tables(plan, options.prompts)
-        bare = _measured(options.prompts, lambda: asyncio.run(_bare(url, options.prompts, options.in_flight)))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         pipeline = _measured(options.prompts, lambda: generate(plan))
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        bare = _measured(options.prompts, lambda: asyncio.run(_bare(url, options.prompts, options.in_flight)))
         answers = len(known_fingerprints(plan.answer_store))
     print(
         json.dumps(
