@@ -20,6 +20,7 @@ from batch.generation.prompt_files import ChatRow, order_prompts, write_prompts
 from batch.pipeline import running_pipeline
 from batch.plan import LlmSource, RunPlan, Window
 from batch.stores.parquet import WriteRows, count_rows, empty_folder, make_folder
+from rag.errors import TooManyRejectsError
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
 from warehouse.tables import RejectRow
@@ -64,7 +65,13 @@ def _generate(plan: RunPlan, paths: Sequence[str], count: int, task: GenerationT
                 | "WriteRejects" >> WriteRows(rejects, RejectRow)
             )
         empty_folder(_pending(plan, task))
-    return count_rows(rejects)
+    count = count_rows(rejects)
+    if not task.optional and count > plan.window.most_rejected:  # of several workers, each of which had fewer
+        raise TooManyRejectsError(
+            f"{count} prompts have no answer, more than [batch] most_rejected = {plan.window.most_rejected}; "
+            f"their reasons are in {rejects}; mend the cause, or raise the setting"
+        )
+    return count
 
 
 class LlmHandler(ModelHandler):
