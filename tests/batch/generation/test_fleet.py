@@ -131,7 +131,7 @@ def fast() -> Iterator[FakeLlm]:
 
 
 def test_servers_of_different_speed_finish_together(tmp_path: Path) -> None:
-    llms = [FakeLlm(Behaviour(seconds=seconds, concurrency=8)) for seconds in (0.03, 0.3, 3.0)]
+    llms = [FakeLlm(Behaviour(seconds=seconds, concurrency=8)) for seconds in (0.03, 0.3, 8.0)]
     with ExitStack() as stack:
         urls = [stack.enter_context(served(llm.app)) for llm in llms]
         started = time.monotonic()
@@ -140,7 +140,7 @@ def test_servers_of_different_speed_finish_together(tmp_path: Path) -> None:
         seconds = time.monotonic() - started
 
     assert all_answered(tmp_path, 200) and not rejects
-    assert seconds < 2.5, "0.7 s is the ideal; the slowest server takes 3 s for its first answers"
+    assert seconds < 6.0, "0.7 s is the ideal; the slowest server takes 8 s for its first answers"
     assert llms[0].finished > llms[1].finished > llms[2].finished
 
 
@@ -278,12 +278,11 @@ def test_prompts_of_one_passage_go_to_one_server(tmp_path: Path) -> None:
     assert min(counts.total() for counts in by_server) > 30, "and all of them have work"
 
 
-def test_a_slow_server_is_given_few_prompts_until_it_answers(tmp_path: Path, fast: FakeLlm) -> None:
-    slow = FakeLlm(Behaviour(seconds=1.0))
-    with served(slow.app) as url:
-        generate(tmp_path, prompts(150), url, fast.url, in_flight=64)
+def test_a_server_that_has_not_answered_is_given_few_prompts(tmp_path: Path, fast: FakeLlm) -> None:
+    with RawServer(lambda _: None).serving() as silent:
+        generate(tmp_path, prompts(150), silent.url, fast.url, in_flight=64)
 
-    assert len(slow.requests) <= 2 * fleet_member.START
+    assert len(silent.asked) == fleet_member.START
 
 
 def test_answers_are_checkpointed_as_they_come(tmp_path: Path) -> None:
