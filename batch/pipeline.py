@@ -1,7 +1,8 @@
 """Run Beam pipelines and restore the errors of their workers, so that each is still one sentence for a person.
 
 Beam appends the step's name to a worker's exception. It raises a `RuntimeError` with the type in its text if the
-type's constructor takes no text (a full disk), or with a whole traceback if the worker is another process.
+type's constructor takes no text (a full disk), if it is an interruption (Ctrl-C), or with a whole traceback if the
+worker is another process.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from warehouse.errors import StorageError
 
 _STEP = re.compile(r" \[while running '[^']*'\]")
 _RAISED = re.compile(r"^(?:[\w.]*\.)?(\w+Error): (.+)$", re.MULTILINE)
+_INTERRUPTED = re.compile(r"KeyboardInterrupt\b")
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
 
@@ -29,6 +31,7 @@ def running_pipeline(plan: RunPlan) -> Iterator[beam.Pipeline]:
     Raises:
         BeforehandError: a worker raised it.
         StorageError: the disk is full.
+        KeyboardInterrupt: a signal interrupted a worker in this process.
     """
     try:
         with beam.Pipeline(options=pipeline_options(plan.settings)) as pipeline:
@@ -36,6 +39,8 @@ def running_pipeline(plan: RunPlan) -> Iterator[beam.Pipeline]:
     except errors.BeforehandError as error:
         raise type(error)(_STEP.sub("", str(error))) from error
     except Exception as error:
+        if _INTERRUPTED.match(str(error)):
+            raise KeyboardInterrupt from None
         known = _recognised(str(error), plan.data)
         if known is None:
             raise

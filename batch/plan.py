@@ -6,6 +6,7 @@ it can be run, tested and inspected alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,9 @@ from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
 from warehouse.audit.golden import Golden
 
 Figures = Mapping[str, int]
+
+_IN_FLIGHT = 64  # requests at an endpoint
+_CHECKPOINT = 64  # answers
 
 RETRIEVAL_STORES = ("wordings", "judgements", "chunk_questions", "variations", "answer_judgements")
 """The stores of what the language model writes beside answers, see `RunPlan.retrieval_store`."""
@@ -49,6 +53,18 @@ class LlmSource:
     def model_id(self) -> str:
         """The model's id in answers and fingerprints."""
         return str(ModelIdentity(self.name, self.revision))
+
+
+@dataclass(frozen=True)
+class Window:
+    """How prompts go through the language model: requests `in_flight` at each server, answers per `checkpoint`.
+
+    `most_rejected` is how many may stay without an answer.
+    """
+
+    in_flight: int
+    checkpoint: int
+    most_rejected: int
 
 
 @dataclass(frozen=True)
@@ -109,6 +125,19 @@ class RunPlan:
     def language(self, collection: str) -> str:
         """The short code of a collection's language."""
         return self.collections[collection].language or self.retrieval.language
+
+    @property
+    def window(self) -> Window:
+        """How prompts go through the language model."""
+        settings = self.settings
+        if self.llm.kind == "engine":  # as many again wait, for the moment when many sequences end at once
+            usual, servers = 2 * self.llm.vllm.max_sequences, 1
+        else:
+            usual, servers = _IN_FLIGHT, len(self.llm.endpoints) or 1
+        if settings.batch_size:
+            usual = math.ceil(settings.batch_size / servers)
+        checkpoint = settings.checkpoint_answers or settings.batch_size or _CHECKPOINT
+        return Window(settings.in_flight or usual, checkpoint, settings.most_rejected)
 
     @property
     def template_id(self) -> str:

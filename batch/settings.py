@@ -20,6 +20,9 @@ class BatchSettings(RoomSettings):
             "anticipate_misses",
             "join_misses",
             "batch_size",
+            "in_flight",
+            "checkpoint_answers",
+            "most_rejected",
             "max_document_bytes",
             "max_question_characters",
         }
@@ -68,7 +71,30 @@ class BatchSettings(RoomSettings):
         description="Language of the labelled pairs. Semantic hits of a collection in another language than English "
         "need pairs in it.",
     )
-    batch_size: int = Field(64, ge=1, description="Answers generated at once, and lost at most when the run is killed.")
+    in_flight: int | None = Field(
+        None,
+        ge=1,
+        description="Requests that the engine, or each endpoint, has at once. The default is twice "
+        "`[vllm] max_sequences` for the engine and 64 for an endpoint.",
+    )
+    checkpoint_answers: int | None = Field(
+        None,
+        ge=1,
+        description="Answers that are written together as a checkpoint, 64 by default. A run that is killed loses at "
+        "most these and the requests in flight.",
+    )
+    most_rejected: int = Field(
+        100,
+        ge=0,
+        description="Prompts of a stage that may be without an answer, because the model refuses them or fails "
+        "wherever they are tried; with one more the run stops.",
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="What older configurations say: requests at once, at all endpoints together, and answers per "
+        "checkpoint, where these are not set.",
+    )
     max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")
     max_question_characters: int = Field(2_000, ge=1, description="Longer questions are rejected.")
 

@@ -49,7 +49,7 @@ template = "prompt.txt"
 [batch]
 generate_with = "endpoints"
 endpoints = ["{url}/v1"]
-batch_size = 64
+checkpoint_answers = 64
 [audit]
 most_alike = 1.0
 """

@@ -18,6 +18,7 @@ from typing import TypeVar
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.states import State
 
 from batch import progress
 from batch.corpus_check.run_warnings import run_warnings
@@ -51,6 +52,7 @@ from flows.publish_release import (
 )
 from flows.tidy_data import tidy_data
 from rag.credentials import secret_values
+from rag.errors import ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.listing import Listings
@@ -64,6 +66,10 @@ from warehouse.releases.release import Release
 from warehouse.sql import sql_text
 
 T = TypeVar("T")
+
+_INTERRUPTED = "interrupted"
+# A retry of these would end like the first attempt.
+_FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError)
 
 
 @dataclass(frozen=True)
@@ -152,8 +158,13 @@ def _build_release(plan: RunPlan, publication: Publication) -> Outcome:
     run_id = plan.run_id
     ledger = Ledger(secrets=secret_values(plan))
     build = begin_build(Path(plan.data), run_id)
+
+    def cut_short() -> None:
+        log_run(Path(plan.data), run_row(plan, ledger, _INTERRUPTED))
+        abandon(build)
+
     try:
-        with storage_errors(build.data, "build a release"), ending_soon(), _logged(plan, ledger):
+        with storage_errors(build.data, "build a release"), ending_soon(cut_short), _logged(plan, ledger):
             release = _build(plan, build, publication, ledger)
     finally:
         abandon(build)  # a build that was published or kept as failed has been renamed by now
@@ -174,7 +185,7 @@ def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
         status = "failed"
         raise
     except BaseException:
-        status = "interrupted"
+        status = _INTERRUPTED
         raise
     finally:
         log_run(Path(plan.data), run_row(plan, ledger, status))
@@ -282,12 +293,24 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries
     progress.enter(name, doing)
     ledger.started[name] = datetime.now(UTC)
     started = time.monotonic()
-    as_task = task(name=name, retries=retries, retry_delay_seconds=5, cache_policy=NO_CACHE, persist_result=False)
+    as_task = task(
+        name=name,
+        retries=retries,
+        retry_delay_seconds=5,
+        retry_condition_fn=_may_help,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
     outcome: T = as_task(lambda: without_secrets(body, ledger.secrets))()
     ledger.seconds[name] = time.monotonic() - started
     ledger.figures[name] = _figures(outcome)
     progress.leave(name, ledger.figures[name], ledger.seconds[name])
     return outcome
+
+
+def _may_help(_task: object, _run: object, state: State) -> bool:
+    """Whether a retry may help a task that failed."""
+    return not isinstance(state.result(raise_on_failure=False), _FINAL)
 
 
 def _figures(outcome: object) -> Mapping[str, int]:

@@ -78,10 +78,17 @@ class LlmUnavailableError(LlmError):
     """The model's server is down, overloaded or too slow: a retry later may help.
 
     `retry_after` is the wait that the server asked for, in seconds, or None. `reached` is False where the request
-    certainly never got to the server.
+    certainly never got to the server. `busy` says that the server has too much to do, whatever the request (429, 503).
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, reached: bool = True) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, reached: bool = True, busy: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.reached = reached
+        self.busy = busy
+
+
+class TooManyRejectsError(BeforehandError):
+    """A stage rejected more prompts than `[batch] most_rejected` allows."""

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from batch.generation.answer_stream import GenerationTask
 from batch.generation.chats import Chat, Replies, Task
-from batch.generation.prompt_batches import ChatRow, GenerationTask, PromptBatch, generate_batches
-from batch.generation.prompt_order import batches
+from batch.generation.generating import generate_rows
+from batch.generation.prompt_files import ChatRow
 from batch.plan import RETRIEVAL_STORES, Figures, RunPlan
 from batch.rejects import reject_row
 from batch.stores.generation_store import find_generations, known_fingerprints, made_by_run
@@ -103,10 +104,9 @@ def _generate(plan: RunPlan, task: Task, chats: Sequence[Chat]) -> list[_Failure
 
 
 def _round(plan: RunPlan, task: Task, sampling: Sampling, chats: Sequence[Chat]) -> list[_Failure]:
-    cut = [PromptBatch(tuple(each)) for each in batches([_row(chat) for chat in chats], plan.settings.batch_size)]
     store = plan.retrieval_store(task.kind)
     job = GenerationTask(task.stage, store, sampling, plan.run_id, plan.llm, task.text, optional=True)
-    if not generate_batches(plan, cut, job, task.unit):
+    if not generate_rows(plan, [_row(chat) for chat in chats], job, task.unit):
         return []
     rejects = read_rows(f"{plan.folder(task.stage)}/rejects", RejectRow)
     return [_Failure(row["collection"], row["item"], row["reason"]) for row in rejects]
@@ -117,6 +117,7 @@ def _row(chat: Chat) -> ChatRow:
         "collection": chat.collection,
         "question": chat.about,
         "fingerprint": chat.fingerprint,
+        "prefix": chat.place,
         "messages": json.dumps([asdict(each) for each in chat.messages()]),
     }
 

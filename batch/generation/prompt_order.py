@@ -3,7 +3,7 @@
 vLLM keeps the keys and values of recent prefixes. Once the contexts no longer fit into that cache, the order decides
 the speed: by half again in our measurement (docs/measurements.md). Sorting by the sequence of passages puts prompts
 with the same first passages next to each other, which is the greedy form of GGR (arXiv 2403.05821) for fields whose
-order is fixed. Batches are cut from that order, so the prompts of a batch share as much as they can.
+order is fixed.
 """
 
 from __future__ import annotations

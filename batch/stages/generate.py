@@ -1,8 +1,8 @@
 """Generate: prompts into answers.
 
 Only what the answer store does not know is generated, or knows too old an answer to (`max_age`), and not what the team
-answered itself. The prompts are ordered by shared prefix and cut into batches here (`batch.generation.prompt_order`),
-since a batch's composition decides the speed.
+answered itself. The prompts are ordered by shared prefix here (`batch.generation.prompt_order`), of which the keys
+suffice, and their texts go into files in that order (`batch.generation.prompt_files`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from batch.generation.prompt_batches import GenerationTask, PromptBatch, generate_batches
-from batch.generation.prompt_order import batches, order_by_prefix
+from batch.generation.answer_stream import GenerationTask
+from batch.generation.generating import generate_ordered
+from batch.generation.prompt_order import order_by_prefix
 from batch.plan import Figures, RunPlan
-from batch.rows import CURATED, PromptRow
+from batch.rows import CURATED, PROMPTS
 from batch.stores.generation_store import generated_since, known_fingerprints, made_by_run
-from batch.stores.parquet import read_rows, read_table
+from batch.stores.parquet import read_table
 from warehouse.tables import QUESTIONS
 
 STAGE = "generate"
@@ -23,25 +24,26 @@ STAGE = "generate"
 
 def generate(plan: RunPlan) -> Figures:
     """Generate the answers that are not known, and count what was generated and reused."""
-    pending, needed = plan_batches(plan)
+    pending, needed = plan_prompts(plan)
     task = GenerationTask(STAGE, plan.answer_store, plan.sampling, plan.run_id, plan.llm)
-    rejected = generate_batches(plan, pending, task, "answers")
+    rejected = generate_ordered(plan, f"{plan.folder('retrieve')}/prompts", pending, task, "answers")
     made, tokens = made_by_run(plan.answer_store, plan.run_id)
     generated = len(needed & made)
     return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
 
 
-def plan_batches(plan: RunPlan) -> tuple[list[PromptBatch], frozenset[str]]:
-    """Order and cut the prompts that are not known; also return the fingerprints of all answers that the run needs."""
-    rows = read_rows(f"{plan.folder('retrieve')}/prompts", PromptRow)
+def plan_prompts(plan: RunPlan) -> tuple[list[str], frozenset[str]]:
+    """Return the fingerprints of the prompts that are not known, in order, and of all answers that the run needs."""
+    columns = ["collection", "query_key", "fingerprint", "chunk_ids"]
+    table = read_table(f"{plan.folder('retrieve')}/prompts", PROMPTS, columns)
     curated = curated_keys(plan)
-    needed = {row["fingerprint"]: row for row in rows if row["query_key"] not in curated}
+    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    needed = {fingerprint: (name, key, ids) for name, key, fingerprint, ids in rows if key not in curated}
     known = _young_enough(plan)
-    pending = [row for fingerprint, row in needed.items() if fingerprint not in known[row["collection"]]]
+    pending = [fingerprint for fingerprint, (name, _, _) in needed.items() if fingerprint not in known[name]]
     weights = _weights(plan)
-    order = order_by_prefix([row["chunk_ids"] for row in pending], [weights[row["query_key"]] for row in pending])
-    cut = batches([pending[place] for place in order], plan.settings.batch_size)
-    return [PromptBatch(tuple(each)) for each in cut], frozenset(needed)
+    order = order_by_prefix([needed[each][2] for each in pending], [weights[needed[each][1]] for each in pending])
+    return [pending[place] for place in order], frozenset(needed)
 
 
 def _weights(plan: RunPlan) -> dict[str, float]:

@@ -15,8 +15,9 @@ from typing import TypedDict
 
 import pyarrow.compute as pc
 
-from batch.generation.prompt_batches import ChatRow, GenerationTask, PromptBatch, generate_batches
-from batch.generation.prompt_order import batches
+from batch.generation.answer_stream import GenerationTask
+from batch.generation.generating import generate_rows
+from batch.generation.prompt_files import ChatRow
 from batch.generation.proposing import SAMPLING, proposed, proposing_messages, proposing_template
 from batch.plan import Figures, RunPlan
 from batch.reading.question_files import Question, named_question, tidy_question
@@ -61,9 +62,8 @@ def propose(plan: RunPlan) -> Figures:
     chats = [chat for name, each in plan.collections.items() for chat in _chats(plan, name, each.proposals)]
     known = known_fingerprints(plan.proposal_store)
     pending = [chat for chat in chats if chat["fingerprint"] not in known]
-    cut = [PromptBatch(tuple(each)) for each in batches(pending, plan.settings.batch_size)]
     task = GenerationTask(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
-    rejects = generate_batches(plan, cut, task, "passages")
+    rejects = generate_rows(plan, pending, task, "passages")
     candidates = _candidates(plan, chats)
     write_table(f"{out}/candidates/candidates.parquet", rows_to_table(candidates, QuestionRow))
     found = leading_back(plan, out, plan.retrieval.passages)
@@ -92,6 +92,7 @@ def _chat(plan: RunPlan, collection: str, chunk: StoredChunk) -> ProposalChat:
         "collection": collection,
         "chunk_id": chunk.chunk_id,
         "question": f"(questions about {chunk.title})",
+        "prefix": "",
         "messages": json.dumps([asdict(each) for each in proposing_messages(chunk)]),
         "fingerprint": fingerprint(
             query_key=STAGE,

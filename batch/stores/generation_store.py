@@ -1,9 +1,9 @@
 """The generation store: every generation ever made, by fingerprint. Answers and proposals have one each.
 
-One Parquet file per batch, written when the batch is done, is the checkpoint: a run that was killed starts again
+One Parquet file per group of answers, written when they are done, is the checkpoint: a run that was killed starts again
 and finds what is done. The store outlives runs, so a question that comes back after a year, with the same passages,
-prompt, model and sampling, costs nothing. A file is named by the hash of its fingerprints, so a batch that runs
-twice writes the same file.
+prompt, model and sampling, costs nothing. A file is named by the hash of its fingerprints, so a group that is
+written twice is one file.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def made_by_run(store: str, run_id: str) -> tuple[set[str], dict[str, int]]:
     kinds = ["prompt_tokens", "completion_tokens", "cached_tokens"]
     table = read_table(store, GENERATIONS, ["fingerprint", "run_id", *kinds])
     own = table.filter(pc.equal(table["run_id"], run_id))
-    return set(own["fingerprint"].to_pylist()), {kind: pc.sum(own[kind]).as_py() or 0 for kind in kinds}
+    each = own.group_by("fingerprint").aggregate([(kind, "min") for kind in kinds])  # two workers may have made one
+    return set(each["fingerprint"].to_pylist()), {kind: pc.sum(each[f"{kind}_min"]).as_py() or 0 for kind in kinds}
 
 
 def count_generations(store: str) -> int:

@@ -1,38 +1,33 @@
 """Client for any OpenAI-compatible server, over HTTP with pooled connections.
 
-It makes one attempt: a repeated chat completion costs tokens again, and the caller knows better whether to retry. Only
-a connection that could not be opened is retried, since no request reached the model. Idle connections are closed after
-2 seconds, before vLLM and uvicorn close them (after 5), so that no request is written to a closing one.
+It makes one attempt: a repeated chat completion costs tokens again, and the caller knows better whether to retry. The
+connections are those of `rag.llm.http_session`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import httpx
+import aiohttp
 from pydantic import SecretStr
 
 from rag.credentials import MASK, SecretAddress, hide, public_address, secret_values
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
+from rag.llm.http_session import HttpSession, NetworkError, never_arrived
 from rag.llm.openai_replies import StreamedReply, completion_of, refusal_of
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
-_CONNECT_ATTEMPTS = 2
-_KEEPALIVE_SECONDS = 2.0
 _LONGEST_WAIT = 3600.0  # upper limit for Retry-After
-# The model is often on this machine, which the environment's proxy can't reach.
-_NO_PROXY = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
 # The settings to check when the server refuses every request; its other 4xx are about a single request.
 _SETTINGS = {
     401: "check [llm] api_key",
     403: "check [llm] api_key",
     404: "check [llm] model and [llm] endpoint (where the batch has its own, [batch] endpoints)",
 }
+_BUSY = {429, 503}
 _DONE = b"[DONE]"
 _PENALTIES = (
     "frequency_penalty",
@@ -62,19 +57,10 @@ class OpenAIEndpoint:
         carried: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._carried = carried
-        address = httpx.URL(base_url)
-        self._completions = address.copy_with(path=f"{address.path.rstrip('/')}/chat/completions")
         self._base_url = public_address(base_url).rstrip("/")  # for errors
         self._secrets = secret_values(SecretAddress(base_url), SecretStr(api_key or ""))
         self._model = model
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-            limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_KEEPALIVE_SECONDS
-            ),
-            mounts=_NO_PROXY,
-        )
+        self._session = HttpSession(base_url, "/chat/completions", api_key, timeout, connections)
 
     @property
     def model(self) -> str:
@@ -83,7 +69,7 @@ class OpenAIEndpoint:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._session.aclose()
 
     async def complete(
         self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
@@ -97,14 +83,13 @@ class OpenAIEndpoint:
         """
         response = await self._send(self._body(messages, sampling, stream=False), headers)
         try:
-            await response.aread()
-            return completion_of(response.json(), self._model)
-        except httpx.HTTPError as error:
+            return completion_of(json.loads(await response.read()), self._model)
+        except NetworkError as error:
             raise self._unavailable(error) from error
         except _UNREADABLE as error:
             raise LlmUnavailableError(f"{self._base_url}: the answer is not a chat completion ({error!r})") from error
         finally:
-            await response.aclose()
+            response.close()
 
     async def stream(
         self, messages: Sequence[Message], sampling: Sampling, headers: Mapping[str, str] | None = None
@@ -125,12 +110,12 @@ class OpenAIEndpoint:
                     raise LlmUnavailableError(f"{self._base_url}: the stream broke off: {_said(chunk, self._secrets)}")
                 if (delta := reply.take(chunk)).says_something:
                     yield delta
-        except httpx.HTTPError as error:
+        except NetworkError as error:
             raise self._unavailable(error) from error
         except _UNREADABLE as error:
             raise LlmUnavailableError(f"{self._base_url}: a chunk of the stream can't be read ({error!r})") from error
         finally:
-            await response.aclose()
+            response.close()
         if not reply.finish_reason:
             raise LlmUnavailableError(f"{self._base_url}: the stream broke off before the answer was complete")
         if (rest := reply.end()).says_something:
@@ -151,20 +136,20 @@ class OpenAIEndpoint:
                 async for lines in self._whole_lines(response):
                     yield lines
             else:
-                await response.aread()
-                response.json()
-                yield response.content
-        except httpx.HTTPError as error:
+                content = await response.read()
+                json.loads(content)
+                yield content
+        except NetworkError as error:
             raise self._unavailable(error) from error
         except _UNREADABLE as error:
             raise LlmUnavailableError(f"{self._base_url}: the answer is not JSON ({error!r})") from error
         finally:
-            await response.aclose()
+            response.close()
 
-    async def _whole_lines(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async def _whole_lines(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         """Yield a stream in whole lines; raise at its end if it holds an error or lacks `[DONE]`."""
         done, failure, rest = False, "", b""
-        async for piece in response.aiter_bytes():
+        async for piece in response.content.iter_any():
             *lines, rest = (rest + piece).split(b"\n")
             for payload in map(_payload, lines):
                 done = done or payload == _DONE
@@ -198,47 +183,36 @@ class OpenAIEndpoint:
             body["stream_options"] = {"include_usage": True}
         return body
 
-    async def _send(self, body: dict[str, object], headers: Mapping[str, str] | None) -> httpx.Response:
-        sent = {**self._carried(), **(headers or {})}
-        request = self._client.build_request("POST", self._completions, json=body, headers=sent)
-        response = await self._open(request)
-        if response.is_success:
+    async def _send(self, body: dict[str, object], headers: Mapping[str, str] | None) -> aiohttp.ClientResponse:
+        try:
+            response = await self._session.post(body, {**self._carried(), **(headers or {})})
+        except NetworkError as error:
+            raise self._unavailable(error) from error
+        if 200 <= response.status < 300:
             return response
         try:
-            await response.aread()
-            error = _refusal(self._base_url, response, self._secrets)
-            if isinstance(error, LlmRefusedError):
-                error.refusal = refusal_of(response.status_code, _without(self._secrets, response.content))
-            raise error
-        except (httpx.HTTPError, RecursionError) as error:
+            content = await response.read()
+            refusal = _refusal(self._base_url, response, content, self._secrets)
+            if isinstance(refusal, LlmRefusedError):
+                refusal.refusal = refusal_of(response.status, _without(self._secrets, content))
+            raise refusal
+        except (*NetworkError, RecursionError) as error:
             raise self._unavailable(error) from error
         finally:
-            await response.aclose()
-
-    async def _open(self, request: httpx.Request) -> httpx.Response:
-        for attempt in range(1, _CONNECT_ATTEMPTS + 1):
-            try:
-                return await self._client.send(request, stream=True)
-            except httpx.ConnectError as error:
-                if attempt == _CONNECT_ATTEMPTS:
-                    raise self._unavailable(error) from error
-                await asyncio.sleep(random.uniform(0.02, 0.1))  # jitter, since many callers are refused at once
-            except httpx.HTTPError as error:
-                raise self._unavailable(error) from error
-        raise AssertionError("unreachable")
+            response.close()
 
     def _unavailable(self, error: Exception) -> LlmUnavailableError:
-        what = "took too long" if isinstance(error, httpx.TimeoutException) else "can't be reached"
+        what = "took too long" if isinstance(error, TimeoutError) else "can't be reached"
         return LlmUnavailableError(
             f"the language model at {self._base_url} {what} ({type(error).__name__}); is `beforehand llm` running?",
-            reached=not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)),
+            reached=not never_arrived(error),
         )
 
 
-async def _events(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield the payloads of an event stream. httpx would also split lines at U+2028, inside an answer."""
+async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    """Yield the payloads of an event stream; only a line feed ends a line, as U+2028 may be in an answer."""
     rest = b""
-    async for piece in response.aiter_bytes():
+    async for piece in response.content.iter_any():
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             if payload := _payload(line):
@@ -266,16 +240,17 @@ def _without(secrets: Collection[str], content: bytes) -> bytes:
     return content
 
 
-def _refusal(base_url: str, response: httpx.Response, secrets: Collection[str]) -> LlmError:
+def _refusal(base_url: str, response: aiohttp.ClientResponse, content: bytes, secrets: Collection[str]) -> LlmError:
+    status = response.status
     try:
-        said = _said(response.json(), secrets)
+        said = _said(json.loads(content), secrets)
     except ValueError:
-        said = hide(response.text, secrets)[:300]
-    message = f"the language model at {base_url} answered {response.status_code}: {' '.join(said.split())}"
-    if response.status_code in {408, 409, 429} or response.status_code >= 500:
-        return LlmUnavailableError(message, _retry_after(response.headers))
-    if response.status_code in _SETTINGS:
-        return LlmMisconfiguredError(f"{message}; {_SETTINGS[response.status_code]}")
+        said = hide(content.decode(errors="replace"), secrets)[:300]
+    message = f"the language model at {base_url} answered {status}: {' '.join(said.split())}"
+    if status in {408, 409, 429} or status >= 500:
+        return LlmUnavailableError(message, _retry_after(response.headers), busy=status in _BUSY)
+    if status in _SETTINGS:
+        return LlmMisconfiguredError(f"{message}; {_SETTINGS[status]}")
     return LlmRefusedError(message)
 
 

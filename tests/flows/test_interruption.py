@@ -15,7 +15,7 @@ import threading
 from flows.interruption import ending_soon
 
 never = threading.Event()
-with ending_soon():
+with ending_soon(lambda: print("last", flush=True)):
     try:
         print("ready", flush=True)
         never.wait()
@@ -32,6 +32,7 @@ def test_signal_ends_a_build_that_waits_for_its_threads(number: signal.Signals, 
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    done, said = process.communicate(timeout=60)
     assert process.returncode == code
     assert "interrupted; finished work is kept" in said
+    assert done == "last\n"

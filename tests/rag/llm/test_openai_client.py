@@ -4,12 +4,12 @@ The server is real, on its own port, and sends exactly the bytes of the test.
 """
 
 import asyncio
+import base64
 import json
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rag.errors import LlmError, LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError, Refusal
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Message, Sampling
+from tests.fake_llm import FakeLlm, served
 
 CHAT = [Message("system", "Be brief."), Message("user", "Why? \u2028 — {x}")]
 ANSWER = {
@@ -595,18 +596,34 @@ def test_a_server_that_quotes_the_key_is_quoted_without_it(status):
 
 
 def test_credentials_of_the_address_are_sent_and_not_shown():
-    sent = []
+    async def run():
+        server = Server(http(b"later", 503))
+        listener = await asyncio.start_server(server, "127.0.0.1", 0)
+        host = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        address = f"http://user:canary%2F4711@{host}/v1/?signature=canary-4711%2B"
+        endpoint = OpenAIEndpoint(address, "m", "ignored")
+        try:
+            with pytest.raises(LlmError) as raised:
+                await endpoint.complete(CHAT, Sampling())
+        finally:
+            await endpoint.aclose()
+            listener.close()
+        return server.headers[0], str(raised.value), host
 
-    def handle(request):
-        sent.append(request)
-        return httpx.Response(503, text="later")
+    head, said, host = asyncio.run(run())
 
-    endpoint = OpenAIEndpoint("http://user:canary-4711@gpu/v1/?signature=canary-4711", "m", "ignored")
-    endpoint._client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
-    with pytest.raises(LlmError) as raised:
-        asyncio.run(endpoint.complete(CHAT, Sampling()))
+    assert head.startswith("post /v1/chat/completions?signature=canary-4711%2b http")
+    assert f"authorization: basic {base64.b64encode(b'user:canary/4711').decode().lower()}" in head
+    assert said == f"the language model at http://{host}/v1/?… answered 503: later"
 
-    assert sent[0].url.path == "/v1/chat/completions"
-    assert sent[0].url.params["signature"] == "canary-4711"
-    assert sent[0].headers["authorization"].startswith("Basic ")
-    assert str(raised.value) == "the language model at http://gpu/v1/?… answered 503: later"
+
+def test_a_closed_endpoint_may_be_used_in_another_event_loop():
+    with served(FakeLlm().app) as url:
+        endpoint = OpenAIEndpoint(f"{url}/v1", "fake-model")
+
+        async def ask_once():
+            completion = await endpoint.complete(CHAT, Sampling())
+            await endpoint.aclose()
+            return completion.finish_reason
+
+        assert [asyncio.run(ask_once()) for _ in range(2)] == ["stop", "stop"]

@@ -1,0 +1,108 @@
+"""One server of a fleet: how many requests it gets at once, and whether it is well.
+
+It begins with a few requests at once and gets one more with each answer (slow start), so a slow server has taken few
+prompts when that shows; once it has asked to wait, that grows slowly. After some failures in a row, or when it can't be
+reached or asks to wait, its circuit opens: it gets no prompts until a probe, a chat of one word, has been answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+
+from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError
+from rag.llm.protocol import Completion, Llm, Message, Sampling
+
+START = 8  # requests at once, to begin with
+_OPEN_AFTER = 3  # failures in a row
+_SLOW_GROWTH = 0.1  # requests at once more for each round of answers, above `steep`
+_SHARE = 0.2  # of the newest answer in the average time of an answer
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between probes
+_LONGEST_WAIT = 60.0  # seconds, for a server that asks to wait
+_PROBE = [Message("user", "Say yes.")]
+
+
+@dataclass(eq=False)
+class Member:
+    """A server with `places` for requests at once; `limit` is how many of them it may use now.
+
+    Up to `steep` it grows by one an answer. `probes` counts the failed probes in a row, `seconds` is what an answer
+    takes on average. A request without an end fails after `time_limit` seconds.
+    """
+
+    llm: Llm
+    places: int
+    limit: float
+    time_limit: float | None = None
+    outstanding: int = 0
+    steep: float = field(default=math.inf)
+    answered: int = 0
+    seconds: float = 0.0
+    failures: int = 0
+    probes: int = 0
+    away: LlmUnavailableError | None = field(default=None)
+
+    @property
+    def free(self) -> bool:
+        """Whether it may get one more request."""
+        return self.away is None and self.outstanding < int(self.limit)
+
+    async def complete(self, messages: list[Message], sampling: Sampling) -> Completion:
+        """Ask it, within the time limit.
+
+        Raises:
+            LlmError: as `rag.llm.protocol.Llm`.
+        """
+        try:
+            async with asyncio.timeout(self.time_limit):
+                return await self.llm.complete(messages, sampling)
+        except TimeoutError:
+            raise LlmUnavailableError(f"an answer took longer than {self.time_limit:g} s") from None
+
+    def succeeded(self, seconds: float) -> None:
+        """Note an answer: it is well, and may get one more request at once."""
+        self.answered += 1
+        self.failures = 0
+        self.limit = min(self.places, self.limit + (1 if self.limit < self.steep else _SLOW_GROWTH / self.limit))
+        self.seconds = seconds if not self.seconds else (1 - _SHARE) * self.seconds + _SHARE * seconds
+
+    def failed(self, error: LlmUnavailableError) -> bool:
+        """Note a failure; return whether it opened the circuit."""
+        self.failures += 1
+        if self.away is not None or not (at_its_gate(error) or self.failures >= _OPEN_AFTER):
+            return False
+        self.away = error
+        if error.busy:
+            self.limit = self.steep = max(1.0, self.limit // 2)
+        else:
+            self.limit = 1
+        return True
+
+    def pause(self) -> float:
+        """Return the seconds until the next probe."""
+        asked_for = (self.away.retry_after if self.away else None) or 0.0
+        return min(_LONGEST_WAIT, max(asked_for, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**self.probes)))
+
+    async def probe(self) -> bool:
+        """Ask for one word; return whether it answered, which closes its circuit."""
+        try:
+            await self.complete(_PROBE, Sampling(max_tokens=1))
+        except LlmRefusedError:
+            pass  # it reads its requests, so it is well
+        except LlmUnavailableError as error:
+            self.away = error
+            self.probes += 1
+            return False
+        except LlmError as error:
+            self.away = LlmUnavailableError(str(error))
+            self.probes += 1
+            return False
+        self.away = None
+        self.failures = self.probes = 0
+        return True
+
+
+def at_its_gate(error: LlmUnavailableError) -> bool:
+    """Whether a server failed before it looked at the request, so whatever the request was."""
+    return not error.reached or error.busy or error.retry_after is not None
