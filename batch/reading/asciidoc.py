@@ -281,8 +281,11 @@ class _Reader:
 
     def _until_blank(self, first: str) -> list[str]:
         lines = [first]
-        while self._at < len(self._lines) and self._lines[self._at] and self._lines[self._at] != "+":
-            lines.append(self._lines[self._at])
+        while self._at < len(self._lines):
+            line = self._lines[self._at]
+            if not line or line == "+" or _DELIMITER.match(line):
+                break
+            lines.append(line)
             self._at += 1
         return lines
 
