@@ -48,8 +48,7 @@ def read_asciidoc(text: str, title: str = "") -> Outline:
 
 def _preprocessed(lines: list[str]) -> Iterator[str]:
     """Yield lines without includes and conditions; what is shown under a condition stays."""
-    for line in lines:
-        line = line.rstrip()
+    for line in (each.rstrip() for each in lines):
         directive = _PREPROCESSOR.match(line) if "::" in line else None
         if directive is None:
             yield line

@@ -12,7 +12,7 @@ _BUILT_IN = {
     "brvbar": "¦", "vbar": "|", "startsb": "[", "endsb": "]", "caret": "^", "asterisk": "*", "tilde": "~", "cpp": "C++",
     "backslash": "\\", "backtick": "`", "two-colons": "::", "litdd": "--", "two-semicolons": ";;", "pp": "++", "hyphen": "-",
 }  # fmt: skip
-COMPATIBLE = "compat-mode"  # the attribute of documents in the syntax of before 2014: 'emphasis', +code+, ``quoted''
+COMPATIBLE = "compat-mode"  # of documents in the syntax of before 2014
 
 _CODE_SPAN = re.compile(r"(?<![\"'`\w])(`{1,2})(?!`)(.{1,400}?)(?<!`)\1(?![`\w\"'])", re.DOTALL)
 _OLD_CODE_SPAN = re.compile(r"(?<![`\w])(`)(?!`)([^`']{1,400}|[^`]{1,400})`(?![`\w])", re.DOTALL)
@@ -131,11 +131,9 @@ def _macro(found: re.Match[str]) -> str:
         return f" ({text})" if text else ""
     if name == "image":
         return _text_of(text.split(",")[0]) if "=" not in text.split(",")[0] else ""
-    if name in {"mailto", "link"}:
-        return _text_of(text) or target
-    if target and name not in {"xref", "javadoc"} and _MANUAL_SECTION.fullmatch(text):
+    if target and name not in {"xref", "javadoc", "mailto", "link"} and _MANUAL_SECTION.fullmatch(text):
         return f"{target}({text})"  # linkgit:git-add[1], man:ls[1]
-    return _text_of(text) or _name_of(target)
+    return _text_of(text) or (target if name in {"mailto", "link"} else _name_of(target))
 
 
 def _text_of(attributes: str) -> str:

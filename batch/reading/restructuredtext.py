@@ -73,10 +73,21 @@ def _role(rawsource: str, text: str, role: str, lineno: int) -> tuple[list[nodes
         shown = labelled.group(1)
     elif name in {"pep", "rfc"}:
         shown = f"{name.upper()} {shown.partition('#')[0]}"
+    elif name in {"doc", "ref", "term", "numref", "any"}:
+        shown = _name_of(shown, name)
     elif shown.startswith("~"):
         shown = shown.rpartition(".")[2].lstrip("~")
     shown = shown.lstrip("!")
     return [nodes.literal(rawsource, shown) if name in _CODE_ROLES else nodes.Text(shown)], []
+
+
+def _name_of(target: str, role: str) -> str:
+    """Return words for a reference without a label: a page's name, a place's."""
+    if role == "doc":
+        parts = [part for part in target.split("/") if part]
+        names = [part for part in parts if part not in {"index", "README"}] or parts or [target]
+        target = names[-1]
+    return re.sub(r"(?<=\w)[-_](?=\w)", " ", target.lstrip("~")) if role != "term" and " " not in target else target
 
 
 _SETTINGS = {

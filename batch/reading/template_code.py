@@ -26,6 +26,8 @@ _MARK = re.compile(
     + r"|(?P<snippet>\{\*)"
     + r"|(?P<liquid>\{%)"
     + r"|(?P<hugo>\{\{[<%])"
+    + r"|(?P<block>^[ \t]*</?(?:div|section|figure|center|details|summary|article|aside|main|p|ul|ol|li)\b"
+    r"[^<>{}\n]*>(?=[ \t]*$))"
     + r"|(?P<element><[a-z][\w.-]*(?=\s[^<>{}]{0,300}=\s*\{))"
     + r"|(?P<mustache>\{\{)"
     + r"|(?P<silent><(?:script|style|svg|iframe|video|audio|object|canvas)\b)"
@@ -47,8 +49,17 @@ _SHOWN = ("title", "header", "label", "heading", "summary", "caption", "alt", "t
 _FIELD_NAMES = ("name", "path", "query", "body", "header")
 _PLACEHOLDER = re.compile(r"</?[A-Z][A-Z0-9_]*>")
 _BRACE = re.compile(r"[{}]")
+_BRACE_OR_STRING = re.compile(
+    r"[{}]|\"(?:[^\"\\\n]|\\.){0,2000}\"|'(?:[^'\\\n]|\\.){0,2000}'|`(?:[^`\\]|\\.){0,2000}`", re.DOTALL
+)
+_DATA = re.compile(
+    r"\b(name|type|title|label|summary|question|answer|description|text|content)\s*:\s*"
+    r"(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`([^`$]*)`)"
+)
+_HOLDS_DATA = re.compile(r"=\s*\{\s*[\[{]")
 _BRACED_STYLE = re.compile(r"display\W+none|visibility\W+hidden")
 _FAR = 20_000  # characters: no tag and no expression is longer
+_FAR_DATA = 200_000  # but data that is passed to a component
 _WHOLE_LINE = re.compile(r"[ \t]*(?=\n|\Z)")
 
 
@@ -150,7 +161,7 @@ class _Scanner:
     def _expression(self, mark: re.Match[str]) -> str:
         if not self._mdx:
             return mark.group()
-        end = self._balanced(mark.start())
+        end = self._balanced(mark.start(), _FAR)
         if end < 0:
             return mark.group()
         string = _STRING.match(self._text[mark.end() : end - 1])
@@ -246,9 +257,14 @@ class _Scanner:
         if self._text[start_of_line : mark.start()].strip() or not _WHOLE_LINE.match(self._text, end):
             return f"{shown}: " if shown and not tag.endswith("/>") else shown
         title = f"**{shown}**\n" if shown else ""
+        title += _data(tag) if _HOLDS_DATA.search(tag) else ""
         if tag.startswith("</"):
             return CLOSED
         return title if tag.endswith("/>") else f"{OPENED}{title}"
+
+    def _block(self, mark: re.Match[str]) -> str:
+        """Put a blank line behind a tag on a line of its own: in MDX, Markdown may follow on the next one."""
+        return f"{mark.group()}\n" if self._mdx else mark.group()
 
     def _element(self, mark: re.Match[str]) -> str:
         """Make an element of HTML of one whose attributes are expressions."""
@@ -259,13 +275,14 @@ class _Scanner:
         if mark.group() == "<img":
             return _shown(tag, ("alt",))
         hidden = " hidden" if _BRACED_STYLE.search(tag) else ""
-        return f"{mark.group()}{hidden}{'/>' if tag.endswith('/>') else '>'}"
+        apart = "\n" if self._mdx and not tag.endswith("/>") and _WHOLE_LINE.match(self._text, end) else ""
+        return f"{mark.group()}{hidden}{'/>' if tag.endswith('/>') else '>'}{apart}"
 
     def _end_of_tag(self, start: int) -> int:
         """Return where a tag ends: at the `>` that stands in no string and in no braces; -1 for no tag."""
         if self._text[start - 1] == ">":
             return start
-        at, limit = start, min(len(self._text), start + _FAR)
+        at, limit = start, min(len(self._text), start + _FAR_DATA)
         while at < limit:
             character = self._text[at]
             if character == ">":
@@ -275,17 +292,24 @@ class _Scanner:
             if character in "\"'":
                 at = self._find(character, at + 1)
             elif character == "{":
-                at = self._balanced(at) - 1
+                at = self._balanced(at, _FAR_DATA) - 1
             if at < 0:
                 return -1
             at += 1
         return -1
 
-    def _balanced(self, start: int) -> int:
-        """Return where the braces that open at `start` are closed; -1 where they never are, or far away."""
+    def _balanced(self, start: int, far: int) -> int:
+        """Return where the braces that open at `start` are closed; -1 where they never are, or far away.
+
+        Braces in strings don't count, unless an apostrophe among words makes a string of half a page.
+        """
+        end = self._closing(_BRACE_OR_STRING, start, far)
+        return end if end >= 0 else self._closing(_BRACE, start, far)
+
+    def _closing(self, braces: re.Pattern[str], start: int, far: int) -> int:
         depth = 0
-        for brace in _BRACE.finditer(self._text, start, start + _FAR):
-            depth += 1 if brace.group() == "{" else -1
+        for brace in braces.finditer(self._text, start, start + far):
+            depth += {"{": 1, "}": -1}.get(brace.group(), 0)
             if depth == 0:
                 return brace.end()
             if depth > 12:
@@ -319,3 +343,17 @@ def _shown(attributes: str, names: tuple[str, ...]) -> str:
     found = {name: two or one or braces for name, two, one, braces in _PARAMETER.findall(attributes)}
     texts = [found[name].replace('\\"', '"') for name in names if found.get(name)]
     return " ".join(" ".join(dict.fromkeys(texts)).split())
+
+
+def _data(tag: str) -> str:
+    """Return the texts among the data that a component is given, a line an entry."""
+    entries: list[list[str]] = []
+    seen: set[str] = set()
+    for name, two, one, back in _DATA.findall(tag):
+        text = " ".join((two or one or back).replace("\\", "").split())
+        if name in seen or not entries:
+            entries.append([])
+            seen.clear()
+        seen.add(name)
+        entries[-1].append(text)
+    return "".join(f"\n- {': '.join(filter(None, entry))}" for entry in entries if any(entry)) + "\n"
