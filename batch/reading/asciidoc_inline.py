@@ -10,7 +10,8 @@ _BUILT_IN = {
     "lt": "<", "gt": ">",
     "apos": "'", "quot": '"', "lsquo": "\u2018", "rsquo": "\u2019", "ldquo": "\u201c", "rdquo": "\u201d", "deg": "°",
     "brvbar": "¦", "vbar": "|", "startsb": "[", "endsb": "]", "caret": "^", "asterisk": "*", "tilde": "~", "cpp": "C++",
-    "backslash": "\\", "backtick": "`", "two-colons": "::", "litdd": "--", "two-semicolons": ";;", "pp": "++", "hyphen": "-",
+    "backslash": "\\", "backtick": "`", "two-colons": "::", "two-semicolons": ";;", "pp": "++", "hyphen": "-",
+    "litdd": "--",
 }  # fmt: skip
 COMPATIBLE = "compat-mode"  # of documents in the syntax of before 2014
 

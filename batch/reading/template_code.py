@@ -45,6 +45,8 @@ _HUGO_NAME = re.compile(r"\s*(/?)\s*([\w./-]+)\s*(.*?)\s*/?$", re.DOTALL)
 _PARAMETER = re.compile(r"([\w:-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|\{\s*[\"'`]([^\"'`{}]*)[\"'`]\s*\})")
 _POSITIONAL = re.compile(r"\"((?:[^\"\\]|\\.)*)\"")
 _STRING = re.compile(r"\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|`([^`$]*)`)\s*\Z")
+_CODE_SHORTCODES = frozenset("highlight code code-toggle codeblock code-block cmd command terminal prism".split())
+_LANGUAGE = re.compile(r"\"?([\w+#-]+)\"?(?![\w+#-]*=)|.*?\blang(?:uage)?=\"?([\w+#-]+)")
 _SHOWN = ("title", "header", "label", "heading", "summary", "caption", "alt", "text", "tip", "content")
 _FIELD_NAMES = ("name", "path", "query", "body", "header")
 _PLACEHOLDER = re.compile(r"</?[A-Z][A-Z0-9_]*>")
@@ -222,8 +224,9 @@ class _Scanner:
         if name == "comment":
             self._until_hugo(name)
             return ""
-        if name in {"highlight", "code"} and (code := self._until_hugo(name)):
-            return f"```{rest.split()[0] if rest else ''}\n{code.strip(chr(10))}\n```"
+        if name in _CODE_SHORTCODES and (code := self._code_until_hugo(name)):
+            language = _LANGUAGE.match(rest)
+            return f"```{next(filter(None, language.groups()), '') if language else ''}\n{code.strip(chr(10))}\n```"
         positional = _POSITIONAL.match(rest)
         if name in {"heading", "tab"} and positional:
             return positional.group(1) + ("" if _WHOLE_LINE.match(self._text, self._at) else ": ")
@@ -231,11 +234,20 @@ class _Scanner:
         term = re.search(r"term_id=\"([^\"]+)\"", rest)
         return shown or (term.group(1).replace("_", " ").replace("-", " ") if term else "")
 
+    def _code_until_hugo(self, name: str) -> str:
+        """Return what stands before an end tag unless it is fenced already."""
+        start = self._at
+        code = self._until_hugo(name)
+        if "```" in code:
+            self._at = start
+            return ""
+        return code
+
     def _until_hugo(self, name: str) -> str:
         start, key = self._at, f"/{name}"
         if key in self._absent:
             return ""
-        end = re.compile(rf"\{{\{{[<%]\s*/{name}\s*[>%]\}}\}}").search(self._text, start)
+        end = re.compile(rf"\{{\{{[<%]\s*/\s*{name}\s*[>%]\}}\}}").search(self._text, start)
         if not end:
             self._absent.add(key)
             return ""
@@ -257,7 +269,7 @@ class _Scanner:
         if self._text[start_of_line : mark.start()].strip() or not _WHOLE_LINE.match(self._text, end):
             return f"{shown}: " if shown and not tag.endswith("/>") else shown
         title = f"**{shown}**\n" if shown else ""
-        title += _data(tag) if _HOLDS_DATA.search(tag) else ""
+        title += _data(tag) if _HOLDS_DATA.search(tag) and not tag.startswith("<Tabs") else ""
         if tag.startswith("</"):
             return CLOSED
         return title if tag.endswith("/>") else f"{OPENED}{title}"
@@ -351,6 +363,7 @@ def _data(tag: str) -> str:
     seen: set[str] = set()
     for name, two, one, back in _DATA.findall(tag):
         text = " ".join((two or one or back).replace("\\", "").split())
+        text = f"`{text}`" if name in {"name", "type"} and "`" not in text else text
         if name in seen or not entries:
             entries.append([])
             seen.clear()
