@@ -31,6 +31,7 @@ _TERM = re.compile(r"^\s*(\S.*?)(?::{2,4}|;;)(?:[ \t]+(.*))?$")
 _RULE = re.compile(r"^(?:'{3,}|-{3}|\*{3}|<{3,}|toc::\[\])[ \t]*$")
 _EXPLICIT_ID = re.compile(r"^\[(?:\[([\w.:-]+)|#([\w.:-]+)|[^\]]*?\bid=\"?([\w.:-]+))")
 _SOURCE = re.compile(r"\[(?:source|listing|literal|,\s*\w)")
+_LANGUAGE = re.compile(r"\[(?:[a-z][\w-]*)?(?:[%.#][\w%.#-]+)*,\s*([A-Za-z][\w+#-]*)(?=\s*[,\]])")
 _FORMULA = re.compile(r"\[(?:stem|latexmath|asciimath)\b")
 _CODE = frozenset("-.`")
 
@@ -300,7 +301,7 @@ class _Reader:
     def _source(self, code: list[str], pending: str) -> Iterator[Event]:
         if not any(code):
             return
-        found = re.search(r"\[(?:source|,)(?:%[\w%]+)?,?\s*([\w+#-]*)", pending)
+        found = _LANGUAGE.search(pending)
         fence = "````" if any("```" in line for line in code) else "```"
         yield Event(0, fence + (found.group(1) if found else ""))
         yield from (Event(0, line) for line in code)

@@ -40,6 +40,7 @@ _LINE_BREAK = re.compile(r"[ \t]+\+$", re.MULTILINE)
 _MANUAL_SECTION = re.compile(r"\d\w?")
 _ESCAPE = re.compile(r"\\(?=[{<`*_\[#^~\"'(]|https?:|[a-z]+:)")
 _OPTION = re.compile(r",\s*(?:window|role|opts|options|xrefstyle|id|title|width|height|align|link|subs)\s*=.*$|\^$")
+_ONLY_OPTION = re.compile(r"\s*[a-z-]+=\S*\s*")
 _SILENT = frozenset("icon indexterm indexterm2 anchor video audio toc".split())
 
 
@@ -139,7 +140,7 @@ def _macro(found: re.Match[str]) -> str:
 
 def _text_of(attributes: str) -> str:
     """Return the text among a macro's attributes."""
-    text = _OPTION.sub("", attributes.strip()).strip()
+    text = "" if _ONLY_OPTION.fullmatch(attributes) else _OPTION.sub("", attributes.strip()).strip()
     return text.strip('"').removesuffix("^").replace("\\]", "]")
 
 

@@ -20,7 +20,7 @@ _SLASHES = re.compile(r"^\s*/{3,}\s*(?:$|([\w-]+)\s*(?:\|\s*(.*?))?\s*$)")
 _SLASH_OPTION = re.compile(r"^ {4}[\w-]+: \S")
 _INDENTED = re.compile(r"^(\s*)(?:!!!|\?\?\?\+?)\s*[\w -]*?(?:\"(.*)\")?\s*$|^(\s*)===[!+]?\s+\"(.*)\"\s*$")
 _GONE = re.compile(
-    r"^\s*(?:\[\[?_?toc_?\]\]?|--8<--.*|<<<\s*@.*|@(?:include|code)\b.*|\{:{1,2}[^}\n]*\}|\*\[[^\]]+\]:.*"
+    r"^\s*(?:\[\[?_?toc_?\]\]?|--8<--.*|<<<\s*[@./].*|@(?:include|code)\b.*|\{:{1,2}[^}\n]*\}|\*\[[^\]]+\]:.*"
     r"|\[\]\(\)\s*\{[^}]*\}|\([\w.:-]+\)=|% .*|\+\+\+)\s*$",  # the last three are MyST's
     re.IGNORECASE,
 )
@@ -35,6 +35,10 @@ _MYST_TEXT = frozenset(
     "grid-item grid-item-card seealso versionadded versionchanged deprecated details topic sidebar margin exercise "
     "solution epigraph div figure todo glossary list-table".split()
 )
+_HIGHLIGHT = re.compile(
+    r"^\s*(?://|#|/\*|<!--|\{/\*)\s*highlight-(?:next-line|start|end)\s*(?:\*/\}?|-->)?\s*$"
+)  # comments that Docusaurus takes out of code, as VitePress does with the next
+_CODE_NOTE = re.compile(r"\s*(?://|#|/\*|<!--|--)\s*\[!code[^\]]*\]\s*(?:\*/|-->)?\s*$")
 _MYST_COLONS = re.compile(r":{3,}\s*\{[\w:-]+\}")
 _CELL_OPTION = re.compile(r"^\s*(?:#\||//\||:[\w-]+:)")
 _PATHS = frozenset("figure image".split())  # what stands beside these names is no title
@@ -115,7 +119,8 @@ class _Containers:
             self._fence, self._gone, self._options = "", False, False
         elif not (self._gone or (self._options and _CELL_OPTION.match(line))):
             self._options = False
-            yield line
+            if not ("highlight-" in line and _HIGHLIGHT.match(line)):
+                yield _CODE_NOTE.sub("", line) if "[!code" in line else line
 
     def _outside_code(self, line: str) -> Iterator[str]:
         if CLOSED in line:

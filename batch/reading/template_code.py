@@ -15,6 +15,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
+from batch.reading.component_texts import listed_data, shown_texts
+
 OPENED, CLOSED = "\x02", "\x03"
 
 _FENCE = r"^(?P<lead>(?:[ \t>]|[-*+][ \t]|\d{1,3}[.)][ \t])*)(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$"
@@ -42,7 +44,6 @@ _EXPORT = re.compile(r"export\s+(?:default|const|let|var|function|class|async|\*
 _RAW = re.compile(r"\{%-?\s*(?:end)?raw\s*-?%\}")
 _LIQUID_NAME = re.compile(r"-?\s*([\w-]+)\s*(.*?)\s*-?$", re.DOTALL)
 _HUGO_NAME = re.compile(r"\s*(/?)\s*([\w./-]+)\s*(.*?)\s*/?$", re.DOTALL)
-_PARAMETER = re.compile(r"([\w:-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|\{\s*[\"'`]([^\"'`{}]*)[\"'`]\s*\})")
 _POSITIONAL = re.compile(r"\"((?:[^\"\\]|\\.)*)\"")
 _STRING = re.compile(r"\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|`([^`$]*)`)\s*\Z")
 _CODE_SHORTCODES = frozenset("highlight code code-toggle codeblock code-block cmd command terminal prism".split())
@@ -53,10 +54,6 @@ _PLACEHOLDER = re.compile(r"</?[A-Z][A-Z0-9_]*>")
 _BRACE = re.compile(r"[{}]")
 _BRACE_OR_STRING = re.compile(
     r"[{}]|\"(?:[^\"\\\n]|\\.){0,2000}\"|'(?:[^'\\\n]|\\.){0,2000}'|`(?:[^`\\]|\\.){0,2000}`", re.DOTALL
-)
-_DATA = re.compile(
-    r"\b(name|type|title|label|summary|question|answer|description|text|content)\s*:\s*"
-    r"(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`([^`$]*)`)"
 )
 _HOLDS_DATA = re.compile(r"=\s*\{\s*[\[{]")
 _BRACED_STYLE = re.compile(r"display\W+none|visibility\W+hidden")
@@ -198,7 +195,7 @@ class _Scanner:
         if name == "highlight":
             language = rest.split()[0] if rest else ""
             return f"```{language}\n{self._until_liquid('endhighlight').strip(chr(10))}\n```"
-        return _shown(rest, ("content", "text", "title", "caption", "alt")) if name.startswith("include") else ""
+        return shown_texts(rest, ("content", "text", "title", "caption", "alt")) if name.startswith("include") else ""
 
     def _until_liquid(self, name: str) -> str:
         """Return what stands before an end tag, and go on behind it."""
@@ -230,7 +227,7 @@ class _Scanner:
         positional = _POSITIONAL.match(rest)
         if name in {"heading", "tab"} and positional:
             return positional.group(1) + ("" if _WHOLE_LINE.match(self._text, self._at) else ": ")
-        shown = _shown(rest, ("text", "title", "header", "caption", "alt", *(("name",) if name == "tab" else ())))
+        shown = shown_texts(rest, ("text", "title", "header", "caption", "alt", *(("name",) if name == "tab" else ())))
         term = re.search(r"term_id=\"([^\"]+)\"", rest)
         return shown or (term.group(1).replace("_", " ").replace("-", " ") if term else "")
 
@@ -264,12 +261,14 @@ class _Scanner:
             return mark.group()
         tag, self._at = self._text[mark.start() : end], end
         names = (*_SHOWN, *_FIELD_NAMES) if re.match(r"<\w*Field\b", tag) else _SHOWN
-        shown = html.unescape(_shown(tag, names) or (_shown(tag, ("value",)) if tag.startswith("<TabItem") else ""))
+        shown = html.unescape(
+            shown_texts(tag, names) or (shown_texts(tag, ("value",)) if tag.startswith("<TabItem") else "")
+        )
         start_of_line = self._text.rfind("\n", 0, mark.start()) + 1
         if self._text[start_of_line : mark.start()].strip() or not _WHOLE_LINE.match(self._text, end):
             return f"{shown}: " if shown and not tag.endswith("/>") else shown
         title = f"**{shown}**\n" if shown else ""
-        title += _data(tag) if _HOLDS_DATA.search(tag) and not tag.startswith("<Tabs") else ""
+        title += listed_data(tag) if _HOLDS_DATA.search(tag) and not tag.startswith("<Tabs") else ""
         if tag.startswith("</"):
             return CLOSED
         return title if tag.endswith("/>") else f"{OPENED}{title}"
@@ -285,7 +284,7 @@ class _Scanner:
             return mark.group()
         tag, self._at = self._text[mark.start() : end], end
         if mark.group() == "<img":
-            return _shown(tag, ("alt",))
+            return shown_texts(tag, ("alt",))
         hidden = " hidden" if _BRACED_STYLE.search(tag) else ""
         apart = "\n" if self._mdx and not tag.endswith("/>") and _WHOLE_LINE.match(self._text, end) else ""
         return f"{mark.group()}{hidden}{'/>' if tag.endswith('/>') else '>'}{apart}"
@@ -348,25 +347,3 @@ class _Scanner:
         if found < 0:
             self._absent.add(needle)
         return found
-
-
-def _shown(attributes: str, names: tuple[str, ...]) -> str:
-    """Return the texts of those attributes that a page shows."""
-    found = {name: two or one or braces for name, two, one, braces in _PARAMETER.findall(attributes)}
-    texts = [found[name].replace('\\"', '"') for name in names if found.get(name)]
-    return " ".join(" ".join(dict.fromkeys(texts)).split())
-
-
-def _data(tag: str) -> str:
-    """Return the texts among the data that a component is given, a line an entry."""
-    entries: list[list[str]] = []
-    seen: set[str] = set()
-    for name, two, one, back in _DATA.findall(tag):
-        text = " ".join((two or one or back).replace("\\", "").split())
-        text = f"`{text}`" if name in {"name", "type"} and "`" not in text else text
-        if name in seen or not entries:
-            entries.append([])
-            seen.clear()
-        seen.add(name)
-        entries[-1].append(text)
-    return "".join(f"\n- {': '.join(filter(None, entry))}" for entry in entries if any(entry)) + "\n"

@@ -111,6 +111,8 @@ def test_what_a_generator_runs_is_gone_and_what_it_shows_stays(markdown, lines):
         ("::: details More {open}\nText.\n:::", ["**More**", "Text."]),
         ("<<< @/snippets/a.js{2}\n\n[[toc]]\n\nText.", ["Text."]),
         ("| A | B |\n|---|---|\n| x | :x: |", ["| A | B |", "|---|---|", "| x | ❌ |"]),
+        ("```js\nx // [!code ++]\ny\n```", ["```js", "x", "y", "```"]),
+        ("```js\n// highlight-next-line\nx\n```", ["```js", "x", "```"]),
         ("(label)=\n% comment\n\n+++\n\nText.", ["Text."]),  # MyST
         (":::{note}\n:class: x\nText.\n:::", ["Text."]),
         ("```{figure} x.png\n:alt: A\n\nCaption.\n```", ["Caption."]),
