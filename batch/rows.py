@@ -109,6 +109,7 @@ def document_row(document: Document, filter_fields: Collection[str] = ()) -> Doc
         "document_id": document.document_id,
         "uri": document.uri,
         "title": document.title,
+        "titled_by_name": document.titled_by_name,
         "media_type": document.media_type,
         "content_hash": document.content_hash,
         "characters": len(document.text),

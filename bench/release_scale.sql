@@ -3,6 +3,7 @@
 -- documents
 SELECT
     'main' AS collection, 'd' || i AS document_id, 'file:' || i AS uri, 'Document ' || i AS title,
+    false AS titled_by_name,
     'text/plain' AS media_type, md5('d' || i) AS content_hash, 7000 AS characters,
     TIMESTAMPTZ '2026-11-20' AS read_at, '' AS url, NULL::TIMESTAMPTZ AS updated_at,
     TIMESTAMPTZ '2026-11-20' AS changed_at, NULL::MAP(VARCHAR, VARCHAR[]) AS metadata

@@ -29,6 +29,7 @@ class DocumentRow(TypedDict):
     document_id: str
     uri: str
     title: str
+    titled_by_name: bool
     media_type: str
     content_hash: str
     characters: int

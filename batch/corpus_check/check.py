@@ -143,7 +143,9 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         excluded=corpus.excluded,
         losses=_losses(corpus),
         titles_from_file_names=_finding(
-            f"{read.document.document_id}: {read.document.title}" for read in corpus.documents if read.titled_by_name
+            f"{each.document_id}: {each.title}"
+            for each in (read.document for read in corpus.documents)
+            if each.titled_by_name
         ),
         chunks_without_heading=_finding(_excerpt(each) for each in chunks if not each.heading),
         chunks_of_template_code=_finding(f"{each.document_id}: {found}" for each, found in code),

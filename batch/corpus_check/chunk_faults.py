@@ -52,8 +52,14 @@ def torn_tables(sections: Iterable[Section], chunks: Iterable[Chunk]) -> list[Ch
 
 def _is_torn(text: str, headers: dict[str, set[str]], written: set[str]) -> bool:
     lines = {line.strip() for line in text.split("\n")}
-    part_of_row = any(line.startswith("|") and line not in written for line in lines)
+    parts = [line for line in lines if line.startswith("|") and line not in written]
+    part_of_row = any(not _is_of_long_row(part, written, len(text)) for part in parts)
     return part_of_row or any(not (headers[line] & lines) for line in lines if line in headers)
+
+
+def _is_of_long_row(part: str, written: set[str], length: int) -> bool:
+    """Whether a part is of a row that no chunk holds: it is longer than the chunk with its part."""
+    return any(len(row) >= length and row.startswith(part) for row in written)
 
 
 def _outside_code(text: str) -> Iterator[str]:

@@ -13,11 +13,10 @@ from rag.text.table_files import Reject
 
 @dataclass(frozen=True)
 class ReadDocument:
-    """A document with its chunks; `titled_by_name` says that nothing in it gave it a title."""
+    """A document with its chunks."""
 
     document: Document
     chunks: tuple[Chunk, ...]
-    titled_by_name: bool
 
 
 @dataclass(frozen=True)

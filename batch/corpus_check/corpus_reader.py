@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from batch.corpus_check.corpus import Corpus, ReadDocument, ReadFile
 from batch.reading.chunking import Chunk, chunk
-from batch.reading.document import Document, title_from, with_file
+from batch.reading.document import Document, with_file
 from batch.reading.documents import parse
 from batch.reading.question_files import Question, parse_questions
 from batch.rejects import unexpected
@@ -79,9 +79,7 @@ def _read_documents(
                 continue
             try:
                 document = _with_free_id(each, source.name, kept)
-                kept[document.document_id] = ReadDocument(
-                    document, tuple(cut(document)), _is_titled_by_name(document, source.name)
-                )
+                kept[document.document_id] = ReadDocument(document, tuple(cut(document)))
             except DocumentError as error:
                 rejects.append(Reject(each.document_id, str(error)))
         files.append(ReadFile(source.name, len(kept) - before, tuple(rejects)))
@@ -140,9 +138,3 @@ def _with_free_id(document: Document, name: str, kept: Mapping[str, ReadDocument
     if not is_row or first.document.content_hash == document.content_hash or renamed.document_id in kept:
         raise DocumentError(f"a document of the id {document.document_id} was already read; rename one of them")
     return renamed
-
-
-def _is_titled_by_name(document: Document, name: str) -> bool:
-    """Whether a title is the one that a file's name makes, alone or before a row's id."""
-    made = title_from(name)
-    return document.title in (made, f"{made} {document.document_id}")

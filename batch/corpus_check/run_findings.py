@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from batch.corpus_check.near_duplicates import near_duplicates, word_shingles
 from batch.corpus_check.scripts import letters_by_script, warnings
-from batch.reading.document import title_from
 from batch.reading.outline import LEFT_OUT
 from warehouse.tables import ChunkRow, DocumentRow, FindingRow, RejectRow
 
@@ -44,13 +43,14 @@ class Prepared:
 def run_findings(prepared: Prepared, reader: Reader) -> list[FindingRow]:
     """Return what is worth a look in a collection, without what is in order."""
     documents, chunks = prepared.documents, prepared.chunks
+    titled_by_name = [row for row in documents if row["titled_by_name"]]
     hidden = [row for row in prepared.rejects if row["reason"].endswith(LEFT_OUT)]
     lost = [row for row in prepared.rejects if not row["reason"].endswith(LEFT_OUT)]
     misfits = warnings(
         letters_by_script(row["text"] for row in chunks), reader.encoder, reader.known_scripts, reader.language
     )
     found = (
-        ("documents titled by their file names", len(documents), map(_named, filter(_titled_by_name, documents))),
+        ("documents titled by their file names", len(documents), map(_named, titled_by_name)),
         ("chunks under no heading but the title", len(chunks), (_excerpt(row) for row in chunks if not row["heading"])),
         ("documents with hidden text", len(documents), (f"{row['item']}: {row['reason']}" for row in hidden)),
         ("rows and files lost", None, (f"{row['item']}: {row['reason']}" for row in lost)),
@@ -84,11 +84,6 @@ def _alike(collection: str, finding: str, texts: Iterable[tuple[str, str, str]])
     )
     row["count"] = sum(len(group) - 1 for group in groups)
     return row
-
-
-def _titled_by_name(row: DocumentRow) -> bool:
-    name, _, rest = row["document_id"].partition("#")
-    return row["title"] in (title_from(name), f"{title_from(name)} {rest}")
 
 
 def _named(row: DocumentRow) -> str:

@@ -13,12 +13,14 @@ import unicodedata
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-_FENCE = re.compile(r"[ \t]*(`{3,}(?=[^`\n]*(?:\n|\Z))|~{3,})")
+_FENCE = re.compile(r"((?:[ \t>]|[-*+][ \t]|\d{1,3}[.)][ \t])*)(`{3,}(?=[^`\n]*(?:\n|\Z))|~{3,})")
 _MARKER = re.compile(r"[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]|[ \t]*[|+]")
 _COMMAS = "\u3001\uff0c\uff1a\uff1b"  # of Chinese and Japanese, whose words no space divides
 _WORDS = re.compile(rf"[^\s{_COMMAS}]*[{_COMMAS}]+|[^\s{_COMMAS}]+")
 
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)+$")
+
+_NOT_IN_LEAD = re.compile(r"[^\s>]")  # the mark of an item, which stands only before its first line
 
 Span = tuple[int, int]
 
@@ -47,9 +49,9 @@ def frame(text: str) -> Frame | None:
     first, *others = text.split("\n")
     fence = _FENCE.match(first)
     if fence:
-        closed = bool(others) and _closes(others[-1], fence.group(1))
-        lead = first[: fence.start(1)]
-        return Frame(f"{first}\n", f"\n{lead}{fence.group(1)}", 1, 1 if closed else 0)
+        lead, mark = fence.groups()
+        closed = bool(others) and _closes(others[-1], mark)
+        return Frame(f"{first}\n", f"\n{re.sub(_NOT_IN_LEAD, ' ', lead)}{mark}", 1, 1 if closed else 0)
     if others and _is_rule(first, others[0]):
         return Frame(f"{first}\n{others[0]}\n", "", 2, 0)
     return Frame(f"{first}\n", "", 1, 0) if _has_cells(text) else None
@@ -58,10 +60,13 @@ def frame(text: str) -> Frame | None:
 def blocks(text: str) -> list[Span]:
     """Split at blank lines and around fenced code and tables. A span begins with its first line's indentation."""
     spans: list[Span] = []
-    start, fence, table = None, "", False
+    start, fence, table, quoted = None, "", False, False
     found = _lines(text)
     for (begin, end), (after, stop) in zip(found, [*found[1:], (len(text), len(text))], strict=True):
         line = text[begin:end]
+        if fence and quoted and not line.lstrip().startswith(">"):  # a quotation ends with its code
+            spans += [(start, begin)] if start is not None else []
+            start, fence = None, ""
         opening = None if fence else _FENCE.match(line)
         ends_table = table and "|" not in line
         begins_table = not (fence or table) and "|" in line and _is_rule(line, text[after:stop])
@@ -75,7 +80,8 @@ def blocks(text: str) -> list[Span]:
         elif line.strip() and start is None:
             start = begin
         table = begins_table or (table and not ends_table)
-        fence = opening.group(1) if opening else fence
+        if opening:
+            fence, quoted = opening.group(2), ">" in opening.group(1)
     if start is not None:
         spans.append((start, len(text)))
     return [(begin, begin + len(text[begin:end].rstrip())) for begin, end in spans]
@@ -86,7 +92,8 @@ def lines(text: str) -> list[Span]:
     rows = [(begin, end) for begin, end in _lines(text) if text[begin:end].strip()]
     if not rows:
         return []
-    if _FENCE.match(text) or _looks_like_code(text) or _has_cells(text):
+    has_header = len(rows) > 1 and _is_rule(*(text[begin:end].rstrip("\n") for begin, end in rows[:2]))
+    if _FENCE.match(text) or _looks_like_code(text) or has_header or _has_cells(text):
         begins = [begin for begin, _ in rows]
     else:
         begins = [rows[0][0], *(begin for begin, end in rows[1:] if _MARKER.match(text[begin:end]))]
@@ -116,7 +123,7 @@ def belongs_to_previous(previous: str, following: str) -> bool:
 
 
 def _closes(line: str, fence: str) -> bool:
-    bare = line.strip()
+    bare = line.strip(" \t\r\n>")
     return len(bare) >= len(fence) and set(bare) == {fence[0]}
 
 

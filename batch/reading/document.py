@@ -22,7 +22,7 @@ class Document:
     """A document as read. `uri` says where it came from; `content_hash` covers title and sections.
 
     `fields` is what its front matter, its header or its row says about it, `hidden` what no reader would have seen,
-    `url` where readers find it.
+    `url` where readers find it; `titled_by_name` says that nothing in it gave it a title.
     """
 
     collection: str
@@ -35,6 +35,7 @@ class Document:
     fields: Mapping[str, object] = field(default_factory=dict)
     hidden: Hidden = field(default_factory=Hidden)
     url: str = ""
+    titled_by_name: bool = False
 
     @property
     def text(self) -> str:
@@ -52,8 +53,10 @@ def with_file(document: Document, name: str) -> Document:
     return replace(document, document_id=f"{file_id(name)}#{document.document_id}")
 
 
-def document_of(collection: str, document_id: str, uri: str, media_type: str, page: Outline) -> Document:
-    """Return the document that a page is.
+def document_of(
+    collection: str, document_id: str, uri: str, media_type: str, page: Outline, instead: str = ""
+) -> Document:
+    """Return the document that a page is; `instead` is its title where it has none of its own.
 
     Raises:
         DocumentError: there is no text in it.
@@ -61,11 +64,15 @@ def document_of(collection: str, document_id: str, uri: str, media_type: str, pa
     page = _without_invisible(page)
     if not page.sections:
         raise DocumentError("empty: there is no text in it")
-    title = _cut(" ".join(page.title.split()), _LONGEST_TITLE)
+    own_title = " ".join(page.title.split())
+    title = _cut(own_title or " ".join(instead.split()), _LONGEST_TITLE)
     digest = stable_hash(title, [[section.heading, section.text] for section in page.sections])
     sections = tuple(page.sections)
     uri = link_without_credentials(uri)  # it is cited
-    return Document(collection, document_id, uri, title, media_type, sections, digest, page.fields, page.hidden)
+    return Document(
+        collection, document_id, uri, title, media_type, sections, digest, page.fields, page.hidden,
+        titled_by_name=not own_title,
+    )  # fmt: skip
 
 
 def _without_invisible(page: Outline) -> Outline:

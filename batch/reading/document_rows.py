@@ -66,10 +66,10 @@ def _document(name: str, row: Row, collection: str, unnamed: Counter[str], max_b
     page = read(shown, title)
     document_id = own_id or _id_of_row(name, title, text, unnamed)
     uri = _short(row, *_ADDRESS_COLUMNS) or f"{name}#{document_id.partition('#')[2] or document_id}"
-    title = page.title or " ".join(filter(None, (title_from(name), own_id)))
     fields = {**page.fields, **plain_fields(row.others)}
-    page = replace(page, title=title, fields=fields, hidden=page.hidden + invisible)
-    return document_of(collection, document_id, uri, media_type, page)
+    page = replace(page, fields=fields, hidden=page.hidden + invisible)
+    instead = " ".join(filter(None, (title_from(name), own_id)))
+    return document_of(collection, document_id, uri, media_type, page, instead)
 
 
 def _short(row: Row, *columns: str) -> str:

@@ -52,4 +52,4 @@ def _parse_page(name: str, data: bytes, collection: str, max_bytes: int, encodin
         text, invisible = without_invisible(tidy(decode_document(data, encoding, html=kind in {".html", ".htm"})))
         page = read(text)
         page = replace(page, hidden=page.hidden + invisible)
-    return document_of(collection, file_id(name), name, media_type, replace(page, title=page.title or title_from(name)))
+    return document_of(collection, file_id(name), name, media_type, page, title_from(name))

@@ -8,7 +8,7 @@ image's description, an entity, a tag) is a paragraph written anew. Fences are n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from markdown_it import MarkdownIt
@@ -21,7 +21,7 @@ from batch.reading.markdown_dialects import explicit_anchor, plain_markdown, wit
 from batch.reading.outline import LONGEST_HEADING, Event, Hidden, Outline, outline, squeeze
 from batch.reading.template_code import without_template_code
 
-_MARKED = re.compile(r"[\[<\\&{]|  $|:(?:material|fontawesome|octicons|simple)-", re.MULTILINE)
+_MARKED = re.compile(r"[\[<\\&{]|  $|:[a-z_]+:|:(?:material|fontawesome|octicons|simple)-", re.MULTILINE)
 _LONGEST_PARAGRAPH = 20_000  # characters; a longer one is kept as it is written
 _IMPORT = re.compile(r"^import\s[^\n]*\sfrom\s+[\"']|^[ \t]*</?[A-Z][a-z]\w*[^>\n]*>[ \t]*$", re.MULTILINE)
 _CONTAINER = re.compile(r"[\s>]*$")
@@ -44,9 +44,21 @@ def _read(text: str, title: str, *, mdx: bool) -> Outline:
     if not fields:
         fields, body = split_header_fields(body, required="title")
     title = title or _Inline(InlineTags(), {}).heading(text_field(fields, "title"))[0]
-    events, hidden = markdown_events(body, mdx=mdx)
+    events, hidden = markdown_events(_home_page(fields) + body, mdx=mdx)
     title, sections = outline(events, title)
     return Outline(title or text_field(fields, "sidebar_label", "linktitle", "nav_title"), sections, fields, hidden)
+
+
+def _home_page(fields: Mapping[str, object]) -> str:
+    """Return as Markdown what a home page of VitePress shows of its front matter."""
+    hero, features = fields.get("hero"), fields.get("features")
+    hero = hero if isinstance(hero, dict) else {}
+    lines = [f"# {hero['name']}"] if hero.get("name") else []
+    lines += [str(hero[name]) for name in ("text", "tagline") if hero.get(name)]
+    for each in features if isinstance(features, list) else []:
+        if isinstance(each, dict) and each.get("title"):
+            lines.append(f"- **{each['title']}**: {each.get('details', '')}".removesuffix(": "))
+    return "".join(f"{line}\n\n" for line in lines)
 
 
 def markdown_events(text: str, *, mdx: bool) -> tuple[list[Event], Hidden]:

@@ -20,20 +20,35 @@ _SLASHES = re.compile(r"^\s*/{3,}\s*(?:$|([\w-]+)\s*(?:\|\s*(.*?))?\s*$)")
 _SLASH_OPTION = re.compile(r"^ {4}[\w-]+: \S")
 _INDENTED = re.compile(r"^(\s*)(?:!!!|\?\?\?\+?)\s*[\w -]*?(?:\"(.*)\")?\s*$|^(\s*)===[!+]?\s+\"(.*)\"\s*$")
 _GONE = re.compile(
-    r"^\s*(?:\[\[?_?toc_?\]\]?|--8<--.*|<<<\s*@.*|@(?:include|code)\b.*|\{:{1,2}[^}\n]*\}|\*\[[^\]]+\]:.*"
-    r"|\[\]\(\)\s*\{[^}]*\})\s*$",
+    r"^\s*(?:\[\[?_?toc_?\]\]?|--8<--.*|<<<\s*[@./].*|@(?:include|code)\b.*|\{:{1,2}[^}\n]*\}|\*\[[^\]]+\]:.*"
+    r"|\[\]\(\)\s*\{[^}]*\}|\([\w.:-]+\)=|% .*|\+\+\+)\s*$",  # the last three are MyST's
     re.IGNORECASE,
 )
 _ALERT = re.compile(r"^(\s*>\s*)\[!(\w+)\][-+]?\s*(.*)$")
 _MYST = re.compile(r"^\{([\w:-]+)\}\s*(.*)$")
 _MYST_CODE = frozenset("code-block code code-cell sourcecode literalinclude parsed-literal doctest mermaid".split())
-_MYST_GONE = frozenset("toctree contents tableofcontents include index raw bibliography automodule autoclass".split())
+_MYST_GONE = frozenset(
+    "image toctree contents tableofcontents include index raw bibliography automodule autoclass".split()
+)
 _MYST_TEXT = frozenset(
     "note tip warning caution danger important hint attention error admonition dropdown tab-item tab-set card grid "
     "grid-item grid-item-card seealso versionadded versionchanged deprecated details topic sidebar margin exercise "
-    "solution epigraph div figure todo glossary".split()
+    "solution epigraph div figure todo glossary list-table".split()
 )
+_HIGHLIGHT = re.compile(
+    r"^\s*(?://|#|/\*|<!--|\{/\*)\s*highlight-(?:next-line|start|end)\s*(?:\*/\}?|-->)?\s*$"
+)  # comments that Docusaurus takes out of code, as VitePress does with the next
+_CODE_NOTE = re.compile(r"\s*(?://|#|/\*|<!--|--)\s*\[!code[^\]]*\]\s*(?:\*/|-->)?\s*$")
+_MYST_COLONS = re.compile(r":{3,}\s*\{[\w:-]+\}")
 _CELL_OPTION = re.compile(r"^\s*(?:#\||//\||:[\w-]+:)")
+_PATHS = frozenset("figure image".split())  # what stands beside these names is no title
+_LABELLED = re.compile(r"\{[\w:+-]+\}`([^`<>\n]+?)[ \t]*<[^`<>\n]+>`")  # {ref}`text <target>`
+_TAB = re.compile(r"\[([^\]\n]+)\]\s*$")  # of a group of code in VitePress
+_EMOJIS = {
+    ":white_check_mark:": "✅", ":heavy_check_mark:": "✔", ":check:": "✔", ":x:": "❌", ":no_entry:": "⛔",
+    ":negative_squared_cross_mark:": "❎", ":warning:": "⚠", ":construction:": "🚧", ":question:": "❓",
+}  # fmt: skip
+_SHORTCODE = re.compile("|".join(map(re.escape, _EMOJIS)))
 _TITLE = re.compile(r"title\s*=\s*[\"'](.*?)[\"']")
 _ATTRIBUTES = re.compile(
     r"[ \t]*\{:?[ \t]*(?:[#.][\w:.%+-]+|(?<=:)[ \t]*[\w.#-]+(?:=(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s}]+))?)"
@@ -48,10 +63,16 @@ _ID = re.compile(r"#([\w:.%+-]+)")
 
 
 def without_attributes(text: str) -> str:
-    """Return a line without attribute lists (`{#id .class}`), roles of MyST and the icons of a theme."""
+    """Return a line without attribute lists (`{#id .class}`), roles of MyST and the icons of a theme.
+
+    Of emoji, those that say yes or no are shown.
+    """
     if "{" in text:
+        text = _LABELLED.sub(r"\1", text)
         text = _OUTSIDE_CODE.sub(lambda found: found.group() if found.group(1) else "", text)
-    return _EMOJI.sub("", text) if ":" in text else text
+    if ":" not in text:
+        return text
+    return _SHORTCODE.sub(lambda found: _EMOJIS[found.group()], _EMOJI.sub("", text))
 
 
 def explicit_anchor(heading: str) -> str:
@@ -98,7 +119,8 @@ class _Containers:
             self._fence, self._gone, self._options = "", False, False
         elif not (self._gone or (self._options and _CELL_OPTION.match(line))):
             self._options = False
-            yield line
+            if not ("highlight-" in line and _HIGHLIGHT.match(line)):
+                yield _CODE_NOTE.sub("", line) if "[!code" in line else line
 
     def _outside_code(self, line: str) -> Iterator[str]:
         if CLOSED in line:
@@ -129,7 +151,7 @@ class _Containers:
         bare, options = line.strip(), self._options
         self._options = False
         lead = line[: len(line) - len(line.lstrip())]
-        if options and (_SLASH_OPTION.match(line) or (self._unwrapped and _CELL_OPTION.match(line))):
+        if options and (_SLASH_OPTION.match(line) or _CELL_OPTION.match(line)):
             self._options = True
         elif self._unwrapped and bare == self._unwrapped[-1]:
             self._unwrapped.pop()
@@ -142,6 +164,7 @@ class _Containers:
         elif bare.startswith(":::") and (colons := _COLONS.match(line)):
             attributes = colons.group(3) or (line if "title=" in line else "")
             title = _TITLE.search(attributes)
+            self._options = bool(_MYST_COLONS.match(bare))
             yield from _titled(lead, colons.group(2) or (title.group(1) if title else colons.group(4)))
         elif bare.startswith("::") and (leaf := _LEAF.match(line)):
             yield from _titled(lead, leaf.group(1))
@@ -160,14 +183,14 @@ class _Containers:
         if name in _MYST_TEXT:
             self._unwrapped.append(mark)
             self._options = True
-            yield from _titled(lead, "" if directive is None else directive.group(2))
+            yield from _titled(lead, "" if directive is None or name in _PATHS else directive.group(2))
             return
         self._fence, self._gone, self._options = mark, name in _MYST_GONE, directive is not None
         if self._gone:
             return
         if directive and name in _MYST_CODE:
             info = directive.group(2)
-        title = _TITLE.search(info)
+        title = _TITLE.search(info) or _TAB.search(info)
         if title:
             yield from [f"{lead}**{title.group(1)}**", ""]
         language = re.match(r"\{?\s*[.=]?([\w+#.-]*)", info)
@@ -175,7 +198,7 @@ class _Containers:
 
 
 def _titled(lead: str, title: str | None) -> Iterator[str]:
-    title = (title or "").replace("**", "").strip().strip("{}")
+    title = re.sub(r"\s*\{[^{}]*\}$", "", (title or "").replace("**", "").strip()).strip("{}")
     yield from ["", f"{lead}**{title}**", ""] if title else [""]
 
 

@@ -75,7 +75,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Outline:
-    """What a reader makes of a page. `fields` is its metadata, `hidden` what no visitor would have seen."""
+    """What a reader makes of a page; `fields` is its metadata, `hidden` what no visitor would have seen."""
 
     title: str
     sections: list[Section]

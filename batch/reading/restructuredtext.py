@@ -18,15 +18,11 @@ from batch.reading.front_matter import plain_fields, split_front_matter, split_h
 from batch.reading.outline import LONGEST_HEADING, Event, Outline, outline
 from batch.reading.plain_text import read_text
 from batch.reading.rst_directives import register_directives
+from batch.reading.rst_roles import read_role
 
 _LONGEST_LINE, _LONGEST_TEXT = 5_000, 1_500_000  # characters
 _MARKS_IN_A_ROW = re.compile(r"[*`|_\[<]{500}")
-_ROLE_TARGET = re.compile(r"^(.*?)\s*<[^<>]*>$", re.DOTALL)
 _SUBSTITUTION = re.compile(r"^[ \t]*\.\. \|([^|\n]+)\|", re.MULTILINE)
-_CODE_ROLES = frozenset(
-    "code command data attr class exc func meth mod obj const keyword option envvar program file samp kbd makevar "
-    "literal token type member macro struct enum union var dfn guilabel-code".split()
-)
 
 
 def read_restructuredtext(text: str, title: str = "") -> Outline:
@@ -62,23 +58,6 @@ def _is_written_by_a_person(text: str) -> bool:
     return len(lines) < 2000 or len({line for line in lines if line.strip()}) * 20 > len(lines)
 
 
-def _role(rawsource: str, text: str, role: str, lineno: int) -> tuple[list[nodes.Node], list[nodes.Node]]:  # noqa: ARG001
-    """Return the text of a role, known or not: its label, or the last part of the name that it refers to."""
-    name = role.rpartition(":")[2].lower()
-    shown = utils.unescape(text)
-    labelled = _ROLE_TARGET.match(shown)
-    if name in {"raw", "raw-html", "index"}:
-        return [], []
-    if labelled and labelled.group(1):
-        shown = labelled.group(1)
-    elif name in {"pep", "rfc"}:
-        shown = f"{name.upper()} {shown.partition('#')[0]}"
-    elif shown.startswith("~"):
-        shown = shown.rpartition(".")[2].lstrip("~")
-    shown = shown.lstrip("!")
-    return [nodes.literal(rawsource, shown) if name in _CODE_ROLES else nodes.Text(shown)], []
-
-
 _SETTINGS = {
     "report_level": 5, "halt_level": 6, "warning_stream": False, "file_insertion_enabled": False, "raw_enabled": False,
     "syntax_highlight": "none", "line_length_limit": 2 * _LONGEST_LINE,
@@ -92,7 +71,7 @@ def _parse(text: str) -> nodes.document:
     document = utils.new_document("document", settings)
     register_directives(text)
     inliner = states.Inliner()
-    inliner.interpreted = _role  # type: ignore[assignment,method-assign] # a subclass would lose its parent's patterns
+    inliner.interpreted = read_role  # type: ignore[assignment,method-assign] # a subclass would lose its parent's patterns
     Parser(inliner=inliner).parse(text, document)
     return document
 

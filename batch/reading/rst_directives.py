@@ -13,6 +13,7 @@ from typing import ClassVar
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.parsers.rst.directives import tables
+from docutils.statemachine import StringList
 
 _NAME = re.compile(
     r"^[ \t]*(?:\.\.|\|[^|\n]+\|)[ \t]+(?:\|[^|\n]+\|[ \t]+)?([\w+.:-]+?)[ \t]?::(?:[ \t]|$)", re.MULTILINE
@@ -52,6 +53,11 @@ _OBJECTS = frozenset(
 )
 
 
+# Names that Django and others give a place: their argument is shown by the heading below, if at all.
+_PLACES = frozenset("setting templatetag templatefilter fieldlookup signal event django-admin alias variable".split())
+_FIELD = re.compile(r"\s*:[\w-]+:(?:\s|$)")
+
+
 class _AnyOptions(dict[str, Callable[[str], object]]):
     """Accepts any option, known or not, and keeps it as it is written."""
 
@@ -73,6 +79,8 @@ class _Any(Directive):
     def run(self) -> list[nodes.Node]:
         """Return what stands in the directive's place."""
         name, argument = self.name.lower(), " ".join(" ".join(self.arguments).split())
+        if _FIELD.match(argument):  # options that are indented further than the content
+            self.arguments, argument = [], ""
         kind = name.rpartition(":")[2]
         if name in _GONE:
             return []
@@ -81,7 +89,11 @@ class _Any(Directive):
         if name in _VERSIONS:
             return self._version(_VERSIONS[name], argument)
         if kind in _OBJECTS:
-            return self._object(" ".join(self.arguments))
+            is_place = kind in _PLACES and not self.content
+            return [] if is_place else self._object(" ".join(self.arguments))
+        if kind in _ADMONITIONS and self.arguments:  # its text begins beside the name
+            self.content = StringList([*self.arguments[0].split("\n"), "", *self.content], source="")
+            return self._content()
         return [*self._beside_the_name(kind, argument), *self._content()]
 
     def _beside_the_name(self, kind: str, argument: str) -> list[nodes.Node]:
@@ -90,7 +102,7 @@ class _Any(Directive):
             return [nodes.image(alt=str(self.options["alt"]))] if self.options.get("alt") else []
         if kind in _TITLED:
             return self._title(argument)
-        return self._text(argument) if " " in argument or kind in _ADMONITIONS else []
+        return self._text(argument) if " " in argument else []
 
     def _content(self) -> list[nodes.Node]:
         holder = nodes.Element()

@@ -15,6 +15,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
+from batch.reading.component_texts import listed_data, shown_texts
+
 OPENED, CLOSED = "\x02", "\x03"
 
 _FENCE = r"^(?P<lead>(?:[ \t>]|[-*+][ \t]|\d{1,3}[.)][ \t])*)(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})[^\n]*$"
@@ -26,6 +28,8 @@ _MARK = re.compile(
     + r"|(?P<snippet>\{\*)"
     + r"|(?P<liquid>\{%)"
     + r"|(?P<hugo>\{\{[<%])"
+    + r"|(?P<block>^[ \t]*</?(?:div|section|figure|center|details|summary|article|aside|main|p|ul|ol|li)\b"
+    r"[^<>{}\n]*>(?=[ \t]*$))"
     + r"|(?P<element><[a-z][\w.-]*(?=\s[^<>{}]{0,300}=\s*\{))"
     + r"|(?P<mustache>\{\{)"
     + r"|(?P<silent><(?:script|style|svg|iframe|video|audio|object|canvas)\b)"
@@ -40,15 +44,21 @@ _EXPORT = re.compile(r"export\s+(?:default|const|let|var|function|class|async|\*
 _RAW = re.compile(r"\{%-?\s*(?:end)?raw\s*-?%\}")
 _LIQUID_NAME = re.compile(r"-?\s*([\w-]+)\s*(.*?)\s*-?$", re.DOTALL)
 _HUGO_NAME = re.compile(r"\s*(/?)\s*([\w./-]+)\s*(.*?)\s*/?$", re.DOTALL)
-_PARAMETER = re.compile(r"([\w:-]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|\{\s*[\"'`]([^\"'`{}]*)[\"'`]\s*\})")
 _POSITIONAL = re.compile(r"\"((?:[^\"\\]|\\.)*)\"")
 _STRING = re.compile(r"\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|`([^`$]*)`)\s*\Z")
+_CODE_SHORTCODES = frozenset("highlight code code-toggle codeblock code-block cmd command terminal prism".split())
+_LANGUAGE = re.compile(r"\"?([\w+#-]+)\"?(?![\w+#-]*=)|.*?\blang(?:uage)?=\"?([\w+#-]+)")
 _SHOWN = ("title", "header", "label", "heading", "summary", "caption", "alt", "text", "tip", "content")
 _FIELD_NAMES = ("name", "path", "query", "body", "header")
 _PLACEHOLDER = re.compile(r"</?[A-Z][A-Z0-9_]*>")
 _BRACE = re.compile(r"[{}]")
+_BRACE_OR_STRING = re.compile(
+    r"[{}]|\"(?:[^\"\\\n]|\\.){0,2000}\"|'(?:[^'\\\n]|\\.){0,2000}'|`(?:[^`\\]|\\.){0,2000}`", re.DOTALL
+)
+_HOLDS_DATA = re.compile(r"=\s*\{\s*[\[{]")
 _BRACED_STYLE = re.compile(r"display\W+none|visibility\W+hidden")
 _FAR = 20_000  # characters: no tag and no expression is longer
+_FAR_DATA = 200_000  # but data that is passed to a component
 _WHOLE_LINE = re.compile(r"[ \t]*(?=\n|\Z)")
 
 
@@ -150,7 +160,7 @@ class _Scanner:
     def _expression(self, mark: re.Match[str]) -> str:
         if not self._mdx:
             return mark.group()
-        end = self._balanced(mark.start())
+        end = self._balanced(mark.start(), _FAR)
         if end < 0:
             return mark.group()
         string = _STRING.match(self._text[mark.end() : end - 1])
@@ -185,7 +195,7 @@ class _Scanner:
         if name == "highlight":
             language = rest.split()[0] if rest else ""
             return f"```{language}\n{self._until_liquid('endhighlight').strip(chr(10))}\n```"
-        return _shown(rest, ("content", "text", "title", "caption", "alt")) if name.startswith("include") else ""
+        return shown_texts(rest, ("content", "text", "title", "caption", "alt")) if name.startswith("include") else ""
 
     def _until_liquid(self, name: str) -> str:
         """Return what stands before an end tag, and go on behind it."""
@@ -211,20 +221,30 @@ class _Scanner:
         if name == "comment":
             self._until_hugo(name)
             return ""
-        if name in {"highlight", "code"} and (code := self._until_hugo(name)):
-            return f"```{rest.split()[0] if rest else ''}\n{code.strip(chr(10))}\n```"
+        if name in _CODE_SHORTCODES and (code := self._code_until_hugo(name)):
+            language = _LANGUAGE.match(rest)
+            return f"```{next(filter(None, language.groups()), '') if language else ''}\n{code.strip(chr(10))}\n```"
         positional = _POSITIONAL.match(rest)
         if name in {"heading", "tab"} and positional:
             return positional.group(1) + ("" if _WHOLE_LINE.match(self._text, self._at) else ": ")
-        shown = _shown(rest, ("text", "title", "header", "caption", "alt", *(("name",) if name == "tab" else ())))
+        shown = shown_texts(rest, ("text", "title", "header", "caption", "alt", *(("name",) if name == "tab" else ())))
         term = re.search(r"term_id=\"([^\"]+)\"", rest)
         return shown or (term.group(1).replace("_", " ").replace("-", " ") if term else "")
+
+    def _code_until_hugo(self, name: str) -> str:
+        """Return what stands before an end tag unless it is fenced already."""
+        start = self._at
+        code = self._until_hugo(name)
+        if "```" in code:
+            self._at = start
+            return ""
+        return code
 
     def _until_hugo(self, name: str) -> str:
         start, key = self._at, f"/{name}"
         if key in self._absent:
             return ""
-        end = re.compile(rf"\{{\{{[<%]\s*/{name}\s*[>%]\}}\}}").search(self._text, start)
+        end = re.compile(rf"\{{\{{[<%]\s*/\s*{name}\s*[>%]\}}\}}").search(self._text, start)
         if not end:
             self._absent.add(key)
             return ""
@@ -241,14 +261,21 @@ class _Scanner:
             return mark.group()
         tag, self._at = self._text[mark.start() : end], end
         names = (*_SHOWN, *_FIELD_NAMES) if re.match(r"<\w*Field\b", tag) else _SHOWN
-        shown = html.unescape(_shown(tag, names) or (_shown(tag, ("value",)) if tag.startswith("<TabItem") else ""))
+        shown = html.unescape(
+            shown_texts(tag, names) or (shown_texts(tag, ("value",)) if tag.startswith("<TabItem") else "")
+        )
         start_of_line = self._text.rfind("\n", 0, mark.start()) + 1
         if self._text[start_of_line : mark.start()].strip() or not _WHOLE_LINE.match(self._text, end):
             return f"{shown}: " if shown and not tag.endswith("/>") else shown
         title = f"**{shown}**\n" if shown else ""
+        title += listed_data(tag) if _HOLDS_DATA.search(tag) and not tag.startswith("<Tabs") else ""
         if tag.startswith("</"):
             return CLOSED
         return title if tag.endswith("/>") else f"{OPENED}{title}"
+
+    def _block(self, mark: re.Match[str]) -> str:
+        """Put a blank line behind a tag on a line of its own: in MDX, Markdown may follow on the next one."""
+        return f"{mark.group()}\n" if self._mdx else mark.group()
 
     def _element(self, mark: re.Match[str]) -> str:
         """Make an element of HTML of one whose attributes are expressions."""
@@ -257,15 +284,16 @@ class _Scanner:
             return mark.group()
         tag, self._at = self._text[mark.start() : end], end
         if mark.group() == "<img":
-            return _shown(tag, ("alt",))
+            return shown_texts(tag, ("alt",))
         hidden = " hidden" if _BRACED_STYLE.search(tag) else ""
-        return f"{mark.group()}{hidden}{'/>' if tag.endswith('/>') else '>'}"
+        apart = "\n" if self._mdx and not tag.endswith("/>") and _WHOLE_LINE.match(self._text, end) else ""
+        return f"{mark.group()}{hidden}{'/>' if tag.endswith('/>') else '>'}{apart}"
 
     def _end_of_tag(self, start: int) -> int:
         """Return where a tag ends: at the `>` that stands in no string and in no braces; -1 for no tag."""
         if self._text[start - 1] == ">":
             return start
-        at, limit = start, min(len(self._text), start + _FAR)
+        at, limit = start, min(len(self._text), start + _FAR_DATA)
         while at < limit:
             character = self._text[at]
             if character == ">":
@@ -275,17 +303,24 @@ class _Scanner:
             if character in "\"'":
                 at = self._find(character, at + 1)
             elif character == "{":
-                at = self._balanced(at) - 1
+                at = self._balanced(at, _FAR_DATA) - 1
             if at < 0:
                 return -1
             at += 1
         return -1
 
-    def _balanced(self, start: int) -> int:
-        """Return where the braces that open at `start` are closed; -1 where they never are, or far away."""
+    def _balanced(self, start: int, far: int) -> int:
+        """Return where the braces that open at `start` are closed; -1 where they never are, or far away.
+
+        Braces in strings don't count, unless an apostrophe among words makes a string of half a page.
+        """
+        end = self._closing(_BRACE_OR_STRING, start, far)
+        return end if end >= 0 else self._closing(_BRACE, start, far)
+
+    def _closing(self, braces: re.Pattern[str], start: int, far: int) -> int:
         depth = 0
-        for brace in _BRACE.finditer(self._text, start, start + _FAR):
-            depth += 1 if brace.group() == "{" else -1
+        for brace in braces.finditer(self._text, start, start + far):
+            depth += {"{": 1, "}": -1}.get(brace.group(), 0)
             if depth == 0:
                 return brace.end()
             if depth > 12:
@@ -312,10 +347,3 @@ class _Scanner:
         if found < 0:
             self._absent.add(needle)
         return found
-
-
-def _shown(attributes: str, names: tuple[str, ...]) -> str:
-    """Return the texts of those attributes that a page shows."""
-    found = {name: two or one or braces for name, two, one, braces in _PARAMETER.findall(attributes)}
-    texts = [found[name].replace('\\"', '"') for name in names if found.get(name)]
-    return " ".join(" ".join(dict.fromkeys(texts)).split())

@@ -10,6 +10,7 @@ CREATE TABLE documents (
     document_id VARCHAR NOT NULL,
     uri VARCHAR,
     title VARCHAR,
+    titled_by_name BOOLEAN,
     media_type VARCHAR,
     content_hash VARCHAR NOT NULL,
     characters BIGINT CHECK (characters >= 0),
@@ -25,6 +26,7 @@ COMMENT ON COLUMN documents.collection IS 'The collection that the document belo
 COMMENT ON COLUMN documents.document_id IS 'Id of the document, unique within its collection.';
 COMMENT ON COLUMN documents.uri IS 'Where the document was read from.';
 COMMENT ON COLUMN documents.title IS 'Title of the document.';
+COMMENT ON COLUMN documents.titled_by_name IS 'Whether the title is the name of the file, because nothing in the document gave it one.';
 COMMENT ON COLUMN documents.media_type IS 'Media type, for example text/markdown.';
 COMMENT ON COLUMN documents.content_hash IS 'Hash of the text: it changes when the text does.';
 COMMENT ON COLUMN documents.characters IS 'Length of the text in characters.';

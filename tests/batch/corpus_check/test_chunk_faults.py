@@ -51,5 +51,12 @@ def test_a_row_that_is_cut_in_the_middle_is_a_torn_table() -> None:
     assert torn_tables([Section("", TABLE)], [torn]) == [torn]
 
 
+def test_a_row_that_no_chunk_holds_is_cut_without_a_fault() -> None:
+    row = f"| valve | {'very ' * 50}dear |"
+    part = chunk(f"| Part | Price |\n|---|---|\n{row[:120]}")
+
+    assert torn_tables([Section("", f"{TABLE}\n{row}")], [part]) == []
+
+
 def test_a_table_that_is_shown_as_code_is_none() -> None:
     assert torn_tables([Section("", f"```\n{TABLE}\n```")], [chunk("| valve | 9 |")]) == []

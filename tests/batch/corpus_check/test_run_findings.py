@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from batch.corpus_check.run_findings import Prepared, Reader, run_findings
 from batch.reading.outline import Hidden
 from warehouse.tables import ChunkRow, DocumentRow, RejectRow
@@ -11,9 +9,9 @@ from warehouse.tables import ChunkRow, DocumentRow, RejectRow
 READER = Reader("all-minilm-l6-v2", frozenset({"Latin"}), "english")
 
 
-def document(name: str, title: str) -> DocumentRow:
+def document(name: str, title: str, *, titled_by_name: bool = False) -> DocumentRow:
     row = dict.fromkeys(DocumentRow.__annotations__, "")
-    return {**row, "document_id": name, "title": title, "characters": 9, "read_at": datetime.now(UTC)}  # type: ignore[typeddict-item]
+    return {**row, "document_id": name, "title": title, "titled_by_name": titled_by_name}  # type: ignore[typeddict-item]
 
 
 def chunk(number: int, text: str, heading: str = "A heading") -> ChunkRow:
@@ -29,7 +27,7 @@ def test_each_finding_is_counted_with_examples() -> None:
     said = "The library opens at nine in the morning and closes at five in the afternoon."
     prepared = Prepared(
         "main",
-        [document("getting-started.md", "getting started"), document("b.md", "Something else")],
+        [document("getting-started.md", "getting started", titled_by_name=True), document("b.md", "Something else")],
         [chunk(1, said), chunk(2, f"{said}!"), chunk(3, "An introduction.", heading=""), chunk(4, "Привет " * 50)],
         [reject("b.md", Hidden(9, 0, "never paid").describe()), reject("c.csv, line 4", "not closed")],
         {".png": 3, ".zip": 1},

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.reading.cut_points import belongs_to_previous, blocks, lines, words
+from batch.reading.cut_points import Frame, belongs_to_previous, blocks, frame, lines, words
 
 
 def cut(text, spans):
@@ -21,6 +21,17 @@ def test_fenced_code_is_one_block(fence, close):
     assert cut(text, blocks(text)) == ["before", code, "after"]
 
 
+def test_code_in_a_quotation_and_in_an_item_is_one_block_with_a_frame_of_its_own():
+    quoted, item = "> ```js\n> a\n>\n> b\n> ```", "- ```sh\n  make\n  ```"
+    text = f"> before\n{quoted}\n> after\n\n{item}\n\nend"
+    assert cut(text, blocks(text)) == ["> before", quoted, "> after", item, "end"]
+    assert (frame(quoted), frame(item)) == (Frame("> ```js\n", "\n> ```", 1, 1), Frame("- ```sh\n", "\n  ```", 1, 1))
+
+
+def test_a_quotation_ends_with_its_code():
+    assert cut("> ```\n> a\nb\n\nc", blocks("> ```\n> a\nb\n\nc")) == ["> ```\n> a", "b", "c"]
+
+
 def test_a_fence_that_is_never_closed_reaches_the_end():
     assert cut("a\n\n```\nb\n\nc", blocks("a\n\n```\nb\n\nc")) == ["a", "```\nb\n\nc"]
 
@@ -31,6 +42,7 @@ def test_a_fence_that_is_never_closed_reaches_the_end():
         ["- one\n  goes on", "- two"],
         ["Introduction:", "1. one", "2) two"],
         ["| a | b |", "| c | d |"],
+        ["Easy?|:x:", ":--|:-:", "Fast?|:x:", "Cheap?|yes"],
         ["```", "x = 1", "    y = 2", "```"],
         ["    for x in y:", "        print(x)"],
         ["Prose that is\nwrapped by hand\nover three lines."],

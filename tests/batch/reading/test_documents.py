@@ -381,3 +381,17 @@ def test_every_word_of_a_text_is_in_its_title_headings_or_sections(ending, lines
         if isinstance(document, Document):
             found = f"{document.title}\n{document.text}"
             assert {line.strip("#- |\n`") for line in lines if line[0].isalnum()} <= set(found.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "by_name"),
+    [
+        ("setup.md", "Text.", True),
+        ("setup.md", "---\ntitle: setup\n---\nText.", False),
+        ("setup.adoc", "setup\n=====\n\nText.", False),
+        ("faq.jsonl", '{"id": "1", "text": "Text."}', True),
+        ("faq.jsonl", '{"id": "1", "title": "faq 1", "text": "Text."}', False),
+    ],
+)
+def test_a_title_of_its_own_is_told_from_one_that_its_file_s_name_makes(name, text, by_name):
+    assert one(name, text).titled_by_name is by_name

@@ -104,6 +104,50 @@ def test_what_a_generator_runs_is_gone_and_what_it_shows_stays(markdown, lines):
     assert text_of(markdown) == lines
 
 
+@pytest.mark.parametrize(
+    ("markdown", "lines"),
+    [
+        ("::: code-group\n```js [a.js]\nx\n```\n:::", ["**a.js**", "```js", "x", "```"]),  # VitePress
+        ("::: details More {open}\nText.\n:::", ["**More**", "Text."]),
+        ("<<< @/snippets/a.js{2}\n\n[[toc]]\n\nText.", ["Text."]),
+        ("| A | B |\n|---|---|\n| x | :x: |", ["| A | B |", "|---|---|", "| x | ❌ |"]),
+        ("```js\nx // [!code ++]\ny\n```", ["```js", "x", "y", "```"]),
+        ("```js\n// highlight-next-line\nx\n```", ["```js", "x", "```"]),
+        ("(label)=\n% comment\n\n+++\n\nText.", ["Text."]),  # MyST
+        (":::{note}\n:class: x\nText.\n:::", ["Text."]),
+        ("```{figure} x.png\n:alt: A\n\nCaption.\n```", ["Caption."]),
+        ("See {ref}`the guide <guide>`.", ["See the guide."]),
+        ('{{< code-toggle file="x" >}}\n[a]\nb = 1\n{{</ code-toggle >}}', ["```", "[a]", "b = 1", "```"]),  # Hugo
+        ("{{< code >}}\n```sh\nmake\n```\n{{< /code >}}", ["```sh", "make", "```"]),
+        ("{{< highlight go >}}\nx\n{{< / highlight >}}", ["```go", "x", "```"]),
+    ],
+)
+def test_generators_own_syntax_is_what_it_shows(markdown, lines):
+    assert text_of(markdown) == lines
+
+
+def test_a_home_page_of_vitepress_is_its_front_matter():
+    page = read_markdown(
+        "---\nhero:\n  name: Acme\n  tagline: Pumps\nfeatures:\n  - title: Fast\n    details: Very.\n---\n"
+    )
+    assert (page.title, page.sections[0].text) == ("Acme", "Pumps\n\n- **Fast**: Very.")
+
+
+def test_the_data_of_a_component_is_listed():
+    page = read_mdx("# T\n\n<Table\n  rows={[\n    {name: 'a', type: 'X<Y>', description: 'Opens \"{\".'},\n  ]}\n/>\n")
+    assert page.sections[0].text == '- `a`: `X<Y>`: Opens "{".'
+
+
+def test_markdown_follows_a_tag_on_its_own_line_in_mdx():
+    page = read_mdx("# T\n\n<div style={{x: 1}}>\n| A | B |\n|---|---|\n| 1 | 2 |\n</div>\nText.\n")
+    assert [line for line in page.sections[0].text.split("\n") if line] == [
+        "| A | B |",
+        "|---|---|",
+        "| 1 | 2 |",
+        "Text.",
+    ]
+
+
 def test_components_go_and_their_text_and_titles_stay():
     page = read_mdx(
         "export const x = 1\n\n<Tabs groupId={['a', 'b'].map(x => x > 1)}>\n"
