@@ -19,7 +19,7 @@ import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, MissedQuestion, RunPlan
-from batch.reading.personal_data import finder, is_public, refuse_personal, words_in, words_of
+from batch.reading.personal_data import finder, is_public, refuse_personal, words_of
 from batch.reading.question_files import (
     CuratedPair,
     Question,
@@ -45,7 +45,8 @@ from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
-from batch.stores.parquet import WriteRows, count_rows, list_files, read_bytes, read_file_rows, read_rows
+from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
+from batch.wordings.visitors import public_words
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
 from rag.filters import Filters, filters_from
@@ -53,7 +54,7 @@ from rag.identity import normalise, query_key
 from rag.text.table_files import Reject
 from warehouse.editorial.decisions import Decisions
 from warehouse.editorial.wordings import Ruling, standing_rulings
-from warehouse.tables import AnswerWordingRow, ChunkRow, FenceRow, QuestionRow, RejectRow
+from warehouse.tables import AnswerWordingRow, FenceRow, QuestionRow, RejectRow
 
 STAGE = "anticipate"
 _SELDOM = ("wordings", "fences")
@@ -227,7 +228,7 @@ def _rulings(plan: RunPlan) -> list[Ruling]:
     visitors = [each for each in rulings if each.origin == "journal"]
     find = finder(plan.settings.pii_model if visitors else None)
     findings = {each.text: find(each.text) for each in visitors}
-    public = _public_words(plan, words_of([each for found in findings.values() for each in found]))
+    public = public_words(plan, words_of([each for found in findings.values() for each in found]))
     return [
         each
         for each in rulings
@@ -247,7 +248,7 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
         missed: [*find(missed.question), *(one for _, value in filters for one in find(value))]
         for missed, filters in asked_with.items()
     }
-    public = _public_words(plan, words_of([each for found in findings.values() for each in found]))
+    public = public_words(plan, words_of([each for found in findings.values() for each in found]))
     questions: list[Question] = []
     rejects: list[RejectRow] = []
     for missed, found in findings.items():
@@ -268,15 +269,6 @@ def _filters(plan: RunPlan, missed: MissedQuestion) -> Filters:
     """Return what a visitor's question was asked with, as far as the collection still declares it."""
     found = json.loads(missed.filters or "{}")
     return plan.collections[missed.collection].filtering.of({str(name): str(value) for name, value in found.items()})
-
-
-def _public_words(plan: RunPlan, wanted: set[str]) -> set[str]:
-    """Return those of some words that stand in the team's documents."""
-    found: set[str] = set()
-    for path in list_files(f"{plan.folder('prepare')}/chunks/*.parquet") if wanted else []:
-        for row in read_file_rows(path, ChunkRow):
-            found.update(wanted.intersection(words_in(f"{row['heading']} {row['text']}")))
-    return found
 
 
 def _corpus_questions(plan: RunPlan) -> Iterator[Question]:

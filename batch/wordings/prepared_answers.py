@@ -22,7 +22,7 @@ from warehouse.editorial.decisions import Decisions
 from warehouse.editorial.evidence import evidence_of
 from warehouse.editorial.wordings import standing_rulings
 from warehouse.sql import sql_text
-from warehouse.tables import AnswerRow, CitationRow, QuestionRow
+from warehouse.tables import AnswerRow, AnswerWordingRow, CitationRow, QuestionRow
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ def answers_of_release(data: Path) -> list[PreparedAnswer]:
     with closing(connect(data)) as session:
         rows = session.execute(sql_text("prepared_answers.sql")).fetchall()
         evidence = evidence_of(session, [row[1] for row in rows])
+        known = session.execute("SELECT query_key, wording FROM wordings ORDER BY ALL").fetchall()
     found = [
         PreparedAnswer(
             collection,
@@ -63,7 +64,7 @@ def answers_of_release(data: Path) -> list[PreparedAnswer]:
         for collection, key, question, answer, mark, filters in rows
         if key not in rejected
     ]
-    return _with_wordings(found, data)
+    return _with_wordings(found, data, known)
 
 
 def answers_of_run(plan: RunPlan) -> list[PreparedAnswer]:
@@ -86,7 +87,8 @@ def answers_of_run(plan: RunPlan) -> list[PreparedAnswer]:
                     (asked["question"],),
                 )
             )
-    return _with_wordings(found, Path(plan.data))
+    known = read_rows(f"{plan.folder('anticipate')}/wordings", AnswerWordingRow)
+    return _with_wordings(found, Path(plan.data), sorted((row["query_key"], row["wording"]) for row in known))
 
 
 def _passages(plan: RunPlan) -> Mapping[str, list[str]]:
@@ -99,12 +101,15 @@ def _passages(plan: RunPlan) -> Mapping[str, list[str]]:
     return found
 
 
-def _with_wordings(answers: Iterable[PreparedAnswer], data: Path) -> list[PreparedAnswer]:
-    known: dict[tuple[str, str], tuple[str, ...]] = {}
-    for each in standing_rulings(data):
-        if each.verdict == "wording":
-            place = (each.collection, each.query_key)
-            known[place] = (*known.get(place, ()), each.text)
+def _with_wordings(
+    answers: Iterable[PreparedAnswer], data: Path, known: Iterable[tuple[str, str]]
+) -> list[PreparedAnswer]:
+    """Add the wordings that the team lists, by query key, and those that were ruled to be some."""
+    found: dict[str, list[str]] = {}
+    ruled = ((each.query_key, each.text) for each in standing_rulings(data) if each.verdict == "wording")
+    for key, text in (*known, *ruled):
+        found.setdefault(key, []).append(text)
     return [
-        replace(each, wordings=(each.question, *known.get((each.collection, each.query_key), ()))) for each in answers
+        replace(each, wordings=tuple(dict.fromkeys((each.question, *found.get(each.query_key, ())))))
+        for each in answers
     ]
