@@ -21,7 +21,7 @@ from batch.generation.fleet import Fleet
 from batch.generation.prompt_files import ChatRow
 from batch.plan import LlmSource, Window
 from batch.rejects import reject_row
-from batch.stores.generation_store import GenerationRow, made_by_run, write_generations
+from batch.stores.generation_store import GenerationRow, generated_since, write_generations
 from batch.stores.parquet import read_file_rows
 from rag.errors import LlmError, LlmRefusedError, TooManyRejectsError
 from rag.llm.protocol import Completion, Message, Sampling
@@ -49,16 +49,17 @@ class GenerationTask:
 class AnswerStream:
     """The prompts of some files through a fleet; `rejects` are those without an answer."""
 
-    def __init__(self, fleet: Fleet, task: GenerationTask, window: Window) -> None:
+    def __init__(self, fleet: Fleet, task: GenerationTask, window: Window, began: datetime) -> None:
         self.rejects: list[RejectRow] = []
         self._fleet = fleet
         self._task = task
         self._window = window
+        self._began = began
         self._finished: list[GenerationRow] = []
         self._since = time.monotonic()
 
     async def run(self, paths: Sequence[str]) -> None:
-        """Generate what this run has not generated yet, and write it to the store.
+        """Generate what has not been generated since the work began, and write it to the store.
 
         Raises:
             LlmError: the model is away or misconfigured; what was generated is in the store.
@@ -77,8 +78,8 @@ class AnswerStream:
             self._write(self._taken())
 
     async def _unknown(self, paths: Sequence[str]) -> AsyncIterator[ChatRow]:
-        """Yield the prompts that this run has not answered: an earlier attempt at this work may have answered some."""
-        known, _ = await asyncio.to_thread(made_by_run, self._task.store, self._task.run_id)
+        """Yield the prompts without an answer since the work began: an earlier attempt may have answered some."""
+        known = await asyncio.to_thread(generated_since, self._task.store, self._began)
         for path in paths:
             for row in await asyncio.to_thread(read_file_rows, path, ChatRow):
                 if row["fingerprint"] not in known:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
@@ -60,7 +61,7 @@ def _generate(plan: RunPlan, paths: Sequence[str], count: int, task: GenerationT
                 pipeline
                 # in this process the order is kept; other runners spread the files over their workers
                 | "Files" >> beam.Create(paths, reshuffle=plan.settings.runner != "embedded")
-                | "Generate" >> RunInference(LlmHandler(task, plan.window))
+                | "Generate" >> RunInference(LlmHandler(task, plan.window, datetime.now(UTC)))
                 | "Rejects" >> beam.FlatMap(list)
                 | "WriteRejects" >> WriteRows(rejects, RejectRow)
             )
@@ -80,10 +81,11 @@ class LlmHandler(ModelHandler):
     Beam calls `load_model` again for each pipeline; `batch.vllm.engine` returns the engine that the process has.
     """
 
-    def __init__(self, task: GenerationTask, window: Window) -> None:
+    def __init__(self, task: GenerationTask, window: Window, began: datetime) -> None:
         super().__init__()
         self._task = task
         self._window = window
+        self._began = began
 
     def load_model(self) -> LlmSource:
         """Start the engine if it runs in this process; endpoints need no start."""
@@ -96,7 +98,7 @@ class LlmHandler(ModelHandler):
     ) -> Iterable[list[RejectRow]]:
         """Generate and checkpoint the prompts of all files; yield the rejects."""
         assert not inference_args, "the sampling parameters come from the plan"
-        yield asyncio.run(generate_files(batch, model, self._task, self._window))
+        yield asyncio.run(generate_files(batch, model, self._task, self._window, self._began))
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         """Return Beam's batch sizes: a bundle is one batch, so that its files are one stream."""
@@ -108,16 +110,18 @@ class LlmHandler(ModelHandler):
 
 
 async def generate_files(
-    paths: Sequence[str], source: LlmSource, task: GenerationTask, window: Window
+    paths: Sequence[str], source: LlmSource, task: GenerationTask, window: Window, began: datetime
 ) -> list[RejectRow]:
     """Generate the prompts of some files, write the answers to the task's store, and return the rejects.
+
+    Prompts whose answers came after the work `began` are left out: an attempt at it failed on the way.
 
     Raises:
         LlmError: the model is away or misconfigured; what was generated is in the store.
         TooManyRejectsError: more prompts were rejected than the window allows.
     """
     async with _opened(source, window.in_flight) as fleet:
-        stream = AnswerStream(fleet, task, window)
+        stream = AnswerStream(fleet, task, window, began)
         await stream.run(paths)
         return stream.rejects
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from rag.llm.protocol import Sampling
 from tests.fake_llm import Behaviour, FakeLlm, served
 from warehouse.tables import RejectRow
 
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 Say = Callable[[str], bytes | None]
 """What a raw server sends back to a prompt: all the bytes of a response, or None for nothing, ever."""
 
@@ -115,7 +117,7 @@ def generate(
     (folder / "store").mkdir(exist_ok=True)
     task = GenerationTask("generate", str(folder / "store"), Sampling(), "run", source)
     paths = write_prompts(str(folder / "pending"), rows)
-    return asyncio.run(generate_files(paths, source, task, Window(in_flight, checkpoint, most_rejected)))
+    return asyncio.run(generate_files(paths, source, task, Window(in_flight, checkpoint, most_rejected), BEGAN))
 
 
 def all_answered(folder: Path, count: int) -> bool:
@@ -301,7 +303,7 @@ def test_answers_are_checkpointed_as_they_come(tmp_path: Path) -> None:
     assert all_answered(tmp_path, 100)
 
 
-def test_what_is_in_the_store_is_not_asked_again(tmp_path: Path) -> None:
+def test_what_an_attempt_that_failed_has_answered_is_not_asked_again(tmp_path: Path) -> None:
     with RawServer(answer).serving() as server:
         generate(tmp_path, prompts(20), server.url)
         server.asked.clear()
