@@ -15,11 +15,12 @@ from pydantic import SecretStr
 
 from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings, VllmSettings
+from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
 from rag.identity import ModelIdentity, template_id
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
-from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
+from rag.settings import ChunkingSettings, RetrievalSettings
 from warehouse.audit.golden import Golden
 
 Figures = Mapping[str, int]

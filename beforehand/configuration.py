@@ -20,12 +20,12 @@ from batch.settings import BatchSettings, VllmSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.credentials import HidingFormatter, SecretAddress, secret_values
 from rag.errors import BeforehandError, ConfigurationError
 from rag.hidden_errors import hidden
 from rag.settings import (
     ChunkingSettings,
-    CollectionSettings,
     EncoderSettings,
     LlmSettings,
     PromptSettings,

@@ -30,10 +30,11 @@ from batch.stages.generate import generate
 from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import rows_to_table, write_table
 from bench import fake_llm
+from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
-from rag.settings import ChunkingSettings, CollectionSettings, RetrievalSettings
+from rag.settings import ChunkingSettings, RetrievalSettings
 from warehouse.tables import QUESTIONS, QuestionRow
 
 _WORDS = "the lid of the pot is hot when steam rises from under it and so it is not to be touched by hand "

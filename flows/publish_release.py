@@ -25,7 +25,7 @@ from batch.stages.check_encoder import encoder_agreement
 from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
 from flows.recorded_settings import only_recorded, recorded_settings
-from rag.settings import CollectionSettings
+from rag.collection_settings import CollectionSettings
 from warehouse.analysis.demand import demand
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError

@@ -38,11 +38,12 @@ from online.routes.widget import widget
 from online.service import LiveParts, Service
 from online.settings import ServiceSettings
 from online.telemetry.tracing import Tracing
+from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError
 from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm
 from rag.prompting.answer_rules import AnswerRules
-from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
+from rag.settings import RetrievalSettings, SamplingSettings
 
 
 def create_app(  # noqa: PLR0913 - the parts of a service, one by one

@@ -32,13 +32,14 @@ from online.settings import ServiceSettings
 from online.telemetry.logs import logging_config
 from online.telemetry.tracing import Tracing
 from online.workers import Workers, folder_for_workers
+from rag.collection_settings import CollectionSettings
 from rag.credentials import reveal, secret_values
 from rag.errors import ConfigurationError
 from rag.identity import ModelIdentity
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
 from rag.prompting.answer_rules import AnswerRules
-from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, SamplingSettings
+from rag.settings import LlmSettings, RetrievalSettings, SamplingSettings
 
 _CONFIG = "BEFOREHAND_WORKER_CONFIG"
 _log = logging.getLogger("beforehand.service")

@@ -38,10 +38,11 @@ from online.release.withdrawn import Withdrawn
 from online.settings import ServiceSettings
 from online.telemetry.metrics import Metrics, shared_folder
 from online.telemetry.tracing import Tracing
+from rag.collection_settings import CollectionSettings
 from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm, Sampling
 from rag.prompting.answer_rules import AnswerRules
-from rag.settings import CollectionSettings, RetrievalSettings, SamplingSettings
+from rag.settings import RetrievalSettings, SamplingSettings
 
 _REVIEWERS_WAITING = 32  # requests of the review page; each reads the release for some 100 ms
 

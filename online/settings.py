@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from rag.settings import EarlierTurns, FieldName, FilterValue, PromptHash, RoomSettings, SystemPrompt
+from rag.collection_settings import EarlierTurns, FieldName, FilterValue, PromptHash, SystemPrompt
+from rag.settings import RoomSettings
 
 Scope = Literal["ask", "feedback", "review", "admin"]
 Bypass = Literal["grounded", "plain", "off"]

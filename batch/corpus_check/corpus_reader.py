@@ -19,9 +19,10 @@ from batch.rejects import unexpected
 from batch.settings import BatchSettings
 from batch.sources.source_files import SourceFile, find_documents, find_sources
 from batch.stores.parquet import read_bytes
+from rag.collection_settings import CollectionSettings
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
-from rag.settings import ChunkingSettings, CollectionSettings
+from rag.settings import ChunkingSettings
 from rag.text.table_files import ROW_ENDINGS, Reject, ending
 
 T = TypeVar("T")

@@ -31,9 +31,9 @@ from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
 from batch.sources.exclusions import excluder, without_excluded
 from batch.sources.local_files import FoundFiles, is_glob
+from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress, hide, secret_values
 from rag.errors import ConfigurationError
-from rag.settings import CollectionSettings
 from rag.text.table_files import Reject, ending
 from warehouse.tables import RejectRow
 

@@ -26,7 +26,7 @@ from warehouse.errors import WarehouseError
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
     from online.release.reviewed import Reviewed
-    from rag.settings import CollectionSettings
+    from rag.collection_settings import CollectionSettings
     from warehouse.editorial.decisions import Standing
 
 _WITHHELD = "The team has withheld the answer to this question."

@@ -21,9 +21,9 @@ from online.http.question_filters import AllowedFilters, Named, undeclared
 from online.http.rate_limits import Bucket, buckets
 from online.settings import Bypass, KeySettings, ServiceSettings
 from online.settings import Scope as KeyScope
+from rag.collection_settings import CollectionSettings, EarlierTurns, SystemPrompt
 from rag.errors import ConfigurationError
 from rag.filters import NO_FILTERING, Filters
-from rag.settings import CollectionSettings, EarlierTurns, SystemPrompt
 
 _PREFIX = "bf-"
 _MOST_NAMED = 10_000  # callers without a key that are kept in memory

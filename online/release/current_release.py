@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from online.release.open_release import OpenRelease, ReleaseFacts, open_release
+from rag.collection_settings import CollectionSettings
 from rag.errors import BeforehandError
-from rag.settings import CollectionSettings, RetrievalSettings
+from rag.settings import RetrievalSettings
 from warehouse.releases.release import collection_languages, current_id
 from warehouse.releases.retention import hold_current
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.settings import CollectionSettings, EarlierTurns, SystemPrompt
+from rag.collection_settings import CollectionSettings, EarlierTurns, SystemPrompt
 
 if TYPE_CHECKING:
     from online.http.authentication import Caller

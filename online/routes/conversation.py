@@ -26,11 +26,11 @@ from online.routes.chat_outcome import answer_chat, text_of_answer
 from online.routes.chat_reply import Reply
 from online.routes.chat_request import MODEL, Reading, collection_of, read_chat, sampling_of, text_of
 from online.routes.chat_rules import ChatRules, prompt_hash, rules_of
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from rag.llm.protocol import Message
 from rag.prompting.answer_rules import without_reasoning
 from rag.prompting.follow_ups import SAMPLING, follow_up_messages, made_to_stand_alone
-from rag.settings import CollectionSettings
 
 if TYPE_CHECKING:
     from online.answering.exchange import Exchanges

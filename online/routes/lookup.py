@@ -26,8 +26,8 @@ from online.http.request_parsing import Directives, directives, read_body, read_
 from online.http.responses import AsgiResponse, send_bytes
 from online.http.schemas import Answer, Ask, JsonObject, LookupRequest, LookupResults
 from online.routes.asked_question import asked_by
+from rag.collection_settings import CollectionSettings
 from rag.identity import normalise
-from rag.settings import CollectionSettings
 
 _JSON = b"application/json"
 _PREFIX = 100  # characters of the request's id that begin those of its rows

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from beforehand.settings_loader import from_environment, load, merge, read_toml
+from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
 from rag.errors import ConfigurationError
-from rag.settings import CollectionSettings, LlmSettings, RetrievalSettings, RoomSettings, SamplingSettings
+from rag.settings import LlmSettings, RetrievalSettings, RoomSettings, SamplingSettings
 
 MISTAKES = [json.loads(line) for line in (Path(__file__).parent / "cases/configuration.jsonl").read_text().splitlines()]
 

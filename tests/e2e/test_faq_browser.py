@@ -13,8 +13,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online import conftest as service
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from rag.settings import CollectionSettings
+from rag.collection_settings import CollectionSettings
 from tests.e2e import test_faq_browser as faq
 from tests.e2e.test_faq_browser import TEXTS, Tab
 from tests.fake_llm import FakeLlm, served

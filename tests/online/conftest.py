@@ -26,6 +26,7 @@ import pytest
 from online.app import create_app
 from online.http.authentication import hash_key
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.filters import Filters, as_marks, marks_of
 from rag.identity import ModelIdentity, content_hash, fingerprint, normalise, query_key
 from rag.llm.openai_client import OpenAIEndpoint
@@ -35,7 +36,6 @@ from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.vector_index import VectorIndex
-from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
 from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import begin_build, publish, seal

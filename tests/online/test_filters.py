@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from online.http.authentication import hash_key, keys_of
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError
 from rag.filters import Filters, fits, marks_of
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve, journal
 
 OPEN = "When does the library open?"

@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from online.server import ServeConfig, serve
+from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError
-from rag.settings import CollectionSettings, LlmSettings
+from rag.settings import LlmSettings
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LENIENT, LIBRARY, Library, journal
 

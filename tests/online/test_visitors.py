@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
 from warehouse.editorial.decisions import Decision, append_decisions

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from rag.collection_settings import CollectionSettings
 from rag.filters import Filtering, fits, marks_of, normal_value
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 
 VERSIONED = Filtering(("version", "audience"), (("version", "2"),))
 

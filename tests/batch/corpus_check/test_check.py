@@ -10,9 +10,10 @@ import pytest
 from batch.corpus_check.check import Expected, Findings, Group, Loss, check
 from batch.corpus_check.corpus_reader import read_corpus
 from batch.settings import BatchSettings
+from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
 from rag.retrieval.embedding import TokenCounter
-from rag.settings import ChunkingSettings, CollectionSettings
+from rag.settings import ChunkingSettings
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 LONG = "Fill the tank with fresh water, close the lid and press the button until the lamp is green. " * 3

@@ -14,8 +14,8 @@ from batch.reading.question_files import named_question
 from batch.rows import question_row
 from batch.stages.vary import vary, wants_variations
 from batch.stores.parquet import rows_to_table, write_table
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.batch.stages.wordings_project import ANSWERS, RETURNING, TRAY, VINEGAR, WARRANTY, JudgingLlm
 from tests.corpus_project import Project
 from tests.fake_llm import served

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from online.answering.question import Head
-from rag.settings import CollectionSettings
+from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
 

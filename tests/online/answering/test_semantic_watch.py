@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from online.answering.semantic_watch import SemanticWatch, likelihood_ratio
 from online.telemetry.metrics import Metrics
+from rag.collection_settings import CollectionSettings
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import Verifier
-from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 from tests.online.conftest import LIBRARY, Library, Serve

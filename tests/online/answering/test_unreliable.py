@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from rag.collection_settings import CollectionSettings
 from rag.identity import ModelIdentity, fingerprint, query_key
 from rag.llm.protocol import Sampling
 from rag.prompting.answer_rules import AnswerRules
-from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal
 from warehouse.editorial.decisions import Decision, Kind, append_decisions

@@ -7,8 +7,8 @@ import pytest
 
 from online.http.authentication import hash_key, keys_of, mint
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError
-from rag.settings import CollectionSettings
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve
 
 BOTH = {"library": CollectionSettings(documents=[]), "museum": CollectionSettings(documents=[])}

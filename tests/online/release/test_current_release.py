@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 from online.app import create_app
 from online.release.open_release import try_encoder
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.errors import IndexUnusableError
 from rag.llm.openai_client import OpenAIEndpoint
-from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve
 from warehouse.editorial.withdrawal import reinstate, withdraw

@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from rag.settings import CollectionSettings
+from rag.collection_settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
 

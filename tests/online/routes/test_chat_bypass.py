@@ -12,8 +12,8 @@ import pytest
 
 from online.app import create_app
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.llm.openai_client import OpenAIEndpoint
-from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
 from tests.online.conftest import LIBRARY, Library, Serve, journal
 

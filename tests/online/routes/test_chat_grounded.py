@@ -17,9 +17,9 @@ from online.app import create_app
 from online.http.schemas import ChatRequest
 from online.routes.chat_request import grounded, last_question
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from rag.llm.openai_client import OpenAIEndpoint
-from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
 from tests.online.routes.test_chat_bypass import WithoutForwarding

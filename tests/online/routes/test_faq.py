@@ -13,9 +13,9 @@ from bs4 import BeautifulSoup
 
 from online.routes.faq_view import age, is_web_address
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal
 from warehouse.editorial.withdrawal import withdraw

@@ -12,9 +12,9 @@ import pytest
 
 from online.app import create_app
 from online.settings import ServiceSettings
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from rag.llm.openai_client import OpenAIEndpoint
-from rag.settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm, served
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve, journal
 from warehouse.editorial.decisions import Decision, append_decisions

@@ -8,8 +8,8 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve
 
 BOTH = {"library": CollectionSettings(documents=[]), "museum": CollectionSettings(documents=[])}

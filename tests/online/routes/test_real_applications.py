@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from online.routes.chat_rules import prompt_hash
-from rag.settings import CollectionSettings
+from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal
 

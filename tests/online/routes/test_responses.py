@@ -13,7 +13,7 @@ import pytest
 
 from online.http.openai_schemas import ResponseRequest
 from online.routes.responses_request import chat_of_response
-from rag.settings import CollectionSettings
+from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal
 

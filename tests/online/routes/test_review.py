@@ -15,8 +15,8 @@ from bs4 import BeautifulSoup, Tag
 from online.http.authentication import hash_key
 from online.http.session import Sessions
 from online.routes.review_view import snippet, when
+from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
-from rag.settings import CollectionSettings
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve
 from tests.online.routes.test_faq import seen, words
 from warehouse.editorial.decisions import Decision, Decisions, append_decisions
