@@ -95,22 +95,29 @@ def _of_retrieval(flag: str) -> str:
 
 
 def _golden_in(settings: Settings, release: Release) -> Sequence[Golden]:
-    """Return the golden questions of the collections that a release has.
+    """Return the golden questions of the collections that a release has: of the files, and of the team's own lists.
 
     Raises:
         ConfigurationError: there are none.
     """
-    if not settings.audit.golden:
-        raise ConfigurationError("[audit] golden names no file of golden questions; `eval` measures on them")
-    if not settings.collections:
-        raise ConfigurationError("the configuration has no [collections.NAME]; name the documents and questions there")
+    import duckdb
+
+    from warehouse.audit.expected_questions import expected_questions
+
     golden = golden_questions(settings)
     known = {each.name for each in (release.path / "collections").glob("*")}
-    inside = [each for each in golden if each.collection in known]
-    if not inside:
+    with duckdb.connect(str(release.database), read_only=True) as tables:
+        listed = expected_questions(tables, {each.query_key for each in golden})
+    inside = [each for each in (*golden, *listed) if each.collection in known]
+    if not inside and golden:
         raise ConfigurationError(
             f"[audit] golden: of {len(golden)} golden questions none is about a collection of release "
             f"{release.release_id} ({', '.join(sorted(known)) or 'it has no indexes'})"
+        )
+    if not inside:
+        raise ConfigurationError(
+            "[audit] golden names no file of golden questions, and no question of the lists says what is `expected`; "
+            "`eval` measures on them"
         )
     return inside
 

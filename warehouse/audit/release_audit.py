@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from warehouse.audit.expected_questions import expected_questions
 from warehouse.audit.golden import Golden, compare
 from warehouse.audit.withholding import withhold
 from warehouse.editorial.reviewed_build import apply_reviews
@@ -78,7 +79,7 @@ def audit(
         if previous is not None:
             checks += _shrink_checks(connection, settings, collections)
         judged = [each for each in golden if each.judges_answers]
-        judged += _expected(connection, {each.query_key for each in judged})
+        judged += expected_questions(connection, {each.query_key for each in judged})
         if judged:
             checks += _golden_checks(connection, settings, judged, has_previous=previous is not None)
         connection.execute("DELETE FROM checks")
@@ -216,17 +217,6 @@ def _golden_checks(
         f"({share:.1%}{by}, at least {settings.least_golden:.1%}).",
         _some([g.question for g in wrong]),
     )  # fmt: skip
-
-
-def _expected(connection: duckdb.DuckDBPyConnection, known: Collection[str]) -> Iterator[Golden]:
-    """Yield the questions of lists and curated pairs that say what their answers must contain."""
-    rows = connection.execute(
-        "SELECT collection, query_key, question, expected, coalesce(detail, ''), coalesce(weight, 1) FROM questions "
-        "WHERE expected <> '' ORDER BY query_key"
-    ).fetchall()
-    for collection, query_key, question, expected, detail, weight in rows:
-        if query_key not in known:
-            yield Golden(collection, query_key, question, tuple(expected.split("\n")), None, detail, weight)
 
 
 def _served(connection: duckdb.DuckDBPyConnection, database: str, golden: Sequence[Golden]) -> dict[str, str]:

@@ -38,10 +38,19 @@ class Answered:
     passages: tuple[str, ...] = ()
 
 
+def _owners(tables: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
+    """Return whose wordings keys are; none in a release of before."""
+    there = tables.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'wordings'").fetchone()
+    if there != (1,):
+        return {}
+    return dict(tables.execute("SELECT wording_key, query_key FROM wordings").fetchall())
+
+
 def read_answers(release: Release, located: Sequence[tuple[Golden, frozenset[str]]]) -> list[Answered]:
     """Read the served answers to golden questions."""
-    keys = [golden.query_key for golden, _ in located]
     with duckdb.connect(str(release.database), read_only=True) as tables:
+        answered_by = _owners(tables)
+        keys = [answered_by.get(golden.query_key, golden.query_key) for golden, _ in located]
         served = "SELECT query_key, answer FROM answers WHERE status = 'served' AND list_contains(?, query_key)"
         answers: Mapping[str, str] = dict(tables.execute(served, [keys]).fetchall())
         cited = _lists(
@@ -59,11 +68,11 @@ def read_answers(release: Release, located: Sequence[tuple[Golden, frozenset[str
         Answered(
             golden,
             right,
-            answers.get(golden.query_key),
-            frozenset(cited.get(golden.query_key, ())),
-            tuple(passages.get(golden.query_key, ())),
+            answers.get(key),
+            frozenset(cited.get(key, ())),
+            tuple(passages.get(key, ())),
         )
-        for golden, right in located
+        for (golden, right), key in zip(located, keys, strict=True)
     ]
 
 
