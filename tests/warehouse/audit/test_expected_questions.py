@@ -9,9 +9,9 @@ def test_a_listed_question_with_expected_texts_is_golden_under_its_filters():
     with duckdb.connect() as tables:
         tables.execute(
             "CREATE TABLE questions AS FROM (VALUES "
-            "('help', 'k1', 'How long?', 'ten days' || chr(10) || 'card', 'list.csv, line 2', 3.0, MAP {'version': '1'}), "
-            "('help', 'k2', 'Who?', NULL, 'list.csv, line 3', 1.0, MAP {}), "
-            "('help', 'k3', 'When?', 'spring', 'list.csv, line 4', 1.0, MAP {})"
+            "('help', 'k1', 'How long?', 'ten days' || chr(10) || 'card', 'list, line 2', 3, MAP {'version': '1'}), "
+            "('help', 'k2', 'Who?', NULL, 'list, line 3', 1, MAP {}), "
+            "('help', 'k3', 'When?', 'spring', 'list, line 4', 1, MAP {})"
             ") AS t(collection, query_key, question, expected, detail, weight, filters)"
         )
 
