@@ -71,8 +71,10 @@ def former_normalise(question: str) -> str:
 def _normalised(question: str, fold: Callable[[str], str]) -> str:
     text, previous = question, None
     while text != previous:  # case folding can undo normalisation, and stripping can expose more to fold
-        if text.isascii() and (plain := " ".join(text.lower().split()))[-1:].isalnum() and plain.isprintable():
-            return plain  # nothing more to fold or strip: an exact hit pays for the rest
+        if text.isascii() and text.isprintable():  # usually there is little to do, and an exact hit pays for the rest
+            plain = " ".join(text.lower().split()).rstrip("?! ")
+            if plain[-1:].isalnum():
+                return plain
         previous = text
         text = _CLOSING.sub("", " ".join(without_format(fold(text)).split())).lstrip(_OPENING + " ")
     return text if text.strip(_OPENING + _PAUSING + _ENDING + " ") else ""
