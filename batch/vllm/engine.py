@@ -242,11 +242,12 @@ class _Life:
         if not output.finished:
             request.put(Delta(piece.text))
             return
-        del self._requests[output.request_id]
         if piece.finish_reason in ("error", "abort"):
-            request.put(LlmUnavailableError("vLLM aborted this request; ask again"))
+            outcome: Delta | LlmError = LlmUnavailableError("vLLM aborted this request; ask again")
         else:
-            request.put(Delta(piece.text, completion(output, request.text, request.tokens, self._model)))
+            outcome = Delta(piece.text, completion(output, request.text, request.tokens, self._model))
+        del self._requests[output.request_id]  # last: whatever fails above is told to all that wait
+        request.put(outcome)
 
     def _end(self, reason: str) -> None:
         """Accept no more requests, and fail those in flight or in the queue."""

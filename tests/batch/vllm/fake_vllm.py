@@ -90,6 +90,7 @@ class FakeEngine:
         piece = SimpleNamespace(
             text=("" if first else " ") + " ".join(new),
             token_ids=new,
+            logprobs=None,
             finish_reason=("stop" if len(words) == len(prompt) else "length") if finished else None,
         )
         return [SimpleNamespace(request_id=request_id, finished=finished, outputs=[piece],
