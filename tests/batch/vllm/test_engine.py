@@ -106,6 +106,7 @@ def test_concurrent_calls_form_one_batch(engine: VllmEngine, vllm: fake_vllm.Fak
         repetition_penalty=st.floats(0.5, 2),
         seed=st.none() | st.integers(0, 2**31),
         stop=st.lists(st.text(min_size=1), max_size=2).map(tuple),
+        top_logprobs=st.integers(0, 5),
     )
 )
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -115,6 +116,7 @@ def test_every_sampling_parameter_reaches_the_engine(
     ask(engine, "a question", sampling=sampling)
 
     received = vllm.sampled_with[-1]
+    received["top_logprobs"] = received["logprobs"] or 0  # vLLM's name for it
     assert {name: received[name] for name in asdict(sampling)} == asdict(sampling) | {"stop": list(sampling.stop)}
 
 
