@@ -61,8 +61,8 @@ def wants_joining(plan: RunPlan) -> bool:
 def join(plan: RunPlan) -> Figures:
     """Judge what visitors asked in vain, record what follows, and write what is left to anticipate."""
     before = tokens_of(plan, ("answer_judgements",))
-    answers = answers_of_release(Path(plan.data))
     phrasings, personal = unanswered(plan)
+    answers = answers_of_release(Path(plan.data)) if phrasings else []  # they come with all their passages
     settled = _settled(plan, answers, "wording", "doubtful")
     asked = _clustered(plan, [each for each in phrasings if each.query_key not in settled])
     rulings, figures = _judged(plan, asked, answers)

@@ -75,22 +75,19 @@ class OnnxEncoder:
 
     def embed(self, texts: Sequence[str], batch_size: int = 32) -> Vectors:
         """Return the vectors of n questions, shape (n, dimensions); texts are truncated to `spec.max_tokens`."""
-        return self._embed(texts, self.spec.query_prefix, batch_size)
+        return self._counted(texts, self.spec.query_prefix, batch_size)[0]
 
     def embed_passages(self, texts: Sequence[str], batch_size: int = 32) -> Vectors:
         """Return the vectors of n passages, shape (n, dimensions)."""
-        return self._embed(texts, self.spec.passage_prefix, batch_size)
-
-    def _embed(self, texts: Sequence[str], prefix: str, batch_size: int) -> Vectors:
-        vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)
-        for rows, output in self._batches(texts, prefix, batch_size):
-            vectors[rows] = _pool(output.values, output.mask, self.spec)
-        return vectors
+        return self._counted(texts, self.spec.passage_prefix, batch_size)[0]
 
     def embed_counted(self, texts: Sequence[str], batch_size: int = 32) -> tuple[Vectors, int]:
         """Return the vectors of n questions, and how many tokens the encoder read."""
+        return self._counted(texts, self.spec.query_prefix, batch_size)
+
+    def _counted(self, texts: Sequence[str], prefix: str, batch_size: int) -> tuple[Vectors, int]:
         vectors, tokens = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32), 0
-        for rows, output in self._batches(texts, self.spec.query_prefix, batch_size):
+        for rows, output in self._batches(texts, prefix, batch_size):
             vectors[rows] = _pool(output.values, output.mask, self.spec)
             tokens += int(output.mask.sum())
         return vectors, tokens
