@@ -17,6 +17,10 @@ class TornReleaseError(WarehouseError):
     """A file of a release is missing or its checksum differs."""
 
 
+class NewerDataError(TornReleaseError):
+    """A release was made by a newer version of Beforehand, so this one can't use it."""
+
+
 class LoadError(WarehouseError):
     """A run's tables can't be loaded: a file, a column or a constraint is wrong."""
 

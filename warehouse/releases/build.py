@@ -22,6 +22,7 @@ from warehouse.lease import Lease, exclusive
 from warehouse.releases.contents import contents
 from warehouse.releases.release import (
     FAILED,
+    FORMAT,
     MANIFEST,
     Manifest,
     Release,
@@ -30,6 +31,7 @@ from warehouse.releases.release import (
     point_to,
     pointer_lock,
     read_manifest,
+    refuse_newer,
 )
 
 _BUILDING, _PRUNED = ".building-", ".pruned-"
@@ -63,8 +65,10 @@ def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
 
     Raises:
         BuildInProgressError: another build holds the lease after `wait_seconds`.
+        NewerDataError: the data folder belongs to a newer version.
         StorageError: the data folder can't be written.
     """
+    refuse_newer(data)
     folder = data / "releases"
     with storage_errors(folder, "start a build"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +118,7 @@ def seal(build: Build, facts: Mapping[str, object]) -> Release:
     with storage_errors(build.data, "seal the release"):
         files = files_below(build.path)
         manifest = {
+            "format": FORMAT,
             "release_id": build.release_id,
             "run_id": build.run_id,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),

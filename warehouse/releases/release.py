@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TypedDict
 
 from warehouse.durable import files_below, replace_file, storage_errors
-from warehouse.errors import NoReleaseError, TornReleaseError
+from warehouse.errors import NewerDataError, NoReleaseError, TornReleaseError
 from warehouse.lease import exclusive
 
 MANIFEST = "manifest.json"
+FORMAT = 1  # of a release and the data folder around it; raised when an older version could no longer read them
 
 
 class CheckRow(TypedDict):
@@ -39,6 +40,7 @@ class CheckRow(TypedDict):
 class Manifest(TypedDict, total=False):
     """What this code reads of a manifest; builds write more facts into it."""
 
+    format: int
     release_id: str
     run_id: str
     created_at: str
@@ -223,9 +225,29 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         TornReleaseError: it is missing or unreadable.
+        NewerDataError: a newer version of Beforehand made it.
     """
     try:
         manifest: Manifest = json.loads((path / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise TornReleaseError(f"{path}: its manifest can't be read ({error}).") from error
+    made_as = manifest.get("format", 1)  # manifests of before have none
+    if made_as > FORMAT:
+        raise NewerDataError(
+            f"{path} has format {made_as} and this version of Beforehand reads up to {FORMAT}: upgrade Beforehand here."
+        )
     return manifest
+
+
+def refuse_newer(data: Path) -> None:
+    """Raise if the current release was made by a newer version; a torn one is for the next run to replace.
+
+    Raises:
+        NewerDataError: upgrade before anything is written.
+    """
+    try:
+        current(data)
+    except NewerDataError:
+        raise
+    except (NoReleaseError, TornReleaseError):
+        return

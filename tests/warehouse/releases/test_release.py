@@ -5,9 +5,25 @@ import stat
 
 import pytest
 
-from warehouse.errors import AuditFailedError, BuildInProgressError, NoReleaseError, TornReleaseError
+from warehouse.errors import (
+    AuditFailedError,
+    BuildInProgressError,
+    NewerDataError,
+    NoReleaseError,
+    TornReleaseError,
+)
 from warehouse.releases.build import abandon, begin_build, fail, publish, seal
-from warehouse.releases.release import current, current_id, failed_builds, find, releases, rollback, unreadable, verify
+from warehouse.releases.release import (
+    FORMAT,
+    current,
+    current_id,
+    failed_builds,
+    find,
+    releases,
+    rollback,
+    unreadable,
+    verify,
+)
 
 
 def build_release(data, content="one", facts=None):
@@ -17,6 +33,14 @@ def build_release(data, content="one", facts=None):
     (build.path / "collections" / "main" / "passages.ids").write_text(content)
     seal(build, facts or {"counts": {"answers": 3}})
     return publish(build)
+
+
+def change_manifest(release, change):
+    path = release.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.chmod(0o644)
+    path.write_text(json.dumps(manifest))
 
 
 @pytest.fixture
@@ -223,3 +247,22 @@ def test_the_manifest_is_plain_json(tmp_path):
     text = (release.path / "manifest.json").read_text(encoding="utf-8")
     assert "Grüße" in text
     assert json.loads(text)["release_id"] == release.release_id
+
+
+def test_a_release_of_a_newer_version_is_refused_before_anything_is_written(tmp_path):
+    release = build_release(tmp_path)
+    change_manifest(release, lambda manifest: manifest.update(format=FORMAT + 1))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    with pytest.raises(NewerDataError, match=f"has format {FORMAT + 1}.*upgrade Beforehand here"):
+        begin_build(tmp_path, "run-2")
+
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert unreadable(tmp_path) == [release.release_id]
+
+
+def test_a_release_from_before_formats_is_read(tmp_path):
+    release = build_release(tmp_path)
+    change_manifest(release, lambda manifest: manifest.pop("format"))
+
+    verify(current(tmp_path))
