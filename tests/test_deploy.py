@@ -75,7 +75,9 @@ def test_the_compose_file_passes_its_schema() -> None:
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for unit in UNITS:
-        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/beforehand/bin/beforehand", "/bin/true"))
+        (tmp_path / unit.name).write_text(
+            unit.read_text().replace("/usr/local/lib/beforehand/bin/beforehand", "/bin/true")
+        )
 
     verified = subprocess.run(
         ["systemd-analyze", "verify", *map(str, tmp_path.glob("*"))], capture_output=True, text=True, check=False
