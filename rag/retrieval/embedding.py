@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -103,9 +104,19 @@ class OnnxEncoder:
         return vectors, [tokens[row] for row in range(len(texts))]
 
     def token_states(self, text: str) -> tuple[NDArray[np.int32], Vectors]:
-        """Return the numbers of a question's tokens, shape (tokens,), and their vectors, shape (tokens, dimensions)."""
+        """Return the numbers of a question's tokens, shape (tokens,), and their vectors, shape (tokens, dimensions).
+
+        Those of the prefix are left out: no passage has them, so they would count most in late interaction.
+        """
         output = self._session.run([self.spec.query_prefix + text])
-        return output.ids[0].astype(np.int32), output.values[0]
+        own = self._prefix_length(output.ids[0].tolist())
+        return output.ids[0][own:].astype(np.int32), output.values[0][own:]
+
+    def _prefix_length(self, ids: Sequence[int]) -> int:
+        """Return how many of a question's tokens are the prefix's, with what stands before it."""
+        prefix = self.spec.query_prefix.rstrip()  # the blank after it is part of the first word
+        alike = zip(self._session.tokens(prefix) if prefix else (), ids[:-1], strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], alike))
 
     def _batches(self, texts: Sequence[str], prefix: str, size: int) -> Iterator[tuple[list[int], ModelOutput]]:
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding

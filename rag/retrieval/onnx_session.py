@@ -69,3 +69,7 @@ class OnnxSession:
         }
         inputs = {name: np.array(rows, dtype=np.int64) for name, rows in known.items() if name in self._inputs}
         return ModelOutput(self._session.run(None, inputs)[0], ids, mask)
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the ids of a text's tokens, special ones included."""
+        return list(self._tokenizer.encode(text).ids)

@@ -2,14 +2,16 @@
 
 Where words are not written apart (Chinese, Japanese, Thai, and Korean with its endings) pairs of characters stand for
 them, and single Chinese characters besides: a segmenter would find better words, but it needs a dictionary of some
-megabytes for each language, and question and passage must be cut alike. Combining marks belong to their letter, and
-the vowel signs of Arabic and Hebrew, which are mostly left out, are dropped.
+megabytes for each language, and question and passage must be cut alike. Combining marks belong to their letter. What
+people write one way or the other becomes one: the vowel signs of Arabic and Hebrew, which are mostly left out, the
+forms of alef, the dots below Devanagari letters, the digits of each script.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import sys
 import unicodedata
 
 from rag.text.characters import HAN, UNSPACED, combining_marks, fold_width, without_format
@@ -19,6 +21,9 @@ _ASCII_WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
 _JOINTS = re.compile(r"[.'\-_+#]+")
 _UNSPACED_RUN = re.compile(f"([{UNSPACED}]+)")
 _OPTIONAL = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u0652\u0670]")
+# Hamza and madda of alef, alef without dots, the feminine ending; the dot of a Turkish capital; nukta, nasal signs.
+_SPELT = {"\u0623": "\u0627", "\u0625": "\u0627", "\u0622": "\u0627", "\u0671": "\u0627", "\u0649": "\u064a"}
+_SPELT |= {"\u0629": "\u0647", "\u0307": "", "\u093c": "", "\u0901": "\u0902"}
 
 
 def words(text: str) -> list[str]:
@@ -37,7 +42,15 @@ def words(text: str) -> list[str]:
 
 
 def _tidy(text: str) -> str:
-    return _OPTIONAL.sub("", unicodedata.normalize("NFC", fold_width(without_format(text)))).replace("\u2019", "'")
+    return _OPTIONAL.sub("", unicodedata.normalize("NFC", fold_width(without_format(text)))).translate(_spellings())
+
+
+@functools.cache
+def _spellings() -> dict[int, str]:
+    """Return what characters become, for `str.translate`."""
+    digits = (chr(code) for code in range(0x80, sys.maxunicode) if unicodedata.category(chr(code)) == "Nd")
+    one = {"\u2019": "'"} | _SPELT | {digit: str(unicodedata.digit(digit)) for digit in digits}
+    return {ord(character): usual for character, usual in one.items()}
 
 
 @functools.cache
