@@ -46,7 +46,7 @@ _MEANINGS = (
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as it is in the store; `mark` (its ETag) and `version` change with it, `modified` is the store's time."""
+    """An object in the store; `mark` (its ETag) and `version` change with it, `modified` is the store's time."""
 
     key: str
     size: int
@@ -138,7 +138,9 @@ class ObjectStore:
         """
         import obstore
 
-        mode: UpdateVersion = {"e_tag": before.mark, "version": before.version}
+        mode: UpdateVersion = {"e_tag": before.mark}
+        if before.version is not None:
+            mode["version"] = before.version
         with self._sentences(f"write {before.key} to"):
             return obstore.put(self._store, before.key, data, mode=mode)["e_tag"] or ""
 

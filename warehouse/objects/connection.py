@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, GCSStore, RetryConfig, S3Config, S3Store
 
 _CLIENT: ClientConfig = {"connect_timeout": "5s", "timeout": "120s"}
+_MOST_RETRIES = 5  # some 6 s if nobody listens
 _OWN_CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -59,7 +60,7 @@ def connect(address: str, access: ServerAccess) -> S3Store | GCSStore:
     """Return the library's store for an address."""
     from obstore.store import GCSStore, S3Store
 
-    retries: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}  # 6 s if nobody listens
+    retries: RetryConfig = {"max_retries": _MOST_RETRIES, "retry_timeout": timedelta(seconds=60)}
     bucket, _, prefix = address.partition("://")[2].partition("/")
     if address.startswith("gs://"):
         return GCSStore(bucket, prefix=prefix or None, client_options=_CLIENT, retry_config=retries)

@@ -15,7 +15,7 @@ from warehouse.errors import ContestedError
 from warehouse.objects.client import in_parallel
 from warehouse.objects.mirror import Mirror
 
-_PREFIX = "journal"
+JOURNAL = "journal"
 _OPEN = ".open"
 _CHUNK = 16 * 2**20  # bytes, cut at a line
 
@@ -26,8 +26,8 @@ def send_journal(mirror: Mirror) -> int:
     Raises:
         StorageError: the store or the disk refuses; the segments stay.
     """
-    with mirror.locked(_PREFIX), storage_errors(mirror.folder, "send the journal to the store"):
-        folder = mirror.folder / _PREFIX
+    with mirror.locked(JOURNAL), storage_errors(mirror.folder, "send the journal to the store"):
+        folder = mirror.folder / JOURNAL
         # listed before they are read: one that is closed by now has all its lines
         segments = sorted([*folder.glob("*.jsonl"), *folder.glob(f"*.jsonl{_OPEN}")])
         return sum(in_parallel(lambda segment: _send(mirror, segment), segments))
@@ -47,7 +47,7 @@ def _send(mirror: Mirror, segment: Path) -> int:
                 whole = _whole_lines(block, closed=closed)
                 if not whole:
                     break
-                end = _create(mirror, f"{_PREFIX}/{name}-{mirror.name}-{start:012d}.jsonl", block[:whole], start)
+                end = _create(mirror, f"{JOURNAL}/{name}-{mirror.name}-{start:012d}.jsonl", block[:whole], start)
                 replace_file(note, json.dumps({"offset": end}).encode())
                 chunks += 1
     except FileNotFoundError:  # it was closed, and so renamed, in between; the next round sends it

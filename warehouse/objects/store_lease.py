@@ -60,7 +60,7 @@ class StoreLease:
         self._thread.start()
 
     @classmethod
-    def acquire(cls, mirror: Mirror, holder: str, wait_seconds: float = 0.0, seconds: float = _SECONDS) -> StoreLease:
+    def acquire(cls, mirror: Mirror, holder: str, wait_seconds: float = 0.0) -> StoreLease:
         """Take the lease, waiting up to `wait_seconds` for another holder; the caller holds the mirror's own lock.
 
         Raises:
@@ -68,7 +68,7 @@ class StoreLease:
         """
         deadline = time.monotonic() + wait_seconds
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        note = Note(holder, os.getpid(), socket.gethostname(), since, mirror.name, secrets.token_hex(8), seconds)
+        note = Note(holder, os.getpid(), socket.gethostname(), since, mirror.name, secrets.token_hex(8), _SECONDS)
         while True:
             with contextlib.suppress(ContestedError):  # another took it just now; look who
                 found = mirror.store.read(_KEY)

@@ -45,8 +45,8 @@ def pull_tree(mirror: Mirror, prefix: str) -> int:
     return len(wanted)
 
 
-def push_tree(mirror: Mirror, prefix: str, *, deletes: bool = False) -> int:
-    """Send what is new in a folder of the mirror; with `deletes`, delete what is gone. Return how many files went.
+def push_tree(mirror: Mirror, prefix: str) -> int:
+    """Send what is new in a folder of the mirror; return how many files went.
 
     Raises:
         StorageError: the store or the disk refuses.
@@ -54,15 +54,27 @@ def push_tree(mirror: Mirror, prefix: str, *, deletes: bool = False) -> int:
     with mirror.locked(prefix), storage_errors(mirror.folder, f"send {prefix} to the store"):
         alike = _alike(mirror, prefix)
         here = files_of(mirror.folder, prefix)
-        fresh = [key for key, path in here.items() if alike.get(key, [])[1:] != _size_and_time(path)]
-        gone = [key for key in alike if key not in here] if deletes else []
+        fresh = changed_here(mirror, prefix)
         for part in _parts(fresh):
             alike |= in_parallel(lambda key: (key, _sent(mirror, key, here[key])), part)
             mirror.note(prefix, alike)
-        if gone:
+    return len(fresh)
+
+
+def delete_gone(mirror: Mirror, prefix: str) -> None:
+    """Delete the objects whose files were removed here since they were alike."""
+    with mirror.locked(prefix):
+        alike, here = _alike(mirror, prefix), files_of(mirror.folder, prefix)
+        if gone := [key for key in alike if key not in here]:
             mirror.store.delete(gone)
             mirror.note(prefix, {key: each for key, each in alike.items() if key not in gone})
-    return len(fresh)
+
+
+def changed_here(mirror: Mirror, prefix: str) -> list[str]:
+    """Return the keys of the files that are new or were rewritten since the store had them."""
+    alike = _alike(mirror, prefix)
+    here = files_of(mirror.folder, prefix)
+    return [key for key, path in here.items() if alike.get(key, [])[1:] != _size_and_time(path)]
 
 
 def replace_in_store(mirror: Mirror, prefix: str, key: str) -> None:

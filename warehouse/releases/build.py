@@ -17,9 +17,9 @@ from typing import cast
 
 from rag.identity import KEY_FORMAT
 from warehouse.durable import checksum, files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
-from warehouse.errors import AuditFailedError, StorageError
+from warehouse.errors import AuditFailedError, BuildInProgressError, StorageError
 from warehouse.lease import exclusive
-from warehouse.objects.mirror import mirror_of
+from warehouse.objects.mirror import Mirror, mirror_of
 from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.contents import contents
 from warehouse.releases.release import (
@@ -33,7 +33,7 @@ from warehouse.releases.release import (
     read_manifest,
 )
 from warehouse.releases.shared_pointer import move_pointer
-from warehouse.releases.transfer import push_release, sweep_store
+from warehouse.releases.transfer import drop_release, push_release, sweep_store
 
 _BUILDING, _PRUNED = ".building-", ".pruned-"
 
@@ -137,13 +137,23 @@ def publish(build: Build) -> Release:
         raise AuditFailedError(f"Release {build.release_id} failed its audit: {', '.join(failed)}.")
     target = build.data / "releases" / build.release_id
     if (mirror := mirror_of(build.data)) is not None:
-        push_release(mirror, build.path, build.release_id)
-        move_pointer(mirror, build.release_id, build.lease.require)
+        _publish_in_store(mirror, build)
     with storage_errors(build.data, "publish the release"), exclusive(pointer_lock(build.data)):
         rename(build.path, target)
         point_to(build.data, build.release_id)
     build.lease.release()
     return Release(build.release_id, target, manifest)
+
+
+def _publish_in_store(mirror: Mirror, build: Build) -> None:
+    build.lease.require()
+    push_release(mirror, build.path, build.release_id)
+    try:
+        move_pointer(mirror, build.release_id, build.lease.require)
+    except BuildInProgressError:  # then the pointer was not written
+        with suppress(StorageError):
+            drop_release(mirror, build.release_id)
+        raise
 
 
 def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -> Release:
