@@ -88,7 +88,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
     prepare_environment(settings)
     from batch import progress
     from flows.prefect_server import prefect_server
-    from warehouse.releases.build import refuse_second_build
+    from warehouse.releases.build_lease import refuse_second_build
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")

@@ -59,8 +59,8 @@ from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import log_run
-from warehouse.lease import Lease
 from warehouse.releases.build import Build, abandon, begin_build
+from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.changes import documents_of, note_changes, previous_database
 from warehouse.releases.release import Release
 from warehouse.sql import sql_text
@@ -268,8 +268,7 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
                 f"`beforehand run --stage {needed}` comes first"
             )
     data = Path(plan.data)
-    (data / "releases").mkdir(exist_ok=True)  # a new project has none
-    lease = Lease.acquire(data / "releases" / ".lease", plan.run_id)
+    lease = BuildLease.acquire(data, plan.run_id)
     try:
         with storage_errors(data, f"run the stage {name}"):
             _run_alone(found[0], plan)

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.corpus_project import ReadingLlm
 from tests.fake_llm import Behaviour, served
+from tests.object_store import CREDENTIALS, Machines, StoreServer, serving_objects
 
 # A property holds or not, however busy the machine is; every run tries the same examples, so that a red suite
 # points at a change. `--hypothesis-profile=search` looks for new ones.
@@ -130,3 +131,20 @@ def reranker_source(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Pa
     BertForSequenceClassification(shape).save_pretrained(folder)
     AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[StoreServer]:
+    """An S3-compatible server with a bucket; tests that need one are skipped where moto is not installed."""
+    pytest.importorskip("moto")
+    pytest.importorskip("obstore")
+    with serving_objects() as server:
+        yield server
+
+
+@pytest.fixture
+def machines(store_server: StoreServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
+    """Machines that share nothing but an empty store."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return Machines(store_server, store_server.new_address(), tmp_path)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from warehouse.durable import storage_errors, sync
+from warehouse.objects.shared_log import append_shared, mirror_of_log
 
 Record = dict[str, Any]  # as JSON gives it
 State = TypeVar("State")
@@ -25,12 +26,15 @@ _REMEMBERED = 64  # bytes before the offset, by which a tail notices that the fi
 
 
 def append(path: Path, records: Iterable[Mapping[str, object]]) -> None:
-    """Append records durably, in one write.
+    """Append records durably, in one write; in a mirror, to the store's log first.
 
     Raises:
-        StorageError: the disk is full or the file can't be written.
+        StorageError: the disk is full, the file can't be written, or the store can't be reached.
     """
     block = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
+    if (mirror := mirror_of_log(path)) is not None:
+        append_shared(mirror, path, block)
+        return
     with storage_errors(path.parent, f"write {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()

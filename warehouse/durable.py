@@ -7,6 +7,7 @@ file system (Linux, macOS).
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,12 @@ def rename(source: Path, target: Path) -> None:
     """Rename within one folder, durably."""
     source.rename(target)
     sync(target.parent)
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -43,3 +43,7 @@ class ReviewError(WarehouseError):
 
 class StorageError(WarehouseError):
     """The disk is full or the data folder can't be written."""
+
+
+class ContestedError(StorageError):
+    """An object of a store was written by somebody else meanwhile, or exists already."""

@@ -29,6 +29,8 @@ from warehouse.durable import remove_tree, storage_errors, sync
 from warehouse.errors import QueryError, StorageError
 from warehouse.history.redaction import redactor
 from warehouse.lease import exclusive
+from warehouse.objects.mirror import mirror_of
+from warehouse.objects.shared_history import compact_shared
 from warehouse.settings import HistorySettings
 from warehouse.tables import JOURNAL
 
@@ -54,13 +56,20 @@ class Compacted:
 def compact(data: Path, settings: HistorySettings, today: date | None = None) -> Compacted:
     """Move finished journal segments into the history, and delete days past their retention.
 
-    If there are neither, nothing is written, so a read-only user can call it.
+    If there are neither, nothing is written, so a read-only user can call it. In a mirror, the history and the segments
+    are those of the store.
 
     Raises:
-        StorageError: the disk is full, or a day's file is torn; nothing is lost, and it can be called again.
+        StorageError: the disk is full, a day's file is torn, or the store can't be reached; nothing is lost, and it can
+            be called again.
     """
-    history, journal = data / "history", data / "journal"
     oldest = _oldest_day(settings, today or datetime.now(UTC).date())
+    if (mirror := mirror_of(data)) is not None:
+        return compact_shared(mirror, lambda incoming: _compact(data / "history", incoming, settings, oldest))
+    return _compact(data / "history", data / "journal", settings, oldest)
+
+
+def _compact(history: Path, journal: Path, settings: HistorySettings, oldest: date | None) -> Compacted:
     segments = records = torn = 0
     if not any(journal.glob("*.jsonl")) and not _expired(history, oldest):
         return Compacted(segments, records, torn, 0)

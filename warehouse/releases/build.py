@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import cast
 
 from rag.identity import KEY_FORMAT
-from warehouse.durable import files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
-from warehouse.errors import AuditFailedError
-from warehouse.lease import Lease, exclusive
+from warehouse.durable import checksum, files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
+from warehouse.errors import AuditFailedError, BuildInProgressError, StorageError
+from warehouse.lease import exclusive
+from warehouse.objects.mirror import Mirror, mirror_of
+from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.contents import contents
 from warehouse.releases.release import (
     FAILED,
@@ -26,13 +28,14 @@ from warehouse.releases.release import (
     MANIFEST,
     Manifest,
     Release,
-    checksum,
     current_id,
     point_to,
     pointer_lock,
     read_manifest,
     refuse_newer,
 )
+from warehouse.releases.shared_pointer import move_pointer
+from warehouse.releases.transfer import drop_release, push_release, sweep_store
 
 _BUILDING, _PRUNED = ".building-", ".pruned-"
 
@@ -45,7 +48,7 @@ class Build:
     run_id: str
     data: Path
     path: Path
-    lease: Lease = field(repr=False, compare=False)
+    lease: BuildLease = field(repr=False, compare=False)
 
     @property
     def database(self) -> Path:
@@ -70,29 +73,19 @@ def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
     """
     refuse_newer(data)
     folder = data / "releases"
-    with storage_errors(folder, "start a build"):
-        folder.mkdir(parents=True, exist_ok=True)
-        lease = Lease.acquire(folder / ".lease", run_id, wait_seconds)
-        try:
+    lease = BuildLease.acquire(data, run_id, wait_seconds)
+    try:
+        with storage_errors(folder, "start a build"):
             _sweep(folder)
             release_id = _new_id()
             path = folder / f"{_BUILDING}{release_id}"
             path.mkdir()
-        except BaseException:
-            lease.release()
-            raise
+        if (mirror := mirror_of(data)) is not None:
+            sweep_store(mirror)
+    except BaseException:
+        lease.release()
+        raise
     return Build(release_id, run_id, data, path, lease)
-
-
-def refuse_second_build(data: Path) -> None:
-    """Fail early if a build is in progress, before a run prepares anything; `begin_build` checks again.
-
-    Raises:
-        BuildInProgressError: another build holds the lease.
-    """
-    lease = data / "releases" / ".lease"
-    if lease.exists():
-        Lease.acquire(lease, "a run that is starting").release()
 
 
 def _new_id() -> str:
@@ -140,18 +133,32 @@ def publish(build: Build) -> Release:
     Raises:
         AuditFailedError: its manifest lists a check that did not pass.
         TornReleaseError: it was not sealed.
-        StorageError: the disk refused; the current release is untouched.
+        StorageError: the disk or the store refused; the current release is untouched.
+        BuildInProgressError: the store's lease was lost, and another build has it.
     """
     manifest = read_manifest(build.path)
     failed = [check["name"] for check in manifest.get("audit", []) if not check["passed"]]
     if failed:
         raise AuditFailedError(f"Release {build.release_id} failed its audit: {', '.join(failed)}.")
     target = build.data / "releases" / build.release_id
+    if (mirror := mirror_of(build.data)) is not None:
+        _publish_in_store(mirror, build)
     with storage_errors(build.data, "publish the release"), exclusive(pointer_lock(build.data)):
         rename(build.path, target)
         point_to(build.data, build.release_id)
     build.lease.release()
     return Release(build.release_id, target, manifest)
+
+
+def _publish_in_store(mirror: Mirror, build: Build) -> None:
+    build.lease.require()
+    push_release(mirror, build.path, build.release_id)
+    try:
+        move_pointer(mirror, build.release_id, build.lease.require)
+    except BuildInProgressError:  # then the pointer was not written
+        with suppress(StorageError):
+            drop_release(mirror, build.release_id)
+        raise
 
 
 def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -> Release:
@@ -169,6 +176,9 @@ def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -
         with suppress(OSError):  # it may have failed because the disk is full; keep what there is
             replace_file(build.path / MANIFEST, _as_json(manifest))
         rename(build.path, target)
+        if (mirror := mirror_of(build.data)) is not None:
+            with suppress(StorageError):  # it is only for inspection, and its audit is the news
+                push_release(mirror, target, target.name)
     finally:
         build.lease.release()
     return Release(build.release_id, target, cast(Manifest, manifest))

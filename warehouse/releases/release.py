@@ -11,16 +11,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
-from warehouse.durable import files_below, replace_file, storage_errors
+from warehouse.durable import checksum, files_below, replace_file, storage_errors
 from warehouse.errors import NewerDataError, NoReleaseError, TornReleaseError
 from warehouse.lease import exclusive
+from warehouse.objects.mirror import mirror_of
+from warehouse.releases.shared_pointer import move_pointer_from, shared_manifests
+from warehouse.releases.transfer import pull_release
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of a release and the data folder around it; raised when an older version could no longer read them
@@ -78,12 +80,6 @@ class Release:
         return self.path / "serving.lmdb"
 
 
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def current_id(data: Path) -> str | None:
     """Return the id of the current release, or None if nothing has been published."""
     try:
@@ -112,8 +108,15 @@ def current(data: Path) -> Release:
     release_id = current_id(data)
     if release_id is None:
         raise NoReleaseError(f"{data} holds no release yet; `beforehand run` builds one.")
-    path = data / "releases" / release_id
+    path = _at_hand(data, data / "releases" / release_id)
     return Release(release_id, path, read_manifest(path))
+
+
+def _at_hand(data: Path, path: Path) -> Path:
+    """Return a release's folder; in a mirror, pull it first if it is in the store alone."""
+    if not path.is_dir() and (mirror := mirror_of(data)) is not None:
+        return pull_release(mirror, path.name)
+    return path
 
 
 def find(data: Path, release_id: str) -> Release:
@@ -127,6 +130,7 @@ def find(data: Path, release_id: str) -> Release:
         r for r in known if release_id and r.release_id.startswith(release_id)
     ]
     if len(found) == 1:
+        _at_hand(data, found[0].path)
         return found[0]
     names = ", ".join(r.release_id for r in (found or known)) or "none"
     problem = "stands for several releases" if found else "is no release"
@@ -134,12 +138,26 @@ def find(data: Path, release_id: str) -> Release:
 
 
 def releases(data: Path) -> list[Release]:
-    """Return the published releases, oldest first, without unreadable ones (see `unreadable`)."""
-    found = []
+    """Return the published releases, oldest first, without unreadable ones (see `unreadable`).
+
+    In a mirror those of the store are among them, whose files may not be here yet.
+    """
+    found = _of_store(data, failed=False)
     for path in _published(data):
         with suppress(TornReleaseError):
-            found.append(Release(path.name, path, read_manifest(path)))
-    return found
+            found[path.name] = Release(path.name, path, read_manifest(path))
+    return [found[name] for name in sorted(found)]
+
+
+def _of_store(data: Path, *, failed: bool) -> dict[str, Release]:
+    mirror = mirror_of(data)
+    if mirror is None:
+        return {}
+    return {
+        name: Release(name.removeprefix(FAILED), data / "releases" / name, cast(Manifest, manifest))
+        for name, manifest in shared_manifests(mirror).items()
+        if name.startswith(FAILED) is failed
+    }
 
 
 def unreadable(data: Path) -> list[str]:
@@ -154,13 +172,13 @@ def _published(data: Path) -> list[Path]:
 
 def failed_builds(data: Path) -> list[Release]:
     """Return the failed builds that were kept, oldest first."""
-    found = []
-    for path in sorted((data / "releases").glob(f"{FAILED}*")):
+    found = _of_store(data, failed=True)
+    for path in (data / "releases").glob(f"{FAILED}*"):
         manifest = Manifest()
         with suppress(TornReleaseError):
             manifest = read_manifest(path)
-        found.append(Release(path.name.removeprefix(FAILED), path, manifest))
-    return found
+        found[path.name] = Release(path.name.removeprefix(FAILED), path, manifest)
+    return [found[name] for name in sorted(found)]
 
 
 def rollback(data: Path, release_id: str | None = None) -> Release:
@@ -173,7 +191,10 @@ def rollback(data: Path, release_id: str | None = None) -> Release:
     target = _before_current(data) if release_id is None else find(data, release_id)
     if target.path.name.startswith("."):
         raise NoReleaseError(f"{target.release_id} failed its audit and can't be made current.")
+    _at_hand(data, target.path)
     verify(target)
+    if (mirror := mirror_of(data)) is not None:
+        move_pointer_from(mirror, current_id(data), target.release_id)
     with storage_errors(data, "roll back"), exclusive(pointer_lock(data)):
         if not target.path.is_dir():
             raise NoReleaseError(f"{target.release_id} was just pruned; the current release stays.")

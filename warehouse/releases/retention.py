@@ -15,8 +15,11 @@ from types import TracebackType
 from warehouse.durable import remove_tree, rename, storage_errors
 from warehouse.errors import NoReleaseError
 from warehouse.lease import exclusive, try_lock
+from warehouse.objects.mirror import Mirror, mirror_of
 from warehouse.releases.comparisons import comparisons_file
 from warehouse.releases.release import MANIFEST, Release, current, current_id, failed_builds, pointer_lock, releases
+from warehouse.releases.shared_pointer import shared_manifests
+from warehouse.releases.transfer import drop_release
 
 _ATTEMPTS = 100
 
@@ -98,14 +101,31 @@ def prune(data: Path, keep: int) -> Pruned:
     with storage_errors(data, "prune the releases"), exclusive(pointer_lock(data)):
         present = current_id(data)
         surplus = [r for r in releases(data)[: -keep or None] if r.release_id != present]
-        for release in surplus + failed_builds(data)[: -keep or None]:
+        surplus += failed_builds(data)[: -keep or None]
+        for release in surplus:
             (removed if _remove(release) else held).append(release.release_id)
         for release_id in removed:
             comparisons_file(data, release_id).unlink(missing_ok=True)
+    if (mirror := mirror_of(data)) is not None:
+        for release in surplus:
+            if release.release_id in removed:
+                drop_release(mirror, release.path.name)
     return Pruned(tuple(removed), tuple(held))
 
 
+def remove_gone(mirror: Mirror) -> None:
+    """Remove the releases of a mirror that its store has no more, except those that are served."""
+    known = shared_manifests(mirror)
+    with storage_errors(mirror.folder, "remove old releases"), exclusive(pointer_lock(mirror.folder)):
+        present = current_id(mirror.folder)
+        for release in releases(mirror.folder):
+            if release.release_id not in known and release.release_id != present and _remove(release):
+                comparisons_file(mirror.folder, release.release_id).unlink(missing_ok=True)
+
+
 def _remove(release: Release) -> bool:
+    if not release.path.exists():  # in a mirror's store alone
+        return True
     manifest = release.path / MANIFEST
     descriptor = os.open(manifest, os.O_RDONLY) if manifest.exists() else None
     try:

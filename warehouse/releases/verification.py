@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from warehouse.durable import files_below
+from warehouse.durable import checksum, files_below
 from warehouse.errors import TornReleaseError
 from warehouse.releases.contents import contents
-from warehouse.releases.release import MANIFEST, Release, checksum, read_manifest
+from warehouse.releases.release import MANIFEST, Release, read_manifest
 
 
 def changes_since_sealed(release: Release) -> list[str]:

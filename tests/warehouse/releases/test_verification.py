@@ -9,8 +9,9 @@ import lmdb
 import pytest
 
 from tests.warehouse.conftest import key, sample_rows
+from warehouse.durable import checksum
 from warehouse.errors import TornReleaseError
-from warehouse.releases.release import MANIFEST, checksum
+from warehouse.releases.release import MANIFEST
 from warehouse.releases.verification import changes_since_sealed
 
 

@@ -1,0 +1,49 @@
+"""The log that all machines write."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.object_store import Machines
+from warehouse.append_log import append, read
+from warehouse.editorial.withdrawal import Withdrawals, withdraw
+from warehouse.objects.shared_log import follow_log
+
+
+def test_machines_that_append_at_once_lose_no_line_and_see_one_order(machines: Machines):
+    mirrors = [machines.new(name) for name in "ab"]
+
+    def write(number: int) -> None:
+        append(mirrors[number % 2].folder / "reviews.jsonl", [{"n": number}])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(12)))
+    for mirror in mirrors:
+        follow_log(mirror)
+
+    first, second = (read(mirror.folder / "reviews.jsonl") for mirror in mirrors)
+    assert first == second
+    assert sorted(each["n"] for each in first) == list(range(12))
+
+
+def test_a_withdrawal_is_known_to_another_machine(machines: Machines):
+    here, there = machines.new("a"), machines.new("b")
+    withdraw(here.folder, "main", "d1", "wrong")
+
+    follow_log(there)
+
+    known = Withdrawals(there.folder)
+    known.follow()
+    assert list(known.of("main")) == ["d1"]
+
+
+def test_what_a_crash_left_behind_the_noted_end_is_cut_off(machines: Machines):
+    here, there = machines.new("a"), machines.new("b")
+    append(here.folder / "reviews.jsonl", [{"n": 1}])
+    with (here.folder / "reviews.jsonl").open("ab") as file:  # killed before the position was noted
+        file.write(b'{"n": 2}\n{"n": ')
+    append(there.folder / "reviews.jsonl", [{"n": 2}])
+
+    follow_log(here)
+
+    assert (here.folder / "reviews.jsonl").read_bytes() == b'{"n": 1}\n{"n": 2}\n'
