@@ -36,13 +36,25 @@ class BatchSettings(RoomSettings):
         description="Further Beam options, as on Beam's command line (`--flink_master=…`). They may hold keys, so "
         "nothing of them is recorded.",
     )
-    generate_with: Literal["engine", "endpoints"] = Field(
-        "engine", description="`engine` runs vLLM inside the workers; `endpoints` calls OpenAI-compatible servers."
+    generate_with: Literal["engine", "endpoints", "batch_api", "batch_files"] = Field(
+        "engine",
+        description="`engine` runs vLLM inside the workers; `endpoints` calls OpenAI-compatible servers; `batch_api` "
+        "has the Batch API of the endpoint generate the answers within a day, for half the price; `batch_files` "
+        "exports the prompts, for vLLM's `run-batch` on any machine. What else is asked of the model goes to the "
+        "endpoints.",
     )
     endpoints: list[HttpAddress] = Field(
         default_factory=list,
-        description="Base URLs of the servers that generate, where `generate_with` is `endpoints`.",
+        description="Base URLs of the servers that generate, unless `generate_with` is `engine`; `[llm] endpoint` by "
+        "default.",
     )
+    batch_requests: int = Field(
+        50_000,
+        ge=1,
+        le=50_000,
+        description="Most prompts in one batch of the Batch API; lower it where the account's queue is limited.",
+    )
+    poll_seconds: float = Field(30.0, gt=0, description="Seconds between two looks at the batches of the Batch API.")
     anticipate_misses: int = Field(
         2, ge=0, description="A question that was asked so often and not anticipated is anticipated; 0 is never."
     )

@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 
 from batch.child_process import die_with_named_parent
-from beforehand import check_command, eval_command, init_command, warehouse_commands
+from beforehand import check_command, eval_command, generate_command, init_command, warehouse_commands
 from beforehand.configuration import (
     Config,
     as_environment,
@@ -85,6 +85,8 @@ def cli(context: click.Context, config: Path, flags: tuple[str, ...]) -> None:
 def run(config: Config, stage: str | None, run_id: str | None) -> None:
     """Read, retrieve, generate, audit and publish a release."""
     settings = read_settings(config)
+    if stage in (None, "generate"):
+        generate_command.refuse_without_batch_api(settings)
     prepare_environment(settings)
     from batch import progress
     from flows.prefect_server import prefect_server
@@ -332,7 +334,13 @@ def _reported(compared: Sequence[tuple[Certificate | SelectionCertificate, objec
     return any(stored != again for stored, again, _ in compared)
 
 
-for command in (init_command.init, check_command.check, eval_command.evaluate, *warehouse_commands.COMMANDS):
+for command in (
+    init_command.init,
+    check_command.check,
+    eval_command.evaluate,
+    generate_command.generate,
+    *warehouse_commands.COMMANDS,
+):
     cli.add_command(command)
 
 

@@ -22,7 +22,7 @@ from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import HidingFormatter, SecretAddress, secret_values
-from rag.errors import BeforehandError, ConfigurationError
+from rag.errors import EXIT_WAITING, AnswersPendingError, BeforehandError, ConfigurationError
 from rag.hidden_errors import hidden
 from rag.settings import (
     ChunkingSettings,
@@ -177,7 +177,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
             clean = hidden(error, _configured_secrets(args))
             if clean is error and not isinstance(error, BeforehandError):
                 raise
-            message, code = str(clean), 2
+            message, code = str(clean), EXIT_WAITING if isinstance(clean, AnswersPendingError) else 2
         click.echo(f"beforehand: {message}", err=True)
         sys.exit(code)  # outside `except`: objects in the error's frames would be reported as leaked
 

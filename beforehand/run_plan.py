@@ -102,7 +102,7 @@ def llm_source(settings: Settings) -> LlmSource:
 
     model = language_model(settings) if settings.batch.generate_with == "engine" else None
     return LlmSource(
-        kind=settings.batch.generate_with,
+        kind="engine" if model else "endpoints",
         name=model.name if model else settings.llm.model,
         revision=model.revision if model else settings.llm.revision or UNPINNED,
         context_tokens=settings.llm.context_tokens,
@@ -119,7 +119,7 @@ def live_identity(settings: Settings) -> ModelIdentity:
 
     A batch that loads the model itself knows its revision from the files, whatever is pinned.
     """
-    pinned = settings.llm.revision if settings.batch.generate_with == "endpoints" else None
+    pinned = None if settings.batch.generate_with == "engine" else settings.llm.revision
     return ModelIdentity(settings.llm.model, pinned)
 
 

@@ -52,7 +52,7 @@ from flows.publish_release import (
 )
 from flows.tidy_data import tidy_data
 from rag.credentials import secret_values
-from rag.errors import ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
+from rag.errors import AnswersPendingError, ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.listing import Listings
@@ -67,9 +67,9 @@ from warehouse.sql import sql_text
 
 T = TypeVar("T")
 
-_INTERRUPTED = "interrupted"
+_INTERRUPTED, _WAITING = "interrupted", "waiting"
 # A retry of these would end like the first attempt.
-_FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError)
+_FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError, AnswersPendingError)
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ def build_release(config: Path, plan: RunPlan, publication: Publication) -> Outc
     Raises:
         BuildInProgressError: another build is running.
         AuditFailedError: the build failed its audit; it is kept and not published.
+        AnswersPendingError: answers that are made elsewhere are not there yet.
     """
 
     @flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
@@ -180,6 +181,9 @@ def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
         yield
     except AuditFailedError:
         status = FAILED_AUDIT
+        raise
+    except AnswersPendingError:
+        status = _WAITING
         raise
     except Exception:
         status = "failed"

@@ -146,7 +146,7 @@ def _stage_rows(plan: RunPlan, ledger: Ledger) -> list[RunStageRow]:
 
 
 def _model_rows(plan: RunPlan) -> list[ModelRow]:
-    llm = {"context_tokens": plan.llm.context_tokens, "generated_with": plan.llm.kind}
+    llm = {"context_tokens": plan.llm.context_tokens, "generated_with": plan.settings.generate_with}
     encoder = {"dimensions": plan.encoder_spec.dimensions, "max_tokens": plan.encoder_spec.max_tokens}
     rows: list[ModelRow] = [
         {
@@ -198,9 +198,22 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
         "prompt_tokens": _written(ledger, "prompt_tokens"),
         "completion_tokens": _written(ledger, "completion_tokens"),
         "cached_tokens": _written(ledger, "cached_tokens"),
-        "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _WRITING),
+        "batched_prompt_tokens": _batched(plan, ledger, "prompt_tokens"),
+        "batched_completion_tokens": _batched(plan, ledger, "completion_tokens"),
+        "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _writing_here(plan)),
         "settings": recorded_settings(plan),
     }
+
+
+def _batched(plan: RunPlan, ledger: Ledger, tokens: str) -> int:
+    """Return the tokens of one kind for which the price of a Batch API is paid."""
+    return ledger.figure("generate", tokens) if plan.settings.generate_with == "batch_api" else 0
+
+
+def _writing_here(plan: RunPlan) -> list[str]:
+    """Return the stages that take the time of a language model of ours; a batch's time is one of waiting."""
+    elsewhere = plan.settings.generate_with in ("batch_api", "batch_files")
+    return [stage for stage in _WRITING if not (elsewhere and stage == "generate")]
 
 
 def _written(ledger: Ledger, tokens: str) -> int:

@@ -23,17 +23,22 @@ from prefect.schedules import Cron
 from flows.compact_journal import compact_journal
 from flows.errors import ScheduledRunError
 from flows.settings import ScheduleSettings
+from rag.errors import EXIT_WAITING
 
 
 @flow(name="scheduled_build", persist_result=False)
 def scheduled_build(config: str) -> str:
-    """Run `beforehand run` and return its last line; its settings come from the file and from the environment.
+    """Run `beforehand run` and return its last line, or what it waits for.
+
+    Its settings come from the file and from the environment.
 
     Raises:
         ScheduledRunError: the build ended with an error; it quotes the sentence that the command line ends with.
     """
     command = [sys.executable, "-P", "-m", "beforehand", "--config", config, "run"]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(config).parent, check=False)
+    if ended.returncode == EXIT_WAITING:
+        return _sentence(ended.stderr)
     if ended.returncode:
         sys.stderr.write(ended.stderr)
         raise ScheduledRunError(_sentence(ended.stderr) or f"the build ended with code {ended.returncode}; see the log")

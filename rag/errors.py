@@ -92,3 +92,11 @@ class LlmUnavailableError(LlmError):
 
 class TooManyRejectsError(BeforehandError):
     """A stage rejected more prompts than `[batch] most_rejected` allows."""
+
+
+class AnswersPendingError(BeforehandError):
+    """A run can't go on before answers that are made elsewhere are there; the message says what to do."""
+
+
+EXIT_WAITING = 3
+"""The exit code of a run that waits for answers."""

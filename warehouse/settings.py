@@ -122,7 +122,14 @@ class CostSettings(RoomSettings):
     gpu_hour: float = Field(
         default=1.0, ge=0, description="Cost of one hour of the machine that runs the language model."
     )
-    currency: str = Field(default="EUR", description="Currency of `gpu_hour`.")
+    prompt_million: float = Field(
+        default=0.0, ge=0, description="Price of a million prompt tokens, where a host bills by tokens."
+    )
+    completion_million: float = Field(default=0.0, ge=0, description="Price of a million generated tokens.")
+    batch_price: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the tokens' prices that the host's Batch API asks."
+    )
+    currency: str = Field(default="EUR", description="Currency of the costs.")
 
 
 class ReleaseSettings(RoomSettings):

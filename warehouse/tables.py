@@ -203,6 +203,8 @@ class RunRow(TypedDict):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    batched_prompt_tokens: int
+    batched_completion_tokens: int
     generation_seconds: float
     settings: str
 

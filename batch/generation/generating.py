@@ -12,18 +12,34 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from batch import progress
 from batch.generation.answer_stream import AnswerStream, GenerationTask
+from batch.generation.batch_api import generate_in_batches
+from batch.generation.batch_files import hand_out
+from batch.generation.batch_lines import Failure
 from batch.generation.fleet import Fleet
 from batch.generation.prompt_files import ChatRow, order_prompts, write_prompts
 from batch.pipeline import running_pipeline
 from batch.plan import LlmSource, RunPlan, Window
-from batch.stores.parquet import WriteRows, count_rows, empty_folder, make_folder
+from batch.rejects import reject_row
+from batch.rows import PROMPTS
+from batch.stores.parquet import (
+    WriteRows,
+    count_rows,
+    empty_folder,
+    make_folder,
+    read_table,
+    rows_to_table,
+    write_table,
+)
 from rag.errors import TooManyRejectsError
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
+from rag.text.table_files import Reject
 from warehouse.tables import RejectRow
 
 _WHOLE_BUNDLE = 1_000_000  # files
@@ -41,7 +57,14 @@ def generate_ordered(plan: RunPlan, source: str, order: Sequence[str], task: Gen
     """Generate those prompts of a folder of prompts tables whose fingerprints are in `order`, in that order.
 
     Otherwise as `generate_rows`.
+
+    Raises:
+        AnswersPendingError: they are answered elsewhere, and the answers are not there yet.
     """
+    if plan.settings.generate_with == "batch_api":
+        return _write_failures(plan, source, order, task, generate_in_batches(plan, source, order, task))
+    if plan.settings.generate_with == "batch_files":
+        return _write_failures(plan, source, order, task, hand_out(plan, source, order, task))
     places = {fingerprint: place for place, fingerprint in enumerate(order)}
     return _generate(plan, order_prompts(source, places, _pending(plan, task)), len(order), task, unit)
 
@@ -66,11 +89,35 @@ def _generate(plan: RunPlan, paths: Sequence[str], count: int, task: GenerationT
                 | "WriteRejects" >> WriteRows(rejects, RejectRow)
             )
         empty_folder(_pending(plan, task))
-    count = count_rows(rejects)
-    if not task.optional and count > plan.window.most_rejected:  # of several workers, each of which had fewer
+    return _accepted(plan, task, count_rows(rejects))
+
+
+def _write_failures(
+    plan: RunPlan, source: str, order: Sequence[str], task: GenerationTask, failures: Sequence[Failure]
+) -> int:
+    """Write what was wrong with results as rejects, and return how many prompts are without an answer."""
+    wanted, failed = set(order), {each.fingerprint for each in failures}
+    columns = ["fingerprint", "collection", "question"]
+    table = read_table(source, PROMPTS, columns)
+    rows = table.filter(pc.is_in(table["fingerprint"], pa.array(sorted(failed & wanted), pa.string()))).to_pylist()
+    asked = {row["fingerprint"]: (row["collection"], row["question"]) for row in rows}
+    rejects = [
+        reject_row(plan.run_id, task.stage, collection, Reject(question, each.reason))
+        for each in failures
+        for collection, question in [asked.get(each.fingerprint, ("", each.item))]
+    ]
+    folder = f"{plan.folder(task.stage)}/rejects"
+    empty_folder(folder)
+    write_table(f"{folder}/rejects.parquet", rows_to_table(rejects, RejectRow))
+    return _accepted(plan, task, len(asked))
+
+
+def _accepted(plan: RunPlan, task: GenerationTask, count: int) -> int:
+    """Return how many prompts were rejected, or raise if they are too many."""
+    if not task.optional and count > plan.window.most_rejected:
         raise TooManyRejectsError(
             f"{count} prompts have no answer, more than [batch] most_rejected = {plan.window.most_rejected}; "
-            f"their reasons are in {rejects}; mend the cause, or raise the setting"
+            f"their reasons are in {plan.folder(task.stage)}/rejects; mend the cause, or raise the setting"
         )
     return count
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from batch.generation.answer_stream import GenerationTask
 from batch.generation.generating import generate_ordered
 from batch.generation.prompt_order import order_by_prefix
+from batch.generation.submissions import take_imported
 from batch.plan import Figures, RunPlan
 from batch.rows import CURATED, PROMPTS
 from batch.stores.generation_store import generated_since, known_fingerprints, made_by_run
@@ -24,18 +25,28 @@ STAGE = "generate"
 
 def generate(plan: RunPlan) -> Figures:
     """Generate the answers that are not known, and count what was generated and reused."""
+    take_imported(plan, plan.answer_store)
     pending, needed = plan_prompts(plan)
-    task = GenerationTask(STAGE, plan.answer_store, plan.sampling, plan.run_id, plan.llm)
-    rejected = generate_ordered(plan, f"{plan.folder('retrieve')}/prompts", pending, task, "answers")
+    rejected = generate_ordered(plan, prompts_folder(plan), pending, task_of(plan), "answers")
     made, tokens = made_by_run(plan.answer_store, plan.run_id)
     generated = len(needed & made)
     return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
 
 
+def task_of(plan: RunPlan) -> GenerationTask:
+    """Return the task of generating a plan's answers."""
+    return GenerationTask(STAGE, plan.answer_store, plan.sampling, plan.run_id, plan.llm)
+
+
+def prompts_folder(plan: RunPlan) -> str:
+    """Return the folder of the plan's prompts tables."""
+    return f"{plan.folder('retrieve')}/prompts"
+
+
 def plan_prompts(plan: RunPlan) -> tuple[list[str], frozenset[str]]:
     """Return the fingerprints of the prompts that are not known, in order, and of all answers that the run needs."""
     columns = ["collection", "query_key", "fingerprint", "chunk_ids"]
-    table = read_table(f"{plan.folder('retrieve')}/prompts", PROMPTS, columns)
+    table = read_table(prompts_folder(plan), PROMPTS, columns)
     curated = curated_keys(plan)
     rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
     needed = {fingerprint: (name, key, ids) for name, key, fingerprint, ids in rows if key not in curated}

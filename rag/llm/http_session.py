@@ -11,7 +11,8 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,25 +23,24 @@ from yarl import URL
 _CONNECT_ATTEMPTS = 2
 _KEEPALIVE_SECONDS = 2.0
 _LOCAL = ("127.0.0.1", "localhost", "::1")
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 NetworkError = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 """What a request or the reading of its response raises when the network or the server fails."""
 
 
 class HttpSession:
-    """Posts JSON to `path` below `base_url`. `timeout` limits each wait for bytes, in seconds.
+    """Sends requests to paths below `base_url`. `timeout` limits each wait for bytes, in seconds.
 
     A user name and password in the address are sent as Basic authentication, in place of the `api_key`, and its query
     with each request.
     """
 
-    def __init__(self, base_url: str, path: str, api_key: str | None, timeout: float, connections: int) -> None:
+    def __init__(self, base_url: str, api_key: str | None, timeout: float, connections: int) -> None:
         address = urlsplit(base_url)
+        self._address = address
         self._host = address.hostname or ""
-        netloc = address.netloc.rpartition("@")[2]
-        place = (address.scheme, netloc, address.path.rstrip("/") + path, address.query, "")
-        self._url = URL(str(httpx.URL(urlunsplit(place))), encoded=True)
-        self._headers = {"Content-Type": "application/json", **_authorization(address.username, address.password)}
+        self._headers = _authorization(address.username, address.password)
         if api_key and "Authorization" not in self._headers:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._proxy = _proxy(address.scheme, self._host)
@@ -50,20 +50,35 @@ class HttpSession:
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, body: Mapping[str, object], headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    def url(self, path: str, query: str = "") -> URL:
+        """Return the address of a path, with the query of the base address and this one."""
+        address = self._address
+        queries = "&".join(filter(None, (address.query, query)))
+        place = (address.scheme, address.netloc.rpartition("@")[2], address.path.rstrip("/") + path, queries, "")
+        return URL(str(httpx.URL(urlunsplit(place))), encoded=True)
+
+    async def post(self, url: URL, body: Mapping[str, object], headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """Post JSON; otherwise as `request`."""
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return await self.request("POST", url, lambda: content, {"Content-Type": "application/json", **headers})
+
+    async def request(
+        self, method: str, url: URL, data: Callable[[], object] = lambda: None, headers: Mapping[str, str] = _NONE
+    ) -> aiohttp.ClientResponse:
         """Send one request, and return the response with its body unread; the caller closes it.
 
-        Only a connection that could not be opened is tried again, since no request reached the server.
+        Only a connection that could not be opened is tried again, since no request reached the server; `data` returns
+        what to send.
 
         Raises:
             NetworkError: the server can't be reached, or is too slow.
         """
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         for attempt in range(1, _CONNECT_ATTEMPTS + 1):
             try:
-                return await self._opened().post(
-                    self._url,
-                    data=content,
+                return await self._opened().request(
+                    method,
+                    url,
+                    data=data(),
                     headers={**self._headers, **headers},
                     proxy=self._proxy,
                     allow_redirects=False,
@@ -83,7 +98,7 @@ class HttpSession:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             # the certificates that httpx trusts, on machines without a store of their own too
-            ssl = httpx.create_ssl_context() if self._url.scheme == "https" else True
+            ssl = httpx.create_ssl_context() if self._address.scheme == "https" else True
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=ssl),
                 timeout=self._timeout,

@@ -3,7 +3,7 @@
 It has two implementations: `rag.llm.openai_client.OpenAIEndpoint` (any OpenAI-compatible server over HTTP) and
 `batch.vllm.engine.VllmEngine` (vLLM in this process). The front door passes a room its LLM; the room doesn't know
 which. Both accept many concurrent calls and batch them continuously, so a batch job is just many calls at once
-(`complete_all`).
+(`complete_all`). What takes hours to answer is no call: prompts go to it as files (`batch.generation.batch_api`).
 """
 
 from __future__ import annotations

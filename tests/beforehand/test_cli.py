@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,9 +20,13 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from batch.generation.submissions import Submission, note
 from beforehand import cli as front_door
 from beforehand.configuration import read_settings
 from online.http.authentication import Keys
+from rag.llm.openai_batches import OpenAIBatches
+from tests.fake_batches import FakeBatches
+from tests.fake_llm import FakeLlm, served
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "corpus"
@@ -286,6 +293,62 @@ def test_an_address_of_the_batch_run_without_http_is_refused(project: Path) -> N
     said = complaint(project, "--set", 'batch.endpoints=["http://gpu-1:8001/v1", "gpu-2:8001/v1"]', "run")
 
     assert "'gpu-2:8001/v1': it must begin with http:// or https://" in said
+
+
+def test_a_server_without_a_batch_api_or_with_another_key_is_refused_before_anything_is_loaded(project: Path) -> None:
+    batches, chats = FakeBatches(), FakeLlm()
+    batches.behaviour.key = "the right key"
+    with served(batches.app) as strict, served(chats.app) as plain:
+        said = [
+            complaint(
+                project, "--set", "batch.generate_with=batch_api", "--set", f'batch.endpoints=["{url}/v1"]', "run"
+            )
+            for url in (strict, plain)
+        ]
+
+    assert "answered 401: Incorrect API key provided; check [llm] api_key" in said[0]
+    assert (
+        "answered 404: Not Found; it has no Batch API (/v1/files and /v1/batches); check [batch] endpoints" in said[1]
+    )
+    assert not (project.parent / "data").exists()
+
+
+def test_batches_of_two_servers_are_refused(project: Path) -> None:
+    two = 'batch.endpoints=["http://gpu-1:8001/v1", "http://gpu-2:8001/v1"]'
+
+    said = complaint(project, "--set", "batch.generate_with=batch_api", "--set", two, "run")
+
+    assert said.startswith('[batch] endpoints names 2 servers, but generate_with = "batch_api" has the batches of one')
+
+
+def test_batches_are_listed_and_cancelled(project: Path) -> None:
+    server = FakeBatches()
+    server.behaviour.looks = 9
+    with served(server.app) as url:
+        client = OpenAIBatches(f"{url}/v1", None, 5.0)
+
+        async def submitted() -> str:
+            async with aclosing(client):
+                path = project.parent / "requests.jsonl"
+                path.write_text(json.dumps({"custom_id": "f1", "body": {}}) + "\n")
+                return (await client.create(await client.upload(path), "mine")).id
+
+        batch = asyncio.run(submitted())
+        waiting = Submission.of("run-1", "batch_api", "m", ["f1"])
+        note(str(project.parent / "data"), replace(waiting, address=client.address, batch=batch))
+        at = ("--set", f'batch.endpoints=["{url}/v1"]', "generate")
+
+        listed, cancelled = run(project, *at, "status").output, run(project, *at, "cancel").output
+
+    assert f"1 prompts  batch_0 at {url}/v1  in_progress, 0 done" in listed
+    assert cancelled == "batch_0: cancelling\n"
+
+
+def test_nothing_to_import_is_explained(project: Path) -> None:
+    results = project.parent / "results.jsonl"
+    results.write_text("{}\n")
+
+    assert complaint(project, "generate", "import", str(results)).startswith("no prompts wait for answers")
 
 
 @pytest.mark.parametrize(("question", "sentence"), [("", "is empty"), ("caf\udce9?", "is not UTF-8")])

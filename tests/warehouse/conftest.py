@@ -68,7 +68,8 @@ def sample_rows() -> Rows:
     ]  # fmt: skip
     run = {name: 1 for name in TABLES["runs"].names if TABLES["runs"].field(name).type == pa.int64()}
     run |= {"run_id": "r1", "started_at": NOW, "finished_at": NOW, "status": "completed",
-            "runner": "FnApiRunner", "generation_seconds": 3.0, "settings": "{}"}  # fmt: skip
+            "runner": "FnApiRunner", "generation_seconds": 3.0, "settings": "{}",
+            "batched_prompt_tokens": 0, "batched_completion_tokens": 0}  # fmt: skip
     return {
         "documents": documents,
         "chunks": chunks,

@@ -91,8 +91,12 @@ def _day(path: Path) -> date:
 def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute("SET search_path = 'release.main,memory.main'")
     _complete_old_tables(connection)
-    connection.execute("CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, currency VARCHAR)")
-    connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?)", [cost.gpu_hour, cost.currency])
+    connection.execute(
+        "CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, prompt_million DOUBLE, completion_million DOUBLE, "
+        "batch_price DOUBLE, currency VARCHAR)"
+    )
+    prices = [cost.gpu_hour, cost.prompt_million, cost.completion_million, cost.batch_price, cost.currency]
+    connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?, ?, ?, ?)", prices)
     connection.execute(
         f"BEGIN; {_session_views()} COMMIT"
     )  # in one transaction: two hundred statements one by one take longer

@@ -264,6 +264,8 @@ CREATE TABLE runs (
     prompt_tokens BIGINT,
     completion_tokens BIGINT,
     cached_tokens BIGINT,
+    batched_prompt_tokens BIGINT,
+    batched_completion_tokens BIGINT,
     generation_seconds DOUBLE,
     settings VARCHAR
 );
@@ -271,7 +273,7 @@ COMMENT ON TABLE runs IS 'The run that built this release and all earlier runs, 
 COMMENT ON COLUMN runs.run_id IS 'Id of the run; ids sort by time.';
 COMMENT ON COLUMN runs.started_at IS 'When the run started (UTC).';
 COMMENT ON COLUMN runs.finished_at IS 'When the last stage ended (UTC).';
-COMMENT ON COLUMN runs.status IS 'How the run ended: published, failed its audit, failed or interrupted.';
+COMMENT ON COLUMN runs.status IS 'How the run ended: published, failed its audit, failed, interrupted or waiting.';
 COMMENT ON COLUMN runs.runner IS 'The Beam runner.';
 COMMENT ON COLUMN runs.documents IS 'Documents read.';
 COMMENT ON COLUMN runs.chunks IS 'Chunks made.';
@@ -285,7 +287,9 @@ COMMENT ON COLUMN runs.rejected IS 'Rows in rejects.';
 COMMENT ON COLUMN runs.prompt_tokens IS 'Tokens in all prompts of this run.';
 COMMENT ON COLUMN runs.completion_tokens IS 'Tokens generated in this run.';
 COMMENT ON COLUMN runs.cached_tokens IS 'Prompt tokens that came from the prefix cache.';
-COMMENT ON COLUMN runs.generation_seconds IS 'Seconds that the language model was at work.';
+COMMENT ON COLUMN runs.batched_prompt_tokens IS 'How many of prompt_tokens a Batch API read, at its lower price.';
+COMMENT ON COLUMN runs.batched_completion_tokens IS 'How many of completion_tokens a Batch API generated, at its lower price.';
+COMMENT ON COLUMN runs.generation_seconds IS 'Seconds that the language model was at work; not the wait for batches.';
 COMMENT ON COLUMN runs.settings IS 'The settings of the run as JSON.';
 
 CREATE TABLE run_stages (

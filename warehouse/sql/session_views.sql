@@ -4,7 +4,10 @@
 
 COMMENT ON TABLE cost_settings IS 'The settings of the section [cost].';
 COMMENT ON COLUMN cost_settings.gpu_hour IS 'Cost of one hour of the machine that runs the language model.';
-COMMENT ON COLUMN cost_settings.currency IS 'Currency of gpu_hour.';
+COMMENT ON COLUMN cost_settings.prompt_million IS 'Price of a million prompt tokens.';
+COMMENT ON COLUMN cost_settings.completion_million IS 'Price of a million generated tokens.';
+COMMENT ON COLUMN cost_settings.batch_price IS 'Share of these prices that a Batch API asks.';
+COMMENT ON COLUMN cost_settings.currency IS 'Currency of the other columns.';
 
 COMMENT ON VIEW temp.main.journal_files IS 'The raw files of the history; the view history is easier to query.';
 
@@ -375,9 +378,13 @@ CREATE VIEW run_costs AS
 SELECT
     r.run_id, r.started_at, r.finished_at, r.status, r.documents, r.questions, r.generated, r.reused, r.dropped,
     r.rejected, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.generation_seconds,
-    r.completion_tokens / nullif(r.generation_seconds, 0) AS tokens_a_second,
-    r.generation_seconds / 3600 * c.gpu_hour AS cost,
-    r.generation_seconds / 3600 * c.gpu_hour / nullif(r.generated, 0) * 1000 AS cost_of_1000_answers,
+    (r.completion_tokens - coalesce(r.batched_completion_tokens, 0)) / nullif(r.generation_seconds, 0)
+        AS tokens_a_second,
+    r.generation_seconds / 3600 * c.gpu_hour
+        + (r.prompt_tokens - (1 - c.batch_price) * coalesce(r.batched_prompt_tokens, 0)) / 1e6 * c.prompt_million
+        + (r.completion_tokens - (1 - c.batch_price) * coalesce(r.batched_completion_tokens, 0)) / 1e6
+            * c.completion_million AS cost,
+    cost / nullif(r.generated, 0) * 1000 AS cost_of_1000_answers,
     c.currency
 FROM runs r, cost_settings c;
 COMMENT ON VIEW run_costs IS 'Runs with their tokens, times and costs.';
@@ -398,11 +405,14 @@ COMMENT ON COLUMN run_costs.generation_seconds IS 'Seconds that the language mod
 COMMENT ON COLUMN run_costs.tokens_a_second IS 'Tokens generated per second of that time.';
 COMMENT ON COLUMN run_costs.cost_of_1000_answers IS 'Cost of a thousand generated answers at this rate.';
 COMMENT ON COLUMN run_costs.currency IS 'The currency from [cost].';
-COMMENT ON COLUMN run_costs.cost IS 'Cost of generation_seconds at [cost] gpu_hour.';
+COMMENT ON COLUMN run_costs.cost IS 'Cost of generation_seconds at [cost] gpu_hour, and of the tokens at their prices.';
 
 CREATE VIEW gpu_time_saved AS
 WITH speed AS (
-    SELECT sum(generation_seconds) / nullif(sum(completion_tokens), 0) AS seconds_a_token FROM runs
+    SELECT
+        sum(generation_seconds) / nullif(sum(completion_tokens - coalesce(batched_completion_tokens, 0)), 0)
+            AS seconds_a_token
+    FROM runs
 ), typical AS (
     SELECT avg(completion_tokens) AS tokens FROM answers WHERE origin = 'generated'
 ), hits AS (

@@ -177,6 +177,16 @@ def test_history_and_release_can_be_queried_together(data, query, expected):
     assert found == [pytest.approx(row) if isinstance(row[-1], float) else row for row in expected]
 
 
+def test_tokens_of_a_batch_cost_half_and_waiting_for_it_costs_nothing(tmp_path, publish_rows, rows):
+    rows["runs"][0] |= {"prompt_tokens": 3_000_000, "completion_tokens": 300_000, "generation_seconds": 1800.0}
+    rows["runs"][0] |= {"batched_prompt_tokens": 2_000_000, "batched_completion_tokens": 200_000}
+    publish_rows(rows)
+    cost = CostSettings(gpu_hour=1.0, prompt_million=2.0, completion_million=10.0)
+    with warehouse.connect(tmp_path / "data", cost=cost) as session:
+        found = session.execute("SELECT cost, tokens_a_second FROM run_costs").fetchone()
+    assert found == pytest.approx((0.5 + 2.0 * (1 + 2 / 2) + 10.0 * (0.1 + 0.2 / 2), 100_000 / 1800))
+
+
 def feedback(request_id, collection="main", **more):
     return {"kind": "feedback", "request_id": request_id, "at": NOW, "collection": collection, "helpful": False, **more}
 
