@@ -27,22 +27,25 @@ WITH ordered AS (
     WHERE decision IN ('approve', 'edit', 'reject', 'reconsider') AND query_key IS NOT NULL
         AND (decision <> 'edit' OR answer IS NOT NULL)
     WINDOW question AS (PARTITION BY asked_as), following AS (PARTITION BY asked_as ORDER BY place)
+), known AS (
+    SELECT q.query_key, q.question, a.fingerprint
+    FROM (SELECT query_key, question FROM questions WHERE query_key IN (SELECT unnest([asked_as, query_key]) FROM ordered)) q
+    LEFT JOIN release.main.answers a USING (query_key)
 )
 SELECT
     o.collection, coalesce(o.question, q.question) AS question, o.decision,
     CASE
         WHEN CASE o.decision WHEN 'approve' THEN o.has_later_other ELSE o.has_later END THEN 'superseded'
         WHEN o.decision = 'reconsider' THEN 'taken back'
-        WHEN o.decision <> 'approve' OR a.fingerprint = o.fingerprint THEN 'holds'
-        WHEN a.query_key IS NULL THEN 'no such answer'
+        WHEN o.decision <> 'approve' OR q.fingerprint = o.fingerprint THEN 'holds'
+        WHEN q.fingerprint IS NULL THEN 'no such answer'
         ELSE 'lapsed'
     END AS standing,
     o.reviewer, o.decided_at, CASE WHEN standing = 'superseded' THEN o.next_at END AS superseded_at,
     CASE o.decision WHEN 'edit' THEN o.answer END AS new_answer, o.about AS former_answer, o.note,
     o.decision = 'reject' AND o.allow_live AS allow_live, o.model AS model_id, coalesce(q.query_key, o.query_key) AS query_key, o.fingerprint
 FROM ordered o
-LEFT JOIN questions q ON q.query_key IN (o.asked_as, o.query_key)
-LEFT JOIN release.main.answers a ON a.query_key = q.query_key
+LEFT JOIN known q ON q.query_key IN (o.asked_as, o.query_key)
 ORDER BY o.place;
 COMMENT ON TABLE decisions IS 'Every decision of reviewers, the oldest first, and what has become of it in this release.';
 COMMENT ON COLUMN decisions.collection IS 'The collection of the question.';

@@ -3,31 +3,33 @@
 -- most asked one that it resembles, and the topic of that one; so a topic is a star, and not a chain of resemblances.
 -- Only the most asked questions are compared: the others are many, and each was asked once or twice.
 CREATE VIEW misses_by_topic AS
-WITH asked AS (
+WITH asked AS MATERIALIZED (
     SELECT
         m.*, row_number() OVER (PARTITION BY m.collection ORDER BY m.asked DESC, m.query_key) AS place,
+        count(*) OVER (PARTITION BY m.collection) AS of_all,
         topic_words(m.question, coalesce(l.language, 'en')) AS words
     FROM (FROM frequent_misses WHERE question IS NOT NULL ORDER BY asked DESC, query_key LIMIT 3000) m
     LEFT JOIN collection_languages l USING (collection)
 ), words AS (
-    SELECT collection, place, unnest(words, recursive := true) FROM asked
-), told AS (
+    SELECT collection, place, of_all, unnest(words, recursive := true) FROM asked
+), told AS MATERIALIZED (
     SELECT
-        *, ln(1 + count(DISTINCT place) OVER of_collection / count(*) OVER of_stem) AS telling, count(*) OVER of_stem AS among
+        *, count(*) OVER (PARTITION BY collection, stem) AS among, ln(1 + of_all / among) AS telling
     FROM words
-    WINDOW of_collection AS (PARTITION BY collection), of_stem AS (PARTITION BY collection, stem)
 ), lengths AS (
     SELECT collection, place, sqrt(sum(telling * telling)) AS length FROM told GROUP BY ALL
-), alike AS (
+), shared AS MATERIALIZED (
+    -- a word that more have tells little, and all their pairs are many
+    SELECT collection, place, stem, telling FROM told WHERE among BETWEEN 2 AND 300
+), alike AS MATERIALIZED (
     SELECT a.collection, a.place, b.place AS other, sum(a.telling * b.telling) / any_value(n.length * m.length) AS likeness
-    FROM told a
-    JOIN told b ON b.collection = a.collection AND b.stem = a.stem AND b.place < a.place
+    FROM shared a
+    JOIN shared b ON b.collection = a.collection AND b.stem = a.stem AND b.place < a.place
     JOIN lengths n ON n.collection = a.collection AND n.place = a.place
     JOIN lengths m ON m.collection = b.collection AND m.place = b.place
-    WHERE a.among <= 300 -- a word that more have tells little, and all their pairs are many
     GROUP BY a.collection, a.place, b.place
     HAVING likeness >= 0.4
-), first_hop AS (
+), first_hop AS MATERIALIZED (
     SELECT a.collection, a.place, coalesce(min(x.other), a.place) AS head
     FROM asked a
     LEFT JOIN alike x USING (collection, place)
