@@ -108,13 +108,16 @@ def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
 
 @releases.command("rollback")
 @click.argument("release", required=False)
+@click.option("--by", help="Who does it; by default the name of the account.")
+@click.option("--reason", help="Why; recorded with it in publications.jsonl.")
 @click.pass_obj
 @reported
-def rollback_release(config: Config, release: str | None) -> None:
+def rollback_release(config: Config, release: str | None, by: str | None, reason: str | None) -> None:
     """Make RELEASE the current one again; by default the one before the current."""
     from warehouse.releases.release import rollback
 
-    click.echo(f"current release: {rollback(read_settings(config).project.data, release).release_id}")
+    target = rollback(read_settings(config).project.data, release, by, reason)
+    click.echo(f"current release: {target.release_id}")
 
 
 @releases.command("verify")

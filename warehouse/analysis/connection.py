@@ -9,38 +9,40 @@ A session sees the history as of its opening.
 
 from __future__ import annotations
 
+import atexit
 import re
 import tempfile
-from datetime import date
+import weakref
 from functools import cache
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.fs
 
-from warehouse.analysis.rulings import rulings_table
+from warehouse.analysis.journal import journal_dataset
+from warehouse.analysis.logs import registered_logs
+from warehouse.analysis.other_releases import take_releases
+from warehouse.analysis.topics import take_topics
 from warehouse.append_log import read
+from warehouse.history.redaction import Mode
 from warehouse.releases.load import attach
 from warehouse.releases.release import current, find
 from warehouse.settings import CostSettings
 from warehouse.sql import prepare, sql_text
-from warehouse.tables import JOURNAL, TABLES
+from warehouse.tables import TABLES
 
-_HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
-_LOCAL = pa.fs.LocalFileSystem()
-_NAMING = re.compile(r"^(?:CREATE VIEW|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
+_FILES = ("over_time.sql", "session_views.sql", "topics.sql")
+_NAMING = re.compile(r"^(?:CREATE (?:VIEW|TABLE)|COMMENT ON (?:TABLE|VIEW|COLUMN)) (?!temp\.)", re.MULTILINE)
 _VIEW = re.compile(r"CREATE VIEW (?:\w+\.)*")
-_MAPPED_DAYS = 60  # at each end of the history; each costs a file descriptor
+_open: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 
 
 def connect(
-    data: Path | str, release: str | None = None, cost: CostSettings | None = None
+    data: Path | str, release: str | None = None, cost: CostSettings | None = None, redaction: Mode | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Open a session on the current release (or a named one) and the history of a data folder.
+    """Open a session on the current release (or a named one), the other releases, and the history of a data folder.
 
-    The caller closes it. Each thread needs its own cursor (`connection.cursor()`).
+    The caller closes it. Each thread needs its own cursor (`connection.cursor()`). `redaction` is that of requests that
+    are not compacted yet, by default as the last compaction had it.
 
     Raises:
         NoReleaseError: nothing has been published, or there is no such release.
@@ -52,64 +54,38 @@ def connect(
     try:
         prepare(connection)
         attach(connection, found.database, "release")
-        connection.register("journal_files", history_dataset(data))
-        _take_rulings(connection, data)
-        _define(connection, cost or CostSettings())
+        connection.register("journal_files", journal_dataset(data, redaction))
+        connection.execute("SET search_path = 'release.main,memory.main'")
+        _complete_old_tables(connection)
+        take_releases(connection, data, found)
+        take_topics(connection, found)
+        _take_cost(connection, cost or CostSettings())
+        with registered_logs(connection, data):
+            # in one transaction: three hundred statements one by one take longer
+            connection.execute(f"BEGIN; {_session_views()} COMMIT")
         _withhold_withdrawn(connection, data)
         _lock(connection)
     except BaseException:
         connection.close()
         raise
+    _open.add(connection)
     return connection
 
 
-def history_dataset(data: Path) -> pa.dataset.Dataset:
-    """Return the Parquet history with the journal's columns and the day; empty if there is none.
-
-    Compaction replaces the newest files and deletes the oldest. Both are mapped now, since a file replaced later would
-    be read with the old one's offsets.
-    """
-    files = sorted((data / "history").glob("day=*/*.parquet"))
-    between = range(_MAPPED_DAYS, len(files) - _MAPPED_DAYS)
-    form = pa.dataset.ParquetFileFormat()
-    fragments = [_fragment(form, path, mapped=number not in between) for number, path in enumerate(files)]
-    return pa.dataset.FileSystemDataset(fragments, _HISTORY, form, _LOCAL)
+@atexit.register
+def _close_open_sessions() -> None:
+    """Close what a script left open: with a Python function in it, DuckDB would complain of leaks at the very end."""
+    for connection in list(_open):
+        connection.close()
 
 
-def _fragment(form: pa.dataset.ParquetFileFormat, path: Path, *, mapped: bool) -> pa.dataset.Fragment:
-    return form.make_fragment(
-        pa.memory_map(str(path)) if mapped else str(path),
-        filesystem=None if mapped else _LOCAL,
-        partition_expression=pa.dataset.field("day") == pa.scalar(_day(path), pa.date32()),
-    )
-
-
-def _day(path: Path) -> date:
-    return date.fromisoformat(path.parent.name.removeprefix("day="))
-
-
-def _define(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
-    connection.execute("SET search_path = 'release.main,memory.main'")
-    _complete_old_tables(connection)
+def _take_cost(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> None:
     connection.execute(
         "CREATE TABLE memory.main.cost_settings (gpu_hour DOUBLE, prompt_million DOUBLE, completion_million DOUBLE, "
         "batch_price DOUBLE, currency VARCHAR)"
     )
     prices = [cost.gpu_hour, cost.prompt_million, cost.completion_million, cost.batch_price, cost.currency]
     connection.execute("INSERT INTO memory.main.cost_settings VALUES (?, ?, ?, ?, ?)", prices)
-    connection.execute(
-        f"BEGIN; {_session_views()} COMMIT"
-    )  # in one transaction: two hundred statements one by one take longer
-
-
-def _take_rulings(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
-    records = [record for name in ("wordings", "fences") for record in read(data / f"{name}.jsonl")]
-    connection.register("ruling_files", rulings_table(records))
-    connection.execute(
-        "CREATE TABLE memory.main.rulings AS "
-        "SELECT * REPLACE (TRY_CAST(since AS TIMESTAMPTZ) AS since) FROM temp.main.ruling_files"
-    )
-    connection.unregister("ruling_files")
 
 
 def _complete_old_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -132,8 +108,8 @@ def _complete_old_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 @cache
 def _session_views() -> str:
-    """Return the views and comments, qualified by `memory.main`, since the default, the release, is read-only."""
-    views = sql_text("session_views.sql")
+    """Return the tables, views and comments, in `memory.main`, since the default, the release, is read-only."""
+    views = "".join(map(sql_text, _FILES))
     alike = [line for line in views.splitlines() if line.startswith("COMMENT ON COLUMN history.")]
     for view in ("requests", "feedback"):
         views += "".join(f"{line.replace(' history.', f' {view}.', 1)}\n" for line in alike)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.analysis.connection import history_dataset
+from warehouse.analysis.journal import history_dataset
 from warehouse.sql import prepare, sql_text
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import duckdb
 
+from warehouse.analysis.other_releases import define_by_release
 from warehouse.releases.load import attach
 from warehouse.releases.release import Release
-from warehouse.sql import prepare, sql_text
+from warehouse.sql import prepare
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def diff(before: Release, after: Release) -> list[Difference]:
         prepare(connection)
         attach(connection, before.database, "before")
         attach(connection, after.database, "after")
-        rows = connection.execute(sql_text("diff.sql")).fetchall()
+        define_by_release(connection, {"before": "before", "after": "after"})
+        rows = connection.execute("FROM changes('before', 'after')").fetchall()
     return [Difference(*row) for row in rows]
 
 

@@ -9,7 +9,6 @@ some 200 MB, or seconds, for a million requests a day.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet
 
-from rag.text.decoding import replace_surrogates
-from warehouse.append_log import parse
 from warehouse.durable import remove_tree, storage_errors, sync
 from warehouse.errors import QueryError, StorageError
-from warehouse.history.redaction import redactor
+from warehouse.history.journal_lines import JournalRow, read_record
+from warehouse.history.redaction import Mode, redactor
 from warehouse.lease import exclusive
 from warehouse.objects.mirror import mirror_of
 from warehouse.objects.shared_history import compact_shared
@@ -36,10 +34,10 @@ from warehouse.tables import JOURNAL
 
 _FILE = "history.parquet"
 _SEGMENTS = b"beforehand.segments"
+_REDACTION = b"beforehand.redaction"
 _GROUP_BYTES = 64 * 2**20  # size of the segments held in memory at once
 _BATCH = 50_000
 
-JournalRow = dict[str, Any]  # by the columns of `warehouse.tables.JOURNAL`
 ByDay = Mapping[date, list[tuple[str, JournalRow]]]
 
 
@@ -78,7 +76,7 @@ def _compact(history: Path, journal: Path, settings: HistorySettings, oldest: da
             leftover.unlink()
         for group in _groups(sorted(journal.glob("*.jsonl"))):
             by_day, unreadable = _read_group(group, settings)
-            written = _write_days(history, journal, by_day, oldest)
+            written = _write_days(history, journal, by_day, oldest, settings.redaction)
             for segment in group:
                 segment.unlink()
             sync(journal)
@@ -107,7 +105,7 @@ def _read_group(group: Sequence[Path], settings: HistorySettings) -> tuple[ByDay
     for segment in group:
         with segment.open("rb") as lines:
             for line in lines:
-                record = _record(line)
+                record = read_record(line)
                 if record is None:
                     torn += bool(line.strip())
                     continue
@@ -116,51 +114,7 @@ def _read_group(group: Sequence[Path], settings: HistorySettings) -> tuple[ByDay
     return by_day, torn
 
 
-def _record(line: bytes) -> JournalRow | None:
-    """Return a line as a journal row, or None if it is torn or has no time."""
-    found = parse(line)
-    if found is None:
-        return None
-    record = {field.name: _value(field.type, found.get(field.name)) for field in JOURNAL}
-    return record if record["at"] is not None and record["kind"] is not None else None
-
-
-def _value(kind: pa.DataType, value: object) -> object:
-    """Return a value that fits its column, or None: one bad value must not cost the whole record."""
-    if value is None or kind == pa.bool_():
-        return value if isinstance(value, bool) else None
-    if kind == pa.string():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return replace_surrogates(text)
-    if pa.types.is_timestamp(kind):
-        return _time(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return _real(value) if kind == pa.float64() else _whole(value)
-
-
-def _real(value: float) -> float | None:
-    """Return a finite number, or None: one NaN would turn its day's mean into NaN."""
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def _whole(value: float) -> int | None:
-    return int(value) if -(2**63) <= value < 2**63 else None
-
-
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        return datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None) -> int:
+def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None, redaction: Mode) -> int:
     """Add each day's records to its file; return how many were new."""
     waiting = {path.name for path in journal.glob("*.jsonl")}
     written = 0
@@ -172,7 +126,8 @@ def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None
         fresh = [record for segment, record in rows if segment not in known]
         if fresh:
             names = (known & waiting) | {segment for segment, _ in rows}
-            _rewrite(folder, sorted(fresh, key=lambda record: record["at"]), sorted(names))
+            notes = {_SEGMENTS: json.dumps(sorted(names)).encode(), _REDACTION: redaction.encode()}
+            _rewrite(folder, sorted(fresh, key=lambda record: record["at"]), notes)
         written += len(fresh)
     return written
 
@@ -181,8 +136,18 @@ def _segments_in(path: Path) -> set[str]:
     if not path.exists():
         return set()
     with _named(path):
-        metadata = pa.parquet.read_schema(path).metadata or {}
-        return set(json.loads(metadata.get(_SEGMENTS, b"[]")))
+        return segments_in(pa.parquet.read_schema(path))
+
+
+def segments_in(schema: pa.Schema) -> set[str]:
+    """Return the names of the segments that a day's file says it contains."""
+    return set(json.loads((schema.metadata or {}).get(_SEGMENTS, b"[]")))
+
+
+def redaction_of(schema: pa.Schema) -> Mode | None:
+    """Return how the newest texts of a day's file were redacted; None for a file that doesn't say."""
+    found = (schema.metadata or {}).get(_REDACTION, b"").decode()
+    return next((mode for mode in get_args(Mode) if mode == found), None)
 
 
 @contextmanager
@@ -223,12 +188,12 @@ def _read_through(history: Path) -> None:
             pass
 
 
-def _rewrite(folder: Path, fresh: Sequence[JournalRow], segments: Sequence[str]) -> None:
+def _rewrite(folder: Path, fresh: Sequence[JournalRow], notes: Mapping[bytes, bytes]) -> None:
     if not folder.exists():
         folder.mkdir(parents=True)
         sync(folder.parent)
     path, temporary = folder / _FILE, folder / f".{_FILE}.tmp"
-    schema = JOURNAL.with_metadata({_SEGMENTS: json.dumps(list(segments)).encode()})
+    schema = JOURNAL.with_metadata(dict(notes))
     with pa.parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for table in _batches_of(path, schema):
             writer.write_table(table)

@@ -22,6 +22,7 @@ from warehouse.lease import exclusive
 from warehouse.objects.mirror import Mirror, mirror_of
 from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.contents import contents
+from warehouse.releases.publications import log_publication
 from warehouse.releases.release import (
     FAILED,
     FORMAT,
@@ -127,8 +128,8 @@ def seal(build: Build, facts: Mapping[str, object]) -> Release:
     return Release(build.release_id, build.path, cast(Manifest, manifest))
 
 
-def publish(build: Build) -> Release:
-    """Make a sealed build the current release and release the lease.
+def publish(build: Build, by: str | None = None, reason: str | None = None) -> Release:
+    """Make a sealed build the current release, record by whom and why, and release the lease.
 
     Raises:
         AuditFailedError: its manifest lists a check that did not pass.
@@ -144,8 +145,10 @@ def publish(build: Build) -> Release:
     if (mirror := mirror_of(build.data)) is not None:
         _publish_in_store(mirror, build)
     with storage_errors(build.data, "publish the release"), exclusive(pointer_lock(build.data)):
+        replaced = current_id(build.data)
         rename(build.path, target)
         point_to(build.data, build.release_id)
+        log_publication(build.data, "publish", build.release_id, replaced, run_id=build.run_id, by=by, reason=reason)
     build.lease.release()
     return Release(build.release_id, target, manifest)
 

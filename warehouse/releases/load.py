@@ -33,6 +33,7 @@ _ORDER = {
     "citations": "query_key, number",
     "coverage": "query_key",
 }
+_LAST = "answers"  # each takes its citations with it, so that a listing of answers need not join them
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def load_release_database(database: Path, tables: Mapping[str, Sequence[str | Pa
 
 def _load(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[str | Path]]) -> dict[str, int]:
     _define(connection, "schema.sql")
-    for table in TABLES:
+    for table in sorted(TABLES, key=_LAST.__eq__):
         files = [str(file) for file in tables.get(table, ())]
         if files:
             _load_table(connection, table, files)
@@ -112,10 +113,11 @@ def _load_table(connection: duckdb.DuckDBPyConnection, table: str, files: list[s
         missing = set(TABLES[table].names) - {column[0] for column in found.description or ()}
         if missing:
             raise LoadError(f"Table {table}: the column {sorted(missing)[0]!r} is missing in {_some(files)}.")
-        connection.execute(
-            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM read_parquet(?, union_by_name = true) {order}",
-            [files],
-        )
+        source = "read_parquet(?, union_by_name = true)"
+        if table == _LAST:
+            columns += ", citations"
+            source += f" LEFT JOIN ({sql_text('citation_lists.sql')}) USING (query_key)"
+        connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} {order}", [files])
     except duckdb.ConstraintException as error:
         raise LoadError(f"Table {table}: {_constraint(str(error))} (read from {_some(files)}).") from error
     except duckdb.ConversionException as error:

@@ -21,6 +21,7 @@ from warehouse.durable import checksum, files_below, replace_file, storage_error
 from warehouse.errors import NewerDataError, NoReleaseError, TornReleaseError
 from warehouse.lease import exclusive
 from warehouse.objects.mirror import mirror_of
+from warehouse.releases.publications import log_publication
 from warehouse.releases.shared_pointer import move_pointer_from, shared_manifests
 from warehouse.releases.transfer import pull_release
 
@@ -181,8 +182,10 @@ def failed_builds(data: Path) -> list[Release]:
     return [found[name] for name in sorted(found)]
 
 
-def rollback(data: Path, release_id: str | None = None) -> Release:
+def rollback(data: Path, release_id: str | None = None, by: str | None = None, reason: str | None = None) -> Release:
     """Make another release the current one: the named one, or the one that the current one replaced.
+
+    Who did it (by default this process's account) and why are recorded.
 
     Raises:
         NoReleaseError: there is none to go back to.
@@ -198,7 +201,9 @@ def rollback(data: Path, release_id: str | None = None) -> Release:
     with storage_errors(data, "roll back"), exclusive(pointer_lock(data)):
         if not target.path.is_dir():
             raise NoReleaseError(f"{target.release_id} was just pruned; the current release stays.")
+        replaced = current_id(data)
         point_to(data, target.release_id)
+        log_publication(data, "rollback", target.release_id, replaced, by=by, reason=reason)
     return target
 
 

@@ -167,6 +167,10 @@ CREATE TABLE answers (
     generated_at TIMESTAMPTZ,
     seconds DOUBLE CHECK (seconds >= 0),
     filters MAP(VARCHAR, VARCHAR),
+    citations STRUCT(
+        number BIGINT, kind VARCHAR, document_id VARCHAR, title VARCHAR, uri VARCHAR, heading VARCHAR, chunk_id VARCHAR,
+        url VARCHAR, metadata MAP(VARCHAR, VARCHAR[])
+    )[],
     CHECK (status = 'served' OR coalesce(withheld_reason, '') <> '')
 );
 COMMENT ON TABLE answers IS 'One answer per question. Visitors only get those with status served.';
@@ -190,6 +194,7 @@ COMMENT ON COLUMN answers.invalid_citations IS 'Number of references to passages
 COMMENT ON COLUMN answers.run_id IS 'The run that generated the answer, possibly an earlier one.';
 COMMENT ON COLUMN answers.generated_at IS 'When the answer was generated (UTC).';
 COMMENT ON COLUMN answers.seconds IS 'Seconds from submission to the last token; many answers are generated at once.';
+COMMENT ON COLUMN answers.citations IS 'Its rows of citations, with their documents, so that a listing of answers needs no join.';
 COMMENT ON COLUMN answers.filters IS 'The filters of the question, by field: only questions with the same get the answer.';
 
 CREATE TABLE citations (

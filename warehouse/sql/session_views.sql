@@ -11,9 +11,13 @@ COMMENT ON COLUMN cost_settings.currency IS 'Currency of the other columns.';
 
 COMMENT ON VIEW temp.main.journal_files IS 'The raw files of the history; the view history is easier to query.';
 
--- `at` is a reserved word: without quotes it would be a syntax error.
-CREATE VIEW history AS SELECT * RENAME ("at" AS recorded_at) FROM journal_files;
-COMMENT ON VIEW history IS 'Everything the online service recorded: requests, feedback and comparisons.';
+-- `at` is a reserved word: without quotes it would be a syntax error. The variables narrow all views of the history.
+CREATE VIEW history AS
+SELECT * RENAME ("at" AS recorded_at)
+FROM journal_files
+WHERE (getvariable('first_day') IS NULL OR day >= getvariable('first_day')::DATE)
+    AND (getvariable('last_day') IS NULL OR day <= getvariable('last_day')::DATE);
+COMMENT ON VIEW history IS 'Everything the online service recorded: requests, feedback and comparisons. SET VARIABLE first_day or last_day narrows it, and all views of it.';
 COMMENT ON COLUMN history.kind IS 'request, feedback or comparison.';
 COMMENT ON COLUMN history.request_id IS 'Id of the request; for feedback, of the request it is about.';
 COMMENT ON COLUMN history.recorded_at IS 'When it was recorded (UTC).';
@@ -90,26 +94,24 @@ COMMENT ON COLUMN latency.queue_seconds IS 'Mean seconds in the queue for the mo
 CREATE VIEW frequent_misses AS
 SELECT
     h.collection, mode(h.question) AS question, count(*) AS asked, max(h.recorded_at) AS last_asked,
-    any_value(q.question) AS nearest_question, max(h.similarity) AS similarity, h.query_key,
+    arg_max(q.question, h.similarity) FILTER (isfinite(h.similarity)) AS nearest_question,
+    max(h.similarity) FILTER (isfinite(h.similarity) AND q.question IS NOT NULL) AS similarity, h.query_key,
     any_value(h.filters) AS filters
 FROM requests h
 LEFT JOIN questions q ON q.query_key = h.matched_key
 WHERE h.source IN ('live', 'bypass', 'unreliable', 'refused', 'failed')
     AND (coalesce(h.status, 200) NOT BETWEEN 400 AND 422 OR h.status = 404) -- invalid questions; 404 was looked up only
-    AND h.query_key NOT IN (
-        SELECT query_key FROM answers WHERE status = 'served'
-        UNION ALL
-        SELECT w.wording_key FROM wordings w JOIN answers a USING (query_key) WHERE a.status = 'served'
-    )
+    -- what is anticipated and withheld, or its wordings, waits for a person and not for a run
+    AND h.query_key NOT IN (SELECT query_key FROM answers UNION ALL SELECT w.wording_key FROM wordings w JOIN answers USING (query_key))
 GROUP BY h.collection, h.query_key
 ORDER BY asked DESC;
-COMMENT ON VIEW frequent_misses IS 'Questions that were asked and have no served answer yet, most frequent first.';
+COMMENT ON VIEW frequent_misses IS 'Questions that were asked and have no answer yet, served or withheld, most frequent first.';
 COMMENT ON COLUMN frequent_misses.collection IS 'The collection of the request.';
 COMMENT ON COLUMN frequent_misses.question IS 'The question in its most frequent spelling.';
 COMMENT ON COLUMN frequent_misses.asked IS 'How often it was asked.';
 COMMENT ON COLUMN frequent_misses.last_asked IS 'When it was last asked (UTC).';
-COMMENT ON COLUMN frequent_misses.nearest_question IS 'A similar anticipated question; empty if there is none.';
-COMMENT ON COLUMN frequent_misses.similarity IS 'Highest cosine similarity to an anticipated question.';
+COMMENT ON COLUMN frequent_misses.nearest_question IS 'The most similar anticipated question; empty if there is none.';
+COMMENT ON COLUMN frequent_misses.similarity IS 'Cosine similarity to that question.';
 COMMENT ON COLUMN frequent_misses.query_key IS 'Hash of the collection, the normalised question and its filters.';
 COMMENT ON COLUMN frequent_misses.filters IS 'The filters that it was asked with, as JSON.';
 
@@ -225,17 +227,6 @@ COMMENT ON COLUMN near_misses.refusal IS 'The most frequent reason why the candi
 COMMENT ON COLUMN near_misses.query_key IS 'Hash of the collection, the normalised question that was asked and its filters.';
 COMMENT ON COLUMN near_misses.filters IS 'The filters of both questions, as JSON.';
 COMMENT ON COLUMN near_misses.matched_key IS 'The candidate''s query_key in questions.';
-
-COMMENT ON TABLE rulings IS 'Every ruling on a text beside an answer, by the judge or by a person; the last one stands, a person''s before a judge''s.';
-COMMENT ON COLUMN rulings.collection IS 'The collection of the answer.';
-COMMENT ON COLUMN rulings.query_key IS 'The answer''s key in all tables.';
-COMMENT ON COLUMN rulings.text IS 'The text that was ruled about.';
-COMMENT ON COLUMN rulings.verdict IS 'wording (it asks for the answer), fence (it must not get it), doubtful (a person decides) or withdrawn.';
-COMMENT ON COLUMN rulings.origin IS 'Where the text comes from: list, curated, journal, model, review or judge.';
-COMMENT ON COLUMN rulings.approved_by IS 'Who ruled: the certified verifier, a model, or a person.';
-COMMENT ON COLUMN rulings.person IS 'Whether it was a person.';
-COMMENT ON COLUMN rulings.confidence IS 'The judge''s probability that the answer fits.';
-COMMENT ON COLUMN rulings.since IS 'When it was ruled (UTC).';
 
 CREATE VIEW judge_agreement AS
 WITH people AS (
@@ -437,15 +428,20 @@ COMMENT ON COLUMN gpu_time_saved.cost_saved IS 'Cost of that time at [cost] gpu_
 COMMENT ON COLUMN gpu_time_saved.currency IS 'The currency from [cost].';
 
 CREATE VIEW contents AS
-SELECT schema_name AS origin, name, kind, comment FROM (
-    SELECT database_name AS schema_name, table_name AS name, 'table' AS kind, comment FROM duckdb_tables()
+SELECT origin, name, kind, comment
+FROM (
+    SELECT database_name AS origin, table_name AS name, 'table' AS kind, comment FROM duckdb_tables()
     UNION ALL
     SELECT database_name, view_name, 'view', comment FROM duckdb_views() WHERE NOT internal
+    UNION ALL
+    SELECT database_name, function_name || '(' || array_to_string(parameters, ', ') || ')', 'macro', comment
+    FROM duckdb_functions()
+    WHERE function_type = 'table_macro' AND NOT internal
 )
-WHERE comment IS NOT NULL
+WHERE comment IS NOT NULL AND origin IN ('release', 'memory', 'temp')
 ORDER BY kind, name;
-COMMENT ON VIEW contents IS 'All tables and views of this session, with their descriptions.';
+COMMENT ON VIEW contents IS 'All tables, views and macros of this session, with their descriptions.';
 COMMENT ON COLUMN contents.origin IS 'release for tables and views of the release, memory and temp for those of the session.';
-COMMENT ON COLUMN contents.name IS 'Name of the table or view.';
-COMMENT ON COLUMN contents.kind IS 'table or view.';
+COMMENT ON COLUMN contents.name IS 'Name of the table, view or macro, which is called with its parameters.';
+COMMENT ON COLUMN contents.kind IS 'table, view or macro.';
 COMMENT ON COLUMN contents.comment IS 'What it contains.';

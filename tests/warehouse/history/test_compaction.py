@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.warehouse.conftest import NOW
-from warehouse.analysis.connection import history_dataset
+from warehouse.analysis.journal import history_dataset
 from warehouse.errors import StorageError
 from warehouse.history.compaction import Compacted, compact
 from warehouse.history.redaction import redact

@@ -35,7 +35,9 @@ def test_schema_and_arrow_tables_are_equal(schema):
     declared: dict[str, list] = {}
     for table, column, kind in schema.execute(
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-        "WHERE table_name IN (SELECT table_name FROM duckdb_tables()) ORDER BY table_oid, column_index"
+        "WHERE table_name IN (SELECT table_name FROM duckdb_tables()) "
+        "AND (table_name, column_name) <> ('answers', 'citations') "  # loading derives it from the table of that name
+        "ORDER BY table_oid, column_index"
     ).fetchall():
         declared.setdefault(table, []).append((column, ARROW_NAMES[kind]))
     assert declared == {name: [(f.name, f.type) for f in arrow] for name, arrow in TABLES.items()}

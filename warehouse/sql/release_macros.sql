@@ -1,7 +1,19 @@
--- Answers that differ between two releases, attached as `before` and `after`.
+-- What answered before, and what changed: macros over the views `…_by_release` (analysis/other_releases.py).
+-- The first one stops a query at a wrong id, which would otherwise just find nothing.
+
+CREATE MACRO memory.main.known_release(id) AS
+CASE WHEN id IN ({known}) THEN id ELSE error('there is no release ' || coalesce(id, 'NULL') || ' here; FROM releases lists them') END;
+COMMENT ON MACRO memory.main.known_release IS 'The id of a release, or an error if this session has no such release.';
+
+CREATE MACRO memory.main.answers_of(id) AS TABLE
+SELECT * EXCLUDE (release_id) FROM answers_by_release WHERE release_id = known_release(id);
+COMMENT ON MACRO TABLE memory.main.answers_of IS 'The answers of any release, as they were audited and reviewed then.';
+
+-- Answers that differ between two releases.
+CREATE MACRO memory.main.changes(before, after) AS TABLE
 WITH both_sides AS (
     SELECT
-        coalesce(b.collection, a.collection) AS collection, coalesce(qb.question, qa.question) AS question,
+        coalesce(b.collection, a.collection) AS collection, coalesce(b.question, a.question) AS question,
         coalesce(b.query_key, a.query_key) AS query_key,
         a.answer AS answer_before, b.answer AS answer_after, a.status AS status_before, b.status AS status_after,
         b.withheld_reason AS reason_after,
@@ -18,16 +30,16 @@ WITH both_sides AS (
             CASE WHEN a.model_id IS DISTINCT FROM b.model_id THEN 'model' END,
             CASE WHEN a.sampling IS DISTINCT FROM b.sampling THEN 'sampling' END
         ], lambda r: r IS NOT NULL) AS causes
-    FROM before.main.answers a
-    FULL JOIN after.main.answers b ON a.query_key = b.query_key
-    LEFT JOIN before.main.questions qa ON qa.query_key = a.query_key
-    LEFT JOIN after.main.questions qb ON qb.query_key = b.query_key
+    FROM answers_of(before) a
+    FULL JOIN answers_of(after) b ON a.query_key = b.query_key
 ), changed_documents AS (
     -- documents that an answer cites and that are new, changed or gone
     SELECT c.query_key, list(DISTINCT c.document_id ORDER BY c.document_id) AS documents
-    FROM (FROM before.main.citations UNION ALL FROM after.main.citations) c
-    LEFT JOIN before.main.documents a ON a.collection = c.collection AND a.document_id = c.document_id
-    LEFT JOIN after.main.documents b ON b.collection = c.collection AND b.document_id = c.document_id
+    FROM (
+        FROM citations_by_release WHERE release_id IN (known_release(before), known_release(after))
+    ) c
+    LEFT JOIN documents_by_release a ON a.release_id = before AND a.collection = c.collection AND a.document_id = c.document_id
+    LEFT JOIN documents_by_release b ON b.release_id = after AND b.collection = c.collection AND b.document_id = c.document_id
     WHERE a.content_hash IS DISTINCT FROM b.content_hash
     GROUP BY c.query_key
 )
@@ -45,3 +57,4 @@ FROM both_sides s
 LEFT JOIN changed_documents d USING (query_key)
 WHERE s.change IS NOT NULL
 ORDER BY s.change, s.collection, s.question;
+COMMENT ON MACRO TABLE memory.main.changes IS 'Which questions were added, dropped or answered differently between two releases, and why.';
