@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 
 from batch.child_process import die_with_named_parent
-from beforehand import check_command, eval_command, plan_command, warehouse_commands
+from beforehand import bisect_command, check_command, eval_command, impact_command, plan_command, warehouse_commands
 from beforehand.configuration import (
     Config,
     as_environment,
@@ -332,7 +332,14 @@ def _reported(compared: Sequence[tuple[Certificate | SelectionCertificate, objec
     return any(stored != again for stored, again, _ in compared)
 
 
-for command in (check_command.check, eval_command.evaluate, plan_command.plan, *warehouse_commands.COMMANDS):
+for command in (
+    check_command.check,
+    eval_command.evaluate,
+    plan_command.plan,
+    impact_command.impact,
+    bisect_command.bisect,
+    *warehouse_commands.COMMANDS,
+):
     cli.add_command(command)
 
 

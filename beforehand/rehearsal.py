@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -63,8 +63,13 @@ def _shadow(data: Path, scratch: Path, *, keep_vectors: bool) -> None:
         shutil.copy2(path, scratch)
 
 
-def run_to_prompts(plan: RunPlan) -> tuple[RunPlan, Mapping[str, Mapping[str, int]]]:
-    """Run the stages up to the prompts; return the plan as it then is, and the figures of each stage."""
+def run_to_prompts(
+    plan: RunPlan, ask: Callable[[RunPlan], None] | None = None
+) -> tuple[RunPlan, Mapping[str, Mapping[str, int]]]:
+    """Run the stages up to the prompts; return the plan as it then is, and the figures of each stage.
+
+    With `ask`, which writes the questions of the run, nothing else is anticipated.
+    """
     from batch.stages.join import left_to_anticipate
     from flows.build_release import STAGES, find_misses
     from warehouse.editorial.withdrawal import Withdrawals
@@ -72,7 +77,9 @@ def run_to_prompts(plan: RunPlan) -> tuple[RunPlan, Mapping[str, Mapping[str, in
     plan = replace(plan, withdrawn=Withdrawals(Path(plan.data)).by_people(), misses=find_misses(plan))
     figures = {}
     for stage in STAGES:
-        if stage.wanted(plan) and stage.name != "calibrate":
+        if ask is not None and stage.name == "anticipate":
+            ask(plan)
+        elif stage.wanted(plan) and stage.name not in ("calibrate", *(("join",) if ask else ())):
             figures[stage.name] = stage.body(plan)
             if stage.name == "join":
                 plan = replace(plan, misses=left_to_anticipate(plan))
