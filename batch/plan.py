@@ -6,6 +6,7 @@ it can be run, tested and inspected alone.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings, VllmSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
+from rag.filters import Filters
 from rag.identity import ModelIdentity, template_id
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
@@ -126,6 +128,13 @@ class RunPlan:
     def language(self, collection: str) -> str:
         """The short code of a collection's language."""
         return self.collections[collection].language or self.retrieval.language
+
+    def asked_with(self, missed: MissedQuestion) -> Filters:
+        """The filters that a visitor's question was asked with, as far as the collection still declares them."""
+        given = json.loads(missed.filters or "{}")
+        return self.collections[missed.collection].filtering.of(
+            {str(name): str(value) for name, value in given.items()}
+        )
 
     @property
     def window(self) -> Window:

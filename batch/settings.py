@@ -23,6 +23,9 @@ class BatchSettings(RoomSettings):
             "in_flight",
             "checkpoint_answers",
             "most_rejected",
+            "budget_tokens",
+            "budget_minutes",
+            "retire_after",
             "max_document_bytes",
             "max_question_characters",
         }
@@ -100,6 +103,25 @@ class BatchSettings(RoomSettings):
         ge=0,
         description="Prompts of a stage that may be without an answer, because the model refuses them or fails "
         "wherever they are tried; with one more the run stops.",
+    )
+    budget_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens that a run may spend, prompts and all help for retrieval included. The questions that are "
+        "worth most are answered first, by expected hits for their tokens; the others wait for the next run. Questions "
+        "of the audit are always answered. Unset means no limit.",
+    )
+    budget_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Minutes that a run may spend generating answers, beside `budget_tokens`; what is reached first "
+        "counts.",
+    )
+    retire_after: int | None = Field(
+        None,
+        ge=1,
+        description="A question that nobody asked for so many nights is left out until somebody asks it again; curated "
+        "and approved ones, and those of the audit, stay. Unset means never.",
     )
     batch_size: int | None = Field(
         None,

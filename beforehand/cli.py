@@ -20,7 +20,16 @@ import click
 from rich.console import Console
 
 from batch.child_process import die_with_named_parent
-from beforehand import check_command, eval_command, generate_command, init_command, warehouse_commands
+from beforehand import (
+    bisect_command,
+    check_command,
+    eval_command,
+    generate_command,
+    impact_command,
+    init_command,
+    plan_command,
+    warehouse_commands,
+)
 from beforehand.configuration import (
     Config,
     as_environment,
@@ -338,6 +347,9 @@ for command in (
     init_command.init,
     check_command.check,
     eval_command.evaluate,
+    plan_command.plan,
+    impact_command.impact,
+    bisect_command.bisect,
     generate_command.generate,
     *warehouse_commands.COMMANDS,
 ):

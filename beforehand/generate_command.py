@@ -37,7 +37,7 @@ def export_prompts(config: Config, file: Path, run_id: str | None) -> None:
     """Write the prompts that have no answer to FILE, as lines of OpenAI's batch format."""
     settings = read_settings(config)
     from batch.generation.batch_files import export
-    from batch.stages.generate import plan_prompts, prompts_folder, task_of
+    from batch.stages.generate import in_order, plan_prompts, prompts_folder, task_of
 
     plan = compose_plan(settings, run_id or run_for_stage(settings, "generate"))
     if not Path(prompts_folder(plan)).is_dir():
@@ -46,7 +46,7 @@ def export_prompts(config: Config, file: Path, run_id: str | None) -> None:
     if not pending:
         click.echo("every prompt has an answer", err=True)
         return
-    export(plan, prompts_folder(plan), pending, task_of(plan), file.resolve())
+    export(plan, prompts_folder(plan), in_order(plan, pending), task_of(plan), file.resolve())
     click.echo(f"{len(pending):,} prompts for {plan.llm.name} are in {file}")
 
 

@@ -102,9 +102,10 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "findings": _parquet(folder("prepare"), "findings"),
             "rejects": [
                 *(file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")),
-                # each round of questions to the language model has its own
-                *(file for stage in ("join", "vary") for file in _parquet(folder(stage), "*/rejects")),
+                # each round of prompts to the language model has its own
+                *(file for stage in ("join", "generate", "vary") for file in _parquet(folder(stage), "*/rejects")),
             ],
+            "set_aside": [*_parquet(folder("anticipate"), "set_aside"), *_parquet(folder("generate"), "set_aside")],
             **{table: [str(path)] for table, path in own.items()},
         },
     )
@@ -194,6 +195,7 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
         "generated": ledger.figure("generate", "generated"),
         "reused": ledger.figure("generate", "reused"),
         "dropped": sum(dropped),
+        "postponed": ledger.figure("generate", "postponed"),
         "rejected": sum(ledger.figure(stage, "rejects") for stage in ledger.figures),
         "prompt_tokens": _written(ledger, "prompt_tokens"),
         "completion_tokens": _written(ledger, "completion_tokens"),

@@ -93,6 +93,7 @@ class CollectionSettings(RoomSettings):
     proposals: int = Field(
         0, ge=0, description="How many questions the language model may propose about the documents."
     )
+    retire_after: int | None = Field(None, ge=1, description="Instead of [batch] retire_after.")
     wordings: int = Field(
         0,
         ge=0,

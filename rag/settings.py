@@ -217,8 +217,8 @@ class RetrievalSettings(RoomSettings):
     offline_tokens: int | None = Field(
         None,
         ge=0,
-        description="Most tokens that a run may spend on these four; what is left out is counted. Without it there is "
-        "no limit.",
+        description="Most tokens that a run may spend on these four, as part of `[batch] budget_tokens`; what is left "
+        "out is counted. Without either there is no limit.",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import functools
 import types
 import typing
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ _ARROW: Mapping[object, pa.DataType] = {
     float: pa.float64(),
     bool: pa.bool_(),
     datetime: pa.timestamp("us", tz="UTC"),
+    date: pa.date32(),
     list[str]: pa.list_(pa.string()),
     list[list[str]]: pa.list_(pa.list_(pa.string())),
     dict[str, list[str]]: pa.map_(pa.string(), pa.list_(pa.string())),

@@ -11,7 +11,7 @@ example `reviews`) may be left out when a release is loaded: it is then empty.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypedDict
 
 import pyarrow as pa
@@ -199,6 +199,7 @@ class RunRow(TypedDict):
     generated: int
     reused: int
     dropped: int
+    postponed: int | None
     rejected: int
     prompt_tokens: int
     completion_tokens: int
@@ -241,6 +242,23 @@ class RejectRow(TypedDict):
     collection: str
     item: str
     reason: str
+
+
+class SetAsideRow(TypedDict):
+    """A question that the run set aside; `reason`: budget (it waits for the next night) or retired (nobody asks it).
+
+    `expected_hits` a day and `tokens` are estimates; `since`: since when a retired one was anticipated.
+    """
+
+    collection: str
+    query_key: str
+    question: str
+    origin: str
+    reason: str
+    expected_hits: float | None
+    tokens: int | None
+    since: date | None
+    last_asked: date | None
 
 
 class ReviewRow(TypedDict):
@@ -353,6 +371,7 @@ RUNS = schema_of(RunRow)
 RUN_STAGES = schema_of(RunStageRow)
 CHANGES = schema_of(ChangeRow)
 REJECTS = schema_of(RejectRow)
+SET_ASIDE = schema_of(SetAsideRow)
 REVIEWS = schema_of(ReviewRow)
 DOUBTS = schema_of(DoubtRow)
 CHECKS = schema_of(CheckRow)
@@ -375,6 +394,7 @@ TABLES: dict[str, pa.Schema] = {
     "run_stages": RUN_STAGES,
     "changes": CHANGES,
     "rejects": REJECTS,
+    "set_aside": SET_ASIDE,
     "reviews": REVIEWS,
     "doubts": DOUBTS,
     "checks": CHECKS,

@@ -2,7 +2,7 @@
 
 Nothing here may end a run: what the model refuses, or does not answer because it is away, is counted and left out, and
 retrieval goes on without it. What was ever written is in a store, so nothing is asked twice. The tokens of a run are
-limited by `[retrieval] offline_tokens`: whole groups of chats (all about one question) are asked or left out, by an
+limited (`batch.generation.night_budget`): whole groups of chats (all about one question) are asked or left out, by an
 estimate that errs on the dear side.
 """
 
@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from batch.generation.answer_stream import GenerationTask
 from batch.generation.chats import Chat, Replies, Task
 from batch.generation.generating import generate_rows
+from batch.generation.night_budget import BYTES_A_TOKEN, help_left
 from batch.generation.prompt_files import ChatRow
-from batch.plan import RETRIEVAL_STORES, Figures, RunPlan
+from batch.plan import Figures, RunPlan
 from batch.rejects import reject_row
 from batch.stores.generation_store import find_generations, known_fingerprints, made_by_run
 from batch.stores.parquet import empty_folder, read_rows, rows_to_table, write_table
@@ -26,7 +27,6 @@ from rag.text.table_files import Reject
 from warehouse.tables import RejectRow
 
 _TOGETHER = 4096  # chats whose prompts are in memory at once
-_BYTES_A_TOKEN = 3  # of UTF-8; English has four, Chinese three
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,14 @@ def _affordable(
     plan: RunPlan, pending: Sequence[Sequence[Chat]]
 ) -> tuple[Sequence[Sequence[Chat]], Sequence[Sequence[Chat]]]:
     """Return the groups that the run's tokens suffice for, and those that are left out."""
-    if plan.retrieval.offline_tokens is None:
+    left = help_left(plan)
+    if left is None:
         return pending, ()
-    left = plan.retrieval.offline_tokens - spent(plan)
     for number, group in enumerate(pending):
         left -= sum(map(_estimate, group))
         if left < 0:
             return pending[:number], pending[number:]
     return pending, ()
-
-
-def spent(plan: RunPlan) -> int:
-    """Return the tokens that this run has spent on retrieval and wordings so far."""
-    tokens = tokens_of(plan, RETRIEVAL_STORES)
-    return tokens["prompt_tokens"] + tokens["completion_tokens"]
 
 
 def tokens_of(plan: RunPlan, kinds: Iterable[str]) -> Figures:
@@ -83,8 +77,9 @@ def tokens_of(plan: RunPlan, kinds: Iterable[str]) -> Figures:
 
 
 def _estimate(chat: Chat) -> int:
+    """Return what a chat costs at most, prompt included."""
     size = sum(len(message.content.encode()) for message in chat.messages())
-    return size // _BYTES_A_TOKEN + chat.sampling.max_tokens
+    return size // BYTES_A_TOKEN + chat.sampling.max_tokens
 
 
 def _generate(plan: RunPlan, task: Task, chats: Sequence[Chat]) -> list[_Failure]:
@@ -133,8 +128,7 @@ def _write_rejects(plan: RunPlan, task: Task, failed: Iterable[_Failure], left_o
     ]
     collections = [collection for collection, _ in reasons]
     for collection, count in Counter(group[0].collection for group in left_out).items():
-        limit = plan.retrieval.offline_tokens
-        reason = f"{task.loss}: [retrieval] offline_tokens = {limit} is spent; raise it, or let the next run go on"
+        reason = f"{task.loss}: {_limit(plan)} is spent; raise it, or let the next run go on"
         rejects.append(Reject(f"{count} {task.unit}", reason))
         collections.append(collection)
     rows = [
@@ -143,3 +137,10 @@ def _write_rejects(plan: RunPlan, task: Task, failed: Iterable[_Failure], left_o
     ]
     empty_folder(f"{plan.folder(task.stage)}/rejects")
     write_table(f"{plan.folder(task.stage)}/rejects/rejects.parquet", rows_to_table(rows, RejectRow))
+
+
+def _limit(plan: RunPlan) -> str:
+    """Name the setting whose tokens are spent."""
+    if plan.retrieval.offline_tokens is None:
+        return f"the help's half of [batch] budget_tokens = {plan.settings.budget_tokens}"
+    return f"[retrieval] offline_tokens = {plan.retrieval.offline_tokens}"

@@ -11,14 +11,13 @@ A visitor's question in which something personal is found is refused, and its te
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import apache_beam as beam
 
 from batch.pipeline import running_pipeline
-from batch.plan import Figures, MissedQuestion, RunPlan
+from batch.plan import Figures, RunPlan
 from batch.reading.personal_data import finder, is_public, refuse_personal, words_of
 from batch.reading.question_files import (
     CuratedPair,
@@ -42,6 +41,7 @@ from batch.reading.wordings import (
     wording_row,
 )
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
+from batch.retrieval.retired_questions import may_retire, note_questions, retired_questions, retired_row
 from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sources.source_files import SourceFile, find_sources
@@ -49,12 +49,13 @@ from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
 from batch.wordings.visitors import public_words
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
-from rag.filters import Filters, filters_from
+from rag.filters import filters_from
 from rag.identity import normalise, query_key
 from rag.text.table_files import Reject
 from warehouse.editorial.decisions import Decisions
 from warehouse.editorial.wordings import Ruling, standing_rulings
-from warehouse.tables import AnswerWordingRow, FenceRow, QuestionRow, RejectRow
+from warehouse.planning.retirement import Unasked
+from warehouse.tables import AnswerWordingRow, FenceRow, QuestionRow, RejectRow, SetAsideRow
 
 STAGE = "anticipate"
 _SELDOM = ("wordings", "fences")
@@ -129,15 +130,18 @@ class _Ruled(beam.DoFn):
 
 
 class _KeepFirst(beam.DoFn):
-    """(query_key, items) → the row of the first one by precedence; rejects name it for the others."""
+    """(query_key, items) → the row of the first by precedence, if it has not retired; rejects name it for others."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, retired: Mapping[str, Unasked]) -> None:
         self._run_id = run_id
+        self._retired = retired
 
     def process(self, element: tuple[str, Iterable[Item]]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
         kept, rejects = keep_first(element[1])
         if isinstance(kept, Wording):
             yield beam.pvalue.TaggedOutput("wordings", wording_row(kept))
+        elif may_retire(kept) and (unasked := self._retired.get(kept.query_key)):
+            yield beam.pvalue.TaggedOutput("set_aside", retired_row(kept, unasked))
         else:
             yield question_row(kept)
         if isinstance(kept, CuratedPair) and not has_expired(kept.metadata):  # else an answer is generated
@@ -153,6 +157,7 @@ def anticipate(plan: RunPlan) -> Figures:
     curated = find_sources({name: each.curated for name, each in plan.collections.items()}, plan.settings)
     missed, unusable = _journal_questions(plan)
     rulings = _rulings(plan)
+    retired = retired_questions(plan)
     unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan, curated=False))
@@ -183,7 +188,9 @@ def anticipate(plan: RunPlan) -> Figures:
             items
             | "ByKey" >> beam.GroupByKey()
             | "KeepFirst"
-            >> beam.ParDo(_KeepFirst(plan.run_id)).with_outputs(REJECTED, "curated", "wordings", main="questions")
+            >> beam.ParDo(_KeepFirst(plan.run_id, retired)).with_outputs(
+                REJECTED, "curated", "wordings", "set_aside", main="questions"
+            )
         )
         lost = pipeline | "Unread" >> beam.Create(unread)
         rejects = (
@@ -195,11 +202,14 @@ def anticipate(plan: RunPlan) -> Figures:
         ) | "Rejects" >> beam.Flatten()
         _ = kept.questions | "WriteQuestions" >> WriteRows(f"{out}/questions", QuestionRow)
         _ = kept.curated | "WriteCurated" >> WriteRows(f"{out}/curated", CuratedRow)
+        _ = kept.set_aside | "WriteSetAside" >> WriteRows(f"{out}/set_aside", SetAsideRow)
         _ = kept.wordings | "WriteWordings" >> WriteRows(f"{out}/worded", AnswerWordingRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
     settle_wordings(out, fenced=bool(rulings))
+    note_questions(plan)
     tables = ("questions", "curated", "wordings", "fences", "rejects")
-    return {table: count for table in tables if (count := count_rows(f"{out}/{table}")) or table not in _SELDOM}
+    counts = {table: count for table in tables if (count := count_rows(f"{out}/{table}")) or table not in _SELDOM}
+    return counts | ({"retired": count} if (count := count_rows(f"{out}/set_aside")) else {})
 
 
 def _parsed(pipeline: beam.Pipeline, label: str, files: list[SourceFile], parse: _Parse) -> beam.pvalue.DoOutputsTuple:
@@ -243,7 +253,7 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
     A reject names the question by its key alone: its text must not get into the release.
     """
     find = finder(plan.settings.pii_model if plan.misses else None)
-    asked_with = {missed: _filters(plan, missed) for missed in plan.misses}
+    asked_with = {missed: plan.asked_with(missed) for missed in plan.misses}
     findings = {
         missed: [*find(missed.question), *(one for _, value in filters for one in find(value))]
         for missed, filters in asked_with.items()
@@ -263,12 +273,6 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
         else:
             questions.append(named_question(missed.collection, text, "journal", detail, asked_with[missed]))
     return questions, rejects
-
-
-def _filters(plan: RunPlan, missed: MissedQuestion) -> Filters:
-    """Return what a visitor's question was asked with, as far as the collection still declares it."""
-    found = json.loads(missed.filters or "{}")
-    return plan.collections[missed.collection].filtering.of({str(name): str(value) for name, value in found.items()})
 
 
 def _corpus_questions(plan: RunPlan) -> Iterator[Question]:

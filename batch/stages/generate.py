@@ -7,35 +7,55 @@ suffice, and their texts go into files in that order (`batch.generation.prompt_f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from batch import progress
 from batch.generation.answer_stream import GenerationTask
 from batch.generation.generating import generate_ordered
 from batch.generation.prompt_order import order_by_prefix
+from batch.generation.rounds import MOST_ROUNDS, Outcome, generate_within_budget, has_budget
+from batch.generation.worth import (
+    Prompt,
+    WorthRow,
+    always_answered,
+    expected_hits,
+    known_rates,
+    read_prompts,
+    worth_rows,
+)
 from batch.generation.submissions import take_imported
 from batch.plan import Figures, RunPlan
-from batch.rows import CURATED, PROMPTS
+from batch.rows import CURATED
 from batch.stores.generation_store import generated_since, known_fingerprints, made_by_run
-from batch.stores.parquet import read_table
-from warehouse.tables import QUESTIONS
+from batch.stores.parquet import empty_folder, read_table, rows_to_table, write_table
+from warehouse.planning.budget import Candidate
+from warehouse.tables import SetAsideRow
 
 STAGE = "generate"
+_NAMED = 3
 
 
 def generate(plan: RunPlan) -> Figures:
-    """Generate the answers that are not known, and count what was generated and reused."""
+    """Generate the answers that are not known, as far as the budget goes, and count what was generated and reused."""
     take_imported(plan, plan.answer_store)
     pending, needed = plan_prompts(plan)
-    rejected = generate_ordered(plan, prompts_folder(plan), pending, task_of(plan), "answers")
+    for folder in ("set_aside", "rejects", *(f"{number}/rejects" for number in range(1, MOST_ROUNDS + 1))):
+        empty_folder(f"{plan.folder(STAGE)}/{folder}")  # of an attempt with another budget
+    if has_budget(plan):
+        outcome = _within_budget(plan, pending)
+        postponed, rejected = len(outcome.left), outcome.rejected
+    else:
+        postponed, rejected = 0, _generate(plan, STAGE, in_order(plan, pending))
     made, tokens = made_by_run(plan.answer_store, plan.run_id)
     generated = len(needed & made)
-    return {"generated": generated, "reused": len(needed) - generated - rejected, "rejects": rejected, **tokens}
+    reused = len(needed) - generated - rejected - postponed
+    return {"generated": generated, "reused": reused, "postponed": postponed, "rejects": rejected, **tokens}
 
 
-def task_of(plan: RunPlan) -> GenerationTask:
-    """Return the task of generating a plan's answers."""
-    return GenerationTask(STAGE, plan.answer_store, plan.sampling, plan.run_id, plan.llm)
+def task_of(plan: RunPlan, stage: str = STAGE) -> GenerationTask:
+    """Return the task of generating a plan's answers; `stage` names the folder of its files."""
+    return GenerationTask(stage, plan.answer_store, plan.sampling, plan.run_id, plan.llm)
 
 
 def prompts_folder(plan: RunPlan) -> str:
@@ -43,24 +63,72 @@ def prompts_folder(plan: RunPlan) -> str:
     return f"{plan.folder('retrieve')}/prompts"
 
 
-def plan_prompts(plan: RunPlan) -> tuple[list[str], frozenset[str]]:
-    """Return the fingerprints of the prompts that are not known, in order, and of all answers that the run needs."""
-    columns = ["collection", "query_key", "fingerprint", "chunk_ids"]
-    table = read_table(prompts_folder(plan), PROMPTS, columns)
+def _generate(plan: RunPlan, stage: str, order: Sequence[str]) -> int:
+    return generate_ordered(plan, prompts_folder(plan), order, task_of(plan, stage), "answers")
+
+
+def _within_budget(plan: RunPlan, pending: Sequence[Prompt]) -> Outcome:
+    """Generate what is worth most, and write and tell what waits for the next night."""
+    rows = worth_rows(plan)
+    rates = known_rates(plan, read_prompts(plan))
+
+    def generate_round(chosen: Sequence[Prompt], number: int) -> int:
+        return _generate(plan, f"{STAGE}/{number}", in_order(plan, chosen))
+
+    hits = expected_hits(plan, rows)
+    outcome = generate_within_budget(plan, pending, hits, always_answered(plan, rows), rates, generate_round)
+    waiting = set_aside_rows(rows, outcome.left)
+    table = rows_to_table(waiting, SetAsideRow)
+    write_table(f"{plan.folder(STAGE)}/set_aside/set_aside.parquet", table)
+    if waiting:
+        progress.warn([_waiting(waiting)])
+    return outcome
+
+
+def set_aside_rows(rows: Sequence[WorthRow], left: Sequence[Candidate]) -> list[SetAsideRow]:
+    """Return what is beyond the budget as rows of the table `set_aside`."""
+    questions = {row["query_key"]: row for row in rows}
+    return [
+        {
+            "collection": questions[each.query_key]["collection"],
+            "query_key": each.query_key,
+            "question": questions[each.query_key]["question"],
+            "origin": questions[each.query_key]["origin"],
+            "reason": "budget",
+            "expected_hits": each.hits,
+            "tokens": each.tokens,
+            "since": None,
+            "last_asked": None,
+        }
+        for each in left
+    ]
+
+
+def _waiting(waiting: Sequence[SetAsideRow]) -> str:
+    first = "; ".join(row["question"] for row in waiting[:_NAMED])
+    count = f"{len(waiting):,} question{'' if len(waiting) == 1 else 's'}"
+    return f"{count} beyond the budget wait for the next run, the table set_aside names them: {first}"
+
+
+def plan_prompts(plan: RunPlan) -> tuple[list[Prompt], frozenset[str]]:
+    """Return the prompts whose answers are not known, and the fingerprints of all answers that the run needs."""
     curated = curated_keys(plan)
-    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
-    needed = {fingerprint: (name, key, ids) for name, key, fingerprint, ids in rows if key not in curated}
     known = _young_enough(plan)
-    pending = [fingerprint for fingerprint, (name, _, _) in needed.items() if fingerprint not in known[name]]
-    weights = _weights(plan)
-    order = order_by_prefix([needed[each][2] for each in pending], [weights[needed[each][1]] for each in pending])
-    return [pending[place] for place in order], frozenset(needed)
+    needed: set[str] = set()
+    pending: dict[str, Prompt] = {}
+    for each in read_prompts(plan, sized=has_budget(plan)):
+        if each.query_key not in curated:
+            needed.add(each.fingerprint)
+            if each.fingerprint not in known[each.collection]:
+                pending[each.fingerprint] = each
+    return list(pending.values()), frozenset(needed)
 
 
-def _weights(plan: RunPlan) -> dict[str, float]:
-    """Return what the questions are worth, by their keys."""
-    table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS, ["query_key", "weight"])
-    return dict(zip(table["query_key"].to_pylist(), table["weight"].to_pylist(), strict=True))
+def in_order(plan: RunPlan, prompts: Sequence[Prompt]) -> list[str]:
+    """Return the fingerprints of prompts in the order in which they are generated."""
+    weights = {row["query_key"]: row["weight"] for row in worth_rows(plan)}
+    order = order_by_prefix([each.chunk_ids for each in prompts], [weights[each.query_key] for each in prompts])
+    return [prompts[place].fingerprint for place in order]
 
 
 def _young_enough(plan: RunPlan) -> Mapping[str, set[str]]:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from batch.generation.answer_stream import GenerationTask
 from batch.generation.generating import generate_rows
+from batch.generation.night_budget import BYTES_A_TOKEN, proposals_left
 from batch.generation.prompt_files import ChatRow
 from batch.generation.proposing import SAMPLING, proposed, proposing_messages, proposing_template
 from batch.plan import Figures, RunPlan
@@ -61,7 +62,7 @@ def propose(plan: RunPlan) -> Figures:
     out = plan.folder(STAGE)
     chats = [chat for name, each in plan.collections.items() for chat in _chats(plan, name, each.proposals)]
     known = known_fingerprints(plan.proposal_store)
-    pending = [chat for chat in chats if chat["fingerprint"] not in known]
+    pending = _affordable(plan, [chat for chat in chats if chat["fingerprint"] not in known])
     task = GenerationTask(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
     rejects = generate_rows(plan, pending, task, "passages")
     candidates = _candidates(plan, chats)
@@ -72,6 +73,15 @@ def propose(plan: RunPlan) -> Figures:
     _, tokens = made_by_run(plan.proposal_store, plan.run_id)
     counts = {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
     return counts | tokens
+
+
+def _affordable(plan: RunPlan, pending: list[ProposalChat]) -> list[ProposalChat]:
+    """Return the first chats, as far as the run's tokens suffice; the others are asked in a later run."""
+    left = proposals_left(plan)
+    if left is None:
+        return pending
+    costs = [len(chat["messages"].encode()) // BYTES_A_TOKEN + SAMPLING.max_tokens for chat in pending]
+    return pending[: sum(total <= left for total in itertools.accumulate(costs))]
 
 
 def _chats(plan: RunPlan, collection: str, count: int) -> Iterator[ProposalChat]:

@@ -29,9 +29,11 @@ from warehouse.settings import AuditSettings
 from warehouse.sql import sql_text
 
 _EXAMPLES = 5
-# Of the team's own questions: visitors' questions come and go with what is asked.
+# Of the team's own questions: visitors' questions come and go with what is asked. What this build set aside (beyond the
+# budget, or because nobody asks it) is not lost.
 _SERVED = """answers SEMI JOIN {database}questions AS q
-    ON q.query_key = answers.query_key AND q.origin NOT IN ('corpus', 'journal') WHERE status = 'served'"""
+    ON q.query_key = answers.query_key AND q.origin NOT IN ('corpus', 'journal')
+    WHERE status = 'served' AND answers.query_key NOT IN (SELECT query_key FROM main.set_aside)"""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ SELECT
     END,
     CASE
         WHEN p.query_key IS NULL THEN 'new question'
+        WHEN a.query_key IS NULL AND s.query_key IS NOT NULL THEN s.reason
         WHEN a.query_key IS NULL AND q.query_key IS NOT NULL THEN 'not answered'
         WHEN a.query_key IS NULL THEN 'question removed'
         WHEN a.fingerprint = p.fingerprint THEN NULL
@@ -28,7 +29,8 @@ SELECT
     p.fingerprint
 FROM answers a
 FULL JOIN previous.answers p USING (query_key)
-LEFT JOIN questions q ON q.query_key = p.query_key;
+LEFT JOIN questions q ON q.query_key = p.query_key
+LEFT JOIN set_aside s ON s.query_key = p.query_key;
 
 -- When a run first saw the content of each document; releases older than the column know only when they read it.
 CREATE TEMP TABLE known (

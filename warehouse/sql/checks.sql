@@ -7,7 +7,8 @@
 SELECT q.question AS item, a.query_key IS NULL AS bad, coalesce(q.weight, 1) AS weight
 FROM questions q
 LEFT JOIN (SELECT query_key FROM answers WHERE status = 'served') a USING (query_key)
-WHERE q.origin NOT IN ('canary', 'corpus', 'journal');
+WHERE q.origin NOT IN ('canary', 'corpus', 'journal')
+    AND q.query_key NOT IN (SELECT query_key FROM set_aside); -- those beyond the budget wait for the next night
 
 -- empty | most_empty | {bad} of {total} generated answers are empty
 SELECT q.question AS item, NOT regexp_matches(a.answer, '[\p{L}\p{N}]') AS bad, coalesce(q.weight, 1) AS weight

@@ -265,6 +265,7 @@ CREATE TABLE runs (
     generated BIGINT,
     reused BIGINT,
     dropped BIGINT,
+    postponed BIGINT,
     rejected BIGINT,
     prompt_tokens BIGINT,
     completion_tokens BIGINT,
@@ -288,6 +289,7 @@ COMMENT ON COLUMN runs.embeddings_reused IS 'Texts whose embedding was known fro
 COMMENT ON COLUMN runs.generated IS 'Answers generated in this run.';
 COMMENT ON COLUMN runs.reused IS 'Answers known from earlier runs.';
 COMMENT ON COLUMN runs.dropped IS 'Answers of the previous release whose question is gone.';
+COMMENT ON COLUMN runs.postponed IS 'Questions beyond the budget of the run, left for the next one.';
 COMMENT ON COLUMN runs.rejected IS 'Rows in rejects.';
 COMMENT ON COLUMN runs.prompt_tokens IS 'Tokens in all prompts of this run.';
 COMMENT ON COLUMN runs.completion_tokens IS 'Tokens generated in this run.';
@@ -323,7 +325,7 @@ COMMENT ON TABLE changes IS 'What changed in each answer since the previous rele
 COMMENT ON COLUMN changes.collection IS 'The collection of the question.';
 COMMENT ON COLUMN changes.query_key IS 'The question; a dropped one is in the previous release.';
 COMMENT ON COLUMN changes.change IS 'reused, restored (different from the previous release, but known from an earlier run), regenerated, new or dropped.';
-COMMENT ON COLUMN changes.reason IS 'new question, question removed, not answered, curated, or what changed: passages, prompt, model, sampling.';
+COMMENT ON COLUMN changes.reason IS 'new question, question removed, not answered, budget, retired, curated, or what changed: passages, prompt, model, sampling.';
 COMMENT ON COLUMN changes.previous_fingerprint IS 'The fingerprint in the previous release.';
 
 CREATE TABLE rejects (
@@ -339,6 +341,28 @@ COMMENT ON COLUMN rejects.stage IS 'The stage that rejected the item.';
 COMMENT ON COLUMN rejects.collection IS 'The collection, if known.';
 COMMENT ON COLUMN rejects.item IS 'The file, the line or the question.';
 COMMENT ON COLUMN rejects.reason IS 'The reason in one sentence.';
+
+CREATE TABLE set_aside (
+    collection VARCHAR NOT NULL,
+    query_key VARCHAR NOT NULL PRIMARY KEY,
+    question VARCHAR NOT NULL,
+    origin VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL CHECK (reason IN ('budget', 'retired')),
+    expected_hits DOUBLE CHECK (expected_hits >= 0),
+    tokens BIGINT CHECK (tokens >= 0),
+    since DATE,
+    last_asked DATE
+);
+COMMENT ON TABLE set_aside IS 'Questions that the run set aside: beyond its budget, or retired because nobody asks them.';
+COMMENT ON COLUMN set_aside.collection IS 'The collection of the question.';
+COMMENT ON COLUMN set_aside.query_key IS 'The question''s key; a retired one is not in questions.';
+COMMENT ON COLUMN set_aside.question IS 'The question.';
+COMMENT ON COLUMN set_aside.origin IS 'Where the question comes from, as in questions.';
+COMMENT ON COLUMN set_aside.reason IS 'budget: it waits for the next night. retired: it comes back when it is asked again.';
+COMMENT ON COLUMN set_aside.expected_hits IS 'How often it is expected to be asked a day, for one beyond the budget.';
+COMMENT ON COLUMN set_aside.tokens IS 'What its answer is expected to cost, prompt included.';
+COMMENT ON COLUMN set_aside.since IS 'Since when a retired one was anticipated (UTC).';
+COMMENT ON COLUMN set_aside.last_asked IS 'When a retired one was last asked (UTC), if it was.';
 
 CREATE TABLE reviews (
     collection VARCHAR NOT NULL,

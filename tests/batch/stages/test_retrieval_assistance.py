@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from batch.generation.asking import spent
+from batch.generation.night_budget import retrieval_tokens
 from batch.plan import Assistance, RunPlan
 from batch.retrieval.assisted_ranking import rank_assisted
 from batch.retrieval.prepared_chunks import load_chunks
@@ -180,7 +180,7 @@ def test_the_tokens_of_a_run_are_limited_and_what_is_left_out_is_told(project: P
     assert 0 < figures["asked"] < len(asked(plan))
     assert figures["left_out"] == len(asked(plan)) - figures["asked"]
     assert judged["asked"] == 0
-    assert spent(plan) <= 300
+    assert retrieval_tokens(plan) <= 300
     assert any("[retrieval] offline_tokens = 300 is spent" in reason for reason in rejects(plan, "reword"))
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from batch.plan import MissedQuestion, RunPlan
@@ -29,7 +32,9 @@ from rag.retrieval.token_vectors import TokenVectors
 from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from warehouse.audit.golden import Golden
-from warehouse.tables import ANSWERS, CHUNKS, CITATIONS, DOCUMENTS, QUESTIONS, REJECTS, RETRIEVALS
+from warehouse.editorial.decisions import Decision, append_decisions
+from warehouse.planning.retirement import note_anticipated
+from warehouse.tables import ANSWERS, CHUNKS, CITATIONS, DOCUMENTS, JOURNAL, QUESTIONS, REJECTS, RETRIEVALS, SET_ASIDE
 
 BAD = ROOT / "tests" / "corpus_bad"
 
@@ -445,3 +450,58 @@ def test_a_curated_answer_is_cited_to_its_documents_and_never_generated(project:
     beginnings = {row["chunk_id"] for row in rows(plan, "prepare", "chunks", CHUNKS) if row["position"] == 0}
     assert {row["chunk_id"] for row in cited} <= beginnings
     assert project.questions[0] not in llm.asked()
+
+
+def ask_yesterday(project: Project, question: str) -> str:
+    """Have five visitors ask a question, and return its key."""
+    key = query_key("default", question)
+    requests = [{"kind": "request", "query_key": key, "source": "exact", "asker": str(n)} for n in range(5)]
+    folder = project.data / "history" / f"day={datetime.now(UTC).date() - timedelta(days=1)}"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(requests, schema=JOURNAL), folder / "history.parquet")
+    return key
+
+
+def test_within_a_budget_the_most_asked_comes_first_and_the_others_wait(project: Project, llm: ReadingLlm) -> None:
+    often = ask_yesterday(project, project.questions[-1])
+    golden = Golden("default", query_key("default", project.questions[0]), project.questions[0], ("x",), None, "test")
+    project.sets["batch.budget_tokens"] = "1200"
+
+    figures = generate(replace(project.plan(), golden=(golden,)))
+
+    answered = {query_key("default", question) for question in llm.asked()}
+    waiting = rows(project.plan(), "generate", "set_aside", SET_ASIDE)
+    assert {often, golden.query_key} <= answered
+    assert figures["postponed"] == len(waiting) == len(project.questions) - len(answered) > 0
+    assert figures["prompt_tokens"] + figures["completion_tokens"] <= 1200
+    assert all(row["reason"] == "budget" and row["question"] and row["tokens"] for row in waiting)
+
+
+def test_what_waited_is_answered_by_the_next_run(project: Project, llm: ReadingLlm) -> None:
+    project.sets["batch.budget_minutes"] = "0.00001"  # a first round of what is in flight at once, and no more
+    first = generate(project.plan())
+    project.sets["batch.budget_minutes"] = "10"
+
+    second = generate(project.plan())
+
+    assert (first["generated"], first["postponed"]) == (2, len(project.questions) - 2)
+    assert second["postponed"] == 0
+    assert sorted(llm.asked()) == sorted(project.questions)
+    assert rows(project.plan(), "generate", "set_aside", SET_ASIDE) == []
+
+
+def test_what_nobody_asked_for_so_many_nights_retires(project: Project) -> None:
+    asked, decided, *others = project.questions
+    keys = [("default", query_key("default", each)) for each in project.questions]
+    note_anticipated(project.data, keys, ["default"], datetime.now(UTC).date() - timedelta(days=31))
+    append_decisions(project.data, [Decision("default", query_key("default", decided), "f", "approve", "Ada")])
+    ask_yesterday(project, asked)
+    project.sets["batch.retire_after"] = "30"
+
+    figures = anticipate(project.plan())
+
+    retired = rows(project.plan(), "anticipate", "set_aside", SET_ASIDE)
+    assert sorted(str(row["question"]) for row in retired) == sorted(others)
+    assert (figures["questions"], figures["retired"]) == (2, len(others))
+    project.sets["collections.default.retire_after"] = "60"
+    assert anticipate(project.plan())["questions"] == len(project.questions)

@@ -1,0 +1,1 @@
+"""Which questions are worth their tokens: expected hits, the budget's choice, its curve, retirement."""
