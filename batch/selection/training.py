@@ -16,7 +16,7 @@ from rag.identity import stable_hash
 from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import LeftOut, SelectionCertificate, certify, checked, estimated, looser
 from rag.selection.evidence import Wordings, nearest, weigh
-from rag.selection.selector import SHIPPED, Selector, Weights, final_objection
+from rag.selection.selector import SHIPPED, Selector, Weights, final_objection, restated_answers
 
 TOLERATED_ERRORS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 _OUTSIDE_SHARE = 5  # one in five whole answers left out
@@ -77,7 +77,7 @@ def ask(
 ) -> LeftOut:
     """Return what the selector would choose for a text; minus infinity for what it may not choose."""
     evidence = weigh(text, vector, near)
-    if evidence is None or evidence.answer in single:
+    if evidence is None or evidence.answer in single | restated_answers(near):
         return LeftOut(text, wanted, "", -np.inf)
     refused = final_objection(text, near, evidence)
     return LeftOut(text, wanted, evidence.answer, -np.inf if refused else weights.score(evidence))

@@ -2,8 +2,8 @@
 
 An answer with several wordings is chosen by what all wordings around the question say (`rag.selection.evidence`), at
 a certified threshold (`rag.selection.certificate`); a guard that sees another number, negation, name or role than in
-the closest wording is final (`rag.paraphrase.guards`). An answer with a single wording is a matter of pairs, and the
-verifier decides it (`rag.paraphrase.verifier`).
+the closest wording is final (`rag.paraphrase.guards`). An answer with a single wording, or with several that say the
+same in the same words, is a matter of pairs, and the verifier decides it (`rag.paraphrase.verifier`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rag.errors import ModelError
 from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
+from rag.paraphrase.restating import restated
 from rag.paraphrase.verifier import Candidate, Verifier
 from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import SelectionCertificate
@@ -133,10 +134,19 @@ def select(
     """
     if single is None:
         single = frozenset(answer for answer, count in Counter(near.answers).items() if count == 1)
+    single |= restated_answers(near)
     found = _among_wordings(selector, question, vector, near, tolerated_error, single)
     if found.answer is not None:
         return found
     return _by_pair(verifier, question, vector, near, tolerated_error, single) or found
+
+
+def restated_answers(near: Wordings) -> frozenset[str]:
+    """Return the answers whose wordings near a question all say the same in the same words; the verifier decides."""
+    texts: dict[str, list[str]] = {}
+    for text, answer in zip(near.texts, near.answers, strict=True):
+        texts.setdefault(answer, []).append(text)
+    return frozenset(answer for answer, mine in texts.items() if len(mine) > 1 and restated(mine))
 
 
 def _among_wordings(
@@ -179,7 +189,12 @@ def _by_pair(
     decision = verifier.decide(question, candidates, tolerated_error)
     if not decision.accepted:
         return None
-    wording = next(each.question for each in candidates if each.query_key == decision.query_key)
+    same = [each for each in candidates if each.query_key == decision.query_key]
+    if len(same) > 1 and any(
+        verifier.decide(question, [each], tolerated_error).reason in FINAL_GUARDS for each in same
+    ):
+        return None  # what a guard sees beside one restatement holds for all
+    wording = same[0].question
     return Selection(decision.query_key, decision.score, decision.threshold, "accepted_pair", wording)
 
 

@@ -97,13 +97,24 @@ def test_an_answer_with_few_wordings_is_not_given_to_a_lookalike_that_changes_on
     assert reason("I am still waiting for the plastic you promised to post") == "accepted"
 
 
-def test_no_lookalike_hits_an_answer_with_a_single_wording():
+@pytest.mark.parametrize("frames", [("{}",), ("{}", "Please tell me: {}", "{}, please?", "quick question, {}")])
+def test_no_lookalike_hits_an_answer_whose_wordings_are_one_or_say_the_same_in_the_same_words(frames):
     verifier = Verifier.default()
     for row in map(json.loads, LOOKALIKES.read_text(encoding="utf-8").splitlines()):
-        cosine = row["similarity"]
-        near = Wordings([row["anticipated"]], ["answer"], unit(1).reshape(1, -1))
+        cosine, anticipated = row["similarity"], row["anticipated"].rstrip("?")
+        wordings = [each.format(anticipated) for each in frames]
+        near = Wordings(wordings, ["answer"] * len(wordings), np.tile(unit(1), (len(wordings), 1)))
         found = select(SELECTOR, verifier, row["asked"], unit(cosine, math.sqrt(1 - cosine**2)), near, 0.05)
         assert found.answer is None, row
+
+
+def test_a_paraphrase_hits_an_answer_whose_wordings_say_the_same_in_the_same_words():
+    frames = ("How do I renew a visa?", "Please tell me: how do I renew a visa?", "hello, how do I renew a visa")
+    near = Wordings(frames, ["visa"] * 3, np.tile(unit(1), (3, 1)))
+
+    found = select(SELECTOR, Verifier.default(), "how can i renew my visa", unit(1, 0.1), near, 0.02)
+
+    assert (found.answer, found.reason) == ("visa", "accepted_pair")
 
 
 def test_nothing_is_selected_without_a_certificate_or_with_a_tolerated_error_of_nought():
