@@ -20,7 +20,8 @@ _WH = r"(?=(?:who|what|which|when|where|why|how|if|whether)\b)"
 _POLITE = (
     r"^(?:(?:hi|hello|hey|good (?:morning|afternoon|evening)|dear (?:team|support|all))(?: there)?\b[ ,.!]*)+",
     r"^(?:please|excuse me|sorry)\b[ ,]*",
-    rf"^(?:can|could|would|will) you (?:please |kindly )?(?:tell|show|explain(?: to)?|teach|help)(?: me| us)?[,:]? {_WH}",
+    r"^(?:can|could|would|will) you (?:please |kindly )?(?:tell|show|explain(?: to)?|teach|help)(?: me| us)?"
+    rf"[,:]? {_WH}",
     rf"^(?:do you know|does anyone know|tell me|show me|explain|i wonder|i was wondering)[,:]? {_WH}",
     rf"^i(?:'d like| would like| want| need|'m trying)(?: to (?:know|find out|learn|understand))?[,:]? {_WH}",
     rf"^(?:a |one |just a )?(?:quick |short |simple )?question[,:]? {_WH}",

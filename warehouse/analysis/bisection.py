@@ -138,7 +138,7 @@ def _absent(was: Standing, now: Standing) -> Iterator[str]:
 
 
 def _between(data: Path, was: Standing, now: Standing, keys: set[str], documents: Sequence[str]) -> Iterator[str]:
-    """Yield what people decided about the question or its documents after the one release was made and before the other."""
+    """Yield what people decided about the question or its documents between the two releases."""
     for record in read(data / "reviews.jsonl"):
         if record.get("query_key") in keys and was.created_at < str(record.get("reviewed_at")) <= now.created_at:
             yield f"decision: {record.get('decision')} by {record.get('reviewer')}"
