@@ -19,12 +19,13 @@ from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.rows import CuratedRow, PromptRow
 from batch.stores.generation_store import GenerationRow, find_generations
-from batch.stores.parquet import WriteRows, count_rows, list_files, read_file_rows, read_rows
+from batch.stores.parquet import WriteRows, count_rows, list_files, local_copy, read_file_rows, read_rows
 from rag.filters import Marks, filters_from, fits
 from rag.identity import stable_hash, template_id
 from rag.prompting.answer_rules import without_reasoning
 from rag.prompting.citations import Linked, link
 from rag.prompting.support import support
+from rag.retrieval.lexical_index import read_languages
 from rag.retrieval.passages import Passage, StoredChunk
 from warehouse.tables import AnswerRow, CitationRow
 
@@ -41,13 +42,14 @@ class _CiteGenerated(beam.DoFn):
         prompts = read_file_rows(path, PromptRow)
         generations = find_generations(self._plan.answer_store, [prompt["fingerprint"] for prompt in prompts])
         curated = {row["query_key"] for row in _curated_rows(self._plan)}
+        languages = {name: _languages(self._plan, name) for name in {prompt["collection"] for prompt in prompts}}
         for prompt in prompts:
             generation = generations.get(prompt["fingerprint"])
             if generation is None or prompt["query_key"] in curated:
                 continue  # rejected by the model, or answered by the team
             passages = self._passages(prompt)
             linked = link(without_reasoning(generation["text"])[0], passages)
-            supported = support(linked.text, passages, prompt["question"])
+            supported = support(linked.text, passages, prompt["question"], languages[prompt["collection"]])
             yield answer_row(self._plan, prompt, generation, linked, supported)
             for each in linked.citations:
                 chunk = each.passage.chunk
@@ -62,6 +64,11 @@ class _CiteGenerated(beam.DoFn):
                 zip(prompt["chunk_ids"], prompt["shown_ids"], strict=True), start=1
             )
         ]
+
+
+def _languages(plan: RunPlan, collection: str) -> tuple[str, ...]:
+    with local_copy(f"{plan.index_folder(collection)}/lexical") as folder:
+        return read_languages(folder)
 
 
 def _passage(number: int, chunk_id: str, shown: Sequence[StoredChunk]) -> Passage:

@@ -86,13 +86,16 @@ async def answer_live(
         seconds = time.perf_counter() - started
     if shown is not None:
         shown.finish()
-    return await pool.finish(_judged, asked, passages, completion, seconds)
+    return await pool.finish(_judged, asked, release, passages, completion, seconds)
 
 
-def _judged(asked: LiveQuestion, passages: Sequence[Passage], completion: Completion, seconds: float) -> LiveAnswer:
+def _judged(
+    asked: LiveQuestion, release: OpenRelease, passages: Sequence[Passage], completion: Completion, seconds: float
+) -> LiveAnswer:
     text, reasoning = without_reasoning(completion.text)
     linked = link(text, passages)
-    supported = support(linked.text, passages, asked.question)
+    languages = release.collection(asked.collection).retriever.languages
+    supported = support(linked.text, passages, asked.question, languages)
     cited = sum(each.kind == "cited" for each in linked.citations)
     found = fault(
         linked.text,

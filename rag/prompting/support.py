@@ -4,7 +4,8 @@ Support is lexical: the share of the content words added to the question that oc
 that of the worst sentence. It is cheap enough for every answer, and finds answers that come from elsewhere or say
 nothing. Words of the question don't count, or "The assert statement does not do anything." would be two thirds
 supported; they do in an answer to a yes-or-no question, which has no others. A sentence that says the opposite of a
-passage counts as if it came from elsewhere, and sentences of the passages, word for word, are wholly supported.
+passage counts as if it came from elsewhere, and sentences of the passages, word for word, are wholly supported. Stop
+words and stems are those of the collection's languages.
 """
 
 from __future__ import annotations
@@ -24,22 +25,24 @@ _NEAR = 0.6  # share of a sentence's words that a passage's sentence must have t
 _VERDICT = re.compile(r"\s*(?:yes|no)\b", re.IGNORECASE)
 
 
-def support(answer: str, passages: Sequence[Passage], question: str = "") -> float:
+def support(
+    answer: str, passages: Sequence[Passage], question: str = "", languages: tuple[str, ...] = ("en",)
+) -> float:
     """Return how far the passages support what an answer adds to its question, from 0 to 1.
 
     An empty answer, or one that only repeats the question, has 0. One that adds only yes or no, or answers a
     yes-or-no question in its own words, is judged by all its words.
     """
-    if _is_quoted(answer, passages):
+    if _is_quoted(answer, passages, languages):
         return 1.0
-    known = {word for passage in passages for word in _words_of(passage.text)}
+    known = {word for passage in passages for word in _words_of(passage.text, languages)}
     bare = with_blank_references(answer)
     said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
-    asked = _words_of(question)
-    if asked.issuperset(stemmed_words(said)) and (verdict or parse(question).asks == "polar"):
+    asked = _words_of(question, languages)
+    if asked.issuperset(stemmed_words(said, *languages)) and (verdict or parse(question).asks == "polar"):
         asked = frozenset()
     # line ends don't count: a block of code would be a sentence that no passage supports
-    spoken = [_uttered(sentence, passages) for sentence in sentences(" ".join(said.split()))]
+    spoken = [_uttered(sentence, passages, languages) for sentence in sentences(" ".join(said.split()))]
     added = [[word for word in found if word not in asked] for found in spoken]
     everything = [word for found in added for word in found]
     if not everything:
@@ -49,29 +52,29 @@ def support(answer: str, passages: Sequence[Passage], question: str = "") -> flo
     return round((whole + min((_share(new, known) for new in judged), default=whole)) / 2, 4)
 
 
-def _is_quoted(answer: str, passages: Sequence[Passage]) -> bool:
+def _is_quoted(answer: str, passages: Sequence[Passage], languages: tuple[str, ...]) -> bool:
     """Whether every sentence of an answer is one of the passages, word for word; a question is no statement."""
     said = [sentence for sentence in sentences(without_references(answer)) if not sentence.endswith("?")]
-    known = {bare for passage in passages for chunk in passage.shown for bare in _statements(chunk.text)}
+    known = {bare for passage in passages for chunk in passage.shown for bare in _statements(chunk.text, languages)}
     return bool(said) and all(bare_words(each) in known for each in said)
 
 
 @functools.lru_cache(maxsize=4096)
-def _statements(text: str) -> dict[str, frozenset[str]]:
+def _statements(text: str, languages: tuple[str, ...]) -> dict[str, frozenset[str]]:
     """Return the sentences of a passage that are no questions, as bare words, with their stems."""
     found = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
-    return {bare_words(sentence): frozenset(stemmed_words(sentence)) for sentence in found}
+    return {bare_words(sentence): frozenset(stemmed_words(sentence, *languages)) for sentence in found}
 
 
-def _uttered(sentence: str, passages: Sequence[Passage]) -> list[str]:
+def _uttered(sentence: str, passages: Sequence[Passage], languages: tuple[str, ...]) -> list[str]:
     """Return the words of a sentence; those of one that the passages deny are words that no passage has."""
-    words = stemmed_words(sentence)
+    words = stemmed_words(sentence, *languages)
     stems = frozenset(words)
     near = [
         bare
         for passage in passages
         for chunk in passage.shown
-        for bare, others in _statements(chunk.text).items()
+        for bare, others in _statements(chunk.text, languages).items()
         if stems and len(stems & others) >= _NEAR * len(stems)
     ]
     return [f"not {word}" for word in words] if near and denied(sentence, near) else words
@@ -82,5 +85,5 @@ def _share(found: Sequence[str], known: Container[str]) -> float:
 
 
 @functools.lru_cache(maxsize=4096)  # many answers use the same passages
-def _words_of(text: str) -> frozenset[str]:
-    return frozenset(stemmed_words(text))
+def _words_of(text: str, languages: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(stemmed_words(text, *languages))

@@ -26,11 +26,22 @@ _IN_CODE_MARKS = re.compile(r"`(\w+)`")
 _RARE = 0.2  # share of the chunks
 
 
-def stemmed_words(text: str, language: str = "en") -> list[str]:
-    """Return the stemmed words of a text without stop words; compound names also give their parts."""
-    code = language_code(language)
-    stop = stop_words(code)
-    return stemmed([word for word in words(text) if word not in stop], code)
+def stemmed_words(text: str, *languages: str) -> list[str]:
+    """Return the stemmed words of a text without stop words, English ones by default; names also give their parts.
+
+    Of several languages all stop words are dropped, and all stemmers are used.
+    """
+    codes = [language_code(each) for each in languages or ("en",)]
+    found = [word for word in words(text) if not any(word in stop_words(code) for code in codes)]
+    for code in codes:
+        found = stemmed(found, code)
+    return found
+
+
+def read_languages(folder: Path) -> tuple[str, ...]:
+    """Return the languages of the index in a folder, by their short codes."""
+    first, *others = MappedLines.load(folder / "language")
+    return tuple(language_code(each) for each in (first, *others))
 
 
 class LexicalIndex:
@@ -50,7 +61,7 @@ class LexicalIndex:
         self._bm25 = bm25
         self.ids = ids
         self._vocabulary = vocabulary
-        self._languages = languages
+        self.languages = tuple(languages)
         self._terms = terms
 
     @classmethod
@@ -80,7 +91,7 @@ class LexicalIndex:
             self._bm25.save(str(folder), show_progress=False)
         save_lines(self.ids, folder / "ids")
         save_lines(self._vocabulary, folder / "vocabulary")
-        save_lines(self._languages, folder / "language")
+        save_lines(self.languages, folder / "language")
         if self._terms is not None:
             save_lines(sorted(self._terms), folder / "terms")
 
@@ -95,8 +106,7 @@ class LexicalIndex:
 
         try:
             ids, vocabulary = MappedLines.load(folder / "ids"), MappedLines.load(folder / "vocabulary")
-            first, *others = MappedLines.load(folder / "language")
-            languages = [language_code(each) for each in (first, *others)]
+            languages = read_languages(folder)
             kept = frozenset(MappedLines.load(folder / "terms")) if (folder / "terms").exists() else None
             bm25 = bm25s.BM25.load(str(folder), mmap=True, show_progress=False) if ids else bm25s.BM25()
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
@@ -127,7 +137,7 @@ class LexicalIndex:
     def _asked(self, question: str) -> list[int]:
         """Return the terms of a question: without its stop words, unless they are all that it has."""
         said, found = words(question), dict[int, bool]()
-        for language in self._languages:
+        for language in self.languages:
             stop = stop_words(language) - self._terms if self._terms is not None else frozenset()
             for word, stem in zip(said, stemmed(said, language), strict=True):
                 if (term := self._term(stem)) is not None:

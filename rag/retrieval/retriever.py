@@ -75,6 +75,11 @@ class Retriever:
         """The fields by which the chunks can be filtered."""
         return () if self._groups is None else self._groups.fields
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the chunks, by their short codes."""
+        return self._lexical.languages
+
     @classmethod
     def load(
         cls,

@@ -21,9 +21,9 @@ _ASCII_WORD = re.compile(r"[^\W_](?:[\w.'\-]*\w)?(?:\+\+|#)?|__\w+__|\w+")
 _JOINTS = re.compile(r"[.'\-_+#]+")
 _UNSPACED_RUN = re.compile(f"([{UNSPACED}]+)")
 _OPTIONAL = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u0652\u0670]")
-# Hamza and madda of alef, alef without dots, the feminine ending; the dot of a Turkish capital; nukta, nasal signs.
+# Hamza and madda of alef, alef without dots; the dot of a Turkish capital; nukta and nasal signs of Devanagari.
 _SPELT = {"\u0623": "\u0627", "\u0625": "\u0627", "\u0622": "\u0627", "\u0671": "\u0627", "\u0649": "\u064a"}
-_SPELT |= {"\u0629": "\u0647", "\u0307": "", "\u093c": "", "\u0901": "\u0902"}
+_SPELT |= {"\u0307": "", "\u093c": "", "\u0901": "\u0902"}
 
 
 def words(text: str) -> list[str]:

@@ -204,3 +204,13 @@ def test_a_denial_in_one_passage_counts_for_nothing_where_another_affirms_the_sa
 def test_a_heading_that_asks_the_question_supports_no_answer_that_repeats_it():
     passages = _passages(texts=["What does the robin do? The robin sings at dawn."])
     assert support("What does the robin do?", passages, "What does the robin do?") == 0.0
+
+
+def test_stop_words_of_the_language_of_the_collection_support_nothing():
+    passages = _passages(texts=["Die Rückgabe ist innerhalb von dreißig Tagen möglich."])
+    answer = "Für die Rückgabe sind dreißig Tage vorgesehen, aber der Versand ist von ihnen nicht ausgenommen."
+
+    in_english, in_german = (support(answer, passages, "", (language,)) for language in ("en", "de"))
+
+    assert support("Die Rückgabe ist in dreißig Tagen möglich.", passages, "", ("de",)) == 1.0
+    assert in_german > in_english
