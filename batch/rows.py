@@ -51,6 +51,7 @@ class WordingRow(TypedDict):
     collection: str
     query_key: str
     question: str
+    sketched: bool
 
 
 class MissRow(TypedDict):

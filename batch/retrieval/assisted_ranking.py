@@ -41,7 +41,7 @@ def rank_assisted(
     The vectors of the questions, and what the stages before wrote of wordings and verdicts, must be there.
     """
     wanted = assistance or plan.assistance(collection)
-    others = _wordings(plan, rows) if wanted.rewordings or wanted.sketch else {}
+    others = _wordings(plan, rows, wanted) if wanted.rewordings or wanted.sketch else {}
     verdicts = _verdicts(plan, rows) if wanted.judge else {}
     texts: list[QuestionRow] = list(rows)
     for row in rows:  # a wording is asked with all that its question has
@@ -71,12 +71,13 @@ def judged(ranked: Sequence[Ranked], verdicts: Mapping[str, float]) -> list[Rank
     return [replace(each, rank=rank) for rank, each in enumerate(order, start=1)]
 
 
-def _wordings(plan: RunPlan, rows: Sequence[QuestionRow]) -> dict[str, list[str]]:
+def _wordings(plan: RunPlan, rows: Sequence[QuestionRow], wanted: Assistance) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     keys = _keys(rows)
     for table in read_tables(f"{plan.folder('reword')}/wordings/*.parquet", WORDINGS):
         for row in table_rows(table.filter(pc.is_in(table["query_key"], keys)), WordingRow):
-            found.setdefault(row["query_key"], []).append(row["question"])
+            if wanted.sketch if row["sketched"] else wanted.rewordings:
+                found.setdefault(row["query_key"], []).append(row["question"])
     return found
 
 

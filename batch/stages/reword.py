@@ -78,6 +78,12 @@ def _wordings(plan: RunPlan, row: QuestionRow, replies: Replies) -> Iterator[Wor
     question, count = row["question"], plan.assistance(row["collection"]).rewordings
     for chat in _chats(plan, row):
         said = replies.texts.get(chat.fingerprint, "")
-        texts = [sketch(said)] if chat.sampling == SKETCHING else wordings(said, question, count)
+        sketched = chat.sampling == SKETCHING
+        texts = [sketch(said)] if sketched else wordings(said, question, count)
         for text in filter(None, texts):
-            yield {"collection": row["collection"], "query_key": row["query_key"], "question": text}
+            yield {
+                "collection": row["collection"],
+                "query_key": row["query_key"],
+                "question": text,
+                "sketched": sketched,
+            }

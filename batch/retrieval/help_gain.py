@@ -1,0 +1,126 @@
+"""What the language model's help for retrieval gains: golden questions ranked without it, with each kind of it, with all.
+
+A model that is too small does harm: its judge puts wrong passages first, its wordings ask for something else. So a
+help with which fewer right passages come first than without is not used, where there are enough golden questions to
+tell. Questions about chunks are an exception: they are in the indexes that the release carries, and are only reported.
+
+The judge read the first candidates of the ranking with all other help; alone, it ranks those that it read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from batch.plan import Assistance, RunPlan
+from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
+from batch.retrieval.prepared_chunks import load_chunks
+from batch.stores.parquet import local_copy, read_rows
+from rag.evaluation import reciprocal_rank, summarise
+from warehouse.audit.golden_places import locate
+from warehouse.tables import QuestionRow
+
+HELPS = ("rewordings", "sketch", "judge", "chunk_questions")
+PLAIN, ALL = "plain", "all"
+LEAST_QUESTIONS = 12  # golden questions, below which no help is switched off
+_MOST_QUESTIONS = 300  # evenly taken of more: each is searched for several times
+_DEPTHS = (1, 3, 5, 10)
+_FILE = "help.json"
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class HelpGain:
+    """The figures of a collection's golden questions: `plain`, with each help that it wants, and with `all` of them.
+
+    `questions` are those measured: their right passages are known and the run anticipated them. `dropped` are the
+    helps that the run does without.
+    """
+
+    questions: int
+    figures: Mapping[str, Figures]
+    dropped: tuple[str, ...]
+
+    def sentences(self) -> Iterator[str]:
+        """Yield what a person should know of a help that gains nothing."""
+        for name in [each for each in HELPS if each in self.figures]:
+            before, after = self.figures[PLAIN]["mrr"], self.figures[name]["mrr"]
+            if after > before:
+                continue
+            verdict = "gains nothing" if after == before else f"does harm (MRR {before:.3f} without, {after:.3f} with)"
+            used = ", so this run ranks without it" if name in self.dropped else ""
+            off = "false" if name == "sketch" else "0"
+            yield (
+                f"[retrieval] {name} {verdict} on {_counted(self.questions)}{used}; {name} = {off} saves its tokens, "
+                "or name a more capable model"
+            )
+
+
+def _counted(questions: int) -> str:
+    return f"{questions} golden question{'' if questions == 1 else 's'}"
+
+
+def measure_help(plan: RunPlan, collection: str) -> HelpGain | None:
+    """Rank the golden questions of a collection with and without help; None where there is nothing to compare."""
+    wanted = plan.assistance(collection)
+    helps = [name for name in HELPS if getattr(wanted, name)]
+    golden = _golden(plan, collection)
+    if not helps or not golden:
+        return None
+    kinds = {PLAIN: Assistance()} | {name: replace(Assistance(), **{name: getattr(wanted, name)}) for name in helps}
+    figures = {name: _figures(plan, collection, golden, each) for name, each in (kinds | {ALL: wanted}).items()}
+    harmful = [name for name in helps if figures[name]["mrr"] < figures[PLAIN]["mrr"] and name != "chunk_questions"]
+    return HelpGain(len(golden), figures, tuple(harmful) if len(golden) >= LEAST_QUESTIONS else ())
+
+
+def _golden(plan: RunPlan, collection: str) -> list[tuple[QuestionRow, frozenset[str]]]:
+    """Return the golden questions that the run anticipated, each with the chunks that answer it."""
+    golden = [each for each in plan.golden if each.collection == collection]
+    places = locate(golden, load_chunks(plan.folder("prepare"), collection).values()) if golden else []
+    right = {each.query_key: place for each, place in zip(golden, places, strict=True) if place}
+    rows = read_rows(f"{plan.folder('anticipate')}/questions", QuestionRow) if right else []
+    asked = [row for row in rows if row["query_key"] in right and row["origin"] != "curated"]
+    step = -(-len(asked) // _MOST_QUESTIONS) or 1
+    return [(row, right[row["query_key"]]) for row in asked[::step]]
+
+
+def _figures(
+    plan: RunPlan, collection: str, golden: Sequence[tuple[QuestionRow, frozenset[str]]], assistance: Assistance
+) -> Figures:
+    chunks = load_chunks(plan.folder("prepare"), collection)
+    found = rank_assisted(plan, collection, [row for row, _ in golden], chunks.get, assistance)
+    return summarise([_scores(each, right) for each, (_, right) in zip(found, golden, strict=True)]).means
+
+
+def _scores(found: RankedQuestion, right: frozenset[str]) -> dict[str, float]:
+    ids = [each.chunk_id for each in found.ranked]
+    scores = {f"recall@{depth}": float(not right.isdisjoint(ids[:depth])) for depth in _DEPTHS}
+    return scores | {"mrr": reciprocal_rank(ids, right)}
+
+
+# -- what a run keeps of it ------------------------------------------------------------------------------------
+
+
+def save_gains(folder: Path, gains: Mapping[str, HelpGain]) -> None:
+    """Write the gains of a run's collections into a folder."""
+    (folder / _FILE).write_text(json.dumps({name: asdict(gain) for name, gain in gains.items()}), encoding="utf-8")
+
+
+def read_gains(plan: RunPlan) -> dict[str, HelpGain]:
+    """Return what a run measured, by collection; nothing where it did not measure."""
+    with local_copy(plan.folder("assess")) as folder:
+        path = folder / _FILE
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {
+        name: HelpGain(gain["questions"], gain["figures"], tuple(gain["dropped"])) for name, gain in found.items()
+    }
+
+
+def used_assistance(plan: RunPlan, collection: str, gains: Mapping[str, HelpGain]) -> Assistance:
+    """Return the help that a run ranks a collection's questions with: what it wants, but what does harm."""
+    dropped = gains[collection].dropped if collection in gains else ()
+    nothing = Assistance()
+    return replace(plan.assistance(collection), **{name: getattr(nothing, name) for name in dropped})

@@ -1,0 +1,63 @@
+"""Assess: what the language model's help for retrieval gains on the golden questions (`batch.retrieval.help_gain`).
+
+Writes `<out>/help.json`, which `retrieve` reads to leave out what does harm, and the table findings, for the report.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batch.plan import Figures, RunPlan
+from batch.retrieval.help_gain import HelpGain, measure_help, read_gains, save_gains
+from batch.stages.enrich import wants_chunk_questions
+from batch.stages.judge import wants_judge
+from batch.stages.reword import wants_wordings
+from batch.stores.parquet import local_output, rows_to_table, write_table
+from warehouse.tables import FindingRow
+
+STAGE = "assess"
+
+
+def can_assess(plan: RunPlan) -> bool:
+    """Whether there is help to measure, and questions to measure it on."""
+    return bool(plan.golden) and (wants_wordings(plan) or wants_judge(plan) or wants_chunk_questions(plan))
+
+
+def assess(plan: RunPlan) -> Figures:
+    """Measure the help of each collection."""
+    measured = {name: gain for name in plan.collections if (gain := measure_help(plan, name)) is not None}
+    with local_output(plan.folder(STAGE)) as folder:
+        save_gains(Path(folder), measured)
+    found = [_finding(name, gain) for name, gain in measured.items()]
+    write_table(
+        f"{plan.folder(STAGE)}/findings/findings.parquet",
+        rows_to_table([row for row in found if row["count"]], FindingRow),
+    )
+    return {
+        "golden questions": sum(gain.questions for gain in measured.values()),
+        "switched off": sum(len(gain.dropped) for gain in measured.values()),
+    }
+
+
+def help_warnings(plan: RunPlan) -> list[str]:
+    """Return a sentence for each help that gains nothing in a run."""
+    return [f"{name}: {each}" for name, gain in read_gains(plan).items() for each in gain.sentences()]
+
+
+def help_facts(plan: RunPlan) -> dict[str, object]:
+    """Return for each collection what the manifest states of the help for its retrieval."""
+    return {
+        name: {"questions": gain.questions, "dropped": list(gain.dropped), "figures": gain.figures}
+        for name, gain in read_gains(plan).items()
+    }
+
+
+def _finding(collection: str, gain: HelpGain) -> FindingRow:
+    found = list(gain.sentences())
+    return {
+        "collection": collection,
+        "finding": "help for retrieval that gains nothing",
+        "count": len(found),
+        "whole": None,
+        "examples": found,
+    }
