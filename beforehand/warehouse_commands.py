@@ -114,7 +114,7 @@ def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
 @reported
 def rollback_release(config: Config, release: str | None, by: str | None, reason: str | None) -> None:
     """Make RELEASE the current one again; by default the one before the current."""
-    from warehouse.releases.release import rollback
+    from warehouse.releases.rollback import rollback
 
     target = rollback(read_settings(config).project.data, release, by, reason)
     click.echo(f"current release: {target.release_id}")
