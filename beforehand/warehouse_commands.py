@@ -53,7 +53,7 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
 def compact_journal(settings: Settings) -> None:
     """Compact the journal, so that the newest requests are included; warn if the data folder can't be written."""
     from warehouse.errors import StorageError
-    from warehouse.history.compaction import compact
+    from warehouse.history.shared_compaction import compact_journal as compact
 
     try:
         compact(settings.project.data, settings.history)

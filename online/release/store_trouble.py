@@ -1,4 +1,4 @@
-"""Whether the object store can be followed, as the thread that follows it last noted (`online.release.object_store`)."""
+"""Whether the object store can be followed, as the thread of `online.release.object_store` last noted."""
 
 from __future__ import annotations
 
