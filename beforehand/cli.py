@@ -31,6 +31,7 @@ from beforehand import (
     warehouse_commands,
 )
 from beforehand.configuration import (
+    AROUND,
     Config,
     as_environment,
     prepare_environment,
@@ -38,6 +39,7 @@ from beforehand.configuration import (
     read_settings,
     reported,
 )
+from beforehand.object_store import with_data
 from beforehand.run_plan import compose_plan, language_model, live_identity, new_run, run_for_stage
 from online.settings import Scope
 from rag.credentials import HidingFormatter
@@ -81,6 +83,7 @@ def main() -> None:
 def cli(context: click.Context, config: Path, flags: tuple[str, ...]) -> None:
     """Answer the questions that people are about to ask, before they ask them."""
     context.obj = (config, flags)
+    context.meta[AROUND] = with_data
 
 
 # -- run ---------------------------------------------------------------------------------------------------

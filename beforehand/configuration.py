@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import click
 from pydantic import Field
 
 from batch.settings import BatchSettings, VllmSettings
+from beforehand.project_settings import ProjectSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import ScheduleSettings
 from online.settings import ServiceSettings
@@ -34,13 +35,6 @@ from rag.settings import (
     SamplingSettings,
 )
 from warehouse.settings import AuditSettings, CostSettings, EvaluationSettings, HistorySettings, ReleaseSettings
-
-
-class ProjectSettings(RoomSettings):
-    """Where the project's files are."""
-
-    data: Path = Field(Path("data"), description="Folder for runs, releases, journal and history.")
-    models: Path = Field(Path("models"), description="Folder for models.")
 
 
 class Settings(RoomSettings):
@@ -67,6 +61,8 @@ class Settings(RoomSettings):
 
 Config = tuple[Path, tuple[str, ...]]
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+AROUND = "beforehand.around"
+"""Under this name the command line keeps, in click's context, what it does around each command that has settings."""
 _COLLECTION_PATHS = ("documents", "questions", "curated")
 
 
@@ -170,7 +166,13 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
         try:
-            return command(*args, **options)
+            around = click.get_current_context().meta.get(AROUND)
+            call = partial(command, *args, **options)
+            configs = [each for each in args if isinstance(each, tuple)]
+            if around and configs:
+                around(call, configs[0], _subcommand())
+            else:
+                call()
         except KeyboardInterrupt:
             message, code = "interrupted", 130
         except Exception as error:
@@ -182,6 +184,14 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
         sys.exit(code)  # outside `except`: objects in the error's frames would be reported as leaked
 
     return guarded
+
+
+def _subcommand() -> str:
+    """Return the name of the command that runs; of a group's command, the group's."""
+    context = click.get_current_context()
+    while context.parent is not None and context.parent.parent is not None:
+        context = context.parent
+    return context.info_name or ""
 
 
 def _configured_secrets(arguments: tuple[Any, ...]) -> frozenset[str]:

@@ -53,7 +53,7 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
 def compact_journal(settings: Settings) -> None:
     """Compact the journal, so that the newest requests are included; warn if the data folder can't be written."""
     from warehouse.errors import StorageError
-    from warehouse.history.compaction import compact
+    from warehouse.history.shared_compaction import compact_journal as compact
 
     try:
         compact(settings.project.data, settings.history)
@@ -114,7 +114,7 @@ def diff_releases(config: Config, before: str, after: str, full: bool) -> None:
 @reported
 def rollback_release(config: Config, release: str | None, by: str | None, reason: str | None) -> None:
     """Make RELEASE the current one again; by default the one before the current."""
-    from warehouse.releases.release import rollback
+    from warehouse.releases.rollback import rollback
 
     target = rollback(read_settings(config).project.data, release, by, reason)
     click.echo(f"current release: {target.release_id}")

@@ -26,7 +26,8 @@ import duckdb
 
 from warehouse import connect
 from warehouse.audit.release_audit import audit
-from warehouse.releases.build import Build, begin_build, publish, seal
+from warehouse.releases.build import begin_build, publish, seal
+from warehouse.releases.build_folder import Build
 from warehouse.releases.load import load_release_database
 from warehouse.releases.release import verify
 from warehouse.releases.serving_index import ServingIndex, write_serving_index

@@ -50,6 +50,7 @@ from flows.publish_release import (
     publish_release,
     run_row,
 )
+from flows.shared_data import pull_run, share_stage, share_tidied, sharing
 from flows.tidy_data import tidy_data
 from rag.credentials import secret_values
 from rag.errors import AnswersPendingError, ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
@@ -59,7 +60,8 @@ from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import log_run
-from warehouse.releases.build import Build, abandon, begin_build
+from warehouse.releases.build import abandon, begin_build
+from warehouse.releases.build_folder import Build
 from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.changes import documents_of, note_changes, previous_database
 from warehouse.releases.release import Release
@@ -165,7 +167,12 @@ def _build_release(plan: RunPlan, publication: Publication) -> Outcome:
         abandon(build)
 
     try:
-        with storage_errors(build.data, "build a release"), ending_soon(cut_short), _logged(plan, ledger):
+        with (
+            storage_errors(build.data, "build a release"),
+            ending_soon(cut_short),
+            _logged(plan, ledger),
+            sharing(plan),
+        ):
             release = _build(plan, build, publication, ledger)
     finally:
         abandon(build)  # a build that was published or kept as failed has been renamed by now
@@ -197,11 +204,13 @@ def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
 
 def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger) -> Release:
     tidy_data(plan, publication.keep_runs)
+    share_tidied(plan)
     compact_journal(plan.data, publication.history.recorded())
     plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
     for stage in STAGES:
         if stage.wanted(plan):
             run_stage(stage, plan, ledger)
+            share_stage(plan, build.lease)
         if stage.name == "prepare":
             progress.warn(run_warnings(plan))
             notice_withdrawals(plan)
@@ -264,6 +273,7 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
         raise UnknownStageError(f"--stage {name}: unknown; the stages are {', '.join(stage.name for stage in STAGES)}")
     if not Path(plan.data, "runs", plan.run_id).is_dir():
         raise UnknownStageError(f"--run {plan.run_id}: there is no such run in {plan.data}")
+    pull_run(plan)
     wanted = {stage.name for stage in STAGES if stage.wanted(plan)}
     for needed in found[0].needs:
         if needed in wanted and not Path(plan.folder(needed)).is_dir():
@@ -274,8 +284,9 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
     data = Path(plan.data)
     lease = BuildLease.acquire(data, plan.run_id)
     try:
-        with storage_errors(data, f"run the stage {name}"):
+        with storage_errors(data, f"run the stage {name}"), sharing(plan):
             _run_alone(found[0], plan)
+            share_stage(plan, lease)
     finally:
         lease.release()
 

@@ -30,7 +30,8 @@ from warehouse.analysis.demand import demand
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
 from warehouse.history.run_log import logged_runs
-from warehouse.releases.build import Build, fail, publish, seal
+from warehouse.releases.build import fail, publish, seal
+from warehouse.releases.build_folder import Build
 from warehouse.releases.load import load_release_database
 from warehouse.releases.release import Release
 from warehouse.releases.retention import prune

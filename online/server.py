@@ -28,6 +28,7 @@ from online.app import create_app
 from online.http.authentication import keys_of
 from online.http.connection import Connection
 from online.http.origin import answers_for_any_host
+from online.release.object_store import following_store
 from online.settings import ServiceSettings
 from online.telemetry.logs import logging_config
 from online.telemetry.tracing import Tracing
@@ -80,7 +81,8 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
     keys_of(settings, config.collections)  # an error in them is reported once, not by each worker
     listening = bind(settings.host, settings.port)
     on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
-    with contextlib.closing(listening), _quiet_signals():
+    following = following_store(config.data, settings.store_seconds)
+    with contextlib.closing(listening), following, _quiet_signals():
         if settings.workers > 1:
             _serve_workers(config, listening)
         else:

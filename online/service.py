@@ -22,7 +22,7 @@ from online.http.authentication import keys_of
 from online.http.problems import render, status_of
 from online.http.rate_limits import AnonymousBuckets
 from online.http.schemas import Readiness
-from online.http.session import Sessions
+from online.http.session import SESSION_SECRET, Sessions
 from online.model.admission import Admission
 from online.model.circuit_breaker import CircuitBreaker
 from online.model.language_model import LanguageModel
@@ -34,6 +34,7 @@ from online.release.current_release import CurrentRelease
 from online.release.listed import Listed
 from online.release.poller import Poller
 from online.release.reviewed import Reviewed
+from online.release.store_trouble import store_trouble
 from online.release.withdrawn import Withdrawn
 from online.settings import ServiceSettings
 from online.telemetry.metrics import Metrics, shared_folder
@@ -78,7 +79,7 @@ class Service:
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
         self.review_pool = WorkPool(1, _REVIEWERS_WAITING)
-        self.sessions = Sessions(data / "review-secret")
+        self.sessions = Sessions(data / SESSION_SECRET)
         self.withdrawn = Withdrawn(data)
         self.reviewed = Reviewed(data)
         self.listed = Listed(data)
@@ -94,6 +95,7 @@ class Service:
         # Threads read the files: one that grew by thousands of records must not hold up the requests.
         self.poller = Poller(
             {
+                "object store": store_trouble(data),
                 "withdrawals": _in_thread(self.withdrawn.follow_documents),
                 "reported pairs": _in_thread(self.withdrawn.follow_pairs),
                 "decisions": _in_thread(self.reviewed.follow),

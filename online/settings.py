@@ -88,6 +88,13 @@ class ServiceSettings(RoomSettings):
     poll_seconds: float = Field(
         0.5, gt=0, le=60, description="How often a new release or a withdrawal is looked for; a few `stat` calls."
     )
+    store_seconds: float = Field(
+        2.0,
+        gt=0,
+        le=600,
+        description="How often an object store, where `data` is one, is asked for a new release, decisions and "
+        "withdrawals; two requests.",
+    )
     embedding_threads: int = Field(
         1, ge=1, le=16, description="Threads that embed questions and search the indexes, in each worker process."
     )

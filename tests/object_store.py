@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from warehouse.objects.mirror import Mirror, mirror_of
-from warehouse.objects.place import open_mirror
+from warehouse.objects.mirror import Mirror, mirror_of, open_mirror
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from warehouse.durable import storage_errors, sync
-from warehouse.objects.shared_log import append_shared, mirror_of_log
+from warehouse.objects.outbox import put_aside
 
 Record = dict[str, Any]  # as JSON gives it
 State = TypeVar("State")
@@ -26,27 +26,27 @@ _REMEMBERED = 64  # bytes before the offset, by which a tail notices that the fi
 
 
 def append(path: Path, records: Iterable[Mapping[str, object]]) -> None:
-    """Append records durably, in one write; in a mirror, to the store's log first.
+    """Append records durably, in one write; those of a mirror go to its store's log as well.
 
     Raises:
-        StorageError: the disk is full, the file can't be written, or the store can't be reached.
+        StorageError: the disk is full or the file can't be written.
     """
     block = b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
-    if (mirror := mirror_of_log(path)) is not None:
-        append_shared(mirror, path, block)
-        return
     with storage_errors(path.parent, f"write {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             before = file.seek(0, os.SEEK_END)
+            aside = put_aside(path, block)
             try:
                 file.write(_end_of_torn_line(file, before) + block)
                 file.flush()
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(before)  # a full disk may have taken part of the block
+                if aside is not None:
+                    aside.unlink()
                 raise
         if is_new:
             sync(path.parent)

@@ -13,6 +13,14 @@ class NoReleaseError(WarehouseError):
     """Nothing has been published yet, or no release has this name."""
 
 
+class ReleaseElsewhereError(WarehouseError):
+    """A release of an object store has not been pulled to this machine; `name` is that of its folder."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Release {name} is in the object store and not on this machine.")
+        self.name = name
+
+
 class TornReleaseError(WarehouseError):
     """A file of a release is missing or its checksum differs."""
 

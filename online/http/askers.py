@@ -20,7 +20,7 @@ from starlette.types import Scope
 from online.http.proxies import client_address
 from warehouse.durable import replace_file, storage_errors
 
-_FILE = "asker-salt.json"
+ASKER_SALT = "asker-salt.json"
 _DAY_SECONDS = 86_400  # days of UTC, counted from 1970
 _MOST_NAMES = 10_000  # kept in memory, as a hash costs more than a look-up
 _SITE_BITS = 48  # of an IPv6 address: a site has all addresses behind them
@@ -31,7 +31,7 @@ class Askers:
 
     def __init__(self, data: Path, clock: Callable[[], float] = time.time) -> None:
         """Take the salt of the data folder, and make one if there is none."""
-        self._path = data / _FILE
+        self._path = data / ASKER_SALT
         self._clock = clock
         self._day, self._salt = self._read_or_make()
         self._names: dict[str, str] = {}
@@ -63,13 +63,13 @@ class Askers:
             self._day += 1
             self._salt = hashlib.sha256(self._salt).digest()
         if self._day != before:
-            with storage_errors(self._path.parent, f"write {_FILE}"):
+            with storage_errors(self._path.parent, f"write {ASKER_SALT}"):
                 replace_file(self._path, _content(self._day, self._salt))
 
     def _read_or_make(self) -> tuple[int, bytes]:
-        with storage_errors(self._path.parent, f"write {_FILE}"):
+        with storage_errors(self._path.parent, f"write {ASKER_SALT}"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            own = self._path.with_name(f".{_FILE}.{os.getpid()}")
+            own = self._path.with_name(f".{ASKER_SALT}.{os.getpid()}")
             own.write_bytes(_content(self._today(), secrets.token_bytes(32)))
             try:
                 os.link(own, self._path)  # the first of several workers wins

@@ -22,6 +22,7 @@ from pathlib import Path
 from warehouse.durable import storage_errors, sync
 from warehouse.errors import StorageError
 
+SESSION_SECRET = "review-secret"  # the file in the data folder
 SESSION_SECONDS = 12 * 3600
 SIGN_IN_SECONDS = 3600
 _SECRET_BYTES = 32

@@ -20,6 +20,7 @@ import pyarrow.fs
 from warehouse.history.compaction import redaction_of, segments_in
 from warehouse.history.journal_lines import JournalRow, read_record
 from warehouse.history.redaction import Mode, redactor
+from warehouse.objects.place import place_of
 from warehouse.tables import JOURNAL
 
 _HISTORY = pa.unify_schemas([JOURNAL, pa.schema([pa.field("day", pa.date32())])])
@@ -37,7 +38,8 @@ def journal_dataset(data: Path, redaction: Mode | None = None) -> pa.dataset.Dat
     `redaction` says what happens to the texts of those segments: by default what happened to those of the newest day
     in the history, and without a history they are left out.
     """
-    waiting = _waiting(data / "journal")
+    # what a mirror's own server has not sent yet is sent, and compacted, before a command opens a session
+    waiting = {} if place_of(data) else _waiting(data / "journal")
     days = _days(data)
     history = _dataset(days)
     if not waiting:

@@ -21,7 +21,7 @@ from warehouse.audit.expected_questions import expected_questions
 from warehouse.audit.golden import Golden, compare
 from warehouse.audit.withholding import withhold
 from warehouse.editorial.reviewed_build import apply_reviews
-from warehouse.releases.build import Build
+from warehouse.releases.build_folder import Build
 from warehouse.releases.changes import previous_database, previous_has_wordings
 from warehouse.releases.load import attach, constraints, writing
 from warehouse.releases.release import CheckRow

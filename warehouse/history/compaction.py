@@ -27,8 +27,6 @@ from warehouse.errors import QueryError, StorageError
 from warehouse.history.journal_lines import JournalRow, read_record
 from warehouse.history.redaction import Mode, redactor
 from warehouse.lease import exclusive
-from warehouse.objects.mirror import mirror_of
-from warehouse.objects.shared_history import compact_shared
 from warehouse.settings import HistorySettings
 from warehouse.tables import JOURNAL
 
@@ -51,23 +49,17 @@ class Compacted:
     expired_days: int
 
 
-def compact(data: Path, settings: HistorySettings, today: date | None = None) -> Compacted:
+def compact(data: Path, settings: HistorySettings, today: date | None = None, journal: Path | None = None) -> Compacted:
     """Move finished journal segments into the history, and delete days past their retention.
 
-    If there are neither, nothing is written, so a read-only user can call it. In a mirror, the history and the segments
-    are those of the store.
+    If there are neither, nothing is written, so a read-only user can call it. `journal` holds the segments, by default
+    the data folder's own.
 
     Raises:
-        StorageError: the disk is full, a day's file is torn, or the store can't be reached; nothing is lost, and it can
-            be called again.
+        StorageError: the disk is full, or a day's file is torn; nothing is lost, and it can be called again.
     """
+    history, journal = data / "history", journal or data / "journal"
     oldest = _oldest_day(settings, today or datetime.now(UTC).date())
-    if (mirror := mirror_of(data)) is not None:
-        return compact_shared(mirror, lambda incoming: _compact(data / "history", incoming, settings, oldest))
-    return _compact(data / "history", data / "journal", settings, oldest)
-
-
-def _compact(history: Path, journal: Path, settings: HistorySettings, oldest: date | None) -> Compacted:
     segments = records = torn = 0
     if not any(journal.glob("*.jsonl")) and not _expired(history, oldest):
         return Compacted(segments, records, torn, 0)

@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rag.credentials import public_address
 from warehouse.errors import ContestedError, StorageError
-from warehouse.objects.connection import ServerAccess, connect, require_client
+from warehouse.objects.connection import ServerAccess, connect
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta, UpdateVersion
@@ -73,7 +74,7 @@ class ObjectStore:
             StorageError: the client is not installed, or there are no credentials.
         """
         self.address = address
-        require_client(address)
+        _require_client(address)
         with self._sentences("use"):
             self._store = connect(address, access)
 
@@ -205,6 +206,15 @@ class ObjectStore:
 
 def _stored(meta: ObjectMeta) -> Stored:
     return Stored(meta["path"], meta["size"], meta["e_tag"] or "", meta["version"], meta["last_modified"])
+
+
+def _require_client(address: str) -> None:
+    if importlib.util.find_spec("obstore") is None:
+        scheme = address.partition("://")[0]
+        extra = "gcs" if scheme == "gs" else "s3"
+        raise StorageError(
+            f"{scheme}:// is read with the package obstore, which is not installed; install the extra `{extra}`"
+        )
 
 
 def _meaning(said: str) -> str:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from warehouse.errors import StorageError
-
 if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import ClientConfig, GCSStore, RetryConfig, S3Config, S3Store
@@ -40,20 +38,6 @@ class ServerAccess:
     access_key_id: str | None = None
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
-
-
-def require_client(address: str) -> None:
-    """Raise unless the client library is installed.
-
-    Raises:
-        StorageError: it is not.
-    """
-    if importlib.util.find_spec("obstore") is None:
-        scheme = address.partition("://")[0]
-        extra = "gcs" if scheme == "gs" else "s3"
-        raise StorageError(
-            f"{scheme}:// is read with the package obstore, which is not installed; install the extra `{extra}`"
-        )
 
 
 def connect(address: str, access: ServerAccess) -> S3Store | GCSStore:

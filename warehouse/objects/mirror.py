@@ -6,16 +6,20 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
 from warehouse.durable import replace_file, storage_errors
+from warehouse.errors import StorageError
 from warehouse.lease import exclusive
 from warehouse.objects.client import ObjectStore
 from warehouse.objects.connection import ServerAccess
-from warehouse.objects.place import STATE, StorePlace, place_of
+from warehouse.objects.outbox import PLACE
+from warehouse.objects.place import StorePlace, known, place_of, state_of
 
 
 class Mirror:
@@ -29,29 +33,46 @@ class Mirror:
 
     def locked(self, name: str) -> AbstractContextManager[None]:
         """Hold one of the mirror's locks during the block: one process at a time transfers the same things."""
-        return exclusive(self._state(name, "lock"))
+        return exclusive(state_of(self.folder, f"{name}.lock"))
 
     def known(self, name: str) -> dict[str, object]:
         """Return what was last noted under a name, empty if nothing was."""
-        try:
-            noted: dict[str, object] = json.loads(self._state(name, "json").read_bytes())
-        except FileNotFoundError:
-            return {}
-        return noted
+        return known(self.folder, name)
 
     def note(self, name: str, what: Mapping[str, object]) -> None:
         """Note something about the store, durably."""
-        path = self._state(name, "json")
+        path = state_of(self.folder, f"{name}.json")
         with storage_errors(self.folder, "note what the store holds"):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, json.dumps(what).encode())
 
     def forget(self, name: str) -> None:
         """Remove what was noted under a name."""
-        self._state(name, "json").unlink(missing_ok=True)
+        state_of(self.folder, f"{name}.json").unlink(missing_ok=True)
 
-    def _state(self, name: str, ending: str) -> Path:
-        return self.folder / STATE / f"{name.replace('/', '--')}.{ending}"
+
+def open_mirror(folder: Path, address: str, endpoint: str | None) -> StorePlace:
+    """Make a folder the mirror of a store, or check that it is the one; return the place.
+
+    Raises:
+        StorageError: it holds data of its own, mirrors another store, or can't be written.
+    """
+    place = place_of(folder)
+    wanted = address.rstrip("/")
+    if place is not None and place.address != wanted:
+        raise StorageError(f"{folder} is a copy of {place.address}, not of {wanted}; name another folder as data.")
+    if place is None and any((folder / name).exists() for name in ("releases", "runs", "journal", "reviews.jsonl")):
+        raise StorageError(
+            f"{folder} holds data of its own and is no copy of {wanted}; name an empty folder as data, or remove "
+            "[project] store."
+        )
+    opened = StorePlace(wanted, endpoint, place.mirror if place else secrets.token_hex(8))
+    if opened != place:
+        with storage_errors(folder, f"keep a copy of {wanted}"):
+            path = state_of(folder, PLACE)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, json.dumps(asdict(opened)).encode())
+    return opened
 
 
 def mirror_of(data: Path) -> Mirror | None:

@@ -11,15 +11,14 @@ import hashlib
 import json
 import os
 import re
-import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from warehouse.durable import replace_file, storage_errors
 from warehouse.errors import StorageError
+from warehouse.objects.outbox import PLACE, STATE
 
-STATE = ".store"
-"""The folder of a mirror that holds what is known of the store; it is never shared."""
+RELEASES = "releases"
+"""The note that holds the manifests of the store's releases and failed builds, by the names of their folders."""
 
 _ADDRESS = re.compile(r"(?P<scheme>s3|gs)://(?P<bucket>[^/@?#:]+)(?P<prefix>(?:/[^/?#]+)*)/?")
 
@@ -58,35 +57,26 @@ def default_mirror(address: str) -> Path:
     return cache / "beforehand" / f"{name}-{hashlib.sha256(address.rstrip('/').encode()).hexdigest()[:12]}"
 
 
-def open_mirror(folder: Path, address: str, endpoint: str | None) -> StorePlace:
-    """Make a folder the mirror of a store, or check that it is the one; return the place.
-
-    Raises:
-        StorageError: it holds data of its own, mirrors another store, or can't be written.
-    """
-    place = place_of(folder)
-    wanted = address.rstrip("/")
-    if place is not None and place.address != wanted:
-        raise StorageError(f"{folder} is a copy of {place.address}, not of {wanted}; name another folder as data.")
-    if place is None and any((folder / name).exists() for name in ("releases", "runs", "journal", "reviews.jsonl")):
-        raise StorageError(
-            f"{folder} holds data of its own and is no copy of {wanted}; name an empty folder as data, or remove "
-            "[project] store."
-        )
-    opened = StorePlace(wanted, endpoint, place.mirror if place else secrets.token_hex(8))
-    if opened != place:
-        with storage_errors(folder, f"keep a copy of {wanted}"):
-            (folder / STATE).mkdir(parents=True, exist_ok=True)
-            replace_file(folder / STATE / "place.json", json.dumps(asdict(opened)).encode())
-    return opened
-
-
 def place_of(folder: Path) -> StorePlace | None:
     """Return the store that a data folder mirrors, None for an ordinary folder."""
     try:
-        found = json.loads((folder / STATE / "place.json").read_bytes())
+        found = json.loads((folder / STATE / PLACE).read_bytes())
         return StorePlace(found["address"], found["endpoint"], found["mirror"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{folder / STATE / 'place.json'} can't be read ({error}); remove the folder.") from error
+
+
+def state_of(folder: Path, name: str) -> Path:
+    """Return where a mirror keeps something of its own: a note, a lock."""
+    return folder / STATE / name.replace("/", "--")
+
+
+def known(folder: Path, name: str) -> dict[str, object]:
+    """Return what a mirror last noted of its store under a name; empty if nothing, or for an ordinary folder."""
+    try:
+        noted: dict[str, object] = json.loads(state_of(folder, f"{name}.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    return noted

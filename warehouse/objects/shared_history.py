@@ -17,7 +17,7 @@ from warehouse.errors import ContestedError
 from warehouse.objects.client import in_parallel
 from warehouse.objects.journal_chunks import JOURNAL, send_journal
 from warehouse.objects.mirror import Mirror
-from warehouse.objects.place import STATE
+from warehouse.objects.outbox import STATE
 from warehouse.objects.trees import changed_here, delete_gone, pull_tree, replace_in_store
 
 T = TypeVar("T")

@@ -2,15 +2,14 @@
 
 Each append is one object, `log/000000000042`, created only if there is none of that number yet. So there is one order,
 the same everywhere, and no line is lost or overwritten: who comes second takes the next number. An object names the
-file that its lines belong to; the mirror's files are the lines of all objects in order, so readers read files as ever,
-and following costs one list of what is newer.
+file that its lines belong to; the mirror's files are the lines of all objects in order, behind them those that are not
+sent yet. So readers read files as ever, and following costs one list of what is newer.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from pathlib import Path
 from warehouse.durable import storage_errors, sync
 from warehouse.errors import ContestedError, StorageError
 from warehouse.objects.client import in_parallel
-from warehouse.objects.mirror import Mirror, mirror_of
+from warehouse.objects.mirror import Mirror
+from warehouse.objects.outbox import parts_of, sent, waiting
 
 _PREFIX = "log"
 _NOTE = "log"
@@ -33,34 +33,25 @@ class _Position:
     sizes: Mapping[str, int]
 
 
-def mirror_of_log(path: Path) -> Mirror | None:
-    """Return the mirror that an append-only file is in, at most one folder deep; None for an ordinary folder."""
-    return mirror_of(path.parent) or mirror_of(path.parent.parent)
-
-
-def append_shared(mirror: Mirror, path: Path, block: bytes) -> None:
-    """Append whole lines to a file of the mirror, in the store first; when this returns, the store has them.
+def follow_log(mirror: Mirror) -> None:
+    """Send what was appended here, and bring the mirror's files up to date.
 
     Raises:
-        StorageError: the store or the disk refuses; nothing is appended, except where the answer was lost on its way.
+        StorageError: the store or the disk refuses; what was appended here stays, and is sent later.
     """
-    name = path.relative_to(mirror.folder).as_posix()
-    head = {"file": name, "by": mirror.name, "mark": secrets.token_hex(8)}
-    content = json.dumps(head).encode() + b"\n" + block
     with mirror.locked(_NOTE):
-        for _ in range(_ATTEMPTS):
-            position = _follow(mirror)
-            number = position.number + 1
-            if _created(mirror, _key(number), content):
-                _take(mirror, position, number, [content])
-                return
-    raise StorageError(f"Can't write {path.name}: others write to {mirror.store.address} all the time; try again.")
+        position = _follow(mirror, _position(mirror))
+        for path in waiting(mirror.folder):
+            position = _send(mirror, position, path.read_bytes())
 
 
-def follow_log(mirror: Mirror) -> None:
-    """Bring the mirror's files up to date."""
-    with mirror.locked(_NOTE):
-        _follow(mirror)
+def _send(mirror: Mirror, position: _Position, content: bytes) -> _Position:
+    for _ in range(_ATTEMPTS):
+        number = position.number + 1
+        if _created(mirror, _key(number), content):
+            return _take(mirror, position, number, [content])
+        position = _follow(mirror, position)
+    raise mirror.store.contested(_PREFIX)
 
 
 def _created(mirror: Mirror, key: str, content: bytes) -> bool:
@@ -72,8 +63,7 @@ def _created(mirror: Mirror, key: str, content: bytes) -> bool:
     return True
 
 
-def _follow(mirror: Mirror) -> _Position:
-    position = _position(mirror)
+def _follow(mirror: Mirror, position: _Position) -> _Position:
     keys = [each.key for each in mirror.store.listed(_PREFIX, _key(position.number))]
     if not keys:
         return position
@@ -92,15 +82,16 @@ def _content(mirror: Mirror, key: str) -> bytes:
 
 
 def _take(mirror: Mirror, position: _Position, number: int, contents: list[bytes]) -> _Position:
-    """Append the lines of objects to their files; a crash at any moment leaves files that the next one repairs."""
+    """Put the lines of objects into their files; a crash at any moment leaves what the next one repairs."""
     blocks: dict[str, list[bytes]] = {}
     for content in contents:
-        head, _, lines = content.partition(b"\n")
-        blocks.setdefault(str(json.loads(head)["file"]), []).append(lines)
+        mark, name, lines = parts_of(content)
+        blocks.setdefault(name, []).append(lines)
+        sent(mirror.folder, mark)
     sizes = dict(position.sizes)
     with storage_errors(mirror.folder, "copy the store's log"):
         for name, parts in blocks.items():
-            sizes[name] = _extend(_inside(mirror, name), sizes.get(name, 0), b"".join(parts))
+            sizes[name] = _extend(mirror, name, sizes.get(name, 0), b"".join(parts))
     mirror.note(_NOTE, {"number": number, "sizes": sizes})
     return _Position(number, sizes)
 
@@ -111,20 +102,31 @@ def _inside(mirror: Mirror, name: str) -> Path:
     return mirror.folder / name
 
 
-def _extend(path: Path, size: int, lines: bytes) -> int:
-    """Cut off what a crash left beyond `size`, append lines, and return the new size."""
+def _extend(mirror: Mirror, name: str, size: int, lines: bytes) -> int:
+    """Write lines behind the first `size` bytes of a file, and then those that wait to be sent; return the new size."""
+    path = _inside(mirror, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
-    with path.open("r+b" if not is_new else "xb") as file:
+    with path.open("a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as `append` does
         whole = min(size, file.seek(0, os.SEEK_END))  # pruning may have removed the file
-        file.truncate(whole)
-        file.seek(whole)
-        file.write(lines)
-        file.flush()
-        os.fsync(file.fileno())
+        unsent = [found[2] for each in waiting(mirror.folder) if (found := parts_of(each.read_bytes()))[1] == name]
+        block = b"".join([lines, *unsent])
+        _overwrite(path, whole, block)
     if is_new:
         sync(path.parent)
     return whole + len(lines)
+
+
+def _overwrite(path: Path, start: int, block: bytes) -> None:
+    """Replace what follows `start`; readers without a lock see old or new lines, never none."""
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, block, start)
+        os.ftruncate(descriptor, start + len(block))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _position(mirror: Mirror) -> _Position:

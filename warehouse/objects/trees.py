@@ -103,6 +103,13 @@ def delete_tree(mirror: Mirror, prefix: str) -> None:
     mirror.forget(prefix)
 
 
+def name_folders(mirror: Mirror, prefix: str) -> None:
+    """Make the folders that the store has directly below a prefix, empty where nothing was pulled."""
+    with storage_errors(mirror.folder, f"list {prefix} as in the store"):
+        for name in mirror.store.folders(prefix):
+            (mirror.folder / prefix / name).mkdir(parents=True, exist_ok=True)
+
+
 def files_of(folder: Path, prefix: str) -> dict[str, Path]:
     """Return the files below a folder's prefix by their keys, sorted; hidden ones are being written."""
     root = folder / prefix

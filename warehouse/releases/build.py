@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -20,6 +19,7 @@ from warehouse.durable import checksum, files_below, remove_tree, rename, replac
 from warehouse.errors import AuditFailedError, BuildInProgressError, StorageError
 from warehouse.lease import exclusive
 from warehouse.objects.mirror import Mirror, mirror_of
+from warehouse.releases.build_folder import Build
 from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.contents import contents
 from warehouse.releases.publications import log_publication
@@ -35,31 +35,10 @@ from warehouse.releases.release import (
     read_manifest,
     refuse_newer,
 )
-from warehouse.releases.shared_pointer import move_pointer
-from warehouse.releases.transfer import drop_release, push_release, sweep_store
+from warehouse.releases.shared_pointer import drop_release, move_pointer
+from warehouse.releases.transfer import push_release, sweep_store
 
 _BUILDING, _PRUNED = ".building-", ".pruned-"
-
-
-@dataclass(frozen=True)
-class Build:
-    """A release under construction: its holder writes files below `path`, then seals it."""
-
-    release_id: str
-    run_id: str
-    data: Path
-    path: Path
-    lease: BuildLease = field(repr=False, compare=False)
-
-    @property
-    def database(self) -> Path:
-        """The DuckDB file."""
-        return self.path / "warehouse.duckdb"
-
-    @property
-    def serving_index(self) -> Path:
-        """The LMDB file."""
-        return self.path / "serving.lmdb"
 
 
 def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:

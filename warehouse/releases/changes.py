@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.errors import NoReleaseError
-from warehouse.releases.build import Build
+from warehouse.releases.build_folder import Build
 from warehouse.releases.load import attach, writing
 from warehouse.releases.release import current
 from warehouse.sql import sql_text

@@ -8,6 +8,7 @@ from warehouse.durable import storage_errors
 from warehouse.lease import exclusive
 from warehouse.objects.mirror import Mirror, mirror_of
 from warehouse.objects.shared_log import follow_log
+from warehouse.objects.trees import name_folders
 from warehouse.releases.release import current_id, point_to, pointer_lock
 from warehouse.releases.retention import remove_gone
 from warehouse.releases.shared_pointer import follow_manifests, shared_pointer
@@ -15,7 +16,7 @@ from warehouse.releases.transfer import pull_release
 
 
 def refresh(data: Path) -> None:
-    """Bring a mirror up to date: decisions and withdrawals, the current release, which others there are.
+    """Bring a mirror up to date: decisions and withdrawals, the current release, which others and which runs there are.
 
     An ordinary data folder is left as it is.
 
@@ -27,6 +28,7 @@ def refresh(data: Path) -> None:
         follow_log(mirror)
         follow_manifests(mirror)
         follow_release(mirror)
+        name_folders(mirror, "runs")
 
 
 def follow_release(mirror: Mirror) -> None:
@@ -37,7 +39,7 @@ def follow_release(mirror: Mirror) -> None:
     """
     target = shared_pointer(mirror)
     data = mirror.folder
-    if target is None or target == current_id(data):
+    if target is None or (target == current_id(data) and (data / "releases" / target).is_dir()):
         return
     pull_release(mirror, target)
     with storage_errors(data, "follow the store's release"), exclusive(pointer_lock(data)):

@@ -17,13 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
 
-from warehouse.durable import checksum, files_below, replace_file, storage_errors
-from warehouse.errors import NewerDataError, NoReleaseError, TornReleaseError
-from warehouse.lease import exclusive
-from warehouse.objects.mirror import mirror_of
-from warehouse.releases.publications import log_publication
-from warehouse.releases.shared_pointer import move_pointer_from, shared_manifests
-from warehouse.releases.transfer import pull_release
+from warehouse.durable import checksum, files_below, replace_file
+from warehouse.errors import NewerDataError, NoReleaseError, ReleaseElsewhereError, TornReleaseError
+from warehouse.objects.place import RELEASES, known, place_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of a release and the data folder around it; raised when an older version could no longer read them
@@ -105,6 +101,7 @@ def current(data: Path) -> Release:
     Raises:
         NoReleaseError: nothing has been published.
         TornReleaseError: the pointer names a release that is not there or has no manifest.
+        ReleaseElsewhereError: in a mirror, it has not been pulled.
     """
     release_id = current_id(data)
     if release_id is None:
@@ -114,9 +111,8 @@ def current(data: Path) -> Release:
 
 
 def _at_hand(data: Path, path: Path) -> Path:
-    """Return a release's folder; in a mirror, pull it first if it is in the store alone."""
-    if not path.is_dir() and (mirror := mirror_of(data)) is not None:
-        return pull_release(mirror, path.name)
+    if not path.is_dir() and place_of(data) is not None:
+        raise ReleaseElsewhereError(path.name)
     return path
 
 
@@ -125,15 +121,16 @@ def find(data: Path, release_id: str) -> Release:
 
     Raises:
         NoReleaseError: there is none, or more than one.
+        ReleaseElsewhereError: in a mirror, it has not been pulled.
     """
-    known = [*releases(data), *failed_builds(data)]
-    found = [r for r in known if r.release_id == release_id] or [
-        r for r in known if release_id and r.release_id.startswith(release_id)
+    all_known = [*releases(data), *failed_builds(data)]
+    found = [r for r in all_known if r.release_id == release_id] or [
+        r for r in all_known if release_id and r.release_id.startswith(release_id)
     ]
     if len(found) == 1:
         _at_hand(data, found[0].path)
         return found[0]
-    names = ", ".join(r.release_id for r in (found or known)) or "none"
+    names = ", ".join(r.release_id for r in (found or all_known)) or "none"
     problem = "stands for several releases" if found else "is no release"
     raise NoReleaseError(f"{release_id!r} {problem}; there are {names}.")
 
@@ -151,12 +148,9 @@ def releases(data: Path) -> list[Release]:
 
 
 def _of_store(data: Path, *, failed: bool) -> dict[str, Release]:
-    mirror = mirror_of(data)
-    if mirror is None:
-        return {}
     return {
         name: Release(name.removeprefix(FAILED), data / "releases" / name, cast(Manifest, manifest))
-        for name, manifest in shared_manifests(mirror).items()
+        for name, manifest in known(data, RELEASES).items()
         if name.startswith(FAILED) is failed
     }
 
@@ -180,45 +174,6 @@ def failed_builds(data: Path) -> list[Release]:
             manifest = read_manifest(path)
         found[path.name] = Release(path.name.removeprefix(FAILED), path, manifest)
     return [found[name] for name in sorted(found)]
-
-
-def rollback(data: Path, release_id: str | None = None, by: str | None = None, reason: str | None = None) -> Release:
-    """Make another release the current one: the named one, or the one that the current one replaced.
-
-    Who did it (by default this process's account) and why are recorded.
-
-    Raises:
-        NoReleaseError: there is none to go back to.
-        TornReleaseError: it does not pass its checksums; the current one stays.
-    """
-    target = _before_current(data) if release_id is None else find(data, release_id)
-    if target.path.name.startswith("."):
-        raise NoReleaseError(f"{target.release_id} failed its audit and can't be made current.")
-    _at_hand(data, target.path)
-    verify(target)
-    if (mirror := mirror_of(data)) is not None:
-        move_pointer_from(mirror, current_id(data), target.release_id)
-    with storage_errors(data, "roll back"), exclusive(pointer_lock(data)):
-        if not target.path.is_dir():
-            raise NoReleaseError(f"{target.release_id} was just pruned; the current release stays.")
-        replaced = current_id(data)
-        point_to(data, target.release_id)
-        log_publication(data, "rollback", target.release_id, replaced, by=by, reason=reason)
-    return target
-
-
-def _before_current(data: Path) -> Release:
-    """Return the release before the current one, which itself may be torn: that is a reason to roll back."""
-    present = current_id(data)
-    if present is None:
-        raise NoReleaseError(f"{data} holds no release yet; `beforehand run` builds one.")
-    known = {release.release_id: release for release in releases(data)}
-    older = [release for release_id, release in known.items() if release_id < present]
-    replaced = str(known[present].manifest.get("previous")) if present in known else ""
-    before = known.get(replaced) or (older[-1] if older else None)
-    if before is None:
-        raise NoReleaseError(f"There is no release before {present}.")
-    return before
 
 
 def verify(release: Release) -> None:

@@ -18,8 +18,7 @@ from warehouse.lease import exclusive, try_lock
 from warehouse.objects.mirror import Mirror, mirror_of
 from warehouse.releases.comparisons import comparisons_file
 from warehouse.releases.release import MANIFEST, Release, current, current_id, failed_builds, pointer_lock, releases
-from warehouse.releases.shared_pointer import shared_manifests
-from warehouse.releases.transfer import drop_release
+from warehouse.releases.shared_pointer import drop_release, shared_manifests
 
 _ATTEMPTS = 100
 

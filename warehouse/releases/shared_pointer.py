@@ -14,10 +14,10 @@ from functools import partial
 from warehouse.errors import ContestedError, StorageError, TornReleaseError
 from warehouse.objects.client import in_parallel
 from warehouse.objects.mirror import Mirror
+from warehouse.objects.place import RELEASES
 
 FOLDER = "releases"
 _POINTER = f"{FOLDER}/CURRENT"
-_KNOWN = "manifests"  # the note of the mirror that holds the manifests
 _ATTEMPTS = 10
 
 StoredManifest = dict[str, object]
@@ -25,7 +25,7 @@ StoredManifest = dict[str, object]
 
 def shared_manifests(mirror: Mirror) -> dict[str, StoredManifest]:
     """Return the manifests of the store's releases and failed builds as last seen, by the names of their folders."""
-    return {name: each for name, each in mirror.known(_KNOWN).items() if isinstance(each, dict)}
+    return {name: each for name, each in mirror.known(RELEASES).items() if isinstance(each, dict)}
 
 
 def follow_manifests(mirror: Mirror) -> None:
@@ -35,12 +35,15 @@ def follow_manifests(mirror: Mirror) -> None:
     fresh = [name for name in names if name not in before]
     found = dict(zip(fresh, in_parallel(partial(_manifest, mirror), fresh), strict=True))
     known = {name: before.get(name) or found.get(name) for name in names}
-    mirror.note(_KNOWN, {name: each for name, each in known.items() if each is not None})
+    mirror.note(RELEASES, {name: each for name, each in known.items() if each is not None})
 
 
-def forget_manifest(mirror: Mirror, name: str) -> None:
-    """Note that the store has a release no more."""
-    mirror.note(_KNOWN, {each: what for each, what in shared_manifests(mirror).items() if each != name})
+def drop_release(mirror: Mirror, name: str) -> None:
+    """Delete a release in the store, its manifest first, so that nobody begins to pull what is going."""
+    manifest = f"{FOLDER}/{name}/manifest.json"
+    mirror.store.delete([manifest])
+    mirror.store.delete([each.key for each in mirror.store.listed(f"{FOLDER}/{name}")])
+    mirror.note(RELEASES, {each: what for each, what in shared_manifests(mirror).items() if each != name})
 
 
 def _manifest(mirror: Mirror, name: str) -> StoredManifest | None:

@@ -18,8 +18,8 @@ from warehouse.objects.mirror import Mirror
 from warehouse.releases.shared_pointer import (
     FOLDER,
     StoredManifest,
+    drop_release,
     follow_manifests,
-    forget_manifest,
     shared_manifests,
 )
 
@@ -62,14 +62,6 @@ def _objects_by_checksum(mirror: Mirror) -> dict[str, str]:
 def _checksums(manifest: StoredManifest) -> dict[str, str]:
     found = manifest.get("checksums")
     return {str(name): str(each) for name, each in found.items()} if isinstance(found, dict) else {}
-
-
-def drop_release(mirror: Mirror, name: str) -> None:
-    """Delete a release in the store, its manifest first, so that nobody begins to pull what is going."""
-    manifest = f"{FOLDER}/{name}/{_MANIFEST}"
-    mirror.store.delete([manifest])
-    mirror.store.delete([each.key for each in mirror.store.listed(f"{FOLDER}/{name}")])
-    forget_manifest(mirror, name)
 
 
 def sweep_store(mirror: Mirror) -> None:

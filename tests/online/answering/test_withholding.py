@@ -18,7 +18,7 @@ from rag.identity import query_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal
 from warehouse.editorial.decisions import Decision, Kind, append_decisions
-from warehouse.releases.release import rollback
+from warehouse.releases.rollback import rollback
 
 OPEN, FEES = "When does the library open?", "What does a lost card cost?"
 OTHER_WORDS = "When does the library open please?"

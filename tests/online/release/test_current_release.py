@@ -20,8 +20,8 @@ from rag.llm.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve
 from warehouse.editorial.withdrawal import reinstate, withdraw
-from warehouse.releases.release import rollback
 from warehouse.releases.retention import prune
+from warehouse.releases.rollback import rollback
 
 OPEN = "When does the library open?"
 LOST = "What does a lost card cost?"

@@ -15,7 +15,8 @@ from tests.online.conftest import LIBRARY, Library, Serve, chunk_id
 from warehouse.editorial.decisions import Decision, Kind, append_decisions
 from warehouse.editorial.sources import Source
 from warehouse.editorial.withdrawal import withdraw
-from warehouse.releases.release import current, rollback
+from warehouse.releases.release import current
+from warehouse.releases.rollback import rollback
 from warehouse.releases.serving_index import ServingIndex
 
 OPEN, FEES = "When does the library open?", "What does a lost card cost?"

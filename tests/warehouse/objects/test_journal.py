@@ -12,7 +12,7 @@ import pytest
 from tests.object_store import Machines
 from tests.warehouse.conftest import NOW, request
 from warehouse.errors import ContestedError
-from warehouse.history.compaction import compact
+from warehouse.history.shared_compaction import compact_journal
 from warehouse.objects.client import ObjectStore
 from warehouse.objects.journal_chunks import send_journal
 from warehouse.objects.mirror import Mirror
@@ -37,7 +37,7 @@ def questions_of(mirror: Mirror) -> list[str]:
 
 
 def compacted(mirror: Mirror) -> list[str]:
-    compact(mirror.folder, SETTINGS, date(2026, 11, 21))
+    compact_journal(mirror.folder, SETTINGS, date(2026, 11, 21))
     return questions_of(mirror)
 
 

@@ -20,10 +20,10 @@ from warehouse.releases.release import (
     failed_builds,
     find,
     releases,
-    rollback,
     unreadable,
     verify,
 )
+from warehouse.releases.rollback import rollback
 
 
 def build_release(data, content="one", facts=None):

@@ -11,8 +11,9 @@ import pytest
 from warehouse.errors import NoReleaseError
 from warehouse.releases.build import begin_build, fail, publish, seal
 from warehouse.releases.comparisons import Comparison, record_comparison
-from warehouse.releases.release import current_id, failed_builds, releases, rollback
+from warehouse.releases.release import current_id, failed_builds, releases
 from warehouse.releases.retention import Hold, hold_current, prune
+from warehouse.releases.rollback import rollback
 
 
 def build_release(data):

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.object_store import Machines
-from warehouse.errors import BuildInProgressError, NoReleaseError, StorageError, TornReleaseError
+from warehouse.errors import BuildInProgressError, NoReleaseError, ReleaseElsewhereError, StorageError, TornReleaseError
 from warehouse.objects.client import ObjectStore
 from warehouse.objects.mirror import Mirror
 from warehouse.releases.build import Build, abandon, begin_build, publish, seal
 from warehouse.releases.build_lease import refuse_second_build
 from warehouse.releases.following import refresh
-from warehouse.releases.release import Release, current, current_id, find, releases, rollback, verify
+from warehouse.releases.release import Release, current, current_id, find, releases, verify
 from warehouse.releases.retention import hold_current, prune
+from warehouse.releases.rollback import rollback
+from warehouse.releases.transfer import pull_release
 
 LARGE = b"an encoder " * 200_000
 
@@ -137,6 +139,10 @@ def test_a_rollback_moves_the_pointer_for_all(machines: Machines):
     refresh(there.folder)
     assert current_id(there.folder) == second.release_id
 
+    with pytest.raises(ReleaseElsewhereError):
+        rollback(there.folder)
+    pull_release(there, first.release_id)
+
     assert rollback(there.folder).release_id == first.release_id
 
     refresh(here.folder)
@@ -147,6 +153,7 @@ def test_a_rollback_is_refused_when_the_pointer_has_moved_meanwhile(machines: Ma
     here, there = machines.new("a"), machines.new("b")
     first, _ = publish(build(here)), publish(build(here))
     refresh(there.folder)
+    pull_release(there, first.release_id)
     third = publish(build(here))
 
     with pytest.raises(StorageError, match=f"became {third.release_id} meanwhile; nothing was changed"):

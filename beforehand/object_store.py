@@ -1,0 +1,93 @@
+"""A project whose data is in an object store: what the command line does around a command.
+
+The rooms work on folders. Here the folder that is the store's copy is brought up to date before a command reads it, a
+release that a command names is fetched, and what the command recorded is sent at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from beforehand.configuration import Config, Settings, read_settings
+from rag.errors import ConfigurationError
+from warehouse.errors import ReleaseElsewhereError, StorageError
+from warehouse.objects.mirror import Mirror, mirror_of, open_mirror
+from warehouse.objects.outbox import waiting
+from warehouse.objects.place import default_mirror
+from warehouse.objects.shared_log import follow_log
+from warehouse.releases.following import refresh
+from warehouse.releases.transfer import pull_release
+
+# Commands that read and write no data, or follow the store themselves.
+_ON_THEIR_OWN = ("ask", "init", "key", "llm", "models", "schedule", "serve", "up")
+# Beam runners whose workers are other machines, which don't see a folder of this one's user.
+_DISTRIBUTED = ("flink", "spark", "dataflow")
+
+
+def with_data(call: Callable[[], None], config: Config, command: str) -> None:
+    """Run a command with the data of its project on this machine; a project in a folder has it already.
+
+    Raises:
+        ConfigurationError: the runner's workers could not see the folder.
+        StorageError: the store can't be used or reached, or the folder holds something else.
+    """
+    settings = read_settings(config)
+    data = settings.project.data
+    if settings.project.store is None:
+        call()
+        return
+    mirror = _opened(settings, command)
+    if command in _ON_THEIR_OWN:
+        call()
+        return
+    refresh(data)
+    try:
+        _with_releases(call, mirror)
+    except BaseException:
+        with suppress(StorageError):
+            _send(mirror)
+        raise
+    _send(mirror)
+
+
+def _opened(settings: Settings, command: str) -> Mirror:
+    project, runner = settings.project, settings.batch.runner
+    assert project.store is not None
+    address = project.store.get_secret_value()
+    if command == "run" and runner in _DISTRIBUTED and project.data == default_mirror(address):
+        raise ConfigurationError(
+            f'[batch] runner = "{runner}": its workers would not see {project.data}, where this machine keeps its copy '
+            f'of {address}; set [project] store = "{address}", and data to a folder that all of them share'
+        )
+    endpoint = project.store_endpoint.get_secret_value() if project.store_endpoint else None
+    open_mirror(project.data, address, endpoint)
+    mirror = mirror_of(project.data)
+    assert mirror is not None
+    return mirror
+
+
+def _with_releases(call: Callable[[], None], mirror: Mirror) -> None:
+    """Run a command; fetch a release that it asks for and begin again. Each is asked for before anything is printed."""
+    fetched: set[str] = set()
+    while True:
+        try:
+            call()
+        except ReleaseElsewhereError as error:
+            if error.name in fetched:
+                raise
+            fetched.add(error.name)
+            pull_release(mirror, error.name)
+        else:
+            return
+
+
+def _send(mirror: Mirror) -> None:
+    if not waiting(mirror.folder):
+        return
+    try:
+        follow_log(mirror)
+    except StorageError as error:
+        raise StorageError(
+            f"{error} What was recorded is kept in {mirror.folder}; the next command sends it."
+        ) from None
