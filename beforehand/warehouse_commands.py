@@ -30,7 +30,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.pass_obj
 @reported
 def sql(config: Config, query: str | None, release: str | None, form: str | None, output: Path | None) -> None:
-    """Query the current release and the history in SQL; without QUERY, list the tables and views."""
+    """Query the releases and the history in SQL; without QUERY, list the tables, views and macros."""
     settings = read_settings(config)
     from warehouse.analysis.connection import connect
     from warehouse.analysis.query_output import LONGEST_CELL, format_of, result_file, write_result
@@ -41,7 +41,10 @@ def sql(config: Config, query: str | None, release: str | None, form: str | None
     text, longest = (query, LONGEST_CELL) if query else (sql_text("list_tables.sql"), None)
     compact_journal(settings)
     data = settings.project.data
-    with naming_torn_days(data), closing(connect(data, release, settings.cost)) as connection:
+    with (
+        naming_torn_days(data),
+        closing(connect(data, release, settings.cost, settings.history.redaction)) as connection,
+    ):
         if output is None:
             write_result(connection, text, form, sys.stdout.buffer, longest)
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import datetime
 import decimal
+import io
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -131,22 +132,53 @@ def write_result(
 ) -> int:
     """Run SQL, write its result to `output` in one of `FORMATS`, and return the number of rows.
 
+    Of several statements a table shows each result; a file has one, so there only the last may have a result.
     A table cuts cells to `longest` characters; None cuts nothing.
 
     Raises:
-        QueryError: the SQL is wrong, or the format is unknown.
+        QueryError: the SQL is wrong, there are too many results for the format, or the format is unknown.
     """
     if form not in FORMATS:
         raise QueryError(f"Unknown format {form!r}; known are {', '.join(FORMATS)}.")
-    reader = query(connection, sql, form)
+    statements = _statements(sql, form)
+    if form == "table":
+        drawn, rows = io.BytesIO(), 0  # written when all have run
+        for statement in statements:
+            reader = query(connection, statement, form)
+            rows += _write_table(reader.schema.names, _batches(reader), drawn, longest)
+        output.write(drawn.getvalue())
+        return rows
+    for statement in statements[:-1]:
+        query(connection, statement, form).read_all()
+    return _write_one(query(connection, statements[-1] if statements else "", form), form, output)
+
+
+def _statements(sql: str, form: str) -> list[str]:
+    """Return the statements of a text.
+
+    Raises:
+        QueryError: one can't be parsed, or more than one has a result and the format has room for one.
+    """
+    try:
+        found = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise QueryError(explain(error)) from error
+    results = [each for each in found if each.expected_result_type == [duckdb.ExpectedResultType.QUERY_RESULT]]
+    if form != "table" and (len(results) > 1 or (results and results[0] is not found[-1])):
+        raise QueryError(
+            f"There are {len(found)} statements, and {form} has room for the result of the last one: "
+            "run those that have a result one by one, or write a table."
+        )
+    return [each.query for each in found]
+
+
+def _write_one(reader: pa.RecordBatchReader, form: str, output: BinaryIO) -> int:
     batches = _batches(reader)
     if form == "parquet":
         return _write_with(pa.parquet.ParquetWriter(output, reader.schema), batches)
     if form == "csv":
         flat = _flat_schema(reader.schema)
         return _write_with(pa.csv.CSVWriter(output, flat), (_flatten(batch, flat) for batch in batches))
-    if form == "table":
-        return _write_table(reader.schema.names, batches, output, longest)
     return _write_json(reader.schema.names, batches, output, lines=form == "jsonl")
 
 

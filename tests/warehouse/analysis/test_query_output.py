@@ -293,3 +293,26 @@ def test_an_empty_statement_returns_nothing(connection):
 def test_an_unknown_format_is_refused(connection):
     with pytest.raises(QueryError, match="Unknown format 'xlsx'; known are table, csv"):
         written(connection, "SELECT 1", "xlsx")
+
+
+def test_of_several_statements_a_table_shows_each_result(connection):
+    rows, text = written(connection, "SET VARIABLE n = 3; SELECT 1 AS a; SELECT getvariable('n') AS b", "table")
+    assert rows == 2
+    assert [line.strip() for line in text.decode().splitlines() if line.strip() in ("a", "b", "1", "3")] == [
+        "a", "1", "b", "3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"table"}))
+def test_several_results_are_refused_before_anything_runs_where_a_file_has_room_for_one(connection, form):
+    connection.execute("CREATE SEQUENCE runs")
+    with pytest.raises(QueryError, match=f"There are 2 statements, and {form} has room"):
+        written(connection, "SELECT nextval('runs'); SELECT 2", form)
+    assert connection.execute("SELECT nextval('runs')").fetchone() == (1,)
+
+
+def test_if_one_of_several_statements_fails_nothing_is_shown(connection):
+    output = io.BytesIO()
+    with pytest.raises(QueryError, match="nowhere"):
+        write_result(connection, "SELECT 1; FROM nowhere", "table", output)
+    assert output.getvalue() == b""
