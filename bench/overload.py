@@ -22,7 +22,8 @@ from pathlib import Path
 import http_load as http
 from exact_hits import QUESTION, write_release
 
-_ANSWERS = 1000
+ANSWERS = 1000
+LIMITS = {"queue_length": 32, "queue_seconds": 5}
 
 
 def miss(number: int) -> str:
@@ -30,7 +31,7 @@ def miss(number: int) -> str:
 
 
 def hit(number: int) -> str:
-    return QUESTION.format(number % _ANSWERS)
+    return QUESTION.format(number % ANSWERS)
 
 
 def say(phase: str, **found: object) -> None:
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--model", default="fake-model", help="Its name there.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        write_release(Path(folder), _ANSWERS, options.encoder)
+        write_release(Path(folder), ANSWERS, options.encoder)
         if options.endpoint:
             with service(folder, options.endpoint, options) as (process, url):
                 asyncio.run(measure(url, process, options))
@@ -154,7 +155,7 @@ def service(folder: str, endpoint: str, options: argparse.Namespace) -> Iterator
     config = {
         "data": folder,
         "collections": {"main": {"documents": []}},
-        "service": {"port": 0, "queue_length": 32, "target_seconds": 2 * options.seconds, "queue_seconds": 5},
+        "service": {"port": 0, "target_seconds": 2 * options.seconds, **LIMITS},
         "llm": {"endpoint": endpoint, "model": options.model},
         "sampling": {"max_tokens": 32},
     }
