@@ -1,4 +1,4 @@
-"""What the language model's help for retrieval gains: golden questions ranked without it, with each kind of it, with all.
+"""What the language model's help gains in retrieval: golden questions ranked without it, with each kind, with all.
 
 A model that is too small does harm: its judge puts wrong passages first, its wordings ask for something else. So a
 help with which fewer right passages come first than without is not used, where there are enough golden questions to
@@ -114,9 +114,7 @@ def read_gains(plan: RunPlan) -> dict[str, HelpGain]:
     with local_copy(plan.folder("assess")) as folder:
         path = folder / _FILE
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {
-        name: HelpGain(gain["questions"], gain["figures"], tuple(gain["dropped"])) for name, gain in found.items()
-    }
+    return {name: HelpGain(gain["questions"], gain["figures"], tuple(gain["dropped"])) for name, gain in found.items()}
 
 
 def used_assistance(plan: RunPlan, collection: str, gains: Mapping[str, HelpGain]) -> Assistance:

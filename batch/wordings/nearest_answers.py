@@ -67,7 +67,9 @@ class NearestAnswers:
 
 def embed_texts(plan: RunPlan, folder: str, texts: Sequence[str]) -> Vectors:
     """Return the vectors of n texts, of shape (n, dimensions); those that are new are written to the store."""
-    rows: list[WordingRow] = [{"collection": "", "query_key": "", "question": text} for text in texts]
+    rows: list[WordingRow] = [
+        {"collection": "", "query_key": "", "question": text, "sketched": False} for text in texts
+    ]
     empty_folder(folder)
     write_table(f"{folder}/texts.parquet", rows_to_table(rows, WordingRow))
     embed_questions(plan, folder)

@@ -19,7 +19,8 @@ import numpy as np
 from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 from rag.retrieval.row_groups import Mask
-from rag.text.languages import language_code, stemmed, stop_words
+from rag.text.languages import language_code
+from rag.text.stemming import stemmed, stop_words
 from rag.text.words import words
 
 _IN_CODE_MARKS = re.compile(r"`(\w+)`")

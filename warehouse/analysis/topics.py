@@ -21,7 +21,8 @@ def take_topics(connection: duckdb.DuckDBPyConnection, release: Release) -> None
 
 def _topic_words(question: str, language: str) -> list[dict[str, str | int]]:
     """Return the words of a question that are no stop words, with their stems and their places."""
-    from rag.text.languages import language_code, stemmed, stop_words  # late: the stop words take a while to load
+    from rag.text.languages import language_code
+    from rag.text.stemming import stemmed, stop_words  # late: the stop words take a while to load
     from rag.text.words import words
 
     code = language_code(language)
