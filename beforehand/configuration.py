@@ -173,6 +173,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
                 around(call, configs[0], _subcommand())
             else:
                 call()
+            return
         except KeyboardInterrupt:
             message, code = "interrupted", 130
         except Exception as error:
