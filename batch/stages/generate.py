@@ -15,6 +15,7 @@ from batch.generation.answer_stream import GenerationTask
 from batch.generation.generating import generate_ordered
 from batch.generation.prompt_order import order_by_prefix
 from batch.generation.rounds import MOST_ROUNDS, Outcome, generate_within_budget, has_budget
+from batch.generation.submissions import take_imported
 from batch.generation.worth import (
     Prompt,
     WorthRow,
@@ -24,7 +25,6 @@ from batch.generation.worth import (
     read_prompts,
     worth_rows,
 )
-from batch.generation.submissions import take_imported
 from batch.plan import Figures, RunPlan
 from batch.rows import CURATED
 from batch.stores.generation_store import generated_since, known_fingerprints, made_by_run
