@@ -166,13 +166,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def guarded(*args: Any, **options: Any) -> None:
         try:
-            around = click.get_current_context().meta.get(AROUND)
-            call = partial(command, *args, **options)
-            configs = [each for each in args if isinstance(each, tuple)]
-            if around and configs:
-                around(call, configs[0], _subcommand())
-            else:
-                call()
+            return _with_surroundings(partial(command, *args, **options), args)
         except KeyboardInterrupt:
             message, code = "interrupted", 130
         except Exception as error:
@@ -184,6 +178,16 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
         sys.exit(code)  # outside `except`: objects in the error's frames would be reported as leaked
 
     return guarded
+
+
+def _with_surroundings(call: Callable[[], None], arguments: tuple[Any, ...]) -> None:
+    """Run a command with what the command line does around one that was given a configuration."""
+    around = click.get_current_context().meta.get(AROUND)
+    configs = [each for each in arguments if isinstance(each, tuple)]
+    if around is None or not configs:
+        call()
+    else:
+        around(call, configs[0], _subcommand())
 
 
 def _subcommand() -> str:

@@ -17,8 +17,8 @@ from batch.reading.documents import parse
 from batch.reading.question_files import Question, parse_questions
 from batch.rejects import unexpected
 from batch.settings import BatchSettings
+from batch.sources.file_contents import FileContents
 from batch.sources.source_files import SourceFile, find_documents, find_sources
-from batch.stores.parquet import read_bytes
 from rag.collection_settings import CollectionSettings
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
@@ -114,7 +114,7 @@ def _opened(
 ) -> Iterator[T | Reject]:
     """Yield what a file holds; a file that can't be opened or read is a reject."""
     try:
-        data = read_bytes(source.path)
+        data = FileContents(batch).read(source.path)
     except Exception as error:  # each file system has its own errors
         said = hide(str(error), secret_values(batch))
         yield Reject(source.name, f"{source.name}: can't be opened ({said})")

@@ -44,8 +44,9 @@ from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.retrieval.retired_questions import may_retire, note_questions, retired_questions, retired_row
 from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
+from batch.sources.file_contents import FileContents
 from batch.sources.source_files import SourceFile, find_sources
-from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows
+from batch.stores.parquet import WriteRows, count_rows, read_rows
 from batch.wordings.visitors import public_words
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
@@ -67,6 +68,7 @@ class _Parse(beam.DoFn):
     """Source file → questions or curated pairs; those that name an answer with its name as a second output; rejects."""
 
     def __init__(self, plan: RunPlan, *, curated: bool) -> None:
+        self._contents = FileContents(plan.settings)
         self._run_id = plan.run_id
         self._longest = plan.settings.max_question_characters
         self._encodings = {name: each.encoding for name, each in plan.collections.items()}
@@ -76,7 +78,7 @@ class _Parse(beam.DoFn):
 
     def process(self, source: SourceFile) -> Iterator[Asked | beam.pvalue.TaggedOutput]:
         try:
-            data = read_bytes(source.path)
+            data = self._contents.read(source.path)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
             reject = Reject(source.name, f"can't be opened ({hide(str(error), self._secrets)})")
             yield tagged_reject(self._run_id, STAGE, source.collection, reject)

@@ -27,9 +27,10 @@ from batch.reading.front_matter import text_field
 from batch.reading.metadata import what_was_cut
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
+from batch.sources.file_contents import AT_ONCE, FileContents
 from batch.sources.source_files import Listing, SourceFile, find_documents
 from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
-from batch.stores.parquet import WriteRows, count_rows, read_bytes, read_rows, rows_to_table, write_table
+from batch.stores.parquet import WriteRows, count_rows, read_rows, rows_to_table, write_table
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.links import page_link
@@ -42,9 +43,10 @@ _ADDRESS_FIELDS = ("url", "canonical", "canonical_url", "link", "permalink")
 
 
 class _Parse(beam.DoFn):
-    """Source file → ((collection, document id), parsed document), and rejects."""
+    """Source files → ((collection, document id), parsed document), and rejects."""
 
     def __init__(self, plan: RunPlan) -> None:
+        self._contents = FileContents(plan.settings)
         self._run_id = plan.run_id
         self._max_bytes = plan.settings.max_document_bytes
         self._encodings = {name: each.encoding for name, each in plan.collections.items()}
@@ -52,14 +54,19 @@ class _Parse(beam.DoFn):
         self._secrets = secret_values(plan.settings)
 
     def process(
-        self, source: SourceFile
+        self, sources: list[SourceFile]
     ) -> Iterator[tuple[tuple[str, str], ParsedDocument] | beam.pvalue.TaggedOutput]:
-        try:
-            data = read_bytes(source.path)
-        except Exception as error:  # each file system has its own errors; a file that is gone is a reject
-            said = hide(str(error), self._secrets)
-            yield self._rejected(source, Reject(source.name, f"{source.name}: can't be opened ({said})"))
-            return
+        read = self._contents.read_each([source.path for source in sources])
+        for source, (_, data) in zip(sources, read, strict=True):
+            if isinstance(data, bytes):
+                yield from self._parsed(source, data)
+            else:  # a file that is gone is a reject
+                said = hide(str(data), self._secrets)
+                yield self._rejected(source, Reject(source.name, f"{source.name}: can't be opened ({said})"))
+
+    def _parsed(
+        self, source: SourceFile, data: bytes
+    ) -> Iterator[tuple[tuple[str, str], ParsedDocument] | beam.pvalue.TaggedOutput]:
         try:
             encoding = self._encodings[source.collection]
             for parsed in parse(source.name, data, source.collection, self._max_bytes, encoding):
@@ -119,6 +126,7 @@ def prepare(plan: RunPlan) -> Figures:
         parsed = (
             pipeline
             | "Sources" >> beam.Create(listing.sources, reshuffle=True)
+            | "Together" >> beam.BatchElements(min_batch_size=AT_ONCE, max_batch_size=AT_ONCE)
             | "Parse" >> beam.ParDo(parse_sources).with_outputs(REJECTED, main="documents")
         )
         documents, repeated = parsed.documents | "UniqueIds" >> KeepUniqueIds(plan.run_id, plan.withdrawn)
