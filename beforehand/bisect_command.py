@@ -54,7 +54,8 @@ def _key(settings: Settings, question: str, collection: str | None, filters: tup
 
 def described(found: Bisection) -> Iterator[str]:
     """Yield the history of an answer line by line."""
-    yield f"{found.last.question or found.first.question}: {len(found.steps)} changes in {found.releases} releases"
+    question = found.last.question or found.first.question
+    yield f"{question}: changed {len(found.steps)} times in {found.releases} releases"
     yield f"\n{found.first.release_id} (the oldest that is kept)\n  {_told(found.first)}"
     for step in found.steps:
         documents = f" [{', '.join(step.documents)}]" if step.documents else ""

@@ -23,6 +23,7 @@ from batch.child_process import die_with_named_parent
 from beforehand import (
     bisect_command,
     check_command,
+    decide_command,
     eval_command,
     generate_command,
     impact_command,
@@ -354,6 +355,7 @@ for command in (
     impact_command.impact,
     bisect_command.bisect,
     generate_command.generate,
+    decide_command.decide,
     *warehouse_commands.COMMANDS,
 ):
     cli.add_command(command)

@@ -34,6 +34,7 @@ from rag.settings import (
     RoomSettings,
     SamplingSettings,
 )
+from warehouse.economics.assumptions import DecideSettings
 from warehouse.settings import AuditSettings, CostSettings, EvaluationSettings, HistorySettings, ReleaseSettings
 
 
@@ -56,6 +57,7 @@ class Settings(RoomSettings):
     releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
     history: HistorySettings = Field(default_factory=HistorySettings)
     cost: CostSettings = Field(default_factory=CostSettings)
+    decide: DecideSettings = Field(default_factory=DecideSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
 
 

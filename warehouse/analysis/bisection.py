@@ -130,7 +130,9 @@ def _retrieval(before: Mapping[str, object], after: Mapping[str, object]) -> Ite
 
 def _absent(was: Standing, now: Standing) -> Iterator[str]:
     if was.answer is None and now.answer is not None:
-        yield "it was not anticipated before" if was.question is None else "it had no answer before"
+        unknown = "it was not anticipated before" if was.question is None else "it had no answer before"
+        reasons = {"budget": "it was beyond the budget before", "retired": "it had retired, and was asked again"}
+        yield reasons.get(was.set_aside or "", unknown)
     if was.answer is not None and now.answer is None:
         reasons = {"budget": "beyond the budget of the run", "retired": "it retired: nobody asked it"}
         unknown = "it is no longer anticipated" if now.question is None else "it has no answer"

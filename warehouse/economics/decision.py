@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import get_args
+from itertools import pairwise
+from typing import Literal, get_args
 
 from warehouse.economics.assumptions import DecideSettings
 from warehouse.economics.designs import Case, Name, case, cost, with_larger_model, with_more_traffic
@@ -13,6 +14,12 @@ from warehouse.economics.latency import replicas_that_meet
 from warehouse.economics.queueing import Limits
 
 NAMES: tuple[Name, ...] = get_args(Name)
+PAIRS: tuple[tuple[Name, Name], ...] = (
+    ("monolith", "microservices"),
+    ("microservices", "window, live"),
+    ("window, live", "window, hosted"),
+    ("window, hosted", "hosted"),
+)
 _STEPS = 240
 
 
@@ -43,12 +50,13 @@ class Scenario:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """The value of an assumption from which on another design is the cheapest of all, or of a pair."""
+    """The value of an assumption from which on `above` is cheaper than `below`: of all designs, or of the two."""
 
     assumption: str
     value: float
     below: Name
     above: Name
+    among: Literal["all", "the two"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def decide(given: DecideSettings, limits: Limits, sources: Mapping[str, str] | N
         filled,
         sources or {},
         tuple(_scenario(name, each, limits) for name, each in cases.items()),
-        tuple(found for axis, line in zip(_axes(base), lines, strict=True) for found in _turns(line, axis[1])),
+        tuple(found for axis in _axes(base) for found in break_even(axis)),
         lines,
     )
 
@@ -110,12 +118,14 @@ Axis = tuple[str, Callable[[float], Case], tuple[float, ...]]
 
 
 def _axes(base: Case) -> list[Axis]:
-    """Return what is varied: traffic over five powers of ten, and the hit rate from none to all."""
-    traffic = tuple(base.requests * 10 ** (4 * step / _STEPS - 2) for step in range(_STEPS + 1))
+    """Return what is varied: traffic over six powers of ten, the hit rate from none to all, the GPU's price."""
+    traffic = tuple(10 ** (6 * step / _STEPS + 3) for step in range(_STEPS + 1))
     rates = tuple(step / _STEPS for step in range(_STEPS + 1))
+    prices = tuple(base.given.gpu_hour * 10 ** (2 * step / _STEPS - 1) for step in range(_STEPS + 1))
     return [
         ("requests_a_month", lambda value: replace(base, requests=value), traffic),
         ("hit_rate", lambda value: replace(base, hit_rate=value), rates),
+        ("gpu_hour", lambda value: replace(base, given=base.given.model_copy(update={"gpu_hour": value})), prices),
     ]
 
 
@@ -124,23 +134,38 @@ def _line(name: str, at: Callable[[float], Case], values: tuple[float, ...]) -> 
     return Line(name, values, {design: tuple(cost(design, each).total for each in cases) for design in NAMES})
 
 
-def _turns(line: Line, at: Callable[[float], Case]) -> list[BreakEven]:
-    """Return where the cheapest design changes, by the formulas' replicas."""
-    found = []
-    for low, high in zip(line.values, line.values[1:], strict=False):
-        before, after = cheapest(at(low)), cheapest(at(high))
-        if before != after:
-            found.append(BreakEven(line.assumption, _between(low, high, at, before), before, after))
+def break_even(axis: Axis) -> list[BreakEven]:
+    """Return where the cheapest of all designs changes, and where that of a pair changes for the last time."""
+    name, at, values = axis
+    found = [BreakEven(name, *turn, among="all") for turn in _turns(at, values, NAMES)]
+    for pair in PAIRS:
+        found += [BreakEven(name, *turn, among="the two") for turn in _turns(at, values, pair)[-1:]]
     return found
 
 
-def cheapest(each: Case) -> Name:
-    """Return the cheapest design, whatever its latency."""
-    return min(NAMES, key=lambda name: cost(name, each).total)
+def _turns(
+    at: Callable[[float], Case], values: tuple[float, ...], names: tuple[Name, ...]
+) -> list[tuple[float, Name, Name]]:
+    """Return where the cheapest of some designs changes, by the formulas' replicas."""
+
+    def best(value: float) -> Name:
+        return cheapest(at(value), names)
+
+    found = []
+    for low, high in pairwise(values):
+        before, after = best(low), best(high)
+        if before != after:
+            found.append((_between(low, high, best, before), before, after))
+    return found
 
 
-def _between(low: float, high: float, at: Callable[[float], Case], before: Name) -> float:
+def cheapest(each: Case, names: tuple[Name, ...] = NAMES) -> Name:
+    """Return the cheapest of some designs, whatever its latency."""
+    return min(names, key=lambda name: cost(name, each).total)
+
+
+def _between(low: float, high: float, best: Callable[[float], Name], before: Name) -> float:
     while not math.isclose(low, high, rel_tol=1e-6, abs_tol=1e-9):
         middle = (low + high) / 2
-        low, high = (middle, high) if cheapest(at(middle)) == before else (low, middle)
+        low, high = (middle, high) if best(middle) == before else (low, middle)
     return high

@@ -1,8 +1,14 @@
 """What each design costs a month and how many GPUs it takes: formulas that a reader can follow with a calculator.
 
+<<<<<<< HEAD
 A month has 730 hours and a day 24, of which `peak_hours` are at `peak_factor` times the mean. docs/decision.md has two
 companies computed by hand. How long visitors wait is simulated (`warehouse.economics.latency`), and may ask for more
 replicas than the formulas.
+=======
+A month has 730 hours and a day 24, of which `peak_hours` are at `peak_factor` times the mean. `docs/decision.md` has
+two companies computed by hand. How long visitors wait is simulated (`warehouse.economics.latency`), and may ask for
+more replicas than the formulas.
+>>>>>>> b2abea6 (Add decide: cost, GPUs, latency and break-even of five designs, from a file or the history)
 """
 
 from __future__ import annotations
