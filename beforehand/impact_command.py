@@ -75,6 +75,7 @@ def find_impact(settings: Settings, collection: str, documents: Sequence[Path]) 
     from batch.stores.generation_store import known_fingerprints
     from batch.stores.parquet import read_table
     from beforehand.rehearsal import rehearsal, run_to_prompts
+    from flows.build_release import STAGES
     from warehouse.planning.impact import impact as impact_of
     from warehouse.releases.release import current
     from warehouse.tables import CHUNKS, RETRIEVALS
@@ -82,7 +83,7 @@ def find_impact(settings: Settings, collection: str, documents: Sequence[Path]) 
     current(settings.project.data)  # else there is nothing to compare with
     with rehearsal(compose_plan(settings, new_run()), keep_vectors=False) as scratch:
         overlaid, named = _overlay(scratch, collection, documents)
-        rehearsed, _ = run_to_prompts(overlaid, _ask_as_released)
+        rehearsed, _ = run_to_prompts(overlaid, STAGES, _ask_as_released)
         edit = _edit(rehearsed, collection, named)
         keys = ["query_key", "fingerprint", "passages_hash"]
         new = {

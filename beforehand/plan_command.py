@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,10 +68,11 @@ def plan(config: Config, days: float, live_ratio: float, tokens_a_second: float 
 def forecast(settings: Settings, days: float, live_ratio: float, pace: float | None) -> Forecast:
     """Rehearse the next run, and replay the history against what it would answer."""
     from beforehand.rehearsal import rehearsal, run_to_prompts
+    from flows.build_release import STAGES, find_misses
 
     real = compose_plan(settings, new_run())
     with rehearsal(real, keep_vectors=True) as scratch:
-        rehearsed, figures = run_to_prompts(scratch)
+        rehearsed, figures = run_to_prompts(replace(scratch, misses=find_misses(scratch)), STAGES)
         return _forecast(real, rehearsed, figures, days, live_ratio, pace or _pace(settings.project.data))
 
 

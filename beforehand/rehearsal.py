@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.errors import ConfigurationError
+from warehouse.editorial.withdrawal import Withdrawals
 
 if TYPE_CHECKING:
     from batch.plan import RunPlan
+    from flows.build_release import Stage
 
 _STORES = ("answers", "proposals", "retrieval")
 _VECTORS = ("embeddings", "token_vectors")
-_READ_ONLY = ("releases", "history")
+_READ_ONLY = ("releases", "history", "journal")
 _LAST_STAGE = "retrieve"
 
 
@@ -64,22 +66,21 @@ def _shadow(data: Path, scratch: Path, *, keep_vectors: bool) -> None:
 
 
 def run_to_prompts(
-    plan: RunPlan, ask: Callable[[RunPlan], None] | None = None
+    plan: RunPlan, stages: Sequence[Stage], ask: Callable[[RunPlan], None] | None = None
 ) -> tuple[RunPlan, Mapping[str, Mapping[str, int]]]:
-    """Run the stages up to the prompts; return the plan as it then is, and the figures of each stage.
+    """Run the stages of a build up to the prompts; return the plan as it then is, and the figures of each stage.
 
     With `ask`, which writes the questions of the run, nothing else is anticipated.
     """
     from batch.stages.join import left_to_anticipate
-    from flows.build_release import STAGES, find_misses
-    from warehouse.editorial.withdrawal import Withdrawals
 
-    plan = replace(plan, withdrawn=Withdrawals(Path(plan.data)).by_people(), misses=find_misses(plan))
+    plan = replace(plan, withdrawn=Withdrawals(Path(plan.data)).by_people())
+    skipped = ("calibrate", "join") if ask else ("calibrate",)
     figures = {}
-    for stage in STAGES:
+    for stage in stages:
         if ask is not None and stage.name == "anticipate":
             ask(plan)
-        elif stage.wanted(plan) and stage.name not in ("calibrate", *(("join",) if ask else ())):
+        elif stage.wanted(plan) and stage.name not in skipped:
             figures[stage.name] = stage.body(plan)
             if stage.name == "join":
                 plan = replace(plan, misses=left_to_anticipate(plan))

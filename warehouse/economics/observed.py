@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.analysis.connection import history_dataset
+from warehouse.analysis.journal import history_dataset
 from warehouse.economics.assumptions import DecideSettings
 from warehouse.economics.designs import MONTH_HOURS
 from warehouse.history.run_log import logged_runs
