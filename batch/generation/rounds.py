@@ -50,7 +50,7 @@ def generate_within_budget(
     rates = rates or dear_rates(plan)
     began, rejected = time.monotonic(), 0
     pace: float | None = None  # tokens a second
-    for number in range(1, MOST_ROUNDS + 1):
+    for number in range(1, _rounds(plan) + 1):
         ordered = _ordered(left, hits, rates)
         chosen = [each for each in left.values() if number == 1 and each.query_key in always]
         room = _room(plan, began, pace, ordered) - sum(rates.tokens(each) for each in chosen)
@@ -67,6 +67,17 @@ def generate_within_budget(
     return Outcome(_ordered(left, hits, rates), rejected)
 
 
+def _rounds(plan: RunPlan) -> int:
+    """Return how many rounds there are at most: one where answers come a day later or by hand, and none after it."""
+    if not _comes_later(plan):
+        return MOST_ROUNDS
+    return 0 if answer_tokens(plan) else 1
+
+
+def _comes_later(plan: RunPlan) -> bool:
+    return plan.settings.generate_with in ("batch_api", "batch_files")
+
+
 def _ordered(left: Mapping[str, Prompt], hits: Mapping[str, float], rates: Rates) -> list[Candidate]:
     return by_worth(Candidate(key, hits.get(key, 0.0), rates.tokens(each)) for key, each in left.items())
 
@@ -75,7 +86,7 @@ def _room(plan: RunPlan, began: float, pace: float | None, ordered: Sequence[Can
     """Return the tokens of the next round."""
     tokens, minutes = tokens_left(plan), plan.settings.budget_minutes
     room = float("inf") if tokens is None else float(tokens)
-    if minutes is None:
+    if minutes is None or _comes_later(plan):
         return room
     if pace is None:
         at_once = plan.window.in_flight * max(1, len(plan.llm.endpoints))

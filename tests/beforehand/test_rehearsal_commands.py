@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from batch.rows import PROMPTS
 from batch.stages.anticipate import anticipate
 from batch.stages.calibrate import calibrate
 from batch.stages.cite import cite
@@ -22,7 +23,6 @@ from beforehand.cli import cli
 from flows.publish_release import Ledger, load_release, publish_release
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.releases.build import begin_build
-from warehouse.tables import ANSWERS
 
 STAGES = (prepare, index, anticipate, retrieve, calibrate, generate, cite)
 
@@ -76,10 +76,10 @@ def test_the_impact_of_an_edit_is_what_a_run_then_does(built: Project, llm: Read
     after = built.copy(tmp_path / "after")
     (after.folder / "documents" / "setup.md").write_text(edited.read_text())
     plan = after.plan("20261125T000000-next")
-    for stage in STAGES:
+    for stage in (prepare, index, anticipate, retrieve, generate):
         stage(plan)
     old = dict(built.query("SELECT query_key, fingerprint FROM answers"))
-    new = read_table(f"{plan.folder('cite')}/answers", ANSWERS, ["query_key", "fingerprint"])
+    new = read_table(f"{plan.folder('retrieve')}/prompts", PROMPTS, ["query_key", "fingerprint"])
     changed = {key for key, print_ in zip(*new.to_pydict().values(), strict=True) if old[key] != print_}
     assert {each["query_key"] for each in told["answers"] if each["changes"]} == changed != set()
     assert told["generated_again"] == len(llm.asked())
