@@ -112,6 +112,12 @@ def describe(now: float | None = None) -> str:
         return f"{line} · {_clock(left)} left" if left >= 1 else f"{line} · {_clock(now - _tracker.started)}"
 
 
+def percent() -> float:
+    """Return how much of the current stage is done, from 0 to 100; 0 if it does not say."""
+    with _tracker.lock:
+        return 100.0 * _tracker.done / _tracker.total if _tracker.total else 0.0
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -12,43 +12,27 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
+from uuid import UUID
 
 import click
 from rich.console import Console
 
 from batch.child_process import die_with_named_parent
-from beforehand import (
-    bisect_command,
-    check_command,
-    decide_command,
-    eval_command,
-    generate_command,
-    impact_command,
-    init_command,
-    plan_command,
-    warehouse_commands,
-)
 from beforehand.configuration import (
     AROUND,
     Config,
-    as_environment,
     prepare_environment,
     reach_loopback_directly,
     read_settings,
     reported,
 )
+from beforehand.lazy_group import LazyGroup
 from beforehand.object_store import with_data
 from beforehand.run_plan import compose_plan, language_model, live_identity, new_run, run_for_stage
 from online.settings import Scope
-from rag.credentials import HidingFormatter
-from rag.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from rag.paraphrase.calibration import Certificate
-    from rag.selection.certificate import SelectionCertificate
+from rag.credentials import HidingFormatter, secret_values
 
 console = Console(stderr=True, highlight=False)
 
@@ -70,7 +54,28 @@ def main() -> None:
     cli(prog_name="beforehand")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_COMMANDS = {
+    "bisect": "beforehand.bisect_command:bisect",
+    "check": "beforehand.check_command:check",
+    "decide": "beforehand.decide_command:decide",
+    "eval": "beforehand.eval_command:evaluate",
+    "generate": "beforehand.generate_command:generate",
+    "impact": "beforehand.impact_command:impact",
+    "init": "beforehand.init_command:init",
+    "plan": "beforehand.plan_command:plan",
+    "releases": "beforehand.warehouse_commands:releases",
+    "report": "beforehand.warehouse_commands:report",
+    "review": "beforehand.warehouse_commands:review",
+    "schedule": "beforehand.schedule_command:schedule",
+    "sql": "beforehand.warehouse_commands:sql",
+    "up": "beforehand.up_command:up",
+    "withdraw": "beforehand.warehouse_commands:withdraw",
+}
+
+
+@click.group(
+    cls=LazyGroup, lazy=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -99,10 +104,12 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
     """Read, retrieve, generate, audit and publish a release."""
     settings = read_settings(config)
     if stage in (None, "generate"):
-        generate_command.refuse_without_batch_api(settings)
+        from beforehand.generate_command import refuse_without_batch_api
+
+        refuse_without_batch_api(settings)
     prepare_environment(settings)
     from batch import progress
-    from flows.prefect_server import prefect_server
+    from flows.prefect_server import LINK, prefect_server
     from warehouse.releases.build_lease import refuse_second_build
 
     with progress.display(console):
@@ -112,19 +119,34 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
 
             run_one_stage(stage, compose_plan(settings, run_id or run_for_stage(settings, stage)))
             return
-        refuse_second_build(settings.project.data)
+        link = os.environ.pop(LINK, "")
+        if not link:
+            refuse_second_build(settings.project.data)
         with prefect_server(settings.project.data / "prefect") as server:
             from batch.sources.source_files import refuse_missing
             from flows.build_release import build_release
             from flows.publish_release import Publication
+            from flows.reporting.early_failure import told_if_refused
+            from flows.reporting.logs import flush
 
-            plan = compose_plan(settings, run_id or new_run())
-            refuse_missing(plan)
+            with told_if_refused(settings.alerts.webhook, link, secret_values(settings)):
+                plan = compose_plan(settings, run_id or new_run())
+                refuse_missing(plan)
             if server is not None:
                 server.wait_until_ready()
             keep = settings.releases
-            publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)
-            outcome = build_release(config[0].resolve(), plan, publication)
+            publication = Publication(
+                settings.audit,
+                settings.history,
+                keep.keep,
+                keep.keep_runs,
+                settings.cost,
+                settings.alerts.webhook,
+            )
+            try:
+                outcome = build_release(config[0].resolve(), plan, publication, UUID(link) if link else None)
+            finally:
+                flush()
     click.echo(f"published release {outcome.release_id}")
 
 
@@ -252,27 +274,6 @@ def make_key(name: str, scopes: tuple[str, ...], collections: tuple[str, ...], r
     click.echo(f"the key, which nobody can show again: {key}", err=True)
 
 
-@cli.command()
-@click.pass_obj
-@reported
-def schedule(config: Config) -> None:
-    """Build a release in every batch window and compact the journal, until stopped."""
-    settings = read_settings(config)
-    os.environ |= as_environment(config[1])  # builds are processes of their own
-    prepare_environment(settings)
-    from flows.prefect_server import prefect_server
-
-    with prefect_server(settings.project.data / "prefect", services=True) as server:
-        from flows.schedule import keep_schedule
-
-        if server is not None:
-            server.wait_until_ready()
-        click.echo(
-            f"a release is built at {settings.schedule.cron!r} ({settings.schedule.timezone}), until Ctrl-C", err=True
-        )
-        keep_schedule(config[0], settings.schedule, settings.project.data, settings.history.recorded())
-
-
 # -- models ------------------------------------------------------------------------------------------------
 
 
@@ -306,59 +307,6 @@ def pull_models(config: Config, names: tuple[str, ...], revision: str | None) ->
     for name in names or filter(None, named):
         model = pull(name, settings.project.models, lambda line: click.echo(line, err=True), revision)
         click.echo(f"{model.identity} is in {model.path}")
-
-
-@warehouse_commands.releases.command("certify")
-@click.argument("release", required=False)
-@click.pass_obj
-@reported
-def certify_release(config: Config, release: str | None) -> None:
-    """Recompute the certificates of semantic hits and compare them with those in RELEASE.
-
-    Those of the verifier follow from the labelled pairs, those of a collection's selector from its wordings.
-    """
-    from batch.stages.calibrate import recompute_certificates, recompute_selection
-    from warehouse.releases.release import current, find
-
-    settings = read_settings(config)
-    found = find(settings.project.data, release) if release else current(settings.project.data)
-    plan = compose_plan(settings, new_run())
-    selections = recompute_selection(plan, found.path)
-    verifier = found.path / "verifier.json"
-    compared = [] if selections and not verifier.exists() else recompute_certificates(plan, verifier)
-    differ = _reported([(stored, again, f"{stored.pairs} pairs") for stored, again in compared])
-    for name, certificates in selections.items():
-        click.echo(f"collection {name}")
-        differ |= _reported([(stored, again, f"{stored.questions} questions") for stored, again in certificates])
-    if differ:
-        raise ConfigurationError(
-            "the certificates do not follow from these pairs or wordings; was the encoder changed?"
-        )
-
-
-def _reported(compared: Sequence[tuple[Certificate | SelectionCertificate, object, str]]) -> bool:
-    """Print certificates beside the recomputed ones, and return whether any differ."""
-    for stored, again, asked in compared:
-        threshold = "nothing is accepted" if stored.threshold is None else f"threshold {stored.threshold:.4f}"
-        click.echo(
-            f"{'same' if stored == again else 'DIFFERENT'}  tolerated {stored.tolerated_error:.0%}: {threshold}, "
-            f"{stored.errors} errors in {stored.accepted} accepted of {asked}, bound {stored.bound:.4f}"
-        )
-    return any(stored != again for stored, again, _ in compared)
-
-
-for command in (
-    init_command.init,
-    check_command.check,
-    eval_command.evaluate,
-    plan_command.plan,
-    impact_command.impact,
-    bisect_command.bisect,
-    generate_command.generate,
-    decide_command.decide,
-    *warehouse_commands.COMMANDS,
-):
-    cli.add_command(command)
 
 
 if __name__ == "__main__":

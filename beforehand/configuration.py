@@ -19,7 +19,7 @@ from pydantic import Field
 from batch.settings import BatchSettings, VllmSettings
 from beforehand.project_settings import ProjectSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
-from flows.settings import ScheduleSettings
+from flows.settings import AlertSettings, ScheduleSettings
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import HidingFormatter, SecretAddress, secret_values
@@ -52,6 +52,7 @@ class Settings(RoomSettings):
     vllm: VllmSettings = Field(default_factory=VllmSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     releases: ReleaseSettings = Field(default_factory=ReleaseSettings)
@@ -150,7 +151,10 @@ def prepare_environment(settings: Settings) -> None:
         "DO_NOT_TRACK": "1",
         "PREFECT_HOME": str(settings.project.data / "prefect"),
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a failed run prints its own sentence
-        "PREFECT_LOGGING_TO_API_ENABLED": "false",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",  # for the run's log on Prefect's page
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # what is older than 90 days
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
         "HF_HUB_OFFLINE": "1",

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from beforehand.configuration import Config, Settings, read_settings, reported
+from beforehand.lazy_group import LazyGroup
 from rag.errors import ConfigurationError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -64,7 +65,10 @@ def compact_journal(settings: Settings) -> None:
         click.echo(f"beforehand: the newest requests may be missing: {error}", err=True)
 
 
-@click.group()
+_RELEASES = {"certify": "beforehand.release_check:certify", "check": "beforehand.release_check:check_current"}
+
+
+@click.group(cls=LazyGroup, lazy=_RELEASES)
 def releases() -> None:
     """List, show, compare, verify, roll back and prune releases."""
 
@@ -274,6 +278,3 @@ def report(config: Config, output: Path, days: int) -> None:
     compact_journal(settings)
     write_report(settings.project.data, output.absolute(), settings.cost, days)
     click.echo(f"written to {output}")
-
-
-COMMANDS: tuple[click.Command, ...] = (sql, releases, withdraw, review, report)

@@ -8,16 +8,18 @@ needed; one that is configured (`PREFECT_API_URL`) is used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import CancelledRun
+from prefect.flow_engine import run_flow
 from prefect.states import State
 
 from batch import progress
@@ -39,9 +41,7 @@ from batch.stages.vary import vary, wants_variations
 from batch.stages.weigh import can_weigh, weigh
 from flows.compact_journal import compact_journal
 from flows.errors import UnknownStageError, without_secrets
-from flows.interruption import ending_soon
 from flows.publish_release import (
-    FAILED_AUDIT,
     PUBLISHED,
     Ledger,
     Publication,
@@ -50,26 +50,24 @@ from flows.publish_release import (
     publish_release,
     run_row,
 )
+from flows.reporting import artifacts
+from flows.reporting.logs import say
+from flows.reporting.run_states import add_tags, read_run
 from flows.shared_data import pull_run, share_stage, share_tidied, sharing
 from flows.tidy_data import tidy_data
+from flows.tracked_run import TrackedRun, carry_out, current_flow_run, stopped_by
 from rag.credentials import secret_values
 from rag.errors import AnswersPendingError, ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
-from warehouse.errors import AuditFailedError
-from warehouse.history.run_log import log_run
-from warehouse.releases.build import abandon, begin_build
-from warehouse.releases.build_folder import Build
-from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.changes import documents_of, note_changes, previous_database
-from warehouse.releases.release import Release
+from warehouse.releases.release import Release, current_id
 from warehouse.sql import sql_text
 
 T = TypeVar("T")
 
-_INTERRUPTED, _WAITING = "interrupted", "waiting"
 # A retry of these would end like the first attempt.
 _FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError, AnswersPendingError)
 
@@ -137,72 +135,48 @@ class Outcome:
     ledger: Ledger
 
 
-def build_release(config: Path, plan: RunPlan, publication: Publication) -> Outcome:
+def build_release(config: Path, plan: RunPlan, publication: Publication, link: UUID | None = None) -> Outcome:
     """Run every stage, load the warehouse, audit the build and publish it.
 
     Prefect records the parameters of a flow and the texts of its errors. So the flow's parameters are only the run's
     id and the path of the configuration; the plan, which may be large and holds secrets, stays in this process.
+    `link` is the flow run that a scheduled build has made for this one.
 
     Raises:
-        BuildInProgressError: another build is running.
+        BuildInProgressError: another build is running; a linked one waits for it instead.
         AuditFailedError: the build failed its audit; it is kept and not published.
         AnswersPendingError: answers that are made elsewhere are not there yet.
+        BuildCancelledError: somebody cancelled it in Prefect.
     """
+    ledger = Ledger(secrets=secret_values(plan))
+    published: list[Release] = []
+    stopped: list[State[None]] = []
 
     @flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
-    def build_release(run_id: str, config: str) -> Outcome:  # noqa: ARG001  # for people who look at the run
-        return without_secrets(lambda: _build_release(plan, publication), secret_values(plan))
-
-    outcome: Outcome = build_release(plan.run_id, str(config))
-    return outcome
-
-
-def _build_release(plan: RunPlan, publication: Publication) -> Outcome:
-    run_id = plan.run_id
-    ledger = Ledger(secrets=secret_values(plan))
-    build = begin_build(Path(plan.data), run_id)
-
-    def cut_short() -> None:
-        log_run(Path(plan.data), run_row(plan, ledger, _INTERRUPTED))
-        abandon(build)
+    def build_release(run_id: str, config: str) -> State[None] | None:  # noqa: ARG001  # for people who look at the run
+        run = TrackedRun(plan, ledger, current_flow_run(), publication.webhook, link is not None)
+        work = partial(_build, plan, publication, run, published)
+        state = without_secrets(lambda: carry_out(run, work), ledger.secrets)
+        stopped.extend([state] if state else [])
+        return state
 
     try:
-        with (
-            storage_errors(build.data, "build a release"),
-            ending_soon(cut_short),
-            _logged(plan, ledger),
-            sharing(plan),
-        ):
-            release = _build(plan, build, publication, ledger)
-    finally:
-        abandon(build)  # a build that was published or kept as failed has been renamed by now
-    create_markdown_artifact(markdown=summary(run_id, ledger), key="build-release")
-    return Outcome(run_id, release.release_id, ledger)
+        flow_run = read_run(link) if link else None
+        run_flow(build_release, flow_run, {"run_id": plan.run_id, "config": str(config)})
+    except CancelledRun:
+        raise stopped_by(stopped[0]) from None
+    return Outcome(plan.run_id, published[0].release_id, ledger)
 
 
-@contextmanager
-def _logged(plan: RunPlan, ledger: Ledger) -> Iterator[None]:
-    """Write the run to the run log, however it ends."""
-    status = PUBLISHED
-    try:
-        yield
-    except AuditFailedError:
-        status = FAILED_AUDIT
-        raise
-    except AnswersPendingError:
-        status = _WAITING
-        raise
-    except Exception:
-        status = "failed"
-        raise
-    except BaseException:
-        status = _INTERRUPTED
-        raise
-    finally:
-        log_run(Path(plan.data), run_row(plan, ledger, status))
+def _build(plan: RunPlan, publication: Publication, run: TrackedRun, published: list[Release]) -> None:
+    run.begin()
+    with sharing(plan):
+        _make_release(plan, publication, run, published)
 
 
-def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger) -> Release:
+def _make_release(plan: RunPlan, publication: Publication, run: TrackedRun, published: list[Release]) -> None:
+    ledger, build = run.ledger, run.begun
+    previous = current_id(build.data)
     tidy_data(plan, publication.keep_runs)
     share_tidied(plan)
     compact_journal(plan.data, publication.history.recorded())
@@ -212,16 +186,39 @@ def _build(plan: RunPlan, build: Build, publication: Publication, ledger: Ledger
             run_stage(stage, plan, ledger)
             share_stage(plan, build.lease)
         if stage.name == "prepare":
-            progress.warn(run_warnings(plan))
+            warn(run_warnings(plan))
             notice_withdrawals(plan)
         if stage.name == "join" and stage.wanted(plan):
             plan = replace(plan, misses=left_to_anticipate(plan))
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
     _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
     checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(plan, build, publication))
-    return _timed(
-        "publish", "publishing the release", ledger, lambda: publish_release(plan, build, checks, publication.keep)
+    artifacts.show_audit(checks)
+    release = _timed(
+        "publish",
+        "publishing the release",
+        ledger,
+        lambda: publish_release(plan, build, checks, publication.keep, run.facts),
     )
+    published.append(release)
+    _show(plan, publication, run, release, previous)
+
+
+def _show(plan: RunPlan, publication: Publication, run: TrackedRun, release: Release, previous: str | None) -> None:
+    """Leave in Prefect what a person wants to know of a run that published a release."""
+    ledger = run.ledger
+    artifacts.show_stages(plan.run_id, ledger.seconds, ledger.figures)
+    artifacts.show_changes(ledger.figures["changes"], previous, release.release_id)
+    artifacts.show_cost(run_row(plan, ledger, PUBLISHED), publication.cost)
+    artifacts.link_release(release.release_id, release.path)
+    add_tags(run.flow_run, f"release:{release.release_id}")
+
+
+def warn(sentences: list[str]) -> None:
+    """Say what a person should read, on the terminal and in Prefect."""
+    progress.warn(sentences)
+    for each in sentences:
+        say(f"warning: {each}")
 
 
 def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
@@ -319,6 +316,7 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries
     ledger.seconds[name] = time.monotonic() - started
     ledger.figures[name] = _figures(outcome)
     progress.leave(name, ledger.figures[name], ledger.seconds[name])
+    say(f"{name}: {progress.describe_figures(ledger.figures[name])}, {ledger.seconds[name]:.1f} s")
     return outcome
 
 
@@ -332,12 +330,3 @@ def _figures(outcome: object) -> Mapping[str, int]:
     if isinstance(outcome, Mapping):
         return outcome
     return {"checks passed": len(outcome)} if isinstance(outcome, list) and all(c.passed for c in outcome) else {}
-
-
-def summary(run_id: str, ledger: Ledger) -> str:
-    """Return the summary of a run as Markdown."""
-    rows = [
-        f"| {stage} | {seconds:.1f} | {progress.describe_figures(ledger.figures.get(stage, {}))} |"
-        for stage, seconds in ledger.seconds.items()
-    ]
-    return "\n".join([f"# Run {run_id}", "", "| stage | seconds | what |", "|---|---:|---|", *rows])

@@ -19,6 +19,10 @@ class ScheduledRunError(BeforehandError):
     """A scheduled build failed; the message is the end of its output."""
 
 
+class BuildCancelledError(BeforehandError):
+    """The build was cancelled on Prefect's page, or through its API."""
+
+
 class PrefectServerError(BeforehandError):
     """The temporary Prefect server did not start."""
 

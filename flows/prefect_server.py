@@ -1,12 +1,14 @@
-"""A temporary Prefect server for one run, if none is configured.
+"""A Prefect server of our own, if none is configured: for one run, or with its page as long as the schedule runs.
 
 Prefect would start one itself, but only when the first flow begins, which costs 17 to 40 s of waiting, and the
 server would outlive this process if it were killed. This one starts while the run's imports and models load, keeps
-its database in the data folder, and dies with its parent, however that ends.
+its database in the data folder, and dies with its parent, however that ends. A run beside a schedule uses the
+schedule's server, so that the page shows it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -15,14 +17,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batch.child_process import die_with
 from flows.errors import PrefectServerError
+from rag.credentials import public_address
+from rag.errors import ConfigurationError
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
+LINK = "_BEFOREHAND_FLOW_RUN"
+"""The variable that tells a build's process which flow run was made for it."""
+PAGELESS = "_BEFOREHAND_PREFECT_WITHOUT_PAGE"
+"""The variable that says to this process that its server has no page, so that nothing links to it."""
+_ADDRESS = "server.json"
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # our own child is reached without a proxy
 
 
@@ -60,33 +69,68 @@ class TemporaryServer:
 
 
 @contextmanager
-def prefect_server(home: Path, *, services: bool = False) -> Iterator[TemporaryServer | None]:
-    """Start a server for the block, or yield None if `PREFECT_API_URL` names one.
+def prefect_server(home: Path, *, port: int | None = None) -> Iterator[TemporaryServer | None]:
+    """Start a server for the block, or yield None if there is one: `PREFECT_API_URL`, or a schedule's of this home.
 
-    Call it before Prefect is imported: Prefect reads its settings then. With `services` it also runs the
+    Call it before Prefect is imported: Prefect reads its settings then. With a `port` it also has the page, the
     scheduler and similar services, which a single run does not need.
+
+    Raises:
+        ConfigurationError: the port is in use.
     """
     if os.environ.get("PREFECT_API_URL"):
         yield None
         return
     home.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    if port is None and (found := _running(home)):
+        os.environ["PREFECT_API_URL"] = found
+        try:
+            yield None
+        finally:
+            del os.environ["PREFECT_API_URL"]
+        return
+    with_page = port is not None
+    port = _free_port() if port is None else _refuse_taken(port)
     url = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_API_URL"] = url
     log = home / "server.log"
     with log.open("ab") as output:
-        server = TemporaryServer(_spawn(port, output.fileno(), services=services), url, log)
+        server = TemporaryServer(_spawn(port, output.fileno(), with_page=with_page), url, log)
+    if with_page:
+        (home / _ADDRESS).write_text(json.dumps({"url": url}), encoding="utf-8")
+    else:
+        os.environ[PAGELESS] = "1"
     try:
         yield server
     finally:
+        if with_page:
+            (home / _ADDRESS).unlink(missing_ok=True)
+        os.environ.pop(PAGELESS, None)
         server.stop()
         del os.environ["PREFECT_API_URL"]
 
 
-def _spawn(port: int, output: int, *, services: bool) -> subprocess.Popen[bytes]:
+def page_address() -> str:
+    """Return where the page of the server that is in use is."""
+    return public_address(os.environ["PREFECT_API_URL"].removesuffix("/api"))
+
+
+def _running(home: Path) -> str | None:
+    """Return the address of the server that a schedule keeps in this home, None if none answers."""
+    with suppress(OSError, ValueError, KeyError):
+        url = str(json.loads((home / _ADDRESS).read_text(encoding="utf-8"))["url"])
+        with _DIRECTLY.open(f"{url}/health", timeout=5):
+            return url
+    return None
+
+
+def _spawn(port: int, output: int, *, with_page: bool) -> subprocess.Popen[bytes]:
     ours = ("PREFECT_API_URL", "BEFOREHAND_")  # our settings hold secrets, which are no business of the server
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    if not services:
+    if with_page:
+        # Relative: the page finds its API through a tunnel and behind a proxy too.
+        environment |= {"PREFECT_UI_API_URL": "/api", "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false"}
+    else:
         environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "flows.prefect_server", str(os.getpid()), str(port)],
@@ -102,6 +146,19 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
+    return port
+
+
+def _refuse_taken(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"[schedule] port = {port}: Prefect's page can't be served there ({error.strerror}); is a schedule "
+                "running already? Stop what uses the port, or set another one"
+            ) from None
     return port
 
 

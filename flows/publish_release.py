@@ -26,6 +26,7 @@ from batch.stages.weigh import fusion_facts
 from batch.stores.parquet import rows_to_table
 from flows.recorded_settings import only_recorded, recorded_settings
 from rag.collection_settings import CollectionSettings
+from rag.credentials import SecretAddress
 from warehouse.analysis.demand import demand
 from warehouse.audit.release_audit import Check, audit, failures, note_status
 from warehouse.errors import AuditFailedError
@@ -36,7 +37,7 @@ from warehouse.releases.load import load_release_database
 from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import count_wordings, served_keys, withheld_keys, write_serving_index
-from warehouse.settings import AuditSettings, HistorySettings
+from warehouse.settings import AuditSettings, CostSettings, HistorySettings
 from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
 PUBLISHED, FAILED_AUDIT = "published", "failed its audit"
@@ -75,13 +76,15 @@ class Ledger:
 class Publication:
     """The settings that decide whether and how a build is published.
 
-    `keep` and `keep_runs` are how many releases and runs are kept.
+    `keep` and `keep_runs` are how many releases and runs are kept; `webhook` is told when a run fails.
     """
 
     audit: AuditSettings
     history: HistorySettings
     keep: int
     keep_runs: int = 7
+    cost: CostSettings = field(default_factory=CostSettings)
+    webhook: SecretAddress | None = None
 
 
 def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
@@ -251,8 +254,12 @@ def _fence_check(plan: RunPlan, settings: AuditSettings) -> Check:
     return Check("fences", share <= allowed, share, allowed, words)
 
 
-def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: int) -> Release:
+def publish_release(
+    plan: RunPlan, build: Build, checks: Sequence[Check], keep: int, flow_run: Mapping[str, object]
+) -> Release:
     """Add what servers need to the build's folder, seal it, make it current, and prune old releases.
+
+    `flow_run` is what the manifest says of the run in Prefect: its id, and the address of its page.
 
     Raises:
         AuditFailedError: a check did not pass; the build is kept for inspection.
@@ -261,6 +268,7 @@ def publish_release(plan: RunPlan, build: Build, checks: Sequence[Check], keep: 
         **describe(plan),
         "wordings": count_wordings(build.database),
         "audit": [check.as_row() for check in checks],
+        "flow_run": dict(flow_run),
     }
     failed = [check for check in checks if not check.passed]
     if failed:

@@ -1,33 +1,57 @@
-"""The schedule: build a release in every batch window, and compact the journal every hour.
+"""The schedule: a release in every batch window, and the chores around it.
 
-A scheduled build is `beforehand run` in its own process: the language model's memory is freed when it ends, and a
-crash does not take the scheduler down. Builds run one at a time: Prefect's concurrency limit delays a late one, and
-the lease on the build refuses a second one from anywhere else.
+A scheduled build is `beforehand run` in its own process, whose flow run is a child of the scheduled one. Builds run
+one at a time: Prefect's concurrency limit delays the next, and the lease on the build one from anywhere else. After
+any pause one build catches up for all that were missed.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-from prefect import flow, serve
+from prefect import Flow, flow, serve
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import EntrypointType
 from prefect.runner import Runner
 from prefect.schedules import Cron
+from prefect.states import State
 
+from batch.child_process import PARENT, die_with_named_parent
+from flows.chores import check_release, prune_data
+from flows.command import Ended, command, told
 from flows.compact_journal import compact_journal
-from flows.errors import ScheduledRunError
+from flows.missed_runs import is_superseded, skip_superseded, trigger_of
+from flows.prefect_server import LINK
+from flows.reporting.alerts import WEBHOOK, Alert, send, webhook_of_environment
+from flows.reporting.run_states import (
+    add_tags,
+    begin_cancelling,
+    cancelled_state,
+    crashed_state,
+    end_run,
+    failed_state,
+    is_cancelled,
+    make_child_run,
+    page_of,
+    read_run,
+    superseded_state,
+)
 from flows.settings import ScheduleSettings
+from flows.tracked_run import current_flow_run
+from rag.credentials import SecretAddress
 from rag.errors import EXIT_WAITING
 
 
 @flow(name="scheduled_build", persist_result=False)
-def scheduled_build(config: str) -> str:
+def scheduled_build(config: str) -> str | State[Any]:
     """Run `beforehand run` and return its last line, or what it waits for.
 
     Its settings come from the file and from the environment.
@@ -35,42 +59,93 @@ def scheduled_build(config: str) -> str:
     Raises:
         ScheduledRunError: the build ended with an error; it quotes the sentence that the command line ends with.
     """
-    command = [sys.executable, "-P", "-m", "beforehand", "--config", config, "run"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=Path(config).parent, check=False)
-    if ended.returncode == EXIT_WAITING:
-        return _sentence(ended.stderr)
-    if ended.returncode:
-        sys.stderr.write(ended.stderr)
-        raise ScheduledRunError(_sentence(ended.stderr) or f"the build ended with code {ended.returncode}; see the log")
-    return (ended.stdout.strip().splitlines() or [""])[-1]
+    die_with_named_parent()
+    own = current_flow_run()
+    if later := is_superseded(own, datetime.now(UTC)):
+        return superseded_state(later)
+    tags = [f"trigger:{trigger_of(own)}"]
+    add_tags(own, *tags)
+    child = make_child_run(_named("build_release"), {"config": config}, tags)
+    with command(config, "run", environment={LINK: str(child)}) as build:
+        try:
+            ended = build.wait()
+        except BaseException:  # Prefect ends a flow with an exception of its own, Ctrl-C with another
+            return _stopped(own, child, build.stop)
+    return _as_its_process(ended, child, own)
 
 
-def _sentence(said: str) -> str:
-    """Return the command line's own sentence at the end of its output, or ""; what packages print stays outside."""
-    *_, sentence = ["", *re.split(r"^beforehand: ", said, flags=re.MULTILINE)[1:]]
-    return sentence.strip()
+def _named(name: str) -> Flow[..., Any]:
+    return Flow(name=name, fn=lambda config: config, validate_parameters=False)
 
 
-def keep_schedule(config: Path, settings: ScheduleSettings, data: Path, history: dict[str, object]) -> None:
-    """Register both flows with the Prefect server and run them on schedule until stopped."""
-    build = scheduled_build.to_deployment(
-        name="window",
-        parameters={"config": str(config.resolve())},
-        schedule=Cron(settings.cron, timezone=settings.timezone),
-        concurrency_limit=1,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
-    compaction = compact_journal.to_deployment(
-        name="hourly",
-        parameters={"data": str(data.resolve()), "settings": history},
-        schedule=Cron(settings.compact_cron, timezone=settings.timezone),
-        concurrency_limit=1,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
+def _stopped(own: UUID, child: UUID, stop: Any) -> State[Any]:
+    """Stop the build for the reason why the flow is stopped, and return the state that both have."""
+    in_prefect = is_cancelled(own)
+    if in_prefect:
+        begin_cancelling(child)
+    stop()
+    state = cancelled_state(in_prefect=in_prefect)
+    end_run(child, state)
+    return state
+
+
+def _as_its_process(ended: Ended, child: UUID, own: UUID) -> str | State[Any]:
+    """Give the flow and its child the state that their process has: neither outlives it."""
+    now = read_run(child).state
+    if now is not None and now.is_cancelled():
+        return cancelled_state(in_prefect=True)
+    if ended.code == EXIT_WAITING:
+        return ended.sentence
+    if now is not None and now.is_final():
+        line = (told(ended).splitlines() or [""])[-1]
+        add_tags(own, *(f"release:{each}" for each in line.split()[-1:]))
+        return line
+    killed = ended.code < 0
+    message = f"the build's process was killed by signal {-ended.code}" if killed else ended.sentence
+    end_run(child, crashed_state(message) if killed else failed_state(message))
+    send(webhook_of_environment(), Alert("crashed" if killed else "failed", message, None, str(own), page_of(own)))
+    return crashed_state(message) if killed else failed_state(message)
+
+
+def deployments(
+    config: Path, settings: ScheduleSettings, data: Path, history: dict[str, object]
+) -> list[RunnerDeployment]:
+    """Return what is scheduled; `prefect.yaml` has the same for workers of one's own."""
+    path = {"config": str(config.resolve())}
+    journal = {"data": str(data.resolve()), "settings": history}
+    queued, dropped = ConcurrencyLimitStrategy.ENQUEUE, ConcurrencyLimitStrategy.CANCEL_NEW
+    planned: list[tuple[Flow[..., Any], str, dict[str, Any], str, ConcurrencyLimitStrategy]] = [
+        (scheduled_build, "window", path, settings.cron, queued),
+        (compact_journal, "hourly", journal, settings.compact_cron, dropped),
+        (check_release, "weekly", path, settings.check_cron, dropped),
+        (prune_data, "daily", path, settings.prune_cron, dropped),
+    ]
+    return [
+        each.to_deployment(
+            name=name,
+            parameters=parameters,
+            schedule=Cron(cron, timezone=settings.timezone),
+            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+            tags=["beforehand"],
+        )
+        for each, name, parameters, cron, strategy in planned
+    ]
+
+
+def keep_schedule(
+    config: Path, settings: ScheduleSettings, data: Path, history: dict[str, object], webhook: SecretAddress | None
+) -> None:
+    """Register the flows with the Prefect server and run them on schedule until stopped."""
+    planned = deployments(config, settings, data, history)
+    skip_superseded([each.full_name for each in planned], datetime.now(UTC))
+    os.environ[PARENT] = str(os.getpid())  # the flows' processes end with this one, however it ends
+    if webhook is not None:
+        os.environ[WEBHOOK] = webhook.get_secret_value()
     data.mkdir(parents=True, exist_ok=True)
     # Prefect imports a flow from the working folder first, where a user may have packages of our names.
     with chdir(data), _ended_by_sigterm():
-        serve(build, compaction, print_starting_message=False)
+        serve(*planned, pause_on_shutdown=False, print_starting_message=False)
 
 
 @contextmanager

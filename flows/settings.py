@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
-from rag.settings import RoomSettings
+from pydantic import AfterValidator, Field
+
+from flows.cron import checked_cron, checked_timezone
+from rag.settings import HttpAddress, RoomSettings
+
+Cron = Annotated[str, AfterValidator(checked_cron)]
 
 
 class ScheduleSettings(RoomSettings):
-    """When the batch window opens."""
+    """When the batch window opens, and when the chores are done."""
 
-    cron: str = Field("0 2 * * *", description="When `beforehand schedule` builds a release, as a cron expression.")
-    timezone: str = Field("UTC", description="Time zone of the cron expression.")
-    compact_cron: str = Field("7 * * * *", description="When the journal is compacted into the history.")
+    cron: Cron = Field("0 2 * * *", description="When `beforehand schedule` builds a release, as a cron expression.")
+    timezone: Annotated[str, AfterValidator(checked_timezone)] = Field(
+        "UTC", description="Time zone of the cron expressions."
+    )
+    compact_cron: Cron = Field("7 * * * *", description="When the journal is compacted into the history.")
+    check_cron: Cron = Field(
+        "0 5 * * sun",
+        description="When the current release is checked: checksums, certificates, golden questions.",
+    )
+    prune_cron: Cron = Field("30 5 * * *", description="When releases and files of runs that are no longer kept go.")
+    port: int = Field(
+        4200, ge=1, le=65535, description="Port of Prefect's page and API while `beforehand schedule` runs."
+    )
+
+
+class AlertSettings(RoomSettings):
+    """Who is told when a build fails."""
+
+    webhook: HttpAddress | None = Field(
+        None,
+        description="Gets a POST with JSON when a run fails, crashes or is refused by its audit, or a check finds "
+        "something.",
+    )

@@ -1,0 +1,82 @@
+"""Runs that have begun and not ended: a note for each, so that the next start can settle those that were killed.
+
+A killed process writes nothing. Who holds the build's lease knows that every other run with a note is dead: it gets
+its row in the run log, and its flow run the state Crashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pyarrow as pa
+
+from flows.reporting.run_states import crashed_state, end_run
+from warehouse.durable import replace_file
+from warehouse.history.run_log import log_run, logged_runs
+from warehouse.tables import RUNS
+
+KILLED = "killed"
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run, when it began, its flow runs (the child's first), and the server that knows them."""
+
+    run_id: str
+    started_at: str
+    runner: str
+    flow_runs: tuple[str, ...]
+    server: str
+
+
+def note_open(data: Path, run: OpenRun) -> None:
+    """Note that a run has begun."""
+    note = _note(data, run.run_id)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(note, json.dumps(asdict(run)).encode())
+
+
+def note_ended(data: Path, run_id: str) -> None:
+    """Remove the note of a run that has its row in the run log."""
+    _note(data, run_id).unlink(missing_ok=True)
+
+
+def settle_killed(data: Path, server: str, spared: Iterable[str] = ()) -> list[str]:
+    """Give the runs that were killed their row and their state, and return their ids; call it with the lease held."""
+    settled = []
+    logged = {str(row["run_id"]) for row in logged_runs(data)}
+    for note in sorted(_note(data, "*").parent.glob("*.json")):
+        if note.stem in spared:
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError):  # a torn note is removed all the same
+            known = json.loads(note.read_text(encoding="utf-8"))
+            if note.stem not in logged:
+                log_run(data, _row(known))
+                settled.append(note.stem)
+            if known["server"] == server or server.startswith("http://127.0.0.1:"):  # our own database, at any port
+                for flow_run in known["flow_runs"]:
+                    end_run(UUID(flow_run), crashed_state("The build's process was killed."))
+        note.unlink(missing_ok=True)
+    return settled
+
+
+def _note(data: Path, run_id: str) -> Path:
+    return data / "open_runs" / f"{run_id}.json"
+
+
+def _row(known: dict[str, object]) -> dict[str, object]:
+    return {
+        **{field.name: 0 for field in RUNS if not pa.types.is_string(field.type)},
+        "run_id": known["run_id"],
+        "started_at": datetime.fromisoformat(str(known["started_at"])),
+        "finished_at": datetime.now(UTC),
+        "status": KILLED,
+        "runner": known["runner"],
+        "settings": "{}",
+    }
