@@ -62,6 +62,7 @@ from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
+from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.changes import documents_of, note_changes, previous_database
 from warehouse.releases.release import Release, current_id
 from warehouse.sql import sql_text

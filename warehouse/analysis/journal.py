@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.fs
 
-from warehouse.history.compaction import redaction_of, segments_in
+from warehouse.history.day_notes import redaction_of, segments_in
 from warehouse.history.journal_lines import JournalRow, read_record
 from warehouse.history.redaction import Mode, redactor
 from warehouse.objects.place import place_of

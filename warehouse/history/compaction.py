@@ -8,7 +8,6 @@ some 200 MB, or seconds, for a million requests a day.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import get_args
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +22,7 @@ import pyarrow.parquet
 
 from warehouse.durable import remove_tree, storage_errors, sync
 from warehouse.errors import QueryError, StorageError
+from warehouse.history.day_notes import notes_of, segments_in
 from warehouse.history.journal_lines import JournalRow, read_record
 from warehouse.history.redaction import Mode, redactor
 from warehouse.lease import exclusive
@@ -31,8 +30,6 @@ from warehouse.settings import HistorySettings
 from warehouse.tables import JOURNAL
 
 _FILE = "history.parquet"
-_SEGMENTS = b"beforehand.segments"
-_REDACTION = b"beforehand.redaction"
 _GROUP_BYTES = 64 * 2**20  # size of the segments held in memory at once
 _BATCH = 50_000
 
@@ -118,7 +115,7 @@ def _write_days(history: Path, journal: Path, by_day: ByDay, oldest: date | None
         fresh = [record for segment, record in rows if segment not in known]
         if fresh:
             names = (known & waiting) | {segment for segment, _ in rows}
-            notes = {_SEGMENTS: json.dumps(sorted(names)).encode(), _REDACTION: redaction.encode()}
+            notes = notes_of(names, redaction)
             _rewrite(folder, sorted(fresh, key=lambda record: record["at"]), notes)
         written += len(fresh)
     return written
@@ -129,17 +126,6 @@ def _segments_in(path: Path) -> set[str]:
         return set()
     with _named(path):
         return segments_in(pa.parquet.read_schema(path))
-
-
-def segments_in(schema: pa.Schema) -> set[str]:
-    """Return the names of the segments that a day's file says it contains."""
-    return set(json.loads((schema.metadata or {}).get(_SEGMENTS, b"[]")))
-
-
-def redaction_of(schema: pa.Schema) -> Mode | None:
-    """Return how the newest texts of a day's file were redacted; None for a file that doesn't say."""
-    found = (schema.metadata or {}).get(_REDACTION, b"").decode()
-    return next((mode for mode in get_args(Mode) if mode == found), None)
 
 
 @contextmanager
