@@ -20,6 +20,7 @@ from warehouse.tables import JOURNAL, TABLES
 
 Rows = dict[str, list[dict[str, Any]]]
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TODAY = NOW.date()
 
 
 def key(name: str) -> str:
@@ -183,7 +184,7 @@ def request(question: str, source: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_history(data: Path, records: list[dict[str, Any]], day: date = NOW.date()) -> None:
+def write_history(data: Path, records: list[dict[str, Any]], day: date = TODAY) -> None:
     """Write records of one day as the history has them."""
     folder = data / "history" / f"day={day}"
     folder.mkdir(parents=True, exist_ok=True)

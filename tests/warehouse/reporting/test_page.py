@@ -55,7 +55,7 @@ def test_the_page_shows_hits_times_savings_and_misses(data, tmp_path):
     assert "4.5 ms for a prepared answer (median); 3 s for a live one" in text
     assert "60 s of computing saved, worth 60.00 CHF" in text
     assert "2 prepared answers; 1 are withheld" in text
-    assert "alert x more 2 0 1 &lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more" in text
+    assert "script alert x 2 0 1 &lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more" in text
     assert "refusal 1" in text
 
 
@@ -115,7 +115,7 @@ def test_figures_are_compared_with_the_period_before(data, tmp_path):
     text = text_of(page_of(data, tmp_path))
     assert "50.0% of 4 questions had a prepared answer +16.7 points against before" in text
     assert "4 questions were asked +33% against before" in text
-    assert "alert x more 2 2 1" in text
+    assert "script alert x 2 2 1" in text
     assert "Answers given from the release 2 1" in text
 
 
@@ -132,7 +132,7 @@ def test_a_report_on_some_collections_holds_nothing_of_the_others(tmp_path, publ
     rows["changes"] = []
     data = tmp_path / "data"
     publish_rows(rows)
-    hidden = {"collection": "secret", "question": "hush"}
+    hidden = {"collection": "secret"}
     write_history(
         data,
         [*HISTORY, {**request("hush", "live"), **hidden}, {**HISTORY[-1], "comment": "hush", "collection": "secret"}],
@@ -147,21 +147,15 @@ def test_a_report_on_some_collections_holds_nothing_of_the_others(tmp_path, publ
 
 def test_the_markdown_says_the_same_and_nothing_typed_becomes_markup(data, tmp_path, publish_rows, rows):
     publish_rows(changed_release(rows))
-    rows["answers"][2] |= {"status": "withheld", "withheld_reason": "refusal"}
-    publish_rows(rows)
     write_history(data, [*HISTORY, request("a | [b](http://evil.example)\n# c", "live")])
     write_report(data, tmp_path / "report.md", now=NOW, review="https://faq.example/review")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| with a prepared answer | 40.0% | – |" in text  # noqa: RUF001
     assert f"| [What is q3?](https://faq.example/review/questions/{key('q3')}) | refusal | 0 |" in text
     assert "a \\| \\[b\\](http://evil.example) \\# c |" in text
-    assert "| withheld | 1 | refusal |" in text
-    widths = [
-        line.count("|") - line.count("\\|")
-        for line in text.splitlines()
-        if line.startswith("| q") or line.startswith("|---")
-    ]
-    assert set(widths) <= {3, 4, 5, 6, 7, 8}
+    assert "| answered differently | 1 | passages |" in text
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
 
 
 def test_a_flow_gets_the_report_as_markdown(data):
