@@ -272,7 +272,7 @@ def join_questions(config: Config, kept: str, other: str, reviewer: str, collect
 @reported
 def report(config: Config, output: Path, days: int) -> None:
     """Write an HTML report on the release and the service."""
-    from warehouse.analysis.report import write_report
+    from warehouse.reporting.page import write_report
 
     settings = read_settings(config)
     compact_journal(settings)

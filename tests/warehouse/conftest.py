@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from warehouse.tables import JOURNAL, TABLES
 
 Rows = dict[str, list[dict[str, Any]]]
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TODAY = NOW.date()
 
 
 def key(name: str) -> str:
@@ -183,8 +184,8 @@ def request(question: str, source: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_history(data: Path, records: list[dict[str, Any]]) -> None:
-    """Write records as the history has them."""
-    folder = data / "history" / f"day={NOW.date()}"
+def write_history(data: Path, records: list[dict[str, Any]], day: date = TODAY) -> None:
+    """Write records of one day as the history has them."""
+    folder = data / "history" / f"day={day}"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(records, schema=JOURNAL), folder / "history.parquet")

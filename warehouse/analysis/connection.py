@@ -37,12 +37,16 @@ _open: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 
 
 def connect(
-    data: Path | str, release: str | None = None, cost: CostSettings | None = None, redaction: Mode | None = None
+    data: Path | str,
+    release: str | None = None,
+    cost: CostSettings | None = None,
+    redaction: Mode | None = None,
+    threads: int | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open a session on the current release (or a named one), the other releases, and the history of a data folder.
 
     The caller closes it. Each thread needs its own cursor (`connection.cursor()`). `redaction` is that of requests that
-    are not compacted yet, by default as the last compaction had it.
+    are not compacted yet, by default as the last compaction had it; `threads` limits the processors that queries take.
 
     Raises:
         NoReleaseError: nothing has been published, or there is no such release.
@@ -53,6 +57,8 @@ def connect(
     connection = duckdb.connect(":memory:")
     try:
         prepare(connection)
+        if threads is not None:
+            connection.execute(f"SET threads = {threads:d}")
         attach(connection, found.database, "release")
         connection.register("journal_files", journal_dataset(data, redaction))
         connection.execute("SET search_path = 'release.main,memory.main'")

@@ -1,14 +1,45 @@
--- The figures of the report, each query named by the line above it. $days is how far back the history is read.
+-- The figures of the report, each query named by the line above it. The session's variables first_day, last_day and
+-- collections (a list, or NULL for all) say what it is about; `now` is the moment of the report.
 
 -- totals
 SELECT
     count(*) AS requests,
     count(*) FILTER (source IN ('exact', 'semantic')) AS hits,
     count(*) FILTER (source IN ('exact', 'semantic')) / nullif(count(*), 0) AS hit_rate,
+    count(*) FILTER (source IN ('live', 'bypass')) AS live,
     quantile_cont(total_seconds, 0.5) FILTER (source IN ('exact', 'semantic')) AS hit_seconds,
-    quantile_cont(total_seconds, 0.5) FILTER (source = 'live') AS live_seconds,
-    min(day) AS first_day, max(day) AS last_day
-FROM requests WHERE day >= getvariable('since');
+    quantile_cont(total_seconds, 0.5) FILTER (source = 'live') AS live_seconds
+FROM requests;
+
+-- by_collection
+SELECT
+    collection, count(*) AS requests,
+    count(*) FILTER (source IN ('exact', 'semantic')) / nullif(count(*), 0) AS hit_rate,
+    count(*) FILTER (source IN ('live', 'bypass')) AS live,
+    count(*) FILTER (source IN ('withheld', 'unreliable', 'refused', 'failed')) AS refused
+FROM requests
+WHERE collection IS NOT NULL
+GROUP BY collection ORDER BY requests DESC, collection;
+
+-- saved
+SELECT
+    sum(tokens_saved) AS tokens, sum(gpu_seconds_saved) AS seconds, sum(cost_saved) AS cost,
+    any_value(currency) AS currency
+FROM gpu_time_saved;
+
+-- spent
+SELECT
+    count(*) AS runs, sum(generated) AS generated, sum(completion_tokens) AS tokens, sum(generation_seconds) AS seconds,
+    sum(cost) AS cost, any_value(currency) AS currency
+FROM run_costs WHERE started_at::DATE BETWEEN getvariable('first_day')::DATE AND getvariable('last_day')::DATE;
+
+-- topics
+SELECT collection, topic, asked, questions, most_asked, others, nearest_question, similarity, query_keys
+FROM misses_by_topic LIMIT 20;
+
+-- asked
+SELECT coalesce(CASE WHEN source IN ('exact', 'semantic') THEN matched_key END, query_key) AS query_key, count(*) AS asked
+FROM requests WHERE query_key IS NOT NULL GROUP BY 1;
 
 -- answers
 SELECT
@@ -19,13 +50,8 @@ SELECT
         THEN sum(w.weight) FILTER (status = 'served') / nullif(sum(w.weight), 0)
     END AS served_weight
 FROM answers
-LEFT JOIN (SELECT query_key, coalesce(weight, 1) AS weight FROM questions WHERE origin <> 'canary') w USING (query_key);
-
--- saved
-SELECT
-    sum(tokens_saved) AS tokens, sum(gpu_seconds_saved) AS seconds, sum(cost_saved) AS cost,
-    any_value(currency) AS currency
-FROM gpu_time_saved WHERE day >= getvariable('since');
+LEFT JOIN (SELECT query_key, coalesce(weight, 1) AS weight FROM questions WHERE origin <> 'canary') w USING (query_key)
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection);
 
 -- hit_rate
 SELECT
@@ -34,7 +60,7 @@ SELECT
     sum(requests) FILTER (source = 'semantic') AS semantic,
     sum(requests) FILTER (source IN ('live', 'bypass')) AS live,
     sum(requests) FILTER (source IN ('withheld', 'unreliable', 'refused', 'failed')) AS refused
-FROM hit_rate WHERE day >= getvariable('since')
+FROM hit_rate
 GROUP BY day ORDER BY day;
 
 -- latency
@@ -42,7 +68,7 @@ SELECT
     source, count(*) AS requests, quantile_cont(total_seconds, 0.5) AS p50,
     quantile_cont(total_seconds, 0.95) AS p95, quantile_cont(total_seconds, 0.99) AS p99
 FROM requests
-WHERE day >= getvariable('since') AND source IN ('exact', 'semantic', 'live') AND total_seconds IS NOT NULL
+WHERE source IN ('exact', 'semantic', 'live') AND total_seconds IS NOT NULL
 GROUP BY source ORDER BY p50;
 
 -- tokens
@@ -50,9 +76,10 @@ SELECT day, sum(generated) AS generated, sum(saved) AS saved
 FROM (
     SELECT day, tokens_saved AS saved, NULL AS generated FROM gpu_time_saved
     UNION ALL
-    SELECT CAST(started_at AS DATE), NULL, completion_tokens FROM runs WHERE started_at IS NOT NULL
+    SELECT started_at::DATE, NULL, completion_tokens FROM runs
+    WHERE started_at::DATE BETWEEN getvariable('first_day')::DATE AND getvariable('last_day')::DATE
+        AND getvariable('collections') IS NULL -- a run is for all collections
 )
-WHERE day >= getvariable('since')
 GROUP BY day ORDER BY day;
 
 -- freshness
@@ -63,10 +90,8 @@ SELECT
 FROM (
     SELECT epoch(getvariable('now') - generated_at) / 86400 AS age FROM answers
     WHERE status = 'served' AND generated_at IS NOT NULL
+        AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection))
 );
-
--- misses
-SELECT question, asked, last_asked, nearest_question, similarity FROM frequent_misses LIMIT 15;
 
 -- wordings
 SELECT
@@ -76,16 +101,25 @@ FROM (
     FROM rulings
     QUALIFY row_number() OVER (PARTITION BY collection, query_key, lower(text) ORDER BY person DESC, since DESC) = 1
 )
+WHERE (since IS NULL OR since::DATE BETWEEN getvariable('first_day')::DATE AND getvariable('last_day')::DATE)
+    AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection))
 GROUP BY collection, origin ORDER BY collection, origin;
 
 -- judges
-FROM judge_agreement;
+FROM judge_agreement
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection);
 
 -- unwritten
-SELECT question, asked, nearest_document, score, anticipated FROM unwritten LIMIT 15;
+SELECT collection, question, asked, nearest_document, score, anticipated, query_key
+FROM unwritten
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection)
+LIMIT 15;
 
 -- feedback
-SELECT question, unhelpful, helpful, comments FROM poor_feedback LIMIT 10;
+SELECT question, unhelpful, helpful, comments, query_key, query_key IN (SELECT query_key FROM answers) AS anticipated
+FROM poor_feedback
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection)
+LIMIT 15;
 
 -- withheld
 SELECT
@@ -94,14 +128,73 @@ SELECT
 FROM answers a
 LEFT JOIN questions q USING (query_key)
 WHERE a.status = 'withheld'
+    AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), a.collection))
 GROUP BY reason ORDER BY weight DESC, answers DESC, reason;
 
+-- gone
+SELECT a.collection, q.question, a.query_key, a.withheld_reason AS detail
+FROM answers a
+JOIN questions q USING (query_key)
+WHERE a.status = 'withheld' AND a.withheld_reason = 'a document that it rests on is withdrawn'
+    AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), a.collection))
+ORDER BY coalesce(q.weight, 1) DESC, q.question;
+
+-- expired
+SELECT q.collection, q.question, q.query_key, 'it was valid until ' || told AS detail
+FROM (SELECT *, trim(metadata['valid_until'][1]) AS told FROM questions) q
+JOIN answers a USING (query_key)
+WHERE a.origin = 'curated' AND a.status = 'served'
+    AND TRY_CAST(told AS TIMESTAMPTZ) + CASE WHEN length(told) = 10 THEN INTERVAL 1 DAY ELSE INTERVAL 0 DAY END < getvariable('now')
+    AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), q.collection))
+ORDER BY told, q.question;
+
+-- publications
+SELECT published_at, action, release_id, published_by, reason
+FROM publications
+WHERE published_at::DATE BETWEEN getvariable('first_day')::DATE AND getvariable('last_day')::DATE
+ORDER BY published_at DESC LIMIT 12;
+
+-- decided
+SELECT
+    reviewer, count(*) FILTER (decision = 'approve') AS approved, count(*) FILTER (decision = 'edit') AS edited,
+    count(*) FILTER (decision = 'reject') AS rejected, count(*) FILTER (decision = 'reconsider') AS reconsidered
+FROM decisions
+WHERE decided_at::DATE BETWEEN getvariable('first_day')::DATE AND getvariable('last_day')::DATE
+    AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection))
+GROUP BY reviewer ORDER BY count(*) DESC, reviewer;
+
 -- runs
-SELECT run_id, started_at, questions, generated, reused, completion_tokens, tokens_a_second, cost, currency
-FROM run_costs ORDER BY run_id DESC LIMIT 10;
+SELECT run_id, started_at, status, questions, generated, reused, completion_tokens, tokens_a_second, cost, currency
+FROM run_costs
+WHERE started_at IS NULL OR started_at::DATE BETWEEN getvariable('first_day')::DATE AND getvariable('last_day')::DATE
+ORDER BY run_id DESC LIMIT 12;
 
 -- findings
-SELECT collection, finding, count, whole, examples FROM findings ORDER BY collection, count DESC, finding;
+SELECT collection, finding, count, whole, examples
+FROM findings
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection)
+ORDER BY collection, count DESC, finding;
 
 -- checks
 SELECT name, passed, explanation FROM checks ORDER BY passed, name;
+
+-- before
+SELECT m.release_id
+FROM release_manifests m
+WHERE m.attached AND m.release_id = (
+    SELECT coalesce((SELECT replaced FROM publications WHERE release_id = c.release_id ORDER BY published_at DESC LIMIT 1), c.previous)
+    FROM release_manifests c
+    WHERE c.release_id = getvariable('release')
+);
+
+-- changed
+SELECT change, causes, count(*) AS answers
+FROM changes(getvariable('previous'), getvariable('release'))
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection)
+GROUP BY ALL ORDER BY answers DESC, change, causes;
+
+-- changed_answers
+SELECT collection, change, question, query_key, causes, documents, status_after
+FROM changes(getvariable('previous'), getvariable('release'))
+WHERE change <> 'added' AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection))
+ORDER BY change, question LIMIT 20;

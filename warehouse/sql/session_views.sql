@@ -11,13 +11,16 @@ COMMENT ON COLUMN cost_settings.currency IS 'Currency of the other columns.';
 
 COMMENT ON VIEW temp.main.journal_files IS 'The raw files of the history; the view history is easier to query.';
 
--- `at` is a reserved word: without quotes it would be a syntax error. The variables narrow all views of the history.
+-- `at` is a reserved word: without quotes it would be a syntax error. The variables narrow
+-- all views of the history.
 CREATE VIEW history AS
 SELECT * RENAME ("at" AS recorded_at)
 FROM journal_files
 WHERE (getvariable('first_day') IS NULL OR day >= getvariable('first_day')::DATE)
-    AND (getvariable('last_day') IS NULL OR day <= getvariable('last_day')::DATE);
-COMMENT ON VIEW history IS 'Everything the online service recorded: requests, feedback and comparisons. SET VARIABLE first_day or last_day narrows it, and all views of it.';
+    AND (getvariable('last_day') IS NULL OR day <= getvariable('last_day')::DATE)
+    -- feedback may lack its collection; the view feedback completes it
+    AND (getvariable('collections') IS NULL OR collection IS NULL OR list_contains(getvariable('collections'), collection));
+COMMENT ON VIEW history IS 'Everything the online service recorded: requests, feedback and comparisons. SET VARIABLE first_day, last_day or collections (a list) narrows it, and all views of it.';
 COMMENT ON COLUMN history.kind IS 'request, feedback or comparison.';
 COMMENT ON COLUMN history.request_id IS 'Id of the request; for feedback, of the request it is about.';
 COMMENT ON COLUMN history.recorded_at IS 'When it was recorded (UTC).';

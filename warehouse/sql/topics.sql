@@ -61,10 +61,15 @@ FROM heads h
 JOIN asked a USING (collection, place)
 LEFT JOIN names n USING (collection, head)
 GROUP BY h.collection, h.head
+UNION ALL
+SELECT collection, NULL, sum(asked)::BIGINT, count(*), max(last_asked), NULL, [], NULL, NULL, list(query_key)
+FROM frequent_misses
+WHERE question IS NULL
+GROUP BY collection
 ORDER BY asked DESC, topic;
 COMMENT ON VIEW misses_by_topic IS 'The misses in topics: questions that share their telling words, most asked first.';
 COMMENT ON COLUMN misses_by_topic.collection IS 'The collection of the requests.';
-COMMENT ON COLUMN misses_by_topic.topic IS 'The words that tell the most about its questions.';
+COMMENT ON COLUMN misses_by_topic.topic IS 'The words that tell the most about its questions; empty for all whose texts are not kept.';
 COMMENT ON COLUMN misses_by_topic.asked IS 'How often its questions were asked.';
 COMMENT ON COLUMN misses_by_topic.questions IS 'How many questions it has.';
 COMMENT ON COLUMN misses_by_topic.last_asked IS 'When one of them was last asked (UTC).';

@@ -6,7 +6,6 @@ import pytest
 
 from tests.warehouse.conftest import key, sample_rows
 from warehouse.analysis.connection import connect
-from warehouse.analysis.report import write_report
 from warehouse.editorial.queue import queue
 from warehouse.editorial.review import export_wordings
 from warehouse.editorial.review_import import import_reviews
@@ -20,6 +19,7 @@ from warehouse.editorial.wordings import (
     wordings_file,
 )
 from warehouse.errors import ReviewError
+from warehouse.reporting.page import write_report
 
 
 def ruling(text="who cleans?", verdict="wording", by="verifier", **more):

@@ -11,8 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.warehouse.conftest import NOW, key, request, write_history
-from warehouse.analysis.report import duration, grouped, logarithmic, number, percent, stacked, write_report
+from warehouse.editorial.decisions import Decision, append_decisions
+from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import NoReleaseError, StorageError
+from warehouse.reporting.formats import duration, number, percent
+from warehouse.reporting.page import report_markdown, write_report
+from warehouse.reporting.plots import grouped, logarithmic, stacked
 from warehouse.settings import CostSettings
 
 TYPED = '<script>alert("x")</script> & more'
@@ -51,7 +55,7 @@ def test_the_page_shows_hits_times_savings_and_misses(data, tmp_path):
     assert "4.5 ms for a prepared answer (median); 3 s for a live one" in text
     assert "60 s of computing saved, worth 60.00 CHF" in text
     assert "2 prepared answers; 1 are withheld" in text
-    assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more 2 20 Nov 12:00" in text
+    assert "script alert x 2 0 1 &lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &amp; more" in text
     assert "refusal 1" in text
 
 
@@ -78,6 +82,84 @@ class Tags(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def changed_release(rows):
+    rows["answers"][0] |= {"answer": "Another answer [1].", "passages_hash": key("p2"), "fingerprint": key("new")}
+    rows["documents"][0]["content_hash"] = key("edited")
+    return rows
+
+
+def test_the_page_names_what_is_to_do_and_links_it_to_the_review_page(data, tmp_path, publish_rows, rows):
+    approval = Decision("main", key("q1"), key("f-q1"), "approve", "Ada", question="What is q1?")
+    append_decisions(data, [approval])
+    withdraw(data, "main", "d2", "outdated")
+    rows["citations"][1] |= {"document_id": "d2", "chunk_id": key("c2")}
+    publish_rows(changed_release(rows))
+    write_history(data, [*HISTORY, request("q3", "withheld", query_key=key("q3"))])
+    page = page_of(data, tmp_path, review="https://faq.example/review")
+    text = text_of(page)
+    assert "Withheld, until somebody decides" in text
+    assert f'<a href="https://faq.example/review/questions/{key("q3")}">What is q3?</a>' in page
+    assert "What is q3? refusal 1" in text
+    assert "What is q2? a document that it rests on is withdrawn 0" in text
+    assert "What is q1? approved by Ada on" in text
+    assert "answered differently 1 passages" in text
+    assert "What is q1? answered differently passages d1" in text
+
+
+def test_figures_are_compared_with_the_period_before(data, tmp_path):
+    earlier = [{**record, "at": NOW - timedelta(days=30)} for record in HISTORY[1:4]]
+    write_history(data, HISTORY)
+    write_history(data, earlier, NOW.date() - timedelta(days=30))
+    text = text_of(page_of(data, tmp_path))
+    assert "50.0% of 4 questions had a prepared answer +16.7 points against before" in text
+    assert "4 questions were asked +33% against before" in text
+    assert "script alert x 2 2 1" in text
+    assert "Answers given from the release 2 1" in text
+
+
+def test_a_report_on_some_collections_holds_nothing_of_the_others(tmp_path, publish_rows, rows):
+    for table in ("questions", "answers", "citations", "documents", "chunks", "retrievals", "changes"):
+        for row in rows[table]:
+            if row.get("query_key") == key("q2"):
+                row["collection"] = "secret"
+    rows["documents"].append({**rows["documents"][0], "collection": "secret"})
+    rows["chunks"].append({**rows["chunks"][0], "collection": "secret", "chunk_id": key("s1")})
+    rows["citations"][1]["chunk_id"] = key("s1")
+    rows["retrievals"] = [row for row in rows["retrievals"] if row["collection"] == "main"]
+    rows["answers"][1] |= {"status": "withheld", "withheld_reason": "refusal"}
+    rows["changes"] = []
+    data = tmp_path / "data"
+    publish_rows(rows)
+    hidden = {"collection": "secret"}
+    write_history(
+        data,
+        [*HISTORY, {**request("hush", "live"), **hidden}, {**HISTORY[-1], "comment": "hush", "collection": "secret"}],
+    )
+    whole, part = page_of(data, tmp_path), page_of(data, tmp_path, collections=("main",))
+    assert "hush" in whole
+    assert "What is q2?" in whole
+    assert "hush" not in part
+    assert "What is q2?" not in part
+    assert "Runs" not in text_of(part)
+
+
+def test_the_markdown_says_the_same_and_nothing_typed_becomes_markup(data, tmp_path, publish_rows, rows):
+    publish_rows(changed_release(rows))
+    write_history(data, [*HISTORY, request("a | [b](http://evil.example)\n# c", "live")])
+    write_report(data, tmp_path / "report.md", now=NOW, review="https://faq.example/review")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| with a prepared answer | 40.0% | – |" in text  # noqa: RUF001
+    assert f"| [What is q3?](https://faq.example/review/questions/{key('q3')}) | refusal | 0 |" in text
+    assert "a \\| \\[b\\](http://evil.example) \\# c |" in text
+    assert "| answered differently | 1 | passages |" in text
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1, table
+
+
+def test_a_flow_gets_the_report_as_markdown(data):
+    assert report_markdown(data).startswith("# Answers given beforehand\n")
 
 
 def test_the_page_is_self_contained_and_escapes_what_users_typed(data, tmp_path):

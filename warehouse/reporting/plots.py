@@ -1,34 +1,17 @@
-"""Writes the report: one HTML page on how often prepared answers hit, how fast they are, and what they save.
-
-The page is self-contained (styles, plots as inline SVG, no script), so it can be mailed and archived. Everything is
-escaped, and control characters that visitors typed are replaced. This module queries and lays out; the template draws.
-"""
+"""Lays out the plots of the report as bars and marks; the template draws them as SVG."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from datetime import date
 
-import duckdb
-import jinja2
-
-from warehouse.analysis.cells import visible
-from warehouse.analysis.connection import connect
-from warehouse.durable import replace_file, storage_errors
-from warehouse.history.compaction import naming_torn_days
-from warehouse.releases.release import current
-from warehouse.settings import CostSettings
-from warehouse.sql import sql_text
+from warehouse.reporting.figures import Figures
+from warehouse.reporting.formats import duration, number
 
 _WIDE, _HALF = 1040.0, 480.0  # a unit is about a pixel, so that texts have the same size in all plots
 _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 220.0, 48.0, 20.0, 26.0, 10.0
-Figures = Mapping[str, Any]  # a row of a report query: its columns differ from query to query
 
 
 @dataclass(frozen=True)
@@ -62,74 +45,6 @@ class Plot:
     bars: tuple[Bar, ...]
     x_marks: tuple[Mark, ...]
     y_marks: tuple[Mark, ...]
-
-
-def write_report(
-    data: Path, target: Path, cost: CostSettings | None = None, days: int = 30, now: datetime | None = None
-) -> None:
-    """Write the report on the current release and the last `days` of the history.
-
-    Raises:
-        NoReleaseError: nothing has been published.
-        StorageError: the report can't be written, or a file of the history can't be read.
-    """
-    page = render(data, cost or CostSettings(), days, now or datetime.now(UTC))
-    with storage_errors(target.parent, f"write {target.name}"):
-        replace_file(target, page.encode())
-
-
-def render(data: Path, cost: CostSettings, days: int, now: datetime) -> str:
-    """Return the page."""
-    since = now.date() - timedelta(days=days - 1)
-    with naming_torn_days(data), connect(data, cost=cost) as connection:
-        connection.execute("SET VARIABLE since = ?", [since])
-        connection.execute("SET VARIABLE now = ?", [now])
-        found = {name: _rows(connection, query) for name, query in _queries()}
-    shown = [since + timedelta(days=n) for n in range(days)]
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            **found,
-            release=current(data),
-            now=now,
-            days=days,
-            hit_plot=stacked(found["hit_rate"], ("exact", "semantic", "live", "refused"), shown),
-            token_plot=grouped(found["tokens"], ("saved", "generated"), shown),
-            latency_plot=logarithmic(found["latency"]),
-            fresh_plot=histogram(found["freshness"][0]),
-        )
-    )
-
-
-def _queries() -> Iterable[tuple[str, str]]:
-    return re.findall(r"^-- (\w+)\n([^;]+);", sql_text("report.sql"), re.MULTILINE)
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> list[Figures]:
-    found = connection.execute(query)
-    names = [column[0] for column in found.description or ()]
-    return [dict(zip(names, map(_figure, row), strict=True)) for row in found.fetchall()]
-
-
-def _figure(value: object) -> object:
-    """Return a value, or None for NaN and infinity, which histories of earlier versions contain."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _environment() -> jinja2.Environment:
-    source = resources.files("warehouse").joinpath("templates", "report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({"report.html": source}), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_printed,
-    )  # fmt: skip
-    environment.filters |= {"number": number, "duration": duration, "percent": percent}
-    return environment
-
-
-def _printed(value: object) -> object:
-    """Return a value as the template prints it; markup from a macro is already printable."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def stacked(rows: Sequence[Figures], series: Sequence[str], days: Sequence[date]) -> Plot:
@@ -229,29 +144,3 @@ def _round_up(value: float) -> float:
         return 4.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)
-
-
-def number(value: float | None) -> str:
-    """Format a number with about three digits and k, M or G."""
-    if value is None:
-        return "–"  # noqa: RUF001 - an en dash stands for no value
-    for limit, sign in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if sign == "k" else limit)
-            return f"{scaled:.1f}".rstrip("0").rstrip(".") + f" {sign}"
-    return f"{value:.0f}" if value == int(value) or abs(value) >= 100 else f"{value:.2g}"
-
-
-def duration(seconds: float | None) -> str:
-    """Format a duration in a suitable unit."""
-    if seconds is None:
-        return "–"  # noqa: RUF001 - an en dash stands for no value
-    for limit, divisor, unit in ((1e-3, 1e-6, "µs"), (1, 1e-3, "ms"), (120, 1, "s"), (7200, 60, "min")):
-        if seconds < limit:
-            return f"{seconds / divisor:.3g} {unit}"
-    return f"{seconds / 3600:,.3g} h" if seconds < 3.6e6 else f"{seconds / 3600:,.0f} h"
-
-
-def percent(share: float | None) -> str:
-    """Format a share as a percentage."""
-    return "–" if share is None else f"{share:.0%}" if share in (0, 1) else f"{share:.1%}"  # noqa: RUF001

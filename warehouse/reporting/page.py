@@ -1,0 +1,130 @@
+"""Writes a report: as one HTML page, self-contained so that it can be mailed and archived, or as Markdown.
+
+The page has its styles and plots inside and no script, and fits a phone and a sheet of paper. Everything is escaped,
+and control characters that visitors typed are replaced. The templates hold the words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from warehouse.analysis.cells import visible
+from warehouse.durable import replace_file, storage_errors
+from warehouse.history.redaction import Mode
+from warehouse.reporting.figures import Report, Scope, report_of
+from warehouse.reporting.formats import duration, number, percent, points, trend
+from warehouse.reporting.plots import grouped, histogram, logarithmic, stacked
+from warehouse.settings import CostSettings
+
+_MARKS = re.compile(r"([\\`*_\[\]<>|~#])")  # what Markdown would take for markup
+_MOST_TASKS = 25
+
+
+def write_report(
+    data: Path,
+    target: Path,
+    cost: CostSettings | None = None,
+    days: int = 30,
+    now: datetime | None = None,
+    collections: tuple[str, ...] | None = None,
+    review: str | None = None,
+    redaction: Mode | None = None,
+) -> None:
+    """Write the report on the current release and the last `days`, as Markdown if the target's name ends in .md.
+
+    `review` is the address of the review page, to which the answers are linked.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+        StorageError: the report can't be written, or a file of the history can't be read.
+    """
+    scope = Scope(days, now or datetime.now(UTC), collections)
+    found = report_of(data, scope, cost or CostSettings(), redaction)
+    text = (markdown if target.suffix == ".md" else html)(found, review)
+    with storage_errors(target.parent, f"write {target.name}"):
+        replace_file(target, text.encode())
+
+
+def report_markdown(data: Path, cost: CostSettings | None = None, days: int = 7, review: str | None = None) -> str:
+    """Return the report on the current release and the last `days` as Markdown, for an artifact of a flow.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+        StorageError: a file of the history can't be read.
+    """
+    return markdown(report_of(data, Scope(days, datetime.now(UTC)), cost or CostSettings()), review)
+
+
+def html(report: Report, review: str | None = None) -> str:
+    """Return the page; `review` is the address of the review page, without which nothing is linked."""
+    now, days = report.now, report.scope.dates
+    return _page().render(
+        **_words(report, review),
+        hit_plot=stacked(now["hit_rate"], ("exact", "semantic", "live", "refused"), days),
+        token_plot=grouped(now["tokens"], ("saved", "generated"), days),
+        latency_plot=logarithmic(now["latency"]),
+        fresh_plot=histogram(now["freshness"][0]),
+    )
+
+
+def markdown(report: Report, review: str | None = None) -> str:
+    """Return the report as Markdown, without its plots."""
+    text = _text().render(**_words(report, review))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _words(report: Report, review: str | None) -> Mapping[str, object]:
+    return {
+        **report.now,
+        "report": report,
+        "scope": report.scope,
+        "before": report.before,
+        "total": report.now["totals"][0],
+        "total_before": report.before["totals"][0],
+        "stock": report.now["answers"][0],
+        "gain": report.now["saved"][0],
+        "gain_before": report.before["saved"][0],
+        "expense": report.now["spent"][0],
+        "collections_before": {row["collection"]: row for row in report.before["by_collection"]},
+        "whole": report.scope.collections is None,
+        "review": review,
+        "most": _MOST_TASKS,
+    }
+
+
+@cache
+def _page() -> jinja2.Template:
+    return _template("report.html", _printed, autoescape=True)
+
+
+@cache
+def _text() -> jinja2.Template:
+    return _template("report.md", _plain, autoescape=False)
+
+
+def _template(name: str, finalize: object, *, autoescape: bool) -> jinja2.Template:
+    source = resources.files("warehouse").joinpath("templates", name).read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({name: source}), autoescape=autoescape, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=finalize,  # type: ignore[arg-type]
+    )  # fmt: skip
+    environment.filters |= {"number": number, "duration": duration, "percent": percent}
+    environment.globals |= {"trend": trend, "points": points}
+    return environment.get_template(name)
+
+
+def _printed(value: object) -> object:
+    """Return a value as the page prints it; markup from a macro is already printable."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _plain(value: object) -> object:
+    """Return a value as Markdown prints it: on one line, with nothing in it that would be markup."""
+    return _MARKS.sub(r"\\\1", " ".join(visible(value).split())) if isinstance(value, str) else value
