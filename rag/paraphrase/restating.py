@@ -1,7 +1,7 @@
 """Do several wordings of an answer say the same in the same words?
 
 Beside "How do I renew a visa?", "Please tell me: how do I renew a visa?" teaches nothing: neither says in which other
-words the answer may be asked for, nor which words matter. Such an answer is known by one wording, and a matter of pairs.
+words the answer may be asked for, nor which words matter. Such an answer is known by one wording: a matter of pairs.
 """
 
 from __future__ import annotations
