@@ -76,16 +76,20 @@ class Client:
 
     async def ask(self, question: str) -> int:
         """Ask one question and return the status."""
-        body = json.dumps({"question": question}).encode()
+        return await self.post("/v1/answers", json.dumps({"question": question}))
+
+    async def post(self, path: str, content: str) -> int:
+        """Post JSON and return the status."""
+        body = content.encode()
         head = (
-            b"POST /v1/answers HTTP/1.1\r\nhost: localhost\r\n"
-            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            f"POST {path} HTTP/1.1\r\nhost: localhost\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         while self._idle and self._idle[-1][0].at_eof():  # the server closes what was idle for 5 seconds
             self._idle.pop()[1].close()
         try:
             reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._address)
-            writer.write(head % len(body) + body)
+            writer.write(head.encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             lines = answer.lower().split(b"\r\n")
             length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))

@@ -23,6 +23,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits
 
 from online.app import create_app
 from online.http.authentication import keys_of
@@ -138,6 +139,7 @@ def worker_app() -> FastAPI:
 
 def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
     sys.setswitchinterval(_SWITCH_SECONDS)
+    threadpool_limits(1, "blas")  # on a busy machine several threads wait for each other longer than one computes
     on_stop = None
     tracing = Tracing() if config.service.tracing else None
     if llm is None:

@@ -23,7 +23,7 @@ from rag.retrieval.passages import Lookup
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
 from rag.retrieval.row_groups import RowGroups
-from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vector_index import QUICK_LIMIT, VectorIndex
 from rag.retrieval.vectors import Vectors
 from warehouse.tables import QUESTIONS, AnswerWordingRow, FenceRow, QuestionRow
 
@@ -144,7 +144,7 @@ def index_questions(
     table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
     table = table.filter(pc.equal(table["collection"], collection))
     rows = in_page_order((row for row in table_rows(table, QuestionRow) if row["query_key"] in keys), asked)
-    VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows]).save(stem)
+    VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows], QUICK_LIMIT).save(stem)
     if fields := plan.collections[collection].filters:
         RowGroups.build(fields, [as_marks(filters_from(row["filters"])) for row in rows]).save(stem)
 
@@ -165,7 +165,7 @@ def index_wordings(plan: RunPlan, collection: str, keys: Collection[str], stem: 
     rows.sort(key=lambda row: row["wording_key"])
     hashes = [question_hash(row["wording"]) for row in rows]
     vectors = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
-    VectorIndex.build(vectors, [row["wording_key"] for row in rows]).save(stem)
+    VectorIndex.build(vectors, [row["wording_key"] for row in rows], QUICK_LIMIT).save(stem)
     if fields := plan.collections[collection].filters:
         asked = {row["query_key"]: row["filters"] for row in read_rows(f"{folder}/questions", _AskedWith)}
         marks = [as_marks(filters_from(asked[row["query_key"]])) for row in rows]

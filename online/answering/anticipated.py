@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.semantic_hit import Anticipated
 from online.http.schemas import AnticipatedQuestion, Questions
+from online.release.stored_wordings import Anticipated
 from rag.filters import Filters
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ whatever words, and wants no other answer instead.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -50,20 +51,21 @@ def near_wordings(
 ) -> Near:
     """Return the wordings near a question; `named` gives what a key and a cosine stand for, or None."""
     indexes = release.collection(collection)
-    found: list[tuple[NearWording, Vectors]] = []
-    for index in (indexes.questions, indexes.withheld, *indexes.wordings):
-        if index is None:
-            continue
-        own: list[tuple[NearWording, Vectors]] = []
-        for searched in _SEARCHED:
-            near = index.nearest(vector, searched, index.asked_with(filters))
-            own = [(each, row) for key, cosine, row in near if (each := named(key, cosine)) is not None]
-            if len(own) >= NEAREST or len(near) < searched:
-                break
-        found += own
-    found.sort(key=lambda each: -each[0].similarity)
-    vectors = np.stack([row for _, row in found[:NEAREST]]) if found else np.zeros((0, len(vector)), np.float32)
-    return Near([each for each, _ in found[:NEAREST]], vectors)
+    for searched in _SEARCHED:
+        near: list[tuple[str, float, Vectors]] = []
+        whole = True
+        for index in (indexes.questions, indexes.withheld, *indexes.wordings):
+            if index is not None:
+                own = index.nearest(vector, searched, index.asked_with(filters))
+                near += own
+                whole &= len(own) < searched
+        near.sort(key=lambda each: -each[1])
+        usable = ((found, row) for key, cosine, row in near if (found := named(key, cosine)) is not None)
+        kept = list(itertools.islice(usable, NEAREST))
+        if whole or len(kept) == NEAREST:
+            break
+    vectors = np.stack([row for _, row in kept]) if kept else np.zeros((0, len(vector)), np.float32)
+    return Near([each for each, _ in kept], vectors)
 
 
 def choose(

@@ -19,8 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from online.answering.near_wording import NearWording
 from online.answering.question import Asked, Sought
 from online.answering.selection import choose, near_wordings
@@ -52,21 +50,6 @@ class Permits:
     usable: Callable[[str], bool]
     barred: Callable[[str], bool]
     barring_error: float
-
-
-class Anticipated(msgspec.Struct):
-    """An anticipated question as the serving index holds it."""
-
-    question: str
-    query_key: str
-    collection: str
-    filters: dict[str, str] = {}
-
-
-class _Wording(msgspec.Struct):
-    """The text of a further wording as the serving index holds it."""
-
-    wording: str
 
 
 def candidates(sought: Sought) -> list[Near]:
@@ -199,14 +182,9 @@ def _nearest(
 def _candidate(
     release: OpenRelease, collection: str, wording_key: str, similarity: float, permitted: Callable[[str], bool]
 ) -> NearWording | None:
-    index = release.index
-    wording = index.wording(wording_key)
-    query_key = wording_key if wording is None else index.answer_key(wording_key)
-    stored = index.question(query_key) or index.withheld(query_key)
-    if stored is None or not permitted(query_key):
+    found = release.wordings.find(wording_key)
+    if found is None or found.collection != collection:  # the index is the collection's own; checked again all the same
         return None
-    anticipated = msgspec.json.decode(stored, type=Anticipated)
-    if anticipated.collection != collection:  # the index is the collection's own; checked again all the same
+    if not permitted(found.query_key):
         return None
-    text = anticipated.question if wording is None else msgspec.json.decode(wording, type=_Wording).wording
-    return NearWording(text, query_key, similarity, wording_key, anticipated.question)
+    return NearWording(found.text, found.query_key, similarity, wording_key, found.question)

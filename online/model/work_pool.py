@@ -6,7 +6,6 @@ Bounded, so that a flood of misses is refused at once instead of queueing for th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,10 +46,9 @@ class WorkPool:
     async def finish(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run the blocking work that ends an answer, as `run` does: it is never refused, its tokens are spent."""
         self._pending += 1
-        loop = asyncio.get_running_loop()
         future = self._executor.submit(functools.partial(work, *args, **kwargs))
-        future.add_done_callback(lambda _: _tell(loop, self._done))
         outcome = asyncio.wrap_future(future)
+        outcome.add_done_callback(self._done)
         try:
             return await asyncio.shield(outcome)
         except asyncio.CancelledError:
@@ -58,14 +56,9 @@ class WorkPool:
                 await asyncio.wait([outcome])
             raise
 
-    def _done(self) -> None:
+    def _done(self, _: object) -> None:
         self._pending -= 1
 
     def close(self) -> None:
         """Finish the running calls and drop the waiting ones."""
         self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
-        loop.call_soon_threadsafe(what)

@@ -14,6 +14,7 @@ import numpy as np
 
 from online.errors import Problem
 from online.release.question_index import QuestionIndex
+from online.release.stored_wordings import StoredWordings
 from rag.errors import IndexUnusableError, ModelError, OutdatedVerifierError
 from rag.filters import Filters, as_marks, filters_from, fits
 from rag.identity import KEY_FORMAT, former_query_key, query_key
@@ -108,6 +109,7 @@ class OpenRelease:
     ) -> None:
         self.release_id = release_id
         self.index = index
+        self.wordings = StoredWordings(index)
         self.models = models
         self.encoder = models.encoder
         self.collections = collections

@@ -20,11 +20,10 @@ _WH = r"(?=(?:who|what|which|when|where|why|how|if|whether)\b)"
 _POLITE = (
     r"^(?:(?:hi|hello|hey|good (?:morning|afternoon|evening)|dear (?:team|support|all))(?: there)?\b[ ,.!]*)+",
     r"^(?:please|excuse me|sorry)\b[ ,]*",
-    r"^(?:can|could|would|will) you (?:please |kindly )?(?:tell|show|explain(?: to)?|teach|help)(?: me| us)?"
-    rf"[,:]? {_WH}",
-    rf"^(?:do you know|does anyone know|tell me|show me|explain|i wonder|i was wondering)[,:]? {_WH}",
-    rf"^i(?:'d like| would like| want| need|'m trying)(?: to (?:know|find out|learn|understand))?[,:]? {_WH}",
-    rf"^(?:a |one |just a )?(?:quick |short |simple )?question[,:]? {_WH}",
+    rf"^(?:can|could|would|will) you (?:please |kindly )?(?:tell|show|explain(?: to)?|teach|help)(?: me| us)?,? {_WH}",
+    rf"^(?:do you know|does anyone know|tell me|show me|explain|i wonder|i was wondering),? {_WH}",
+    rf"^i(?:'d like| would like| want| need|'m trying)(?: to (?:know|find out|learn|understand))?,? {_WH}",
+    r"^(?:(?:a |one )?(?:quick |short |simple )?question|(?:can you )?tell me|i(?:'d| would) like to know)[:,] *",
     r"[ ,.!?]*\b(?:please|thanks|thank you|many thanks)[ .!?]*$",
 )
 _DETERMINER = r"(?:my|our|your|the|a|an|i|we|you|it|this|that|there)"

@@ -7,6 +7,7 @@ the audit checks that both agree.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from rag.retrieval.token_vectors import TokenCodes, encode
 from rag.retrieval.vectors import Vectors
 
 ENCODER = "encoder.json"
+_REMEMBERED = 64  # questions
 _UNKNOWN = ("[UNK]", "<unk>", "[unk]")
 
 
@@ -61,6 +63,8 @@ class OnnxEncoder:
     def __init__(self, session: OnnxSession, spec: EncoderSpec) -> None:
         self._session = session
         self.spec = spec
+        # late interaction reads the tokens of a question that was embedded just before
+        self._one = functools.lru_cache(_REMEMBERED)(lambda text: session.run([text]))
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0, spec: EncoderSpec | None = None) -> OnnxEncoder:
@@ -108,7 +112,7 @@ class OnnxEncoder:
 
         Those of the prefix are left out: no passage has them, so they would count most in late interaction.
         """
-        output = self._session.run([self.spec.query_prefix + text])
+        output = self._one(self.spec.query_prefix + text)
         own = self._prefix_length(output.ids[0].tolist())
         return output.ids[0][own:].astype(np.int32), output.values[0][own:]
 
@@ -122,7 +126,8 @@ class OnnxEncoder:
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding
         for start in range(0, len(texts), size):
             rows = by_length[start : start + size]
-            yield rows, self._session.run([prefix + texts[i] for i in rows])
+            read = [prefix + texts[i] for i in rows]
+            yield rows, self._one(read[0]) if len(read) == 1 else self._session.run(read)
 
 
 def _pool(hidden: Vectors, mask: NDArray[np.int64], spec: EncoderSpec) -> Vectors:

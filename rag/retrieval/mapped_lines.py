@@ -50,7 +50,7 @@ class MappedLines(Sequence[str]):
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
             return [self._line(each) for each in range(*place.indices(len(self)))]
-        return self._line(range(len(self))[place])
+        return self._line(place if 0 <= place < len(self._ends) else range(len(self))[place])
 
     def _line(self, number: int) -> str:
         start = int(self._ends[number - 1]) + 1 if number else 0

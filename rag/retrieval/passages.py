@@ -9,6 +9,7 @@ neither does one that says the same. What that gains and what it costs in prompt
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -92,6 +93,7 @@ class Passage:
         return shown[0] if len(shown) == 1 else stable_hash("shown", shown)
 
 
+@functools.lru_cache(4096)  # most candidates were candidates before
 def gist(text: str) -> str:
     """Return the words of a text in lower case: what two texts that say the same have in common."""
     return " ".join(_WORD.findall(text.casefold()))
@@ -124,12 +126,12 @@ def choose_passages(
         if len(chosen) >= count and budget <= 0:
             break
         chunk = lookup(candidate.chunk_id)
-        if chunk is None or chunk.document_id in withdrawn or not says_something(chunk):
-            continue
-        if chunk.chunk_id in shown or gist(chunk.text) in said:
-            continue
         places_left = count - len(chosen)
-        if places_left <= 0 and not 0 < chunk.tokens <= budget:
+        if chunk is None or (places_left <= 0 and not 0 < chunk.tokens <= budget):
+            continue
+        if chunk.document_id in withdrawn or chunk.chunk_id in shown:
+            continue
+        if not says_something(chunk) or gist(chunk.text) in said:  # last, as they read the whole text
             continue
         shown.add(chunk.chunk_id)
         budget -= chunk.tokens

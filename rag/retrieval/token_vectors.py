@@ -13,6 +13,7 @@ product's name. A question's best match is rarely one of them.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 
 _COMMON = 0.3  # of the chunks
+_KNOWN_ROWS = 1 << 14  # of chunks that were looked up before: a search among mapped ids takes 10 µs
 _FEW = 20  # chunks, below which no token counts as common
 
 Codes = NDArray[np.uint8]
@@ -75,6 +77,7 @@ class TokenVectors:
         self._spans = spans
         self._codes = codes
         self._frequencies = frequencies
+        self._row = functools.lru_cache(_KNOWN_ROWS)(self._find)
 
     @classmethod
     def load(cls, folder: Path) -> TokenVectors:
@@ -95,12 +98,15 @@ class TokenVectors:
         return cls(ids, spans, codes, frequencies)
 
     def __contains__(self, chunk_id: str) -> bool:
+        return self._row(chunk_id) is not None
+
+    def _find(self, chunk_id: str) -> int | None:
         row = bisect.bisect_left(self.ids, chunk_id)
-        return row < len(self.ids) and self.ids[row] == chunk_id
+        return row if row < len(self.ids) and self.ids[row] == chunk_id else None
 
     def of(self, chunk_ids: Sequence[str]) -> list[Codes]:
-        """Return the codes of chunks that are in it."""
-        rows = [bisect.bisect_left(self.ids, each) for each in chunk_ids]
+        """Return the codes of chunks; those that are not in it are left out."""
+        rows = [row for each in chunk_ids if (row := self._row(each)) is not None]
         return [self._codes[start:end] for start, end in self._spans[rows]]
 
     def weights(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:

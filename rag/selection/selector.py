@@ -30,6 +30,7 @@ from rag.selection.evidence import Evidence, Wordings, weigh
 FORMAT = 1  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
 SHIPPED = Path(__file__).with_name("shipped.json")
 _JUDGED = 4  # single wordings that the verifier looks at
+_JUDGED_SIMILARITY = 0.5  # from here on
 _GUARDED = 3  # wordings of the best answer that the guards look at
 _LOOKALIKE = 3  # words left over on both sides; a look-alike has no more
 _FEW = 4  # wordings; an answer with so few must be asked for in nearly the same words, or in quite other ones
@@ -185,17 +186,19 @@ def _by_pair(
 ) -> Selection | None:
     rows = [row for row, answer in enumerate(near.answers) if answer in single][:_JUDGED]
     cosines = near.vectors[rows] @ vector if rows else np.zeros(0)
-    candidates = [Candidate(near.texts[r], near.answers[r], float(c)) for r, c in zip(rows, cosines, strict=True)]
-    decision = verifier.decide(question, candidates, tolerated_error)
-    if not decision.accepted:
+    candidates = [
+        Candidate(near.texts[row], near.answers[row], float(cosine))
+        for row, cosine in zip(rows, cosines, strict=True)
+        if cosine >= _JUDGED_SIMILARITY
+    ]
+    judged = [(each, verifier.decide(question, [each], tolerated_error)) for each in candidates]
+    best = max((each for _, each in judged if each.accepted), key=lambda each: each.score, default=None)
+    if best is None:
         return None
-    same = [each for each in candidates if each.query_key == decision.query_key]
-    if len(same) > 1 and any(
-        verifier.decide(question, [each], tolerated_error).reason in FINAL_GUARDS for each in same
-    ):
+    same = [(each, decision) for each, decision in judged if each.query_key == best.query_key]
+    if any(decision.reason in FINAL_GUARDS for _, decision in same):
         return None  # what a guard sees beside one restatement holds for all
-    wording = same[0].question
-    return Selection(decision.query_key, decision.score, decision.threshold, "accepted_pair", wording)
+    return Selection(best.query_key, best.score, best.threshold, "accepted_pair", same[0][0].question)
 
 
 def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | None:

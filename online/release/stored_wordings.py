@@ -1,0 +1,58 @@
+"""The wordings of a release as the serving index holds them, with the questions and answers that they belong to.
+
+The same ones are near again and again, so the latest are kept decoded: a decision looks at up to 96 of them, and three
+lookups and a decoding for each would take longer than the decision.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import msgspec
+
+from warehouse.releases.serving_index import ServingIndex
+
+_KEPT = 1 << 14  # some 10 MB
+
+
+class Anticipated(msgspec.Struct):
+    """An anticipated question as the serving index holds it."""
+
+    question: str
+    query_key: str
+    collection: str
+    filters: dict[str, str] = {}
+
+
+class _Further(msgspec.Struct):
+    wording: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWording:
+    """A wording: its text, the key of its answer, and the question and collection of that."""
+
+    text: str
+    query_key: str
+    question: str
+    collection: str
+
+
+class StoredWordings:
+    """Finds wordings by their keys. A release never changes, so what was read stays true."""
+
+    def __init__(self, index: ServingIndex) -> None:
+        self._index = index
+        self.find = functools.lru_cache(_KEPT)(self._read)
+
+    def _read(self, wording_key: str) -> StoredWording | None:
+        """Return a wording, the question of an answer included, or None if the release has no such answer."""
+        further = self._index.wording(wording_key)
+        query_key = wording_key if further is None else self._index.answer_key(wording_key)
+        stored = self._index.question(query_key) or self._index.withheld(query_key)
+        if stored is None:
+            return None
+        anticipated = msgspec.json.decode(stored, type=Anticipated)
+        text = anticipated.question if further is None else msgspec.json.decode(further, type=_Further).wording
+        return StoredWording(text, query_key, anticipated.question, anticipated.collection)
