@@ -41,15 +41,8 @@ from batch.stages.vary import vary, wants_variations
 from batch.stages.weigh import can_weigh, weigh
 from flows.compact_journal import compact_journal
 from flows.errors import UnknownStageError, without_secrets
-from flows.publish_release import (
-    PUBLISHED,
-    Ledger,
-    Publication,
-    audit_release,
-    load_release,
-    publish_release,
-    run_row,
-)
+from flows.ledger import PUBLISHED, Ledger, run_row
+from flows.publish_release import Publication, audit_release, load_release, publish_release
 from flows.reporting import artifacts
 from flows.reporting.logs import say
 from flows.reporting.run_states import add_tags, read_run

@@ -19,7 +19,7 @@ from prefect.states import State
 from batch.plan import RunPlan
 from flows.errors import BuildCancelledError
 from flows.interruption import ending_soon
-from flows.publish_release import FAILED_AUDIT, PUBLISHED, Ledger, run_row
+from flows.ledger import FAILED_AUDIT, PUBLISHED, Ledger, run_row
 from flows.reporting.alerts import Alert, Event, send
 from flows.reporting.logs import say, warnings_in_prefect
 from flows.reporting.open_runs import OpenRun, note_ended, note_open, settle_killed

@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 from warehouse.durable import storage_errors, sync
+from warehouse.log_line import Record, parse
 from warehouse.objects.outbox import put_aside
 
-Record = dict[str, Any]  # as JSON gives it
 State = TypeVar("State")
 _AT_ONCE = 1_000_000  # bytes that a tail reads at once: about ten thousand records, 30 ms
 _REMEMBERED = 64  # bytes before the offset, by which a tail notices that the file was rewritten in place
@@ -66,15 +66,6 @@ def read(path: Path) -> list[Record]:
     except FileNotFoundError:
         return []
     return [record for line in lines if (record := parse(line)) is not None]
-
-
-def parse(line: bytes) -> Record | None:
-    """Return the record of one line, or None if the line is torn."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):  # a line of nothing but brackets is nested too deeply
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def now() -> str:

@@ -20,7 +20,8 @@ from batch.stages.prepare import prepare
 from batch.stages.retrieve import retrieve
 from batch.stores.parquet import read_table
 from beforehand.cli import cli
-from flows.publish_release import Ledger, load_release, publish_release
+from flows.ledger import Ledger
+from flows.publish_release import load_release, publish_release
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.releases.build import begin_build
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from beforehand import cli
-from flows.publish_release import Ledger, run_row
+from flows.ledger import Ledger, run_row
 from rag.errors import AnswersPendingError
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.history.run_log import logged_runs

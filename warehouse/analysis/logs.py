@@ -14,7 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from rag.identity import equivalent_keys, query_key
-from warehouse.append_log import Record, read
+from warehouse.append_log import read
+from warehouse.log_line import Record
 
 _NUMBER, _FLAG = pa.float64(), pa.bool_()
 

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rag.identity import equivalent_keys
-from warehouse.append_log import Follower, Record, append
+from warehouse.append_log import Follower, append
 from warehouse.editorial.sources import Source
 from warehouse.errors import ReviewError
+from warehouse.log_line import Record
 
 Kind = Literal["approve", "edit", "reject", "reconsider"]
 Verdict = Literal["approve", "edit", "reject"]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from warehouse.append_log import Fold, Record, append, now
+from warehouse.append_log import Fold, append, now
+from warehouse.log_line import Record
 
 
 def list_question(data: Path, collection: str, query_key: str, reviewer: str, *, listed: bool = True) -> None:

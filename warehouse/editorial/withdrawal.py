@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeGuard
 
 from rag.errors import ConfigurationError
-from warehouse.append_log import Fold, Record, append, now
+from warehouse.append_log import Fold, append, now
+from warehouse.log_line import Record
 
 DocumentKey = tuple[str, str]  # collection and document_id
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rag.identity import normalise
-from warehouse.append_log import Record, append, read
+from warehouse.append_log import append, read
 from warehouse.errors import ReviewError
+from warehouse.log_line import Record
 
 RulingKind = Literal["wording", "fence", "doubtful", "withdrawn"]
 Origin = Literal["list", "curated", "journal", "model", "review", "judge"]

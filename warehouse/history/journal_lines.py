@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from rag.text.decoding import replace_surrogates
-from warehouse.append_log import parse
+from warehouse.log_line import parse
 from warehouse.tables import JOURNAL
 
 JournalRow = dict[str, Any]  # by the columns of `warehouse.tables.JOURNAL`

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from warehouse.append_log import Record, Tail, append, now
+from warehouse.append_log import Tail, append, now
+from warehouse.log_line import Record
 
 
 @dataclass(frozen=True)
