@@ -76,7 +76,7 @@ def ask_service(
     _require_text(question=question, collection=collection or "", key=key or "")
     request: dict[str, object] = {"question": question, "explain": explain}
     request |= {"collection": collection} if collection else {}
-    request |= {"filters": dict(map(_named, filters))} if filters else {}
+    request |= {"filters": named_filters(filters)} if filters else {}
     headers = {b"authorization": f"Bearer {key}".encode()} if key else {}
     try:
         with httpx.Client(timeout=timeout, trust_env=not _is_loopback(base_url)) as client:
@@ -94,6 +94,15 @@ def ask_service(
         return cast(AnswerBody, body)
     message = _message(cast(ProblemBody, body), response.status_code)
     raise (LlmUnavailableError if response.status_code >= 500 else QuestionError)(message)
+
+
+def named_filters(filters: Sequence[str]) -> dict[str, str]:
+    """Return the values of filters by field, of texts as `version=2`.
+
+    Raises:
+        QuestionError: one is not written so.
+    """
+    return dict(map(_named, filters))
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from beforehand.configuration import Config, Settings, read_settings, reported
+from beforehand.eval_output import described, print_gain, print_json
 from beforehand.run_plan import golden_questions
-from rag.errors import ConfigurationError, IndexUnusableError
+from rag.errors import ConfigurationError, IndexUnusableError, ModelError
 
 if TYPE_CHECKING:
+    from batch.plan import RunPlan
+    from batch.retrieval.help_gain import HelpGain
     from rag.settings import RetrievalSettings
     from warehouse.audit.golden import Golden
     from warehouse.evaluation.answers import Answered
-    from warehouse.evaluation.record import Evaluation
+    from warehouse.evaluation.record import Measures
     from warehouse.evaluation.retrieval import Searched
     from warehouse.releases.release import Release
     from warehouse.settings import EvaluationSettings
 
 Located = Sequence[tuple["Golden", frozenset[str]]]
-_SHOWN = 10
-_COUNTS = frozenset(("unjudged",))
 
 
 @click.command("eval")
@@ -48,7 +48,7 @@ def evaluate(config: Config, release: str | None, changed: tuple[str, ...], as_j
     other = read_settings((config[0], (*config[1], *map(_of_retrieval, changed)))) if changed else None
     from warehouse.append_log import now
     from warehouse.evaluation.record import Evaluation, golden_set, keep, last
-    from warehouse.evaluation.retrieval import Models, locate_in_release, retrieval_measures
+    from warehouse.evaluation.retrieval import Models, locate_in_release, read_stored, retrieval_measures
     from warehouse.releases.release import current, find
 
     found = find(settings.project.data, release) if release else current(settings.project.data)
@@ -58,9 +58,10 @@ def evaluate(config: Config, release: str | None, changed: tuple[str, ...], as_j
     searched = _searched(found, located, settings.retrieval, models)
     if other is not None:
         compared = _searched(found, located, other.retrieval, models)
-        _print_gain(searched, compared, changed, as_json)
+        print_gain(searched, compared, changed, as_json)
         return
     answered, answers = _answers(settings, found, located)
+    collections, sentences = _ways(settings, found, golden, searched, read_stored(found, located))
     evaluation = Evaluation(
         at=now(),
         release_id=found.release_id,
@@ -72,13 +73,14 @@ def evaluate(config: Config, release: str | None, changed: tuple[str, ...], as_j
         retrieval=retrieval_measures(searched),
         answers=answers,
         judge=settings.evaluation.judge_model,
+        collections=collections,
     )
     before = last(settings.project.data)
     keep(settings.project.data, evaluation)
     if as_json:
-        click.echo(json.dumps(_as_json(evaluation, before, searched, answered), indent=2, ensure_ascii=False))
+        print_json(evaluation, before, searched, answered, sentences)
     else:
-        click.echo("\n".join(described(evaluation, before, searched)))
+        click.echo("\n".join([*described(evaluation, before, searched), *sentences]))
 
 
 def _of_retrieval(flag: str) -> str:
@@ -134,6 +136,54 @@ def _searched(release: Release, located: Located, settings: RetrievalSettings, m
     return search(release, located, settings, models)
 
 
+def _ways(
+    settings: Settings,
+    release: Release,
+    golden: Sequence[Golden],
+    searched: Sequence[Searched],
+    stored: Sequence[Searched],
+) -> tuple[dict[str, dict[str, Measures]], list[str]]:
+    """Return the measures of each collection by the way of searching, and what a person should know of the help."""
+    from warehouse.evaluation.retrieval import by_collection
+
+    ways: dict[str, dict[str, Measures]] = {}
+    for way, found in (("live", searched), ("stored", stored)):
+        for name, measures in by_collection(found).items():
+            ways.setdefault(name, {})[way] = measures
+    sentences: list[str] = []
+    for name, gain in _help_gains(settings, release, golden).items():
+        for way, figures in gain.figures.items():
+            ways.setdefault(name, {})[way] = {"questions": float(gain.questions), **figures}
+        sentences += [f"\n{name}: {each}" for each in gain.sentences()]
+    return ways, sentences
+
+
+def _help_gains(settings: Settings, release: Release, golden: Sequence[Golden]) -> Mapping[str, HelpGain]:
+    """Measure the help in the run that built a release; where that can't be, return what the run measured itself."""
+    from batch.retrieval.help_gain import gains_from, measure_help
+
+    plan = _plan_of(settings, release)
+    if plan is None:
+        return gains_from(release.manifest.get("retrieval", {}).get("help", {}))
+    plan = replace(plan, golden=tuple(golden))
+    known = {each.collection for each in golden} & set(plan.collections)
+    return {name: gain for name in sorted(known) if (gain := measure_help(plan, name)) is not None}
+
+
+def _plan_of(settings: Settings, release: Release) -> RunPlan | None:
+    """Return the plan of the run that built a release; None if its files or models are gone, or the encoder differs."""
+    from beforehand.run_plan import compose_plan
+
+    run_id = release.manifest.get("run_id", "")
+    if not run_id or not (settings.project.data / "runs" / run_id / "retrieve").is_dir():
+        return None
+    try:
+        plan = compose_plan(settings, run_id)
+    except (ConfigurationError, ModelError):
+        return None
+    return plan if plan.encoder_id == release.manifest["encoder"]["id"] else None
+
+
 def _answers(settings: Settings, release: Release, located: Located) -> tuple[Sequence[Answered], Mapping[str, float]]:
     from warehouse.evaluation.answers import answer_measures, read_answers
 
@@ -154,79 +204,3 @@ async def _judged(judge: EvaluationSettings, answered: Sequence[Answered]) -> Ma
         return await judge_faith(answered, llm)
     finally:
         await llm.aclose()
-
-
-# -- as text and JSON --------------------------------------------------------------------------------------
-
-
-def described(evaluation: Evaluation, before: Evaluation | None, searched: Sequence[Searched]) -> Iterator[str]:
-    """Yield an evaluation line by line, with the differences from the one before."""
-    yield f"release {evaluation.release_id}, {evaluation.questions} golden questions"
-    if before is None:
-        yield "the first evaluation on record"
-    else:
-        same = before.golden_set == evaluation.golden_set
-        yield f"compared with {before.release_id} of {before.at}" + ("" if same else ", on another golden set")
-    unlocated = evaluation.questions - evaluation.located
-    yield f"\nretrieval ({_counted(evaluation.located)} whose passages are known, {unlocated} left out)"
-    yield from _rows(evaluation.retrieval, before.retrieval if before else {})
-    yield f"\nanswers ({evaluation.answerable} questions say what is right)"
-    yield from _rows(evaluation.answers, before.answers if before else {})
-    yield f"  judged by {evaluation.judge}" if evaluation.judge else "  faith not judged: [evaluation] names no judge"
-    missed = [each for each in searched if not each.in_prompt]
-    if missed:
-        yield f"\nnot in the prompt: {_counted(len(missed))}"
-        yield from (f"  {each.golden.question} (rank {each.rank or 'none'})" for each in missed[:_SHOWN])
-        if len(missed) > _SHOWN:
-            yield f"  and {len(missed) - _SHOWN} more; --json lists them"
-
-
-def _counted(questions: int) -> str:
-    return f"{questions} question{'' if questions == 1 else 's'}"
-
-
-def _rows(measures: Mapping[str, float], before: Mapping[str, float], width: int = 16) -> Iterator[str]:
-    if not measures:
-        yield "  nothing to measure"
-    for name, value in measures.items():
-        change = f"  {value - before[name]:+.3f}" if name in before and name not in _COUNTS else ""
-        yield f"  {name:<{width}} {f'{value:.0f}' if name in _COUNTS else f'{value:.3f}'}{change}"
-
-
-def _print_gain(
-    configured: Sequence[Searched], changed: Sequence[Searched], flags: Sequence[str], as_json: bool
-) -> None:
-    from warehouse.evaluation.retrieval import retrieval_measures
-
-    before, after = retrieval_measures(configured), retrieval_measures(changed)
-    if as_json:
-        found = {"questions": len(configured), "configured": before, "changed": after, "settings": list(flags)}
-        click.echo(json.dumps(found, indent=2))
-        return
-    click.echo(f"{_counted(len(configured))} whose passages are known")
-    click.echo(f"  {'':<16} configured  {' '.join(flags)}")
-    if not before:
-        click.echo("  nothing to measure")
-    for name, value in before.items():
-        click.echo(f"  {name:<16} {value:>10.3f}  {after[name]:.3f}  {after[name] - value:+.3f}")
-
-
-def _as_json(
-    evaluation: Evaluation, before: Evaluation | None, searched: Sequence[Searched], answered: Sequence[Answered]
-) -> dict[str, object]:
-    ranks = {(each.golden.collection, each.golden.query_key): each for each in searched}
-    questions = []
-    for each in answered:
-        place = ranks.get((each.golden.collection, each.golden.query_key))
-        questions.append(
-            {
-                "collection": each.golden.collection,
-                "question": each.golden.question,
-                "located": bool(each.right),
-                "rank": place.rank if place else None,
-                "in_prompt": place.in_prompt if place else None,
-                "answer": each.answer,
-                "cites_right": not each.right.isdisjoint(each.cited) if each.right else None,
-            }
-        )
-    return {**asdict(evaluation), "previous": asdict(before) if before else None, "by_question": questions}

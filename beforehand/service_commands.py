@@ -116,13 +116,23 @@ def ask(
 )
 @click.option("--collection", "collections", multiple=True, help="A collection that the key may use; repeatable.")
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Rate limit of the key.")
-def make_key(name: str, scopes: tuple[str, ...], collections: tuple[str, ...], requests_per_minute: int | None) -> None:
+@click.option("--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="Asked with every question; repeatable.")
+@reported
+def make_key(
+    name: str,
+    scopes: tuple[str, ...],
+    collections: tuple[str, ...],
+    requests_per_minute: int | None,
+    filters: tuple[str, ...],
+) -> None:
     """Make an API key; it is shown once, and its hash is printed as lines for the configuration.
 
     `beforehand key helpdesk >> beforehand.toml` adds it; restart the service afterwards.
     """
+    from beforehand.ask import named_filters
     from online.http.authentication import mint
 
+    asked_with = named_filters(filters)
     key, hashed = mint()
     limits = {"scopes": list(scopes), "collections": list(collections), "requests_per_minute": requests_per_minute}
     click.echo(f"\n[service.keys.{json.dumps(name)}]")
@@ -130,4 +140,7 @@ def make_key(name: str, scopes: tuple[str, ...], collections: tuple[str, ...], r
     for setting, value in limits.items():
         if value:
             click.echo(f"{setting} = {json.dumps(value)}")
+    if asked_with:
+        pairs = ", ".join(f"{json.dumps(field)} = {json.dumps(value)}" for field, value in asked_with.items())
+        click.echo(f"filters = {{ {pairs} }}")
     click.echo(f"the key, which nobody can show again: {key}", err=True)

@@ -26,6 +26,7 @@ from batch import progress
 from batch.corpus_check.run_warnings import run_warnings
 from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.stages.anticipate import anticipate
+from batch.stages.assess import assess, can_assess, help_warnings
 from batch.stages.calibrate import calibrate
 from batch.stages.cite import cite
 from batch.stages.enrich import enrich, wants_chunk_questions
@@ -101,10 +102,17 @@ STAGES: tuple[Stage, ...] = (
     Stage("reword", "putting questions in other words", reword, ("anticipate",), 1, wanted=wants_wordings),
     Stage("judge", "judging candidates", judge, ("prepare", "enrich", "anticipate", "reword"), 1, wanted=wants_judge),
     Stage(
+        "assess",
+        "measuring what help gains on golden questions",
+        assess,
+        ("prepare", "index", "enrich", "weigh", "anticipate", "reword", "judge"),
+        wanted=can_assess,
+    ),
+    Stage(
         "retrieve",
         "finding the passages of each question",
         retrieve,
-        ("prepare", "index", "enrich", "anticipate", "reword", "judge"),
+        ("prepare", "index", "enrich", "anticipate", "reword", "judge", "assess"),
     ),
     Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",)),
     Stage("generate", "generating answers", generate, ("anticipate", "retrieve"), retries=2),
@@ -182,6 +190,8 @@ def _make_release(plan: RunPlan, publication: Publication, run: TrackedRun, publ
         if stage.name == "prepare":
             warn(run_warnings(plan))
             notice_withdrawals(plan)
+        if stage.name == "assess" and stage.wanted(plan):
+            progress.warn(help_warnings(plan))
         if stage.name == "join" and stage.wanted(plan):
             plan = replace(plan, misses=left_to_anticipate(plan))
     _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))

@@ -19,6 +19,7 @@ from batch.corpus_check.run_warnings import run_warnings
 from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
 from batch.retrieval.question_ranking import index_questions, index_wordings
+from batch.stages.assess import help_facts, help_warnings
 from batch.stages.calibrate import count_fences, selection_facts, selector_path
 from batch.stages.check_encoder import encoder_agreement
 from batch.stages.weigh import fusion_facts
@@ -75,7 +76,7 @@ def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
             "coverage": _parquet(folder("retrieve"), "coverage"),
             "answers": _parquet(folder("cite"), "answers"),
             "citations": _parquet(folder("cite"), "citations"),
-            "findings": _parquet(folder("prepare"), "findings"),
+            "findings": [file for stage in ("prepare", "assess") for file in _parquet(folder(stage), "findings")],
             "rejects": [
                 *(file for stage in _REJECTING for file in _parquet(folder(stage), "rejects")),
                 # each round of prompts to the language model has its own
@@ -241,9 +242,9 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "template": plan.template_id,
         "encoder": {"id": plan.encoder_id, **asdict(plan.encoder_spec)},
         "reranker": plan.reranker_id,
-        "retrieval": {**plan.retrieval.recorded(), "fusion": fusion_facts(plan)},
+        "retrieval": {**plan.retrieval.recorded(), "fusion": fusion_facts(plan), "help": help_facts(plan)},
         "sampling": plan.sampling.identity(),
-        "warnings": run_warnings(plan),
+        "warnings": [*run_warnings(plan), *help_warnings(plan)],
         "collections": {
             name: {
                 "tolerated_error": each.tolerated_error,

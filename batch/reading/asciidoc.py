@@ -34,6 +34,7 @@ _SOURCE = re.compile(r"\[(?:source|listing|literal|,\s*\w)")
 _LANGUAGE = re.compile(r"\[(?:[a-z][\w-]*)?(?:[%.#][\w%.#-]+)*,\s*([A-Za-z][\w+#-]*)(?=\s*[,\]])")
 _FORMULA = re.compile(r"\[(?:stem|latexmath|asciimath)\b")
 _CODE = frozenset("-.`")
+_LONGEST_VALUE = 500  # characters that a definition may grow to by other attributes
 
 
 def read_asciidoc(text: str, title: str = "") -> Outline:
@@ -127,7 +128,7 @@ class _Reader:
         if name.startswith("!") or name.endswith("!"):
             self.attributes.pop(name.strip("!").lower(), None)
         else:
-            self.attributes[name.lower()] = resolved(value, self.attributes)
+            self.attributes[name.lower()] = resolved(value, self.attributes, _LONGEST_VALUE)
 
     def _heading(self, level: int, name: str) -> Iterator[Event]:
         name = " ".join(shown(name, self.attributes).replace("`", "").replace("**", "").split())

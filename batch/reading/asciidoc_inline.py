@@ -66,8 +66,22 @@ def shown(line: str, attributes: Mapping[str, str]) -> str:
 _SPECIAL = re.compile(r"[{\[<`+\\(\"#]")
 
 
-def resolved(line: str, attributes: Mapping[str, str]) -> str:
-    """Return a line with its attributes in place; one that nothing defines is gone, or kept where it is code."""
+def resolved(line: str, attributes: Mapping[str, str], longest: int = 10_000) -> str:
+    """Return a line with its attributes in place; one that nothing defines is gone, or kept where it is code.
+
+    Attributes that hold themselves would grow without end: they stay as they are where more than `longest` characters
+    would come of them.
+    """
+    for _ in range(3):  # an attribute may hold others
+        changed = _with_values(line, attributes) if "{" in line else line
+        if changed == line or len(changed) > max(longest, len(line)):
+            break
+        line = changed
+    return line
+
+
+def _with_values(line: str, attributes: Mapping[str, str]) -> str:
+    marks = counted = 0  # the code marks before an attribute, counted on from the one before
 
     def value(found: re.Match[str]) -> str:
         name = (found.group(1) or "").lower()
@@ -75,15 +89,12 @@ def resolved(line: str, attributes: Mapping[str, str]) -> str:
             return attributes[name]
         if name in _BUILT_IN:
             return _BUILT_IN[name]
-        in_code = line.count("`", 0, found.start()) % 2 == 1 or line[found.start() - 1 : found.start()] == "/"
+        nonlocal marks, counted
+        marks, counted = marks + line.count("`", counted, found.start()), found.start()
+        in_code = marks % 2 == 1 or line[found.start() - 1 : found.start()] == "/"
         return found.group() if in_code and name and "-" not in name else ""
 
-    for _ in range(3):  # an attribute may hold others
-        changed = _ATTRIBUTE.sub(value, line) if "{" in line else line
-        if changed == line or len(changed) > 10_000:
-            break
-        line = changed
-    return line
+    return _ATTRIBUTE.sub(value, line)
 
 
 def _by_its_text(attributes: Mapping[str, str]) -> Callable[[re.Match[str]], str]:

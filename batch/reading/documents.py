@@ -16,6 +16,7 @@ from batch.reading.document_rows import parse_rows
 from batch.reading.encodings import decode_document
 from batch.reading.formats import READERS, read_undeclared
 from batch.reading.hidden_text import without_invisible
+from batch.reading.includes import unread_includes
 from batch.reading.office import OFFICE_ENDINGS, read_office
 from rag.errors import DocumentError
 from rag.text.decoding import tidy
@@ -37,19 +38,23 @@ def parse(
         if ending(name) in ROW_ENDINGS:
             yield from parse_rows(name, data, collection, max_bytes, encoding)
         else:
-            yield _parse_page(name, data, collection, max_bytes, encoding)
+            yield from _parse_page(name, data, collection, max_bytes, encoding)
     except DocumentError as error:
         yield Reject(name, str(error))
 
 
-def _parse_page(name: str, data: bytes, collection: str, max_bytes: int, encoding: str | None) -> Document:
+def _parse_page(
+    name: str, data: bytes, collection: str, max_bytes: int, encoding: str | None
+) -> Iterator[Document | Reject]:
     check_size(len(data), max_bytes)
-    kind = ending(name)
+    kind, included = ending(name), ""
     if kind in OFFICE_ENDINGS:
         page, media_type = read_office(kind, data), f"application/{kind.removeprefix('.')}"
     else:
         read, media_type = READERS.get(kind, (read_undeclared, "text/plain"))
         text, invisible = without_invisible(tidy(decode_document(data, encoding, html=kind in {".html", ".htm"})))
-        page = read(text)
+        page, included = read(text), unread_includes(kind, text)
         page = replace(page, hidden=page.hidden + invisible)
-    return document_of(collection, file_id(name), name, media_type, page, title_from(name))
+    yield document_of(collection, file_id(name), name, media_type, page, title_from(name))
+    if included:
+        yield Reject(name, included)

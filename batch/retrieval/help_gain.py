@@ -13,11 +13,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from batch.plan import Assistance, RunPlan
 from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.stores.parquet import local_copy, read_rows
+from batch.rows import WORDINGS
+from batch.stores.parquet import has_columns, list_files, local_copy, read_rows
 from rag.evaluation import reciprocal_rank, summarise
 from warehouse.audit.golden_places import locate
 from warehouse.tables import QuestionRow
@@ -51,7 +53,7 @@ class HelpGain:
             if after > before:
                 continue
             verdict = "gains nothing" if after == before else f"does harm (MRR {before:.3f} without, {after:.3f} with)"
-            used = ", so this run ranks without it" if name in self.dropped else ""
+            used = ", so the run ranks without it" if name in self.dropped else ""
             off = "false" if name == "sketch" else "0"
             yield (
                 f"[retrieval] {name} {verdict} on {_counted(self.questions)}{used}; {name} = {off} saves its tokens, "
@@ -65,15 +67,26 @@ def _counted(questions: int) -> str:
 
 def measure_help(plan: RunPlan, collection: str) -> HelpGain | None:
     """Rank the golden questions of a collection with and without help; None where there is nothing to compare."""
-    wanted = plan.assistance(collection)
-    helps = [name for name in HELPS if getattr(wanted, name)]
+    configured, nothing = plan.assistance(collection), Assistance()
+    helps = [name for name in HELPS if getattr(configured, name) and _is_there(plan, collection, name)]
+    wanted = replace(nothing, **{name: getattr(configured, name) for name in helps})
     golden = _golden(plan, collection)
     if not helps or not golden:
         return None
-    kinds = {PLAIN: Assistance()} | {name: replace(Assistance(), **{name: getattr(wanted, name)}) for name in helps}
+    kinds = {PLAIN: nothing} | {name: replace(nothing, **{name: getattr(wanted, name)}) for name in helps}
     figures = {name: _figures(plan, collection, golden, each) for name, each in (kinds | {ALL: wanted}).items()}
     harmful = [name for name in helps if figures[name]["mrr"] < figures[PLAIN]["mrr"] and name != "chunk_questions"]
     return HelpGain(len(golden), figures, tuple(harmful) if len(golden) >= LEAST_QUESTIONS else ())
+
+
+def _is_there(plan: RunPlan, collection: str, name: str) -> bool:
+    """Whether the run has what the language model wrote for a help, as this version writes it."""
+    if name == "chunk_questions":
+        return bool(list_files(f"{plan.folder('enrich')}/{collection}/**"))
+    if name == "judge":
+        return bool(list_files(f"{plan.folder('judge')}/verdicts/*.parquet"))
+    files = list_files(f"{plan.folder('reword')}/wordings/*.parquet")
+    return bool(files) and has_columns(files[0], WORDINGS)
 
 
 def _golden(plan: RunPlan, collection: str) -> list[tuple[QuestionRow, frozenset[str]]]:
@@ -114,7 +127,12 @@ def read_gains(plan: RunPlan) -> dict[str, HelpGain]:
     with local_copy(plan.folder("assess")) as folder:
         path = folder / _FILE
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {name: HelpGain(gain["questions"], gain["figures"], tuple(gain["dropped"])) for name, gain in found.items()}
+    return gains_from(found)
+
+
+def gains_from(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, HelpGain]:
+    """Return gains from what a manifest or the run's file states of them."""
+    return {name: HelpGain(each["questions"], each["figures"], tuple(each["dropped"])) for name, each in facts.items()}
 
 
 def used_assistance(plan: RunPlan, collection: str, gains: Mapping[str, HelpGain]) -> Assistance:

@@ -5,13 +5,12 @@ Writes `<out>/help.json`, which `retrieve` reads to leave out what does harm, an
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
-from batch.plan import Figures, RunPlan
+from batch.plan import Assistance, Figures, RunPlan
 from batch.retrieval.help_gain import HelpGain, measure_help, read_gains, save_gains
-from batch.stages.enrich import wants_chunk_questions
-from batch.stages.judge import wants_judge
-from batch.stages.reword import wants_wordings
+from batch.retrieval.question_ranking import embed_questions
 from batch.stores.parquet import local_output, rows_to_table, write_table
 from warehouse.tables import FindingRow
 
@@ -20,11 +19,12 @@ STAGE = "assess"
 
 def can_assess(plan: RunPlan) -> bool:
     """Whether there is help to measure, and questions to measure it on."""
-    return bool(plan.golden) and (wants_wordings(plan) or wants_judge(plan) or wants_chunk_questions(plan))
+    return bool(plan.golden) and any(plan.assistance(name) != Assistance() for name in plan.collections)
 
 
 def assess(plan: RunPlan) -> Figures:
     """Measure the help of each collection."""
+    embed_questions(plan, f"{plan.folder('anticipate')}/questions")
     measured = {name: gain for name in plan.collections if (gain := measure_help(plan, name)) is not None}
     with local_output(plan.folder(STAGE)) as folder:
         save_gains(Path(folder), measured)
@@ -46,10 +46,7 @@ def help_warnings(plan: RunPlan) -> list[str]:
 
 def help_facts(plan: RunPlan) -> dict[str, object]:
     """Return for each collection what the manifest states of the help for its retrieval."""
-    return {
-        name: {"questions": gain.questions, "dropped": list(gain.dropped), "figures": gain.figures}
-        for name, gain in read_gains(plan).items()
-    }
+    return {name: asdict(gain) for name, gain in read_gains(plan).items()}
 
 
 def _finding(collection: str, gain: HelpGain) -> FindingRow:

@@ -1,7 +1,8 @@
 """Retrieve: for every anticipated question its passages, its prompt and its fingerprint.
 
-Writes three tables below `<out>`: retrievals (every candidate with its ranks and scores, and every chunk that a prompt
-shows), coverage (how well the best one fits) and prompts (what generation needs).
+Help that `assess` found to do harm is left out. Writes three tables below `<out>`: retrievals (every candidate with its
+ranks and scores, and every chunk that a prompt shows), coverage (how well the best one fits) and prompts (what
+generation needs).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import apache_beam as beam
 
 from batch.generation.prompt_order import passages_hash
 from batch.pipeline import running_pipeline
-from batch.plan import Figures, RunPlan
+from batch.plan import Assistance, Figures, RunPlan
 from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
 from batch.retrieval.coverage import best_score, threshold
+from batch.retrieval.help_gain import read_gains, used_assistance
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import embed_questions, embed_wordings, questions_by_collection
 from batch.rows import PromptRow
@@ -33,16 +35,20 @@ STAGE = "retrieve"
 class _Retrieve(beam.DoFn):
     """(collection, questions) → rows of prompts, and of retrievals as a second output."""
 
-    def __init__(self, plan: RunPlan, thresholds: Mapping[str, float | None]) -> None:
+    def __init__(
+        self, plan: RunPlan, thresholds: Mapping[str, float | None], assistance: Mapping[str, Assistance]
+    ) -> None:
         self._plan = plan
         self._thresholds = thresholds
+        self._assistance = assistance
 
     def process(self, batch: tuple[str, list[QuestionRow]]) -> Iterator[PromptRow | beam.pvalue.TaggedOutput]:
         collection, rows = batch
         template = PromptTemplate(self._plan.template)
         chunks = load_chunks(self._plan.folder("prepare"), collection)
         settings = self._plan.retrieval
-        for row, found in zip(rows, rank_assisted(self._plan, collection, rows, chunks.get), strict=True):
+        ranked = rank_assisted(self._plan, collection, rows, chunks.get, self._assistance[collection])
+        for row, found in zip(rows, ranked, strict=True):
             passages = choose_passages(found.ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
             yield self._prompt(row, passages, template)
             for each in retrieval_rows(row, found.ranked, passages):
@@ -111,13 +117,17 @@ def retrieve(plan: RunPlan) -> Figures:
     questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
     embedded = embed_questions(plan, questions) + embed_wordings(plan)
     thresholds = {name: threshold(plan, name) for name in plan.collections}
+    gains = read_gains(plan)
+    assistance = {name: used_assistance(plan, name, gains) for name in plan.collections}
     with running_pipeline(plan) as pipeline:
         rows = (
             pipeline
             | "Questions" >> beam.Create(list_files(f"{questions}/*.parquet"))
             | "Read" >> beam.FlatMap(questions_by_collection)
             | "Retrieve"
-            >> beam.ParDo(_Retrieve(plan, thresholds)).with_outputs("retrievals", "coverage", main="prompts")
+            >> beam.ParDo(_Retrieve(plan, thresholds, assistance)).with_outputs(
+                "retrievals", "coverage", main="prompts"
+            )
         )
         _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PromptRow)
         _ = rows.coverage | "WriteCoverage" >> WriteRows(f"{out}/coverage", CoverageRow)

@@ -105,6 +105,12 @@ def read_tables(pattern: str, schema: pa.Schema, columns: Sequence[str] | None =
             yield pq.read_table(stream, columns=wanted.names).cast(wanted)
 
 
+def has_columns(path: str, schema: pa.Schema) -> bool:
+    """Whether a Parquet file has the columns of a schema; one of an earlier version may lack some."""
+    with FileSystems.open(path, compression_type="uncompressed") as stream:
+        return set(schema.names) <= set(pq.read_schema(stream).names)
+
+
 def read_table(folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
     """Read all Parquet files of a folder as one table, which is empty if there are none."""
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema

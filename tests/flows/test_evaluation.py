@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -92,11 +93,23 @@ def test_a_mistake_is_one_sentence(arguments, before, message):
 def test_a_run_learns_from_golden_questions_and_its_manifest_says_so(golden_project):
     asked = ["What is a lungo?", *golden_project.questions][:12]
     write_golden(golden_project, [{"question": each, "document": "setup.md"} for each in asked])
+    golden_project.sets["retrieval.judge"] = "2"
 
     golden_project.build()
 
     release = current(golden_project.data)
-    fusion = json.loads((release.path / "manifest.json").read_text())["retrieval"]["fusion"]["default"]
+    manifest = json.loads((release.path / "manifest.json").read_text())
+    told = "default: [retrieval] judge gains nothing on 12 golden questions"  # it answers with sentences
+    assert [each.partition(";")[0] for each in manifest["warnings"]] == [told]
+    assert manifest["retrieval"]["help"]["default"]["figures"].keys() == {"plain", "judge", "all"}
+    switched_on = ("--set", "retrieval.judge=2")
+    measured = evaluate(before=switched_on)
+    assert "with judge" in measured and told in measured
+    shutil.rmtree(golden_project.data / "runs")
+    remembered = json.loads(evaluate("--json", before=switched_on))
+    assert remembered["collections"] == remembered["previous"]["collections"]
+    assert remembered["collections"]["default"].keys() == {"live", "stored", "plain", "judge", "all"}
+    fusion = manifest["retrieval"]["fusion"]["default"]
     assert (fusion["source"], fusion["questions"], fusion["unlocated"]) == ("golden", 12, 0)
     assert fusion["figures"].keys() == {"dense", "lexical", "configured", "learned"}
     assert json.loads((release.path / "collections" / "default" / "fusion.json").read_text()) == fusion

@@ -17,6 +17,7 @@ from rag.evaluation import exact_match, summarise, token_f1
 from rag.llm.protocol import Completion, Llm, Message, Sampling, complete_all
 from rag.prompting.template import fenced, own_template, split_parts
 from warehouse.audit.golden import Golden
+from warehouse.evaluation.retrieval import wording_owners
 from warehouse.releases.release import Release
 
 _SAMPLING = Sampling(max_tokens=8)
@@ -38,18 +39,10 @@ class Answered:
     passages: tuple[str, ...] = ()
 
 
-def _owners(tables: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
-    """Return whose wordings keys are; none in a release of before."""
-    there = tables.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'wordings'").fetchone()
-    if there != (1,):
-        return {}
-    return dict(tables.execute("SELECT wording_key, query_key FROM wordings").fetchall())
-
-
 def read_answers(release: Release, located: Sequence[tuple[Golden, frozenset[str]]]) -> list[Answered]:
     """Read the served answers to golden questions."""
     with duckdb.connect(str(release.database), read_only=True) as tables:
-        answered_by = _owners(tables)
+        answered_by = wording_owners(tables)
         keys = [answered_by.get(golden.query_key, golden.query_key) for golden, _ in located]
         served = "SELECT query_key, answer FROM answers WHERE status = 'served' AND list_contains(?, query_key)"
         answers: Mapping[str, str] = dict(tables.execute(served, [keys]).fetchall())

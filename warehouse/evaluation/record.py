@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rag.identity import stable_hash
@@ -20,6 +20,8 @@ class Evaluation:
     """What was measured of a release on a golden set, with the retrieval settings that were in force.
 
     `questions` are all, `located` those whose right passages are known, `answerable` those that judge answers.
+    `collections` are the measures of each by the way of searching: live, as the run stored it, with and without each
+    help of the language model; `questions` is one of them.
     """
 
     at: str
@@ -32,6 +34,7 @@ class Evaluation:
     retrieval: Measures
     answers: Measures
     judge: str | None = None
+    collections: Mapping[str, Mapping[str, Measures]] = field(default_factory=dict)
 
 
 def golden_set(golden: Sequence[Golden]) -> str:

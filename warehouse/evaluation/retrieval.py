@@ -1,12 +1,14 @@
 """How well a release retrieves: golden questions searched for as the service does, and where the right passages stand.
 
+Beside it stands what the run stored for the same questions, with the help of the language model.
+
 A question counts at k if any of its right passages is among the first k, as in docs/retrieval.md; one whose passages
 are not known (`warehouse.audit.golden_places`) is left out and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from warehouse.audit.golden import Golden
 from warehouse.audit.golden_places import locate
 from warehouse.releases.release import Release
 from warehouse.releases.serving_index import ServingIndex
+from warehouse.sql import sql_text
 
 DEPTHS = (1, 3, 5, 10)
 
@@ -113,6 +116,46 @@ def _search(
             shown = {chunk.chunk_id for passage in passages for chunk in passage.shown}
             rank = next((each.rank for each in ranked if each.chunk_id in right), None)
             yield Searched(golden, right, rank, not right.isdisjoint(shown))
+
+
+def wording_owners(tables: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
+    """Return whose wordings keys are; none in a release of before."""
+    there = tables.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'wordings'").fetchone()
+    if there != (1,):
+        return {}
+    return dict(tables.execute("SELECT wording_key, query_key FROM wordings").fetchall())
+
+
+def read_stored(release: Release, located: Sequence[tuple[Golden, frozenset[str]]]) -> list[Searched]:
+    """Return where the right passages of golden questions stand in what the run stored for them, with all its help.
+
+    Questions that the release does not anticipate are left out.
+    """
+    with duckdb.connect(str(release.database), read_only=True) as tables:
+        owners = wording_owners(tables)
+        known = [(owners.get(each.query_key, each.query_key), each, right) for each, right in located if right]
+        keys = list({key for key, _, _ in known})
+        rows = tables.execute(sql_text("stored_passages.sql"), {"keys": keys}).fetchall()
+    found: dict[str, list[tuple[str, int | None, bool]]] = {}
+    for query_key, *passage in rows:
+        chunk_id, rank, in_prompt = passage
+        found.setdefault(query_key, []).append((chunk_id, rank, in_prompt))
+    return [_stored_place(golden, right, found[key]) for key, golden, right in known if key in found]
+
+
+def _stored_place(golden: Golden, right: frozenset[str], rows: Sequence[tuple[str, int | None, bool]]) -> Searched:
+    ranks = [rank for chunk_id, rank, _ in rows if chunk_id in right and rank is not None]
+    return Searched(
+        golden, right, min(ranks, default=None), any(shown for chunk_id, _, shown in rows if chunk_id in right)
+    )
+
+
+def by_collection(searched: Sequence[Searched]) -> dict[str, dict[str, float]]:
+    """Return for each collection how many questions were searched for, and their measures."""
+    found: dict[str, list[Searched]] = {}
+    for each in searched:
+        found.setdefault(each.golden.collection, []).append(each)
+    return {name: {"questions": float(len(rows)), **retrieval_measures(rows)} for name, rows in found.items()}
 
 
 def retrieval_measures(searched: Sequence[Searched]) -> dict[str, float]:

@@ -15,7 +15,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from warehouse.durable import checksum, files_below, replace_file
 from warehouse.errors import NewerDataError, NoReleaseError, ReleaseElsewhereError, TornReleaseError
@@ -36,6 +36,12 @@ class CheckRow(TypedDict):
     examples: list[str]
 
 
+class RetrievalFacts(TypedDict, total=False):
+    """What this code reads of a manifest's facts about retrieval: what a run measured of help for it, by collection."""
+
+    help: dict[str, dict[str, Any]]
+
+
 class Manifest(TypedDict, total=False):
     """What this code reads of a manifest; builds write more facts into it."""
 
@@ -47,6 +53,7 @@ class Manifest(TypedDict, total=False):
     failed: str
     model: str
     encoder: dict[str, object]
+    retrieval: RetrievalFacts
     collections: dict[str, dict[str, object]]
     key_format: int
     audit: list[CheckRow]

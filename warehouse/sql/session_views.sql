@@ -122,7 +122,7 @@ COMMENT ON COLUMN frequent_misses.filters IS 'The filters that it was asked with
 CREATE VIEW gaps AS
 WITH told AS (
     SELECT
-        k.*, q.question, a.status, a.withheld_reason, a.fingerprint,
+        k.*, q.question, q.filters, a.status, a.withheld_reason, a.fingerprint,
         a.withheld_reason IN ('refusal', 'cites nothing', 'not borne out by its passages') AS unsure,
         a.query_key IS NULL OR a.status = 'withheld' AND a.withheld_reason IN (
             'empty', 'only a tool call', 'cut off', 'refusal', 'cites nothing', 'not borne out by its passages'
@@ -144,7 +144,7 @@ WITH told AS (
 )
 SELECT
     d.collection, d.question, d.reason, d.score, d.threshold, d.judged, c.document_id AS nearest_document,
-    n.title AS nearest_title, d.status, d.withheld_reason, d.query_key
+    n.title AS nearest_title, d.status, d.withheld_reason, d.query_key, d.filters
 FROM decided d
 LEFT JOIN retrievals r ON r.query_key = d.query_key AND r.rank = 1
 LEFT JOIN chunks c ON c.chunk_id = r.chunk_id
@@ -162,6 +162,7 @@ COMMENT ON COLUMN gaps.nearest_title IS 'Its title.';
 COMMENT ON COLUMN gaps.status IS 'served, or withheld from visitors; empty if there is no answer.';
 COMMENT ON COLUMN gaps.withheld_reason IS 'Why the answer is withheld; empty if it is served.';
 COMMENT ON COLUMN gaps.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN gaps.filters IS 'The filters of the question, by field.';
 
 CREATE VIEW unwritten AS
 WITH asked AS (
@@ -177,24 +178,26 @@ WITH asked AS (
     SELECT
         h.collection, mode(h.question) AS question, max(h.passage_score) AS score, any_value(t.threshold) AS threshold,
         mode(json_extract_string(h.citations, '$[0].document_id')) AS nearest_document,
-        bool_or(h.source = 'unreliable') AS unsure, h.query_key
+        bool_or(h.source = 'unreliable') AS unsure, h.query_key, any_value(h.filters) AS filters
     FROM requests h
     JOIN thresholds t USING (collection)
     WHERE h.source IN ('live', 'unreliable') AND h.passage_score IS NOT NULL AND h.question IS NOT NULL
         AND h.query_key NOT IN (SELECT query_key FROM questions)
     GROUP BY h.collection, h.query_key
 ), found AS (
-    SELECT collection, question, score, threshold, judged, nearest_document, true AS anticipated, query_key
+    SELECT
+        collection, question, score, threshold, judged, nearest_document, true AS anticipated, query_key,
+        to_json(filters)::VARCHAR AS filters
     FROM gaps
     WHERE reason = 'no_passage'
     UNION ALL
-    SELECT collection, question, score, threshold, NULL, nearest_document, false, query_key
+    SELECT collection, question, score, threshold, NULL, nearest_document, false, query_key, filters
     FROM live
     WHERE score < threshold * CASE WHEN unsure THEN 1.15 ELSE 1 END
 )
 SELECT
     f.collection, f.question, coalesce(a.asked, 0) AS asked, a.last_asked, f.nearest_document, f.score, f.threshold,
-    f.judged, f.anticipated, f.query_key
+    f.judged, f.anticipated, f.query_key, f.filters
 FROM found f
 LEFT JOIN asked a USING (query_key)
 ORDER BY asked DESC, f.score, f.question;
@@ -209,6 +212,7 @@ COMMENT ON COLUMN unwritten.threshold IS 'Below this score no passage fits.';
 COMMENT ON COLUMN unwritten.judged IS 'Highest probability that a passage answers the question, if the language model judged.';
 COMMENT ON COLUMN unwritten.anticipated IS 'Whether the question is in the release; the others were answered live.';
 COMMENT ON COLUMN unwritten.query_key IS 'The question''s key in all tables.';
+COMMENT ON COLUMN unwritten.filters IS 'The filters that it is asked with, as JSON.';
 
 CREATE VIEW near_misses AS
 SELECT

@@ -6,6 +6,7 @@ A fake model over HTTP does it well, badly, or not at all.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from batch.generation.night_budget import retrieval_tokens
 from batch.plan import Assistance, RunPlan
 from batch.retrieval.assisted_ranking import rank_assisted
+from batch.retrieval.help_gain import read_gains
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import load_encoder
 from batch.rows import PROMPTS, WORDINGS
 from batch.stages.anticipate import anticipate
+from batch.stages.assess import assess, help_warnings
 from batch.stages.enrich import enrich
 from batch.stages.index import index
 from batch.stages.judge import judge
@@ -32,7 +35,7 @@ from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.vector_index import VectorIndex
 from tests.corpus_project import Project
 from tests.fake_llm import Behaviour, FakeLlm, served
-from warehouse.tables import QuestionRow, RejectRow
+from warehouse.tables import QuestionRow, RejectRow, RetrievalRow
 
 DESCALED = "How do I get rid of the white crust inside?"  # the corpus says "descale"
 
@@ -265,6 +268,72 @@ def _as_app(endpoint: Any) -> Any:
     from starlette.routing import request_response
 
     return request_response(endpoint)
+
+
+# -- what help gains on golden questions -------------------------------------------------------------------
+
+
+def golden_plan(project: Project, questions: int, **sets: object) -> RunPlan:
+    """Return a plan with golden questions, each answered by the passage that is found first without help."""
+    project.questions = [f"How long does the warranty last on model {n}?" for n in range(questions)]
+    project.sets["audit.golden"] = '["golden.jsonl"]'
+    rows = [{"question": each, "document": "warranty.html"} for each in project.questions]
+    (project.folder / "golden.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    plan = planned(project, **sets)
+    anticipate(plan)
+    return plan
+
+
+def judge_badly(llm: ScriptedLlm) -> None:
+    llm.says, llm.yes = (
+        (lambda _: "Yes"),
+        (lambda prompt: 0.1 if "warranty" in prompt.partition("</passage>")[0] else 0.9),
+    )
+
+
+def test_a_judge_that_judges_badly_is_told_and_not_used(project: Project, llm: ScriptedLlm) -> None:
+    plan = golden_plan(project, 12, judge=5)
+    judge_badly(llm)
+    judge(plan)
+
+    figures = assess(plan)
+
+    retrieve(plan)
+    (warning,) = help_warnings(plan)
+    (gain,) = read_gains(plan).values()
+    first = {row["query_key"]: row["chunk_id"] for row in stored(plan) if row["rank"] == 1}
+    assert figures == {"golden questions": 12, "switched off": 1}
+    assert "judge does harm" in warning and "the run ranks without it" in warning and "judge = 0" in warning
+    assert gain.figures["judge"]["mrr"] < gain.figures["plain"]["mrr"] == 1.0
+    assert {row["question"]: first[row["query_key"]] for row in asked(plan)} == {
+        question: found[0] for question, found in plain(project).items()
+    }
+
+
+def test_few_golden_questions_tell_of_harm_but_switch_nothing_off(project: Project, llm: ScriptedLlm) -> None:
+    plan = golden_plan(project, 2, judge=5)
+    judge_badly(llm)
+    judge(plan)
+
+    assert assess(plan) == {"golden questions": 2, "switched off": 0}
+    assert help_warnings(plan)[0].startswith("default: [retrieval] judge does harm")
+
+
+def test_each_help_is_measured_alone_and_with_the_others(project: Project, llm: ScriptedLlm) -> None:
+    plan = golden_plan(project, 2, rewordings=1, sketch=True)
+    llm.says = lambda prompt: "How is the drip tray washed?" if "sentences of a manual" in prompt else "What warranty?"
+    reword(plan)
+
+    assess(plan)
+
+    (gain,) = read_gains(plan).values()
+    assert list(gain.figures) == ["plain", "rewordings", "sketch", "all"]
+    assert gain.figures["rewordings"] == gain.figures["plain"]
+    assert gain.figures["sketch"]["mrr"] < 1.0
+
+
+def stored(plan: RunPlan) -> list[RetrievalRow]:
+    return read_rows(f"{plan.folder('retrieve')}/retrievals", RetrievalRow)
 
 
 # -- questions about chunks --------------------------------------------------------------------------------
