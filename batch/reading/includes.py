@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 _MARKDOWN = re.compile(
     r"^[ \t]*(?:<<<[ \t]*([@./][^\s{\[]+)|(?:;)?--8<--[ \t]+[\"']([^\"'\n]+)|@(?:include|code)[( \t]+([^)\s]+)"
-    r"|\{\{#(?:rustdoc_)?include[ \t]+([^}\s]+)|<!--[ \t]*@include:[ \t]*(\S+)"
+    r"|\{\{#(?:rustdoc_)?include[ \t]+([^}\s]+)|<!--[ \t]*@include:[ \t]*([^\s>]+?)(?:[ \t]|--)"
     r"|`{3,}[ \t]*\{(?:literal)?include\}[ \t]+(\S+))",
     re.MULTILINE,
 )
