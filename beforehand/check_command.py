@@ -128,6 +128,7 @@ def described(found: Findings) -> Iterator[str]:
     yield from _scripts(found)
     yield from _losses(found)
     yield from _finding("hidden text", found.hidden_text, found.documents, "documents")
+    yield from _finding("includes", found.includes, found.documents, "documents bring in files")
     yield from _finding(
         "titles", found.titles_from_file_names, found.documents, "documents are titled by their file names"
     )

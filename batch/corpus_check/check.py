@@ -105,6 +105,7 @@ class Findings:
     short_chunks: Finding
     torn_tables: Finding
     hidden_text: Finding
+    includes: Finding
     near_duplicate_documents: Duplicates
     near_duplicate_chunks: Duplicates
     near_duplicate_questions: Duplicates
@@ -152,6 +153,11 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         short_chunks=_finding(_excerpt(each) for each in chunks if len(each.text.strip()) < SHORT),
         torn_tables=_finding(map(_excerpt, torn)),
         hidden_text=_finding(f"{each.document_id}: {each.hidden.describe()}" for each in hidden),
+        includes=_finding(
+            f"{each.document_id}: {each.included}"
+            for each in (read.document for read in corpus.documents)
+            if each.included
+        ),
         near_duplicate_documents=_duplicate_documents(corpus),
         near_duplicate_chunks=_duplicate_chunks(chunks),
         near_duplicate_questions=_duplicate_questions(corpus.questions, expected.tokens_an_answer),

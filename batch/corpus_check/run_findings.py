@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from batch.corpus_check.near_duplicates import near_duplicates, word_shingles
 from batch.corpus_check.scripts import letters_by_script, warnings
+from batch.reading.includes import NOT_HERE
 from batch.reading.outline import LEFT_OUT
 from warehouse.tables import ChunkRow, DocumentRow, FindingRow, RejectRow
 
@@ -45,15 +46,17 @@ def run_findings(prepared: Prepared, reader: Reader) -> list[FindingRow]:
     documents, chunks = prepared.documents, prepared.chunks
     titled_by_name = [row for row in documents if row["titled_by_name"]]
     hidden = [row for row in prepared.rejects if row["reason"].endswith(LEFT_OUT)]
-    lost = [row for row in prepared.rejects if not row["reason"].endswith(LEFT_OUT)]
+    included = [row for row in prepared.rejects if row["reason"].endswith(NOT_HERE)]
+    lost = [row for row in prepared.rejects if not row["reason"].endswith((LEFT_OUT, NOT_HERE))]
     misfits = warnings(
         letters_by_script(row["text"] for row in chunks), reader.encoder, reader.known_scripts, reader.language
     )
     found = (
         ("documents titled by their file names", len(documents), map(_named, titled_by_name)),
         ("chunks under no heading but the title", len(chunks), (_excerpt(row) for row in chunks if not row["heading"])),
-        ("documents with hidden text", len(documents), (f"{row['item']}: {row['reason']}" for row in hidden)),
-        ("rows and files lost", None, (f"{row['item']}: {row['reason']}" for row in lost)),
+        ("documents with hidden text", len(documents), map(_told, hidden)),
+        ("documents with includes that are not read", len(documents), map(_told, included)),
+        ("rows and files lost", None, map(_told, lost)),
         ("scripts that don't fit", None, misfits),
     )
     rows = [_row(prepared.collection, name, whole, list(examples)) for name, whole, examples in found]
@@ -84,6 +87,10 @@ def _alike(collection: str, finding: str, texts: Iterable[tuple[str, str, str]])
     )
     row["count"] = sum(len(group) - 1 for group in groups)
     return row
+
+
+def _told(row: RejectRow) -> str:
+    return f"{row['item']}: {row['reason']}"
 
 
 def _named(row: DocumentRow) -> str:

@@ -22,7 +22,8 @@ class Document:
     """A document as read. `uri` says where it came from; `content_hash` covers title and sections.
 
     `fields` is what its front matter, its header or its row says about it, `hidden` what no reader would have seen,
-    `url` where readers find it; `titled_by_name` says that nothing in it gave it a title.
+    `url` where readers find it; `titled_by_name` says that nothing in it gave it a title, `included` what it brings in of
+    other files, which is not read at its place.
     """
 
     collection: str
@@ -36,6 +37,7 @@ class Document:
     hidden: Hidden = field(default_factory=Hidden)
     url: str = ""
     titled_by_name: bool = False
+    included: str = ""
 
     @property
     def text(self) -> str:

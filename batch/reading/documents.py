@@ -38,14 +38,12 @@ def parse(
         if ending(name) in ROW_ENDINGS:
             yield from parse_rows(name, data, collection, max_bytes, encoding)
         else:
-            yield from _parse_page(name, data, collection, max_bytes, encoding)
+            yield _parse_page(name, data, collection, max_bytes, encoding)
     except DocumentError as error:
         yield Reject(name, str(error))
 
 
-def _parse_page(
-    name: str, data: bytes, collection: str, max_bytes: int, encoding: str | None
-) -> Iterator[Document | Reject]:
+def _parse_page(name: str, data: bytes, collection: str, max_bytes: int, encoding: str | None) -> Document:
     check_size(len(data), max_bytes)
     kind, included = ending(name), ""
     if kind in OFFICE_ENDINGS:
@@ -55,6 +53,4 @@ def _parse_page(
         text, invisible = without_invisible(tidy(decode_document(data, encoding, html=kind in {".html", ".htm"})))
         page, included = read(text), unread_includes(kind, text)
         page = replace(page, hidden=page.hidden + invisible)
-    yield document_of(collection, file_id(name), name, media_type, page, title_from(name))
-    if included:
-        yield Reject(name, included)
+    return replace(document_of(collection, file_id(name), name, media_type, page, title_from(name)), included=included)

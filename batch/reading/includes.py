@@ -24,6 +24,9 @@ _OF_KIND: Mapping[str, re.Pattern[str]] = {
 }
 _NAMED = 3
 
+NOT_HERE = "not read at this place; a file that is a document is read as such"
+"""How a sentence about includes ends."""
+
 
 def unread_includes(kind: str, text: str) -> str:
     """Return a sentence about the includes of a page, whose files' ending is `kind`; "" where it has none."""
@@ -33,4 +36,4 @@ def unread_includes(kind: str, text: str) -> str:
         return ""
     named = ", ".join(dict.fromkeys(found[:_NAMED])) + (", …" if len(found) > _NAMED else "")
     count = f"{len(found):,} include{'' if len(found) == 1 else 's'}"
-    return f"{count} ({named}) not read at this place; a file that is a document is read as such"
+    return f"{count} ({named}) {NOT_HERE}"

@@ -77,6 +77,8 @@ class _Parse(beam.DoFn):
                 yield keyed(ParsedDocument(source.path, source.name, found))
                 if cut := what_was_cut(parsed.fields):
                     yield self._rejected(source, Reject(parsed.document_id, cut))
+                if parsed.included:
+                    yield self._rejected(source, Reject(parsed.document_id, parsed.included))
                 if parsed.hidden:  # the document is read; what was hidden in it is told all the same
                     yield self._rejected(source, Reject(parsed.document_id, parsed.hidden.describe()))
         except Exception as error:  # the last resort: one bad document must not end the run

@@ -4,7 +4,6 @@ import pytest
 
 from batch.reading.document import Document
 from batch.reading.documents import parse
-from rag.text.table_files import Reject
 
 
 @pytest.mark.parametrize(
@@ -17,17 +16,16 @@ from rag.text.table_files import Reject
     ],
 )  # fmt: skip
 def test_includes_that_are_not_read_are_told(name, text, told):
-    document, reject = parse(name, text.encode(), "default")
+    (document,) = parse(name, text.encode(), "default")
 
     assert isinstance(document, Document) and document.title == "Start"
-    assert isinstance(reject, Reject) and reject.item == name
-    assert reject.reason.startswith(f"{told} not read at this place")
+    assert document.included.startswith(f"{told} not read at this place")
 
 
 def test_a_page_without_includes_is_read_without_a_word():
     (document,) = parse("a.md", b"# Start\n\nWrite `include::` or << to bring in a file.\n", "default")
 
-    assert isinstance(document, Document)
+    assert isinstance(document, Document) and not document.included
 
 
 def test_an_attribute_that_holds_itself_ends():
