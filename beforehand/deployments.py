@@ -11,9 +11,10 @@ _HOME = str(Path(__file__).resolve().parents[1])
 
 sys.path.insert(0, _HOME)
 try:
+    from flows.chores import check_release, prune_data
     from flows.compact_journal import compact_journal
     from flows.schedule import scheduled_build
 finally:
     sys.path.remove(_HOME)
 
-__all__ = ["compact_journal", "scheduled_build"]
+__all__ = ["check_release", "compact_journal", "prune_data", "scheduled_build"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from prefect import flow
 
-from batch.child_process import die_with_named_parent
 from flows.command import run_command, told
 from flows.errors import ScheduledRunError
+from flows.flow_process import live_with_schedule
 from flows.reporting.alerts import Alert, send, webhook_of_environment
 from flows.reporting.artifacts import show_lines
 from flows.reporting.run_states import page_of
@@ -23,7 +23,7 @@ def check_release(config: str) -> str:
     Raises:
         ScheduledRunError: something is not as it was; the message says what.
     """
-    die_with_named_parent()
+    live_with_schedule()
     ended = run_command(config, "releases", "check")
     show_lines("release-check", "Check of the current release", [*ended.said.splitlines(), *_own(ended.complaints)])
     if ended.code:
@@ -44,5 +44,5 @@ def prune_data(config: str) -> str:
     Raises:
         ScheduledRunError: the command ended with an error.
     """
-    die_with_named_parent()
+    live_with_schedule()
     return told(run_command(config, "releases", "prune"))

@@ -12,15 +12,16 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
+    FlowRunFilterExpectedStartTime,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from flows.due import PlannedRun, superseded
 from flows.reporting.run_states import prefect_client, superseded_state
 
+_MOST = 200  # the server's own limit
 _BY_HAND = ("Run from the Prefect UI", "Run through the")  # what the page and Prefect's command line write
 
 
@@ -31,7 +32,7 @@ def skip_superseded(deployments: Sequence[str], now: datetime) -> int:
         for name in deployments:
             with contextlib.suppress(ObjectNotFound):
                 known = client.read_deployment_by_name(name)
-                for run, later in superseded(_planned(client, UUID(str(known.id))), now).items():
+                for run, later in superseded(_due(client, UUID(str(known.id)), now), now).items():
                     client.set_flow_run_state(run, superseded_state(later), force=True)
                     skipped += 1
     return skipped
@@ -44,22 +45,27 @@ def is_superseded(run: UUID, now: datetime) -> datetime | None:
         if own.deployment_id is None or not own.auto_scheduled or own.expected_start_time is None:
             return None
         mine = PlannedRun(run, own.expected_start_time, by_schedule=True)
-        return superseded([mine, *_planned(client, UUID(str(own.deployment_id)))], now).get(run)
+        others = [each for each in _due(client, UUID(str(own.deployment_id)), now) if each.run != run]
+        return superseded([mine, *others], now).get(run)
 
 
-def _planned(client: SyncPrefectClient, deployment: UUID) -> list[PlannedRun]:
-    """Return the runs of a deployment that have not begun, the queued ones included."""
+def _due(client: SyncPrefectClient, deployment: UUID, now: datetime) -> list[PlannedRun]:
+    """Return the newest runs of a deployment whose time has come."""
     runs: list[FlowRun] = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-        ),
+        flow_run_filter=FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(before_=now)),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=_MOST,
     )
     return [
-        PlannedRun(UUID(str(run.id)), run.expected_start_time, run.auto_scheduled)
+        PlannedRun(UUID(str(run.id)), run.expected_start_time, run.auto_scheduled, _has_begun(run))
         for run in runs
         if run.expected_start_time is not None
     ]
+
+
+def _has_begun(run: FlowRun) -> bool:
+    return run.state is not None and run.state.type != StateType.SCHEDULED
 
 
 def trigger_of(run: UUID) -> str:

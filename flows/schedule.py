@@ -7,16 +7,17 @@ any pause one build catches up for all that were missed.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import chdir, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import Flow, flow, serve
+from prefect import Flow, flow
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import EntrypointType
@@ -24,14 +25,15 @@ from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.states import State
 
-from batch.child_process import PARENT, die_with_named_parent
 from flows.chores import check_release, prune_data
 from flows.command import Ended, command, told
 from flows.compact_journal import compact_journal
+from flows.flow_process import awaited_processes, live_with_schedule, undisturbed
 from flows.missed_runs import is_superseded, skip_superseded, trigger_of
 from flows.prefect_server import LINK
 from flows.reporting.alerts import WEBHOOK, Alert, send, webhook_of_environment
 from flows.reporting.run_states import (
+    INTERRUPTED_STATE,
     add_tags,
     begin_cancelling,
     cancelled_state,
@@ -59,7 +61,7 @@ def scheduled_build(config: str) -> str | State[Any]:
     Raises:
         ScheduledRunError: the build ended with an error; it quotes the sentence that the command line ends with.
     """
-    die_with_named_parent()
+    live_with_schedule()
     own = current_flow_run()
     if later := is_superseded(own, datetime.now(UTC)):
         return superseded_state(later)
@@ -80,12 +82,13 @@ def _named(name: str) -> Flow[..., Any]:
 
 def _stopped(own: UUID, child: UUID, stop: Any) -> State[Any]:
     """Stop the build for the reason why the flow is stopped, and return the state that both have."""
-    in_prefect = is_cancelled(own)
-    if in_prefect:
-        begin_cancelling(child)
-    stop()
-    state = cancelled_state(in_prefect=in_prefect)
-    end_run(child, state)
+    with undisturbed():
+        in_prefect = is_cancelled(own)
+        if in_prefect:
+            begin_cancelling(child)
+        stop()
+        state = cancelled_state(in_prefect=in_prefect)
+        end_run(child, state)
     return state
 
 
@@ -93,7 +96,7 @@ def _as_its_process(ended: Ended, child: UUID, own: UUID) -> str | State[Any]:
     """Give the flow and its child the state that their process has: neither outlives it."""
     now = read_run(child).state
     if now is not None and now.is_cancelled():
-        return cancelled_state(in_prefect=True)
+        return cancelled_state(in_prefect=now.name != INTERRUPTED_STATE)
     if ended.code == EXIT_WAITING:
         return ended.sentence
     if now is not None and now.is_final():
@@ -139,29 +142,32 @@ def keep_schedule(
     """Register the flows with the Prefect server and run them on schedule until stopped."""
     planned = deployments(config, settings, data, history)
     skip_superseded([each.full_name for each in planned], datetime.now(UTC))
-    os.environ[PARENT] = str(os.getpid())  # the flows' processes end with this one, however it ends
     if webhook is not None:
         os.environ[WEBHOOK] = webhook.get_secret_value()
     data.mkdir(parents=True, exist_ok=True)
+    data = data.resolve()
     # Prefect imports a flow from the working folder first, where a user may have packages of our names.
-    with chdir(data), _ended_by_sigterm():
-        serve(*planned, pause_on_shutdown=False, print_starting_message=False)
+    with chdir(data), awaited_processes(data / "prefect" / "flows") as end_flows, suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+        asyncio.run(_serve(planned, end_flows))
 
 
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Make SIGTERM end the loop like Ctrl-C; Prefect's own handler stops it halfway, with pages of errors."""
+async def _serve(planned: Sequence[RunnerDeployment], end_flows: Callable[[], None]) -> None:
+    """Run what is due, until Ctrl-C or SIGTERM; either lets the flows that run end in order.
 
-    def interrupt(*_: object) -> None:
-        handler = signal.getsignal(signal.SIGINT)
-        if callable(handler):
-            handler(signal.SIGINT, None)
+    Prefect's runner kills them at once, and on SIGTERM it stops halfway, with pages of errors.
+    """
+    runner = Runner(pause_on_shutdown=False)
+    for each in planned:
+        await runner.aadd_deployment(each)
+    interrupted = signal.getsignal(signal.SIGINT)  # asyncio's: it ends the loop
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
-    before, Runner.handle_sigterm = Runner.handle_sigterm, interrupt
-    try:
-        yield
-    except KeyboardInterrupt:
-        return
-    finally:
-        Runner.handle_sigterm = before
+    def end(*_: object) -> None:
+        with undisturbed():
+            end_flows()
+        if callable(interrupted):
+            interrupted(signal.SIGINT, None)
+
+    signal.signal(signal.SIGINT, end)
+    runner.handle_sigterm = end
+    await runner.start()

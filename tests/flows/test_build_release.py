@@ -182,11 +182,11 @@ def test_runs_older_than_the_last_few_are_removed_and_releases_stay_whole(projec
 
 
 def test_the_summary_says_what_became_of_the_answers(project: Project) -> None:
-    from flows.build_release import summary
+    from flows.reporting.artifacts import stages
 
     outcome = project.build()
 
-    said = summary(outcome.run_id, outcome.ledger)
+    said = stages(outcome.run_id, outcome.ledger.seconds, outcome.ledger.figures)
     assert "| changes |" in said
     assert "11 reused" in said
     assert "11 chunks" not in said

@@ -21,3 +21,28 @@ def test_a_deployment_can_run(deployment: dict[str, Any], monkeypatch: pytest.Mo
 
     assert set(deployment["parameters"]) == set(flow.parameters.properties)
     assert deployment["concurrency_limit"]["limit"] == 1, "one build at a time"
+
+
+def test_the_schedule_has_the_same_deployments(tmp_path: Path) -> None:
+    from flows.schedule import deployments
+    from flows.settings import ScheduleSettings
+
+    own = deployments(tmp_path / "beforehand.toml", ScheduleSettings(), tmp_path / "data", {})
+
+    assert [
+        (each.name, each.entrypoint.rsplit(".", 1)[1], each.schedules[0].schedule.cron, each.tags, set(each.parameters))
+        for each in own
+    ] == [
+        (
+            each["name"],
+            each["entrypoint"].rsplit(".", 1)[1],
+            each["schedules"][0]["cron"],
+            each["tags"],
+            set(each["parameters"]),
+        )
+        for each in DEPLOYMENTS
+    ]
+    limits = [(each.concurrency_limit, each.concurrency_options.collision_strategy) for each in own]
+    assert limits == [
+        (each["concurrency_limit"]["limit"], each["concurrency_limit"]["collision_strategy"]) for each in DEPLOYMENTS
+    ]
