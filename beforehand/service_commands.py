@@ -32,6 +32,8 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
         retrieval=settings.retrieval,
         rules=settings.audit.answer_rules(),
         identity=live_identity(settings),
+        cost=settings.cost,
+        redaction=settings.history.redaction,
     )
     engine = None
     if settings.llm.mode == "in_process":

@@ -266,15 +266,36 @@ def join_questions(config: Config, kept: str, other: str, reviewer: str, collect
 
 
 @click.command()
-@click.option("--output", type=_FILE, default=Path("report.html"), show_default=True)
+@click.option("--output", type=_FILE, default=Path("report.html"), show_default=True, help="A name in .md: Markdown.")
 @click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days of history to show.")
+@click.option(
+    "--collection", "collections", multiple=True, help="A collection to show, again for more; by default all."
+)
+@click.option("--review", help="Address of the review page, for links; by default that of the configured service.")
 @click.pass_obj
 @reported
-def report(config: Config, output: Path, days: int) -> None:
-    """Write an HTML report on the release and the service."""
+def report(config: Config, output: Path, days: int, collections: tuple[str, ...], review: str | None) -> None:
+    """Write a report on what is to do, what changed and what it is worth, as HTML or Markdown."""
     from warehouse.reporting.page import write_report
 
     settings = read_settings(config)
+    for name in collections:
+        if name not in settings.collections:
+            raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
     compact_journal(settings)
-    write_report(settings.project.data, output.absolute(), settings.cost, days)
+    write_report(
+        settings.project.data,
+        output.absolute(),
+        settings.cost,
+        days,
+        collections=collections or None,
+        review=review or review_address(settings),
+        redaction=settings.history.redaction,
+    )
     click.echo(f"written to {output}")
+
+
+def review_address(settings: Settings) -> str | None:
+    """Return the address of the review page of the configured service; without keys it has none."""
+    service = settings.service
+    return f"http://{service.host}:{service.port}{service.base_path}/review" if service.keys else None

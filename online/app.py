@@ -31,6 +31,7 @@ from online.routes.health import operations
 from online.routes.lookup import Looking, lookup
 from online.routes.models import models
 from online.routes.questions import questions
+from online.routes.report import ReportPage, Reports, report
 from online.routes.responses import Responding, responses
 from online.routes.review import ReviewPage, review
 from online.routes.review_access import Access
@@ -44,6 +45,8 @@ from rag.identity import ModelIdentity
 from rag.llm.protocol import Llm
 from rag.prompting.answer_rules import AnswerRules
 from rag.settings import RetrievalSettings, SamplingSettings
+from warehouse.history.redaction import Mode
+from warehouse.settings import CostSettings
 
 
 def create_app(  # noqa: PLR0913 - the parts of a service, one by one
@@ -57,13 +60,16 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     rules: AnswerRules | None = None,
     identity: ModelIdentity | None = None,
     tracing: Tracing | None = None,
+    cost: CostSettings | None = None,
+    redaction: Mode | None = None,
     on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Return the service. It also starts without a release, and serves the first one as soon as there is one.
 
     `rules` are those that a live answer has to pass, `identity` is how the releases name the language model, by
-    default its own name. `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
+    default its own name; `cost` and `redaction` are for the report.
+    `on_start` is called when the first release is open, `on_stop` is awaited at the very end.
     """
     live = LiveParts(
         llm,
@@ -100,8 +106,15 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     page = faq_page(service.exchanges, service.keys, settings.page_title, base_path, service.count_problem)
     desk = ReviewPage(
         data,
-        Access(service.keys, service.sessions, base_path),
+        Access(service.keys, service.sessions, base_path, "review"),
         service.review_pool,
+        page.templates,
+        service.count_problem,
+    )
+    readers = ReportPage(
+        Reports(data, service.report_pool, cost or CostSettings(), redaction),
+        tuple(collections),
+        Access(service.keys, service.sessions, base_path, "report"),
         page.templates,
         service.count_problem,
     )
@@ -114,6 +127,7 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         faq(page),
         widget(),
         review(desk),
+        report(readers),
         models(service.keys, llm.model),
         questions(service.lookup, service.keys),
         feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), service.keys),

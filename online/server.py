@@ -42,6 +42,8 @@ from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
 from rag.prompting.answer_rules import AnswerRules
 from rag.settings import LlmSettings, RetrievalSettings, SamplingSettings
+from warehouse.history.redaction import Mode
+from warehouse.settings import CostSettings
 
 _CONFIG = "BEFOREHAND_WORKER_CONFIG"
 _log = logging.getLogger("beforehand.service")
@@ -57,6 +59,8 @@ class ServeConfig(BaseModel):
     collections: dict[str, CollectionSettings]
     service: ServiceSettings = Field(default_factory=lambda: ServiceSettings.model_validate({}))
     llm: LlmSettings = Field(default_factory=lambda: LlmSettings.model_validate({}))
+    cost: CostSettings = Field(default_factory=CostSettings)
+    redaction: Mode = "redact"
     sampling: SamplingSettings = Field(default_factory=lambda: SamplingSettings.model_validate({}))
     retrieval: RetrievalSettings = Field(default_factory=lambda: RetrievalSettings.model_validate({}))
     rules: AnswerRules = Field(default_factory=AnswerRules)
@@ -152,6 +156,8 @@ def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
         rules=config.rules,
         identity=config.identity,
         tracing=tracing,
+        cost=config.cost,
+        redaction=config.redaction,
         on_start=on_start,
         on_stop=on_stop,
     )

@@ -46,6 +46,7 @@ from rag.prompting.answer_rules import AnswerRules
 from rag.settings import RetrievalSettings, SamplingSettings
 
 _REVIEWERS_WAITING = 32  # requests of the review page; each reads the release for some 100 ms
+_REPORTS_WAITING = 16  # each may take seconds, with a thread of its own
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Service:
         self.journal = Journal(data / "journal", self.metrics.journal_lost.inc) if settings.journal else None
         self.pool = WorkPool(settings.embedding_threads, settings.embedding_queue)
         self.review_pool = WorkPool(1, _REVIEWERS_WAITING)
+        self.report_pool = WorkPool(1, _REPORTS_WAITING)
         self.sessions = Sessions(data / SESSION_SECRET)
         self.withdrawn = Withdrawn(data)
         self.reviewed = Reviewed(data)
@@ -158,6 +160,7 @@ class Service:
             await asyncio.gather(polling, self.comparisons.stop(), return_exceptions=True)
             self.pool.close()
             self.review_pool.close()
+            self.report_pool.close()
             self.current.close()
             await self.semantic_hits.close()
             if self.journal is not None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 from rag.collection_settings import EarlierTurns, FieldName, FilterValue, PromptHash, SystemPrompt
 from rag.settings import RoomSettings
 
-Scope = Literal["ask", "feedback", "review", "admin"]
+Scope = Literal["ask", "feedback", "review", "report", "admin"]
 Bypass = Literal["grounded", "plain", "off"]
 Origin = Annotated[
     str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]+)?$|^https?://\[[0-9a-f:]+\](:[0-9]+)?$")
@@ -34,7 +34,7 @@ class KeySettings(RoomSettings):
     scopes: list[Scope] = Field(
         default_factory=lambda: _USER,
         description="`ask` reads answers, `feedback` sends feedback, `review` opens the page /review and decides about "
-        "answers there, `admin` may do all of it and read /metrics.",
+        "answers there, `report` opens the page /report, `admin` may do all of it and read /metrics.",
     )
     collections: list[str] = Field(
         default_factory=list, description="The collections that the key belongs to; empty means all."

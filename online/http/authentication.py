@@ -218,10 +218,11 @@ def _caller(
         _require(f"{place} default_collection: the key has no collection", [key.default_collection], own)
     declared = dict.fromkeys(name for each in own for name in collections[each].filters)
     _require(f"{place} filters: no collection of the key declares the filter", key.filters, declared)
-    if key.filters and not {"review", "admin"}.isdisjoint(key.scopes):
+    whole = [each for each in ("review", "report", "admin") if each in key.scopes]
+    if key.filters and whole:
         raise ConfigurationError(
-            f"{place} filters: reviewers see every answer of a collection; give the key no filters, or not the scope "
-            f"{'review' if 'review' in key.scopes else 'admin'}"
+            f"{place} filters: reviewers and readers of the report see every answer of a collection; give the key no "
+            f"filters, or not the scope {whole[0]}"
         )
     return Caller(
         name,

@@ -1,6 +1,6 @@
-"""Who may open the review page: keys with the scope `review`, and the cookies and forms of their sessions.
+"""Who may open the review page or the report: keys with its scope, and the cookies and forms of their sessions.
 
-A service without keys has no reviewers, also on loopback: a proxy on the same machine would let everyone in. Before
+A service without keys opens neither, also on loopback: a proxy on the same machine would let everyone in. Before
 signing in a browser has a cookie of its own, so the sign-in form carries a token like any other.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -20,7 +21,6 @@ from online.http.session import SESSION_SECONDS, SIGN_IN_SECONDS, Session, Sessi
 
 Form = Mapping[str, str]
 
-_COOKIE, _SIGN_IN_COOKIE = "beforehand-review", "beforehand-review-sign-in"
 _FORM = re.compile(rb"application/x-www-form-urlencoded", re.IGNORECASE)
 _MOST_FIELDS = 20
 
@@ -39,21 +39,34 @@ class SignInError(Exception):
 
 @dataclass(frozen=True)
 class Reviewer:
-    """Who is signed in; `token` is what the forms carry."""
+    """Who is signed in; `token` is what the forms carry, `may_review` whether the review page is open to them."""
 
     name: str
     collections: tuple[str, ...]
     session: Session
     token: str
+    may_review: bool
 
 
 @dataclass(frozen=True)
 class Access:
-    """Recognises reviewers. The cookies are sent to the page below `base_path` only."""
+    """Recognises those who may open a page, by a scope of its name. Its cookies are sent to that page only."""
 
     keys: Keys
     sessions: Sessions
     base_path: str
+    page: Literal["review", "report"]
+
+    @property
+    def _cookie(self) -> str:
+        return f"beforehand-{self.page}"
+
+    @property
+    def _sign_in_cookie(self) -> str:
+        return f"beforehand-{self.page}-sign-in"
+
+    def _may_open(self, caller: Caller) -> bool:
+        return bool(caller.scopes & {self.page, "admin"})
 
     def reviewer(self, request: Request) -> Reviewer:
         """Return who is signed in.
@@ -61,11 +74,17 @@ class Access:
         Raises:
             SignedOutError: nobody is, or their session or key has ended.
         """
-        session = self.sessions.session(request.cookies.get(_COOKIE, ""))
+        session = self.sessions.session(request.cookies.get(self._cookie, ""))
         caller = None if session is None else self.keys.holder(f"sha256:{session.key}")
-        if session is None or caller is None or caller.key_id is None or not _may_review(caller):
+        if session is None or caller is None or caller.key_id is None or not self._may_open(caller):
             raise SignedOutError
-        return Reviewer(caller.key_id, caller.collections, session, self.sessions.form_token(session))
+        return Reviewer(
+            caller.key_id,
+            caller.collections,
+            session,
+            self.sessions.form_token(session),
+            bool(caller.scopes & {"review", "admin"}),
+        )
 
     async def form(self, request: Request) -> tuple[Reviewer, Form]:
         """Return who is signed in and the form that they sent.
@@ -87,29 +106,29 @@ class Access:
     async def sign_in(self, request: Request) -> tuple[Form, str | SignInError]:
         """Return the sign-in form that was sent, and the cookie of the session that its key opens or why it doesn't."""
         fields = await _fields(request)
-        session = self.sessions.session(request.cookies.get(_SIGN_IN_COOKIE, ""))
+        session = self.sessions.session(request.cookies.get(self._sign_in_cookie, ""))
         if session is None or not self.sessions.accepts(session, fields.get("token", "")):
             return fields, SignInError("The form has expired: try again.", 403)
         hashed = hash_key(fields.get("key", "").strip())
         caller = self.keys.holder(hashed)
         if caller is None:
             return fields, SignInError("There is no such key.", 401)
-        if not _may_review(caller):
-            return fields, SignInError("This key may not review: it lacks the scope “review”.", 403)
+        if not self._may_open(caller):
+            return fields, SignInError(f"This key does not open the page: it lacks the scope “{self.page}”.", 403)
         return fields, self.sessions.begin(hashed.removeprefix("sha256:"), SESSION_SECONDS)[1]
 
     def keep_session(self, request: Request, response: Response, cookie: str) -> None:
         """Let the browser keep a session."""
-        self._set(request, response, _COOKIE, cookie, SESSION_SECONDS)
-        self._set(request, response, _SIGN_IN_COOKIE, "", 0)
+        self._set(request, response, self._cookie, cookie, SESSION_SECONDS)
+        self._set(request, response, self._sign_in_cookie, "", 0)
 
     def keep_sign_in(self, request: Request, response: Response, cookie: str) -> None:
         """Let the browser keep what a sign-in form belongs to."""
-        self._set(request, response, _SIGN_IN_COOKIE, cookie, SIGN_IN_SECONDS)
+        self._set(request, response, self._sign_in_cookie, cookie, SIGN_IN_SECONDS)
 
     def end_session(self, request: Request, response: Response) -> None:
         """Let the browser forget its session."""
-        self._set(request, response, _COOKIE, "", 0)
+        self._set(request, response, self._cookie, "", 0)
 
     def _set(self, request: Request, response: Response, name: str, value: str, seconds: int) -> None:
         # Behind a proxy the service does not see TLS itself; a header that lies hurts nobody but its sender.
@@ -118,7 +137,7 @@ class Access:
             name,
             value,
             max_age=seconds,
-            path=f"{self.base_path}/review",
+            path=f"{self.base_path}/{self.page}",
             secure=any(each.startswith("https") for each in said),
             httponly=True,
             samesite="strict",
@@ -133,10 +152,6 @@ def refuse_other_pages(request: Request) -> None:
     """
     if request.method == "POST" and request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
         raise Problem("foreign-origin", "The form came from a page of another site.")
-
-
-def _may_review(caller: Caller) -> bool:
-    return bool(caller.scopes & {"review", "admin"})
 
 
 async def _fields(request: Request) -> Form:

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from warehouse.analysis.cells import visible
 from warehouse.durable import replace_file, storage_errors
@@ -25,6 +26,7 @@ from warehouse.settings import CostSettings
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|~#])")  # what Markdown would take for markup
 _MOST_TASKS = 25
+_NOTHING = Markup()
 
 
 def write_report(
@@ -62,11 +64,15 @@ def report_markdown(data: Path, cost: CostSettings | None = None, days: int = 7,
     return markdown(report_of(data, Scope(days, datetime.now(UTC)), cost or CostSettings()), review)
 
 
-def html(report: Report, review: str | None = None) -> str:
-    """Return the page; `review` is the address of the review page, without which nothing is linked."""
+def html(report: Report, review: str | None = None, controls: Markup = _NOTHING) -> str:
+    """Return the page; `review` is the address of the review page, without which nothing is linked.
+
+    `controls` are shown at the top, where the page is served and not mailed.
+    """
     now, days = report.now, report.scope.dates
     return _page().render(
         **_words(report, review),
+        controls=controls,
         hit_plot=stacked(now["hit_rate"], ("exact", "semantic", "live", "refused"), days),
         token_plot=grouped(now["tokens"], ("saved", "generated"), days),
         latency_plot=logarithmic(now["latency"]),
