@@ -17,7 +17,7 @@ _COLOURS = ("#b8bfca", "#e8973a", "#2f6fde", "#35b0a7", "#8e5bd0")
 
 
 @dataclass(frozen=True)
-class Curve:
+class CostLine:
     """The cost of a design as the points of an SVG polyline."""
 
     design: str
@@ -42,7 +42,7 @@ class Plot:
     height: float
     left: float
     bottom: float
-    curves: tuple[Curve, ...]
+    curves: tuple[CostLine, ...]
     x_marks: tuple[Mark, ...]
     y_marks: tuple[Mark, ...]
 
@@ -73,10 +73,10 @@ def plot(line: Line) -> Plot:
     """Return the plot of a line; traffic and prices are on a log scale, shares are not."""
     logarithmic = line.values[0] > 0
     costs = [value for each in line.costs.values() for value in each if value > 0] or [1.0]
-    x = _scale(line.values, _LEFT, _WIDTH - _RIGHT, logarithmic=logarithmic)
-    y = _scale([min(costs), max(costs)], _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
+    x = _Scale(line.values, _LEFT, _WIDTH - _RIGHT, logarithmic=logarithmic)
+    y = _Scale([min(costs), max(costs)], _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
     curves = tuple(
-        Curve(
+        CostLine(
             name,
             colour,
             " ".join(f"{x(at):.1f},{y(max(cost, min(costs))):.1f}" for at, cost in zip(line.values, each, strict=True)),
@@ -91,7 +91,7 @@ def plot(line: Line) -> Plot:
     )  # fmt: skip
 
 
-class _scale:  # noqa: N801  # used as a function
+class _Scale:
     """Maps values to coordinates."""
 
     def __init__(self, values: Sequence[float], start: float, end: float, *, logarithmic: bool) -> None:
