@@ -16,7 +16,7 @@ from rag.errors import ConfigurationError
 from rag.identity import query_key
 
 if TYPE_CHECKING:
-    from warehouse.analysis.bisection import Bisection, Standing
+    from warehouse.analysis.bisection import AnswerThen, Bisection
 
 _KEY = re.compile("[0-9a-f]{32}")
 _LONGEST = 160
@@ -63,9 +63,9 @@ def described(found: Bisection) -> Iterator[str]:
         yield f"  {_told(step.after)}"
 
 
-def _told(standing: Standing) -> str:
-    if standing.answer is None:
+def _told(then: AnswerThen) -> str:
+    if then.answer is None:
         return "(no answer)"
-    text = " ".join(standing.answer.split())
+    text = " ".join(then.answer.split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return text if standing.status == "served" else f"(withheld: {standing.withheld_reason}) {text}"
+    return text if then.status == "served" else f"(withheld: {then.withheld_reason}) {text}"

@@ -65,17 +65,19 @@ def decision(settings: Settings) -> Decision:
 
 def described(found: Decision) -> Iterator[str]:
     """Yield the comparison line by line."""
+    from warehouse.economics.plots import figure
+
     currency = str(found.assumptions["currency"])
     for scenario in found.scenarios:
         yield from _table(scenario, currency)
         yield ""
     yield "where it turns, everything else as assumed"
-    yield from (f"  {_turn(each)}" for each in found.break_even)
+    yield from (f"  {_turn(each, figure(each.value))}" for each in found.break_even)
     if not found.break_even:
         yield "  nowhere in the range that was tried"
     yield "\nassumptions ([decide] or --set decide.NAME=VALUE changes them)"
     for name, value in found.assumptions.items():
-        shown = f"{value:,.6g}" if isinstance(value, int | float) else str(value)
+        shown = figure(value) if isinstance(value, int | float) else str(value)
         yield f"  {name:<26} {shown:>12}  {found.sources.get(name, '')}"
 
 
@@ -90,6 +92,6 @@ def _table(scenario: Scenario, currency: str) -> Iterator[str]:
         )
 
 
-def _turn(each: BreakEven) -> str:
+def _turn(each: BreakEven, value: str) -> str:
     better = "is the cheapest" if each.among == "all" else "is cheaper"
-    return f"{each.assumption} from {each.value:,.6g} on: {each.above} {better}; below: {each.below}"
+    return f"{each.assumption} from {value} on: {each.above} {better}; below: {each.below}"

@@ -51,7 +51,7 @@ def impact(config: Config, documents: tuple[Path, ...], collection: str | None, 
     """Say which answers the edited DOCUMENTS would change, without generating and without touching any data.
 
     DOCUMENTS are files of the collection as they are now, or edited copies of them: files of the same name, or folders
-    with the same paths below. What has no counterpart is a new document.
+    with the same paths below. What has no counterpart is a new document, and an empty file stands for one that goes.
     """
     settings = read_settings(config)
     prepare_environment(settings)
@@ -176,10 +176,11 @@ def _edit(plan: RunPlan, collection: str, named: set[str]) -> Edit:
     now = [row for row in read_rows(f"{plan.folder('prepare')}/documents", DocumentRow)
            if row["collection"] == collection]  # fmt: skip
     different = [row for row in now if before.get(row["document_id"]) != row["content_hash"]]
+    gone = {each for each in before if each in named} - {row["document_id"] for row in now}
     tables = any(ending(name) in ROW_ENDINGS for name in named)
     mine = {row["document_id"] for row in different if _is_named(row, named, tables=tables)}
     return Edit(
-        tuple(sorted(each for each in mine if each in before)),
+        tuple(sorted(gone.union(each for each in mine if each in before))),
         tuple(sorted(each for each in mine if each not in before)),
         tuple(sorted(row["document_id"] for row in different if row["document_id"] not in mine)),
     )

@@ -22,7 +22,7 @@ _LAST_RUNS = 5
 
 
 @dataclass(frozen=True)
-class Forecast:
+class NextRun:
     """What the next run would do.
 
     `answered` questions have an answer; `audit` are those that are always answered, for `audit_tokens`; the candidates
@@ -61,11 +61,11 @@ def plan(config: Config, days: float, live_ratio: float, tokens_a_second: float 
     settings = read_settings(config)
     prepare_environment(settings)
     compact_journal(settings)
-    found = forecast(settings, days, live_ratio, tokens_a_second)
+    found = next_run(settings, days, live_ratio, tokens_a_second)
     click.echo(json.dumps(as_data(found), indent=2, ensure_ascii=False) if as_json else "\n".join(described(found)))
 
 
-def forecast(settings: Settings, days: float, live_ratio: float, pace: float | None) -> Forecast:
+def next_run(settings: Settings, days: float, live_ratio: float, pace: float | None) -> NextRun:
     """Rehearse the next run, and replay the history against what it would answer."""
     from beforehand.rehearsal import rehearsal, run_to_prompts
     from flows.build_release import STAGES, find_misses
@@ -73,17 +73,17 @@ def forecast(settings: Settings, days: float, live_ratio: float, pace: float | N
     real = compose_plan(settings, new_run())
     with rehearsal(real, keep_vectors=True) as scratch:
         rehearsed, figures = run_to_prompts(replace(scratch, misses=find_misses(scratch)), STAGES)
-        return _forecast(real, rehearsed, figures, days, live_ratio, pace or _pace(settings.project.data))
+        return _next_run(real, rehearsed, figures, days, live_ratio, pace or _pace(settings.project.data))
 
 
-def _forecast(
+def _next_run(
     real: RunPlan,
     rehearsed: RunPlan,
     figures: Mapping[str, Mapping[str, int]],
     days: float,
     live_ratio: float,
     pace: float | None,
-) -> Forecast:
+) -> NextRun:
     from batch.generation import worth
     from batch.stages.generate import plan_prompts
     from warehouse.planning.budget import Candidate, by_worth, curve, paying
@@ -100,7 +100,7 @@ def _forecast(
     budget = _budget(real, pace)
     questions = [each for each in worth.anticipated(rehearsed, rows) if each.origin != "canary"]
     left = None if budget is None else max(0.0, budget - audit_tokens)
-    return Forecast(
+    return NextRun(
         questions=len(rows),
         answered=len(rows) - len(pending),
         retired=figures["anticipate"].get("retired", 0),
@@ -138,7 +138,7 @@ def _pace(data: Path) -> float | None:
 # -- as text and JSON --------------------------------------------------------------------------------------
 
 
-def described(found: Forecast) -> Iterator[str]:
+def described(found: NextRun) -> Iterator[str]:
     """Yield a forecast line by line."""
     count, tokens = len(found.candidates), sum(each.tokens for each in found.candidates)
     yield f"{found.questions:,} questions, {found.answered:,} of them answered already, at no cost"
@@ -157,7 +157,7 @@ def described(found: Forecast) -> Iterator[str]:
     yield from _verdict(found)
 
 
-def _table(found: Forecast) -> Iterator[str]:
+def _table(found: NextRun) -> Iterator[str]:
     curve = found.curve
     if curve.asked is None:
         yield "the history is too short for a replay, which needs 8 days; hits are as expected by weight and demand"
@@ -174,7 +174,7 @@ def _table(found: Forecast) -> Iterator[str]:
         yield row
 
 
-def _verdict(found: Forecast) -> Iterator[str]:
+def _verdict(found: NextRun) -> Iterator[str]:
     count = len(found.candidates)
     if found.budget is not None:
         point = max((each for each in found.curve.points if each.tokens <= found.budget - found.audit_tokens),
@@ -195,7 +195,7 @@ def _hours(tokens: int, pace: float | None, before: str) -> str:
     return "" if pace is None else f"{before}{tokens / pace / 3600:.2f} hours at {pace:,.0f} tokens a second"
 
 
-def as_data(found: Forecast) -> dict[str, object]:
+def as_data(found: NextRun) -> dict[str, object]:
     """Return a forecast as JSON has it."""
     data = asdict(found)
     names = data.pop("names")

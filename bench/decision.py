@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import tempfile
 from pathlib import Path
 
@@ -22,16 +23,20 @@ from overload import ANSWERS, LIMITS, hit, miss, service
 from warehouse.economics.queueing import (
     Engine,
     Limits,
-    Outcome,
+    Visit,
     answered_seconds,
     goodput,
+    lengths,
     percentile,
     simulate,
     steady,
 )
 
+# No two answers take equally long. Without it they would end in bunches for ever, and the median in overload be off.
+_JITTER = 0.01
 
-async def measure(url: str, misses: float, options: argparse.Namespace) -> list[Outcome]:
+
+async def measure(url: str, misses: float, options: argparse.Namespace) -> list[Visit]:
     """Send hits and misses at a steady rate, and return what became of the misses."""
     async with http.connected(url) as client:
         await http.load(client, options.hits, 2, hit)
@@ -39,26 +44,27 @@ async def measure(url: str, misses: float, options: argparse.Namespace) -> list[
             http.load(client, options.hits, options.duration, hit),
             http.load(client, misses, options.duration, miss),
         )
-    return [Outcome(due, took, status == 200) for due, took, status in slow.rows]
+    return [Visit(due, took, status == 200) for due, took, status in slow.rows]
 
 
-def predict(misses: float, overhead: float, options: argparse.Namespace) -> list[Outcome]:
+def predict(misses: float, overhead: float, options: argparse.Namespace) -> list[Visit]:
     """Simulate the same misses; `overhead` is what an unhurried answer takes beside the model."""
     arrivals = steady(misses, options.duration)
     pace = 1 / options.seconds  # an answer counts as one token
     engine = Engine(pace, options.capacity * pace, options.capacity)
     limits = Limits(target_seconds=2 * options.seconds, **LIMITS)
-    found = simulate(arrivals, [1.0] * len(arrivals), engine, limits)
-    return [Outcome(each.arrived, each.seconds + overhead * each.answered, each.answered) for each in found]
+    tokens = lengths(1.0, _JITTER, len(arrivals), random.Random(1))
+    found = simulate(arrivals, tokens, engine, limits)
+    return [Visit(each.arrived, each.seconds + overhead * each.answered, each.answered) for each in found]
 
 
-def summary(outcomes: list[Outcome], duration: float) -> dict[str, float | None]:
-    seconds = list(answered_seconds(outcomes))
+def summary(visits: list[Visit], duration: float) -> dict[str, float | None]:
+    seconds = list(answered_seconds(visits))
     return {
-        "goodput": round(goodput(outcomes, duration), 3),
+        "goodput": round(goodput(visits, duration), 3),
         "p50": percentile(seconds, 0.5),
         "p99": percentile(seconds, 0.99),
-        "refused": round(sum(not each.answered for each in outcomes) / len(outcomes), 3),
+        "refused": round(sum(not each.answered for each in visits) / len(visits), 3),
     }
 
 

@@ -25,7 +25,7 @@ Generate = Callable[[Sequence[Prompt], int], int]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Leftover:
     """What a budget did not suffice for, the most valuable first, and how many prompts were rejected."""
 
     left: Sequence[Candidate]
@@ -44,7 +44,7 @@ def generate_within_budget(
     always: frozenset[str],
     rates: Rates | None,
     generate: Generate,
-) -> Outcome:
+) -> Leftover:
     """Generate the prompts that the budget suffices for, and those that are `always` generated."""
     left = {each.query_key: each for each in pending}
     rates = rates or dear_rates(plan)
@@ -64,7 +64,7 @@ def generate_within_budget(
         done = {each.query_key for each in chosen}
         left = {key: each for key, each in left.items() if key not in done}
         rates = rates_of_run(plan, pending) or rates
-    return Outcome(_ordered(left, hits, rates), rejected)
+    return Leftover(_ordered(left, hits, rates), rejected)
 
 
 def _rounds(plan: RunPlan) -> int:

@@ -14,7 +14,7 @@ from batch import progress
 from batch.generation.answer_stream import GenerationTask
 from batch.generation.generating import generate_ordered
 from batch.generation.prompt_order import order_by_prefix
-from batch.generation.rounds import MOST_ROUNDS, Outcome, generate_within_budget, has_budget
+from batch.generation.rounds import MOST_ROUNDS, Leftover, generate_within_budget, has_budget
 from batch.generation.submissions import take_imported
 from batch.generation.worth import (
     Prompt,
@@ -43,8 +43,8 @@ def generate(plan: RunPlan) -> Figures:
     for folder in ("set_aside", "rejects", *(f"{number}/rejects" for number in range(1, MOST_ROUNDS + 1))):
         empty_folder(f"{plan.folder(STAGE)}/{folder}")  # of an attempt with another budget
     if has_budget(plan):
-        outcome = _within_budget(plan, pending)
-        postponed, rejected = len(outcome.left), outcome.rejected
+        leftover = _within_budget(plan, pending)
+        postponed, rejected = len(leftover.left), leftover.rejected
     else:
         postponed, rejected = 0, _generate(plan, STAGE, in_order(plan, pending))
     made, tokens = made_by_run(plan.answer_store, plan.run_id)
@@ -67,7 +67,7 @@ def _generate(plan: RunPlan, stage: str, order: Sequence[str]) -> int:
     return generate_ordered(plan, prompts_folder(plan), order, task_of(plan, stage), "answers")
 
 
-def _within_budget(plan: RunPlan, pending: Sequence[Prompt]) -> Outcome:
+def _within_budget(plan: RunPlan, pending: Sequence[Prompt]) -> Leftover:
     """Generate what is worth most, and write and tell what waits for the next night."""
     rows = worth_rows(plan)
     rates = known_rates(plan, read_prompts(plan))
@@ -76,13 +76,13 @@ def _within_budget(plan: RunPlan, pending: Sequence[Prompt]) -> Outcome:
         return _generate(plan, f"{STAGE}/{number}", in_order(plan, chosen))
 
     hits = expected_hits(plan, rows)
-    outcome = generate_within_budget(plan, pending, hits, always_answered(plan, rows), rates, generate_round)
-    waiting = set_aside_rows(rows, outcome.left)
+    leftover = generate_within_budget(plan, pending, hits, always_answered(plan, rows), rates, generate_round)
+    waiting = set_aside_rows(rows, leftover.left)
     table = rows_to_table(waiting, SetAsideRow)
     write_table(f"{plan.folder(STAGE)}/set_aside/set_aside.parquet", table)
     if waiting:
         progress.warn([_waiting(waiting)])
-    return outcome
+    return leftover
 
 
 def set_aside_rows(rows: Sequence[WorthRow], left: Sequence[Candidate]) -> list[SetAsideRow]:

@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 
 from batch.rows import PROMPTS
 from batch.stages.anticipate import anticipate
-from batch.stages.calibrate import calibrate
 from batch.stages.cite import cite
 from batch.stages.generate import generate
 from batch.stages.index import index
@@ -21,11 +20,12 @@ from batch.stages.retrieve import retrieve
 from batch.stores.parquet import read_table
 from beforehand.cli import cli
 from flows.ledger import Ledger
-from flows.publish_release import load_release, publish_release
+from flows.publish_release import load_release
 from tests.corpus_project import Project, ReadingLlm
-from warehouse.releases.build import begin_build
+from warehouse.releases.build import begin_build, publish, seal
+from warehouse.releases.serving_index import write_serving_index
 
-STAGES = (prepare, index, anticipate, retrieve, calibrate, generate, cite)
+STAGES = (prepare, index, anticipate, retrieve, generate, cite)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def built(
         stage(plan)
     build = begin_build(project.data, plan.run_id)
     load_release(plan, build, Ledger())
-    publish_release(plan, build, [], 5)
+    write_serving_index(build.database, build.serving_index, build.release_id)
+    seal(build, {"counts": {}, "encoder": {"id": "another"}})
+    publish(build)
     return project
 
 
@@ -86,12 +88,15 @@ def test_the_impact_of_an_edit_is_what_a_run_then_does(built: Project, llm: Read
     assert told["generated_again"] == len(llm.asked())
 
 
-def test_a_new_document_and_an_unedited_one_are_told_apart(built: Project, tmp_path: Path) -> None:
+def test_new_documents_those_that_go_and_unedited_ones_are_told_apart(built: Project, tmp_path: Path) -> None:
     (tmp_path / "more.md").write_text("# More\n\nNothing that anybody asks about.")
+    (tmp_path / "returns.txt").write_text("")
+    unedited = built.folder / "documents" / "setup.md"
 
-    told = run(built, "impact", str(tmp_path / "more.md"), str(built.folder / "documents" / "returns.txt"))
+    told = found(run(built, "impact", "--json", *(str(each) for each in (*tmp_path.glob("*.*"), unedited))))
 
-    assert told.stdout.splitlines()[0] == "0 documents changed, 1 new to the release"
+    assert told["documents"] == {"changed": ["returns.txt"], "new": ["more.md"], "others": []}
+    assert {name for each in told["answers"] for name in each["cites"]} == {"returns.txt"}
 
 
 def test_the_plan_counts_what_is_answered_as_free_and_spends_nothing(

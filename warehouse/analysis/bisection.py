@@ -22,7 +22,7 @@ from warehouse.sql import sql_text
 
 
 @dataclass(frozen=True)
-class Standing:
+class AnswerThen:
     """What a release has of a question; `query_key` is the question's own, `wording` the wording that was asked for."""
 
     release_id: str
@@ -45,8 +45,8 @@ class Standing:
 class Step:
     """A change of the answer from one release to the next, and its causes; `documents` are those that changed."""
 
-    before: Standing
-    after: Standing
+    before: AnswerThen
+    after: AnswerThen
     causes: tuple[str, ...]
     documents: tuple[str, ...]
 
@@ -55,8 +55,8 @@ class Step:
 class Bisection:
     """The history of an answer: `first` is the oldest release that is kept."""
 
-    first: Standing
-    last: Standing
+    first: AnswerThen
+    last: AnswerThen
     releases: int
     steps: tuple[Step, ...]
 
@@ -68,7 +68,7 @@ def bisect(data: Path, key: str) -> Bisection:
         NoReleaseError: there is no release, or none has the question.
     """
     kept = sorted(releases(data), key=lambda each: each.manifest["created_at"])
-    found = [_standing(data, release, key) for release in kept]
+    found = [_answer_then(data, release, key) for release in kept]
     if not any(each.question or each.set_aside for each in found):
         known = f"{len(found)} releases are kept" if found else "there is no release"
         raise NoReleaseError(f'no release has this question ({known}); `beforehand sql "FROM questions"` lists them')
@@ -80,13 +80,13 @@ def bisect(data: Path, key: str) -> Bisection:
     return Bisection(found[0], found[-1], len(found), tuple(steps))
 
 
-def _standing(data: Path, release: Release, key: str) -> Standing:
+def _answer_then(data: Path, release: Release, key: str) -> AnswerThen:
     with closing(connect(data, release.release_id)) as session:
         row = session.execute(sql_text("answer_in_release.sql"), {"key": key}).fetchone()
-    return Standing(release.release_id, str(release.manifest["created_at"]), *(row or (None,) * 7))
+    return AnswerThen(release.release_id, str(release.manifest["created_at"]), *(row or (None,) * 7))
 
 
-Side = tuple[Release, Standing]
+Side = tuple[Release, AnswerThen]
 
 
 def _step(data: Path, key: str, old: Side, new: Side) -> Step:
@@ -101,7 +101,7 @@ def _step(data: Path, key: str, old: Side, new: Side) -> Step:
     return Step(was, now, tuple(dict.fromkeys(causes)), tuple(documents))
 
 
-def _joined(was: Standing, now: Standing) -> Iterator[str]:
+def _joined(was: AnswerThen, now: AnswerThen) -> Iterator[str]:
     """Yield that the question became a wording of another, or a question of its own again."""
     if was.query_key != now.query_key and now.wording is not None:
         yield f"it became a wording of {now.question!r}"
@@ -128,7 +128,7 @@ def _retrieval(before: Mapping[str, object], after: Mapping[str, object]) -> Ite
             yield words
 
 
-def _absent(was: Standing, now: Standing) -> Iterator[str]:
+def _absent(was: AnswerThen, now: AnswerThen) -> Iterator[str]:
     if was.answer is None and now.answer is not None:
         unknown = "it was not anticipated before" if was.question is None else "it had no answer before"
         reasons = {"budget": "it was beyond the budget before", "retired": "it had retired, and was asked again"}
@@ -139,7 +139,7 @@ def _absent(was: Standing, now: Standing) -> Iterator[str]:
         yield reasons.get(now.set_aside or "", unknown)
 
 
-def _between(data: Path, was: Standing, now: Standing, keys: set[str], documents: Sequence[str]) -> Iterator[str]:
+def _between(data: Path, was: AnswerThen, now: AnswerThen, keys: set[str], documents: Sequence[str]) -> Iterator[str]:
     """Yield what people decided about the question or its documents between the two releases."""
     for record in read(data / "reviews.jsonl"):
         if record.get("query_key") in keys and was.created_at < str(record.get("reviewed_at")) <= now.created_at:

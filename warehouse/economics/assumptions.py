@@ -63,9 +63,11 @@ class DecideSettings(RoomSettings):
     model_gb: float = Field(16.0, gt=0, description="Memory of the model's weights in GB.")
     gpu_gb: float = Field(80.0, gt=0, description="Memory of a GPU in GB.")
     weights_share: float = Field(0.8, gt=0, le=1, description="Share of a GPU's memory that weights may take.")
-    more_traffic: float = Field(10.0, gt=0, description="What if traffic is so many times higher?")
+    more_traffic: float = Field(10.0, gt=0, description="So many times more traffic is looked at too.")
     larger_model: float = Field(
-        4.0, gt=0, description="What if the model is so many times larger? Its tokens a second on a GPU fall as much."
+        4.0,
+        gt=0,
+        description="A model so many times larger is looked at too; its tokens a second on a GPU fall as much.",
     )
     larger_hosted_price: float = Field(4.0, gt=0, description="How much more a hosted model of that size costs.")
     currency: str = Field("EUR", description="Currency of the prices.")

@@ -12,7 +12,7 @@ import random
 from dataclasses import dataclass, replace
 
 from warehouse.economics.designs import Case, Name, is_live, live_share
-from warehouse.economics.queueing import Engine, Limits, Outcome, lengths, percentile, poisson, simulate
+from warehouse.economics.queueing import Engine, Limits, Visit, lengths, percentile, poisson, simulate
 
 _LIVE = 3000  # simulated answers; 99th percentiles then vary by a few percent
 _WARM_UP = 500
@@ -76,7 +76,7 @@ def _live(
     return answered, 1 - len(answered) / len(found)
 
 
-def simulated(each: Case, rate: float, replicas: int, limits: Limits, rng: random.Random) -> list[Outcome]:
+def simulated(each: Case, rate: float, replicas: int, limits: Limits, rng: random.Random) -> list[Visit]:
     """Return what becomes of live questions at a rate; each replica has the limits that the settings give.
 
     The concurrency begins at what a replica can do at once: in a peak hour it has had the time to grow there.

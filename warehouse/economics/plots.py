@@ -17,7 +17,7 @@ _COLOURS = ("#b8bfca", "#e8973a", "#2f6fde", "#35b0a7", "#8e5bd0")
 
 
 @dataclass(frozen=True)
-class Curve:
+class CostLine:
     """The cost of a design as the points of an SVG polyline."""
 
     design: str
@@ -42,7 +42,7 @@ class Plot:
     height: float
     left: float
     bottom: float
-    curves: tuple[Curve, ...]
+    curves: tuple[CostLine, ...]
     x_marks: tuple[Mark, ...]
     y_marks: tuple[Mark, ...]
 
@@ -61,6 +61,7 @@ def section(decision: Decision) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["figure"] = figure
     template = environment.from_string(source)
     return template.render(
         decision=decision, designs=DESIGNS, plots=[plot(line) for line in decision.lines],
@@ -72,10 +73,10 @@ def plot(line: Line) -> Plot:
     """Return the plot of a line; traffic and prices are on a log scale, shares are not."""
     logarithmic = line.values[0] > 0
     costs = [value for each in line.costs.values() for value in each if value > 0] or [1.0]
-    x = _scale(line.values, _LEFT, _WIDTH - _RIGHT, logarithmic=logarithmic)
-    y = _scale([min(costs), max(costs)], _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
+    x = _Scale(line.values, _LEFT, _WIDTH - _RIGHT, logarithmic=logarithmic)
+    y = _Scale([min(costs), max(costs)], _HEIGHT - _BOTTOM, _TOP, logarithmic=True)
     curves = tuple(
-        Curve(
+        CostLine(
             name,
             colour,
             " ".join(f"{x(at):.1f},{y(max(cost, min(costs))):.1f}" for at, cost in zip(line.values, each, strict=True)),
@@ -85,12 +86,12 @@ def plot(line: Line) -> Plot:
     marks = _powers(line.values) if logarithmic else [0.0, 0.25, 0.5, 0.75, 1.0]
     return Plot(
         line.assumption, _WIDTH, _HEIGHT, _LEFT, _HEIGHT - _BOTTOM, curves,
-        tuple(Mark(round(x(each), 1), f"{each:,.6g}") for each in marks),
-        tuple(Mark(round(y(each), 1), f"{each:,.6g}") for each in _powers([min(costs), max(costs)])),
+        tuple(Mark(round(x(each), 1), _short(each)) for each in marks),
+        tuple(Mark(round(y(each), 1), _short(each)) for each in _powers([min(costs), max(costs)])),
     )  # fmt: skip
 
 
-class _scale:  # noqa: N801  # used as a function
+class _Scale:
     """Maps values to coordinates."""
 
     def __init__(self, values: Sequence[float], start: float, end: float, *, logarithmic: bool) -> None:
@@ -101,6 +102,18 @@ class _scale:  # noqa: N801  # used as a function
 
     def __call__(self, value: float) -> float:
         return self._start + (self._of(value) - self._low) * self._step
+
+
+def figure(value: float) -> str:
+    """Return a number as people read it: 12,345,678 or 0.0072."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _short(value: float) -> str:
+    for limit, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.4g} {sign}"
+    return f"{value:.4g}"
 
 
 def _powers(values: Sequence[float]) -> list[float]:

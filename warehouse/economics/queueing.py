@@ -65,7 +65,7 @@ UNLIMITED = Limits(10**9, 10**9, math.inf, 10**9, math.inf)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Visit:
     """What became of a request: when it arrived, how long it took, and whether it was answered or refused."""
 
     arrived: float
@@ -95,7 +95,7 @@ def lengths(mean: float, spread: float, count: int, rng: random.Random) -> list[
     return [rng.gammavariate(shape, mean / shape) for _ in range(count)]
 
 
-def simulate(arrivals: Sequence[float], tokens: Sequence[float], engine: Engine, limits: Limits) -> list[Outcome]:
+def simulate(arrivals: Sequence[float], tokens: Sequence[float], engine: Engine, limits: Limits) -> list[Visit]:
     """Return what becomes of requests that arrive at these times and want answers of so many tokens."""
     return _Simulation(engine, limits, arrivals, tokens).run()
 
@@ -117,15 +117,15 @@ class _Simulation:
     ends: list[tuple[float, int]] = field(default_factory=list)
     held: deque[int] = field(default_factory=deque)
     queue: deque[int] = field(default_factory=deque)
-    outcomes: list[Outcome] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[Visit]:
         self.limit = float(min(self.limits.concurrency, self.limits.concurrency_limit))
         for request, arrived in enumerate(self.arrivals):
             self._until(arrived)
             self._arrive(request)
         self._until(math.inf)
-        return sorted(self.outcomes, key=lambda each: each.arrived)
+        return sorted(self.visits, key=lambda each: each.arrived)
 
     def _until(self, time: float) -> None:
         """Let everything happen that happens before a time: answers end, and waits in the queue run out."""
@@ -194,7 +194,7 @@ class _Simulation:
 
     def _close(self, request: int, *, answered: bool) -> None:
         arrived = self.arrivals[request]
-        self.outcomes.append(Outcome(arrived, self.now - arrived, answered))
+        self.visits.append(Visit(arrived, self.now - arrived, answered))
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -204,11 +204,11 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def answered_seconds(outcomes: Sequence[Outcome]) -> Iterator[float]:
+def answered_seconds(visits: Sequence[Visit]) -> Iterator[float]:
     """Yield how long each answered request took."""
-    return (each.seconds for each in outcomes if each.answered)
+    return (each.seconds for each in visits if each.answered)
 
 
-def goodput(outcomes: Sequence[Outcome], seconds: float) -> float:
+def goodput(visits: Sequence[Visit], seconds: float) -> float:
     """Return the answers a second that came within a time."""
-    return sum(each.answered and each.arrived + each.seconds <= seconds for each in outcomes) / seconds
+    return sum(each.answered and each.arrived + each.seconds <= seconds for each in visits) / seconds

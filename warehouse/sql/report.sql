@@ -198,3 +198,8 @@ SELECT collection, change, question, query_key, causes, documents, status_after
 FROM changes(getvariable('previous'), getvariable('release'))
 WHERE change <> 'added' AND (getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection))
 ORDER BY change, question LIMIT 20;
+
+-- set_aside
+SELECT question, reason, expected_hits, last_asked FROM set_aside
+WHERE getvariable('collections') IS NULL OR list_contains(getvariable('collections'), collection)
+ORDER BY reason, expected_hits DESC NULLS LAST, last_asked NULLS FIRST, question LIMIT 20;

@@ -362,3 +362,25 @@ def test_a_question_that_says_what_its_answer_must_contain_is_a_golden_one(audit
     assert not checks["golden share"].passed
     assert "1 of 2 golden questions are right (25.0% by weight" in checks["golden share"].explanation
     assert checks["golden share"].examples == ("What is q2?",)
+
+
+def test_what_waits_for_the_budget_or_retired_is_neither_missing_nor_lost(audited, publish_rows, rows):
+    publish_rows(sample_rows())
+    answered = key("q1")
+    for table in ("answers", "citations"):
+        rows[table] = [row for row in rows[table] if row["query_key"] == answered]
+    for table in ("questions", "retrievals"):
+        rows[table] = [row for row in rows[table] if row["query_key"] != key("q3")]
+    aside = [(key("q2"), "budget"), (key("q3"), "retired")]
+    rows["set_aside"] = [
+        {"collection": "main", "query_key": each, "question": "?", "origin": "list", "reason": reason}
+        for each, reason in aside
+    ]
+
+    checks, build = audited(rows)
+
+    assert checks["not served"].explanation.startswith("0 of 1 questions")
+    assert checks["fewer served answers"].passed
+    abandon(build)
+    rows["set_aside"] = []
+    assert not audited(rows)[0]["fewer served answers"].passed

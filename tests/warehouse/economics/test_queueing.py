@@ -16,7 +16,7 @@ from warehouse.economics.queueing import (
     UNLIMITED,
     Engine,
     Limits,
-    Outcome,
+    Visit,
     answered_seconds,
     goodput,
     lengths,
@@ -53,7 +53,7 @@ def test_answers_at_once_slow_each_other_as_measured_alone_and_together() -> Non
 
     assert engine.pace(1) == engine.pace(2) == pytest.approx(50)  # each has a replica of its own
     assert engine.pace(64) * 64 == pytest.approx(2 * 800)
-    assert simulate([0.0], [100.0], engine, Limits()) == [Outcome(0.0, pytest.approx(2.0), True)]
+    assert simulate([0.0], [100.0], engine, Limits()) == [Visit(0.0, pytest.approx(2.0), True)]
 
 
 class _Clock(asyncio.SelectorEventLoop):
@@ -83,7 +83,7 @@ class _Model:
         await asyncio.sleep(begins + self._seconds - self._loop.time())
 
 
-def admitted(arrivals: list[float], places: int, seconds: float, limits: Limits) -> list[Outcome]:
+def admitted(arrivals: list[float], places: int, seconds: float, limits: Limits) -> list[Visit]:
     """Drive the admission control of the service."""
     loop = _Clock()
     admission = Admission(
@@ -92,16 +92,16 @@ def admitted(arrivals: list[float], places: int, seconds: float, limits: Limits)
     )  # fmt: skip
     model = _Model(loop, places, seconds)
 
-    async def one(arrived: float) -> Outcome:
+    async def one(arrived: float) -> Visit:
         await asyncio.sleep(arrived - loop.time())
         try:
             async with admission.place():
                 await model.answer()
         except QueueFullError:
-            return Outcome(arrived, loop.time() - arrived, False)
-        return Outcome(arrived, loop.time() - arrived, True)
+            return Visit(arrived, loop.time() - arrived, False)
+        return Visit(arrived, loop.time() - arrived, True)
 
-    async def everyone() -> list[Outcome]:
+    async def everyone() -> list[Visit]:
         return list(await asyncio.gather(*map(one, arrivals)))
 
     try:
