@@ -12,6 +12,7 @@ from contextlib import suppress
 from beforehand.configuration import Config, Settings, read_settings
 from rag.errors import ConfigurationError
 from warehouse.errors import ReleaseElsewhereError, StorageError
+from warehouse.objects.generated import GENERATED, pull_generated, push_all
 from warehouse.objects.mirror import Mirror, mirror_of, open_mirror
 from warehouse.objects.outbox import waiting
 from warehouse.objects.place import default_mirror
@@ -21,6 +22,8 @@ from warehouse.releases.transfer import pull_release
 
 # Commands that read and write no data, or follow the store themselves.
 _ON_THEIR_OWN = ("ask", "init", "key", "llm", "models", "schedule", "serve", "up")
+# Commands that read what runs have generated and embedded; `generate` adds to it.
+_NEED_STORES = ("generate", "impact", "plan")
 # Beam runners whose workers are other machines, which don't see a folder of this one's user.
 _DISTRIBUTED = ("flink", "spark", "dataflow")
 
@@ -42,13 +45,15 @@ def with_data(call: Callable[[], None], config: Config, command: str) -> None:
         call()
         return
     refresh(data)
+    if command in _NEED_STORES:
+        pull_generated(mirror)
     try:
         _with_releases(call, mirror)
     except BaseException:
         with suppress(StorageError):
-            _send(mirror)
+            _send(mirror, command)
         raise
-    _send(mirror)
+    _send(mirror, command)
 
 
 def _opened(settings: Settings, command: str) -> Mirror:
@@ -82,11 +87,12 @@ def _with_releases(call: Callable[[], None], mirror: Mirror) -> None:
             return
 
 
-def _send(mirror: Mirror) -> None:
-    if not waiting(mirror.folder):
-        return
+def _send(mirror: Mirror, command: str) -> None:
     try:
-        follow_log(mirror)
+        if command == "generate":
+            push_all(mirror, GENERATED, deletes=True)
+        if waiting(mirror.folder):
+            follow_log(mirror)
     except StorageError as error:
         raise StorageError(
             f"{error} What was recorded is kept in {mirror.folder}; the next command sends it."

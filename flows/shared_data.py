@@ -17,11 +17,11 @@ from batch import progress
 from batch.plan import RunPlan
 from warehouse.errors import StorageError
 from warehouse.objects.client import in_parallel
+from warehouse.objects.generated import GENERATED, push_all
 from warehouse.objects.mirror import Mirror, mirror_of
-from warehouse.objects.trees import delete_gone, delete_tree, pull_tree, push_tree
+from warehouse.objects.trees import delete_tree, pull_tree
 from warehouse.releases.build_folder import Held
 
-_GENERATED = ("answers", "proposals", "retrieval")
 _PUSH_SECONDS = 2.0
 
 
@@ -67,9 +67,7 @@ def share_tidied(plan: RunPlan) -> None:
     """
     if (mirror := mirror_of(Path(plan.data))) is None:
         return
-    for prefix in _stores(plan):
-        push_tree(mirror, prefix)  # what was merged is there before its parts are gone
-        delete_gone(mirror, prefix)
+    push_all(mirror, _stores(plan), deletes=True)
     for run_id in mirror.store.folders("runs"):
         if not (mirror.folder / "runs" / run_id).is_dir():
             delete_tree(mirror, f"runs/{run_id}")
@@ -90,22 +88,18 @@ def share_stage(plan: RunPlan, lease: Held) -> None:
 def _stores(plan: RunPlan) -> tuple[str, ...]:
     """Return the prefixes of what a later run reuses."""
     embedded = [Path(each).relative_to(plan.data).as_posix() for each in (plan.embedding_store, plan.token_store)]
-    return (*_GENERATED, *embedded, "verifiers")
+    return (*GENERATED, *embedded, "verifiers")
 
 
 def _push_generated(mirror: Mirror, ended: threading.Event) -> None:
     """Push generated texts every two seconds, so that a machine that is lost takes few with it."""
     while not ended.wait(_PUSH_SECONDS):
         with suppress(StorageError):  # the push at the end of the stage tells
-            for prefix in _GENERATED:
-                push_tree(mirror, prefix)
+            push_all(mirror, GENERATED, deletes=True)
 
 
 def _push(mirror: Mirror, prefixes: tuple[str, ...], *, deletes: bool = False) -> None:
     try:
-        for prefix in prefixes:
-            push_tree(mirror, prefix)
-            if deletes:
-                delete_gone(mirror, prefix)
+        push_all(mirror, prefixes, deletes=deletes)
     except StorageError as error:
         progress.warn([f"{error} What is not in the store yet stays in {mirror.folder}, for the next push."])

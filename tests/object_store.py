@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.objects.mirror import Mirror, mirror_of, open_mirror
+from warehouse.releases.build import begin_build, seal
+from warehouse.releases.build_folder import Build
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",
@@ -18,6 +20,7 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 BUCKET = "team"
+LARGE = b"an encoder " * 200_000
 _numbers = itertools.count()
 
 
@@ -64,3 +67,13 @@ class Machines:
         mirror = mirror_of(data)
         assert mirror is not None
         return mirror
+
+
+def build(mirror: Mirror, encoder: bytes = LARGE) -> Build:
+    """Return a small sealed build of a machine."""
+    made = begin_build(mirror.folder, "r1")
+    made.database.write_bytes(b"tables")
+    (made.path / "encoder").mkdir()
+    (made.path / "encoder" / "model.onnx").write_bytes(encoder)
+    seal(made, {"audit": []})
+    return made

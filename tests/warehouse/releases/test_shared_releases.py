@@ -7,29 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.object_store import Machines
+from tests.object_store import LARGE, Machines, build
 from warehouse.errors import BuildInProgressError, NoReleaseError, ReleaseElsewhereError, StorageError, TornReleaseError
 from warehouse.objects.client import ObjectStore
-from warehouse.objects.mirror import Mirror
-from warehouse.releases.build import Build, abandon, begin_build, publish, seal
+from warehouse.releases.build import abandon, begin_build, publish, seal
 from warehouse.releases.build_lease import refuse_second_build
 from warehouse.releases.following import refresh
 from warehouse.releases.release import Release, current, current_id, find, releases, verify
 from warehouse.releases.retention import hold_current, prune
 from warehouse.releases.rollback import rollback
 from warehouse.releases.transfer import pull_release
-
-LARGE = b"an encoder " * 200_000
-
-
-def build(mirror: Mirror, encoder: bytes = LARGE) -> Build:
-    """Return a sealed build of a machine."""
-    made = begin_build(mirror.folder, "r1")
-    made.database.write_bytes(b"tables")
-    (made.path / "encoder").mkdir()
-    (made.path / "encoder" / "model.onnx").write_bytes(encoder)
-    seal(made, {"audit": []})
-    return made
 
 
 def _killed(*_: object) -> None:
