@@ -59,15 +59,6 @@ def _end_of_torn_line(file: BinaryIO, size: int) -> bytes:
     return b"" if file.read(1) == b"\n" else b"\n"
 
 
-def read(path: Path) -> list[Record]:
-    """Return the records in order; a torn line is skipped, and a missing file counts as empty."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    return [record for line in lines if (record := parse(line)) is not None]
-
-
 def now() -> str:
     """Return the current time (UTC) as records hold it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

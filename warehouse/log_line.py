@@ -1,8 +1,9 @@
-"""One line of an append-only file or of the journal."""
+"""Lines of append-only files and of the journal."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]  # as JSON gives it
@@ -15,3 +16,12 @@ def parse(line: bytes) -> Record | None:
     except (ValueError, RecursionError):  # a line of nothing but brackets is nested too deeply
         return None
     return record if isinstance(record, dict) else None
+
+
+def read(path: Path) -> list[Record]:
+    """Return the records in order; a torn line is skipped, and a missing file counts as empty."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    return [record for line in lines if (record := parse(line)) is not None]

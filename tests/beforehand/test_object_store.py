@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from beforehand.cli import cli
 from beforehand.configuration import read_settings
 from tests.object_store import Machines, build
-from warehouse.append_log import read
+from warehouse.log_line import read
 from warehouse.objects.shared_log import follow_log
 from warehouse.releases.build import publish
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from warehouse.analysis.connection import connect
 from warehouse.analysis.diff import Difference, diff
-from warehouse.append_log import read
 from warehouse.errors import NoReleaseError
+from warehouse.log_line import read
 from warehouse.releases.release import Release, releases
 from warehouse.sql import sql_text
 

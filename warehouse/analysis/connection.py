@@ -22,8 +22,8 @@ from warehouse.analysis.journal import journal_dataset
 from warehouse.analysis.logs import registered_logs
 from warehouse.analysis.other_releases import take_releases
 from warehouse.analysis.topics import take_topics
-from warehouse.append_log import read
 from warehouse.history.redaction import Mode
+from warehouse.log_line import read
 from warehouse.releases.load import attach
 from warehouse.releases.release import current, find
 from warehouse.settings import CostSettings

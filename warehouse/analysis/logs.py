@@ -14,8 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from rag.identity import equivalent_keys, query_key
-from warehouse.append_log import read
-from warehouse.log_line import Record
+from warehouse.log_line import Record, read
 
 _NUMBER, _FLAG = pa.float64(), pa.bool_()
 

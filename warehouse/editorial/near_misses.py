@@ -13,9 +13,10 @@ from pathlib import Path
 
 from rag.text.table_files import as_flag
 from warehouse.analysis.connection import connect
-from warehouse.append_log import append, read
+from warehouse.append_log import append
 from warehouse.editorial.review_files import ReviewRow
 from warehouse.editorial.withdrawal import Tombstones, tombstone, untombstone
+from warehouse.log_line import read
 from warehouse.sql import sql_text
 
 

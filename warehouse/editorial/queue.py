@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from rag.filters import Filters
 from warehouse.analysis.connection import connect
-from warehouse.append_log import read
 from warehouse.editorial.decisions import (
     Decision,
     Decisions,
@@ -35,6 +34,7 @@ from warehouse.editorial.sources import Source
 from warehouse.editorial.twins import twins, undecided
 from warehouse.editorial.withdrawal import Withdrawals
 from warehouse.editorial.wordings import doubts, standing_rulings
+from warehouse.log_line import read
 from warehouse.sql import sql_text
 
 ReasonKind = Literal[

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rag.identity import normalise
-from warehouse.append_log import append, read
+from warehouse.append_log import append
 from warehouse.errors import ReviewError
-from warehouse.log_line import Record
+from warehouse.log_line import Record, read
 
 RulingKind = Literal["wording", "fence", "doubtful", "withdrawn"]
 Origin = Literal["list", "curated", "journal", "model", "review", "judge"]

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rag.identity import stable_hash
-from warehouse.append_log import append, read
+from warehouse.append_log import append
 from warehouse.audit.golden import Golden
+from warehouse.log_line import read
 
 EVALUATIONS = "evaluations.jsonl"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from warehouse.append_log import append, read
+from warehouse.append_log import append
+from warehouse.log_line import read
 from warehouse.tables import RUNS
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from warehouse.append_log import append, read
+from warehouse.append_log import append
+from warehouse.log_line import read
 from warehouse.planning.demand import Asked
 
 _LOG = "anticipated.jsonl"

@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-from warehouse.reporting.figures import Figures
 from warehouse.reporting.formats import duration, number
+
+if TYPE_CHECKING:
+    from warehouse.reporting.figures import Figures
 
 _WIDE, _HALF = 1040.0, 480.0  # a unit is about a pixel, so that texts have the same size in all plots
 _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 220.0, 48.0, 20.0, 26.0, 10.0

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.warehouse.conftest import key, request, sample_rows, write_history, write_parquet
-from warehouse.append_log import read as read_log
 from warehouse.audit.release_audit import audit
 from warehouse.editorial.review import export_near_misses, export_reviews
 from warehouse.editorial.review_files import write_rows
 from warehouse.editorial.review_import import import_reviews
 from warehouse.editorial.withdrawal import Tombstones, tombstone
 from warehouse.errors import ReviewError
+from warehouse.log_line import read as read_log
 from warehouse.releases.build import abandon, begin_build
 from warehouse.releases.load import load_release_database
 from warehouse.settings import AuditSettings

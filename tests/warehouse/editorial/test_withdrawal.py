@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import ConfigurationError
-from warehouse.append_log import append, read
+from warehouse.append_log import append
 from warehouse.editorial.withdrawal import (
     Tombstones,
     Withdrawals,
@@ -17,6 +17,7 @@ from warehouse.editorial.withdrawal import (
     untombstone,
     withdraw,
 )
+from warehouse.log_line import read
 
 
 def test_a_running_server_notices_a_withdrawal_and_a_reinstatement(tmp_path):

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.object_store import Machines
-from warehouse.append_log import append, read
+from warehouse.append_log import append
 from warehouse.editorial.withdrawal import Withdrawals, withdraw
+from warehouse.log_line import read
 from warehouse.objects.shared_log import follow_log
 
 
