@@ -124,14 +124,23 @@ def _write_passages(release: Path, made: tuple[list[str], Any]) -> None:
         "content_hash": "h",
         "tokens": 130,
     }
-    _put(release, ((f"c:{key}", json.dumps(chunk | {"chunk_id": key, "text": text})) for key, text in zip(ids, texts)))
+    _put(
+        release,
+        (
+            (f"c:{key}", json.dumps(chunk | {"chunk_id": key, "text": text}))
+            for key, text in zip(ids, texts, strict=True)
+        ),
+    )
 
 
 def _put(release: Path, entries: Iterable[tuple[str, str]]) -> None:
-    with lmdb.open(str(release / "serving.lmdb"), subdir=False, map_size=8 * 2**30, lock=False) as environment:
-        with environment.begin(write=True) as transaction:
-            for name, value in entries:
-                transaction.put(name.encode(), value.encode())
+    path = str(release / "serving.lmdb")
+    with (
+        lmdb.open(path, subdir=False, map_size=8 * 2**30, lock=False) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        for name, value in entries:
+            transaction.put(name.encode(), value.encode())
 
 
 def processor_seconds(process: int) -> float:

@@ -140,7 +140,8 @@ class Service:
         self.metrics.releases.labels(outcome).inc()
         release = self.current.get()
         if outcome == "opened" and release is not None:
-            self.watch.begin(release.release_id, release.verifier)
+            selectors = {name: each.selector for name, each in release.collections.items() if each.selector is not None}
+            self.watch.begin(release.release_id, release.verifier, selectors)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -27,6 +27,7 @@ from online.records.journal import Journal, JournalRow, journal_filters
 from rag.errors import LlmError
 from rag.paraphrase.answer_contradiction import contradict
 from rag.retrieval.embedding import OnnxEncoder
+from rag.selection.certificate import SelectionCertificate
 from warehouse.errors import WarehouseError
 from warehouse.releases.comparisons import Comparison
 
@@ -86,7 +87,8 @@ class Comparisons:
                 if live.fault is not None:  # it says nothing about the hit
                     return
                 agrees = await lookup.pool.run(agree, release.encoder, _text(hit), live.linked.text)
-                comparison = Comparison(asked.collection, score, agrees)
+                selected = isinstance(sought.certificate, SelectionCertificate)
+                comparison = Comparison(asked.collection, score, agrees, selected)
                 await asyncio.to_thread(lookup.watch.record, release.release_id, comparison)
                 await lookup.watch.follow()
                 self._journal(asked, hit, live, release, agrees=agrees)

@@ -4,8 +4,9 @@ The calibration vouches for questions like the labelled pairs; visitors may ask 
 answered live (`online.answering.comparison`). The last 1,000 comparisons of a collection give a likelihood ratio: how
 many times likelier are they at twice the tolerated rate than at that rate?
 
-- From 10 on, the threshold is tightened to the next stricter certified one (`rag.paraphrase.calibration`), if there is
-  one. From then on only hits that pass it count, earlier ones included.
+- From 10 on, the thresholds are tightened to the next stricter certified ones (`rag.paraphrase.calibration`), if there
+  are any: those of the verifier, and of the selector where the collection has one. From then on only hits that pass
+  them count, earlier ones included.
 - From 100 on, semantic hits of the collection stop.
 
 Both hold until the next release. A likelihood ratio may be looked at after every comparison, where a confidence bound
@@ -29,6 +30,7 @@ from pathlib import Path
 from online.telemetry.metrics import Metrics
 from rag.paraphrase.calibration import CONFIDENCE, upper_bound
 from rag.paraphrase.verifier import Verifier
+from rag.selection.selector import Selector
 from warehouse.releases.comparisons import Comparison, RecordedComparisons, record_comparison
 
 _WINDOW = 1000
@@ -49,11 +51,12 @@ def likelihood_ratio(differing: int, compared: int, tolerated: float) -> float:
 
 @dataclass
 class _Collection:
-    """The comparisons of a collection; `verified` is the tolerated error whose threshold is in force."""
+    """The comparisons of a collection; `verified` is the tolerated error whose thresholds are in force."""
 
     tolerated: float
     verified: float
-    threshold: float
+    verifier: Verifier
+    selector: Selector | None
     comparisons: deque[Comparison] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     stopped: bool = False
 
@@ -65,9 +68,19 @@ class _Collection:
     def ratio(self) -> float:
         return likelihood_ratio(self.differing, len(self.comparisons), self.tolerated)
 
-    def tighten(self, verified: float, threshold: float) -> None:
-        self.verified, self.threshold = verified, threshold
-        self.comparisons = deque((each for each in self.comparisons if each.score >= threshold), maxlen=_WINDOW)
+    def counts(self, comparison: Comparison) -> bool:
+        """Whether such a hit would be served now."""
+        by = self.selector if comparison.selected else self.verifier
+        return by is not None and comparison.score >= by.threshold(self.verified)
+
+    def stricter(self) -> float | None:
+        """Return the next smaller error at which fewer hits are served, or None."""
+        errors = [each.stricter(self.verified) for each in (self.verifier, self.selector) if each is not None]
+        return max((each for each in errors if each is not None), default=None)
+
+    def tighten(self, verified: float) -> None:
+        self.verified = verified
+        self.comparisons = deque(filter(self.counts, self.comparisons), maxlen=_WINDOW)
 
 
 class SemanticWatch:
@@ -79,6 +92,7 @@ class SemanticWatch:
         self._metrics = metrics
         self._enabled = enabled
         self._verifier = Verifier.default()
+        self._selectors: Mapping[str, Selector] = {}
         self._recorded: RecordedComparisons | None = None
         self._reading = asyncio.Lock()
         self._collections: dict[str, _Collection] = {}
@@ -89,9 +103,9 @@ class SemanticWatch:
         watched = self._collections[collection]
         return watched.verified if self._enabled and not watched.stopped else None
 
-    def begin(self, release_id: str, verifier: Verifier) -> None:
-        """Begin with a release and its recorded comparisons (80 ms for 10,000)."""
-        self._verifier = verifier
+    def begin(self, release_id: str, verifier: Verifier, selectors: Mapping[str, Selector] | None = None) -> None:
+        """Begin with a release and its recorded comparisons (80 ms for 10,000); `selectors` are by collection."""
+        self._verifier, self._selectors = verifier, selectors or {}
         self._recorded = RecordedComparisons(self._data, release_id)
         self._reset()
         while self._take_in(*self._recorded.new()):
@@ -125,21 +139,23 @@ class SemanticWatch:
         return bool(comparisons)
 
     def _reset(self) -> None:
-        threshold = self._verifier.threshold
-        self._collections = {name: _Collection(each, each, threshold(each)) for name, each in self._tolerated.items()}
+        self._collections = {
+            name: _Collection(each, each, self._verifier, self._selectors.get(name))
+            for name, each in self._tolerated.items()
+        }
         self._show()
 
     def _take(self, comparison: Comparison) -> None:
         watched = self._collections.get(comparison.collection)
-        if watched is None or watched.stopped or comparison.score < watched.threshold:
+        if watched is None or watched.stopped or not watched.counts(comparison):
             return
         watched.comparisons.append(comparison)
         if not comparison.agrees:
             self._judge(comparison.collection, watched)
 
     def _judge(self, name: str, watched: _Collection) -> None:
-        while watched.ratio >= _TIGHTEN and (stricter := self._verifier.stricter(watched.verified)) is not None:
-            watched.tighten(stricter, self._verifier.threshold(stricter))
+        while watched.ratio >= _TIGHTEN and (stricter := watched.stricter()) is not None:
+            watched.tighten(stricter)
             _log.warning("semantic hits of %s differ too often: now verified for an error of %g", name, stricter)
         if watched.ratio >= _STOP:
             watched.stopped = True

@@ -17,6 +17,7 @@ import functools
 import math
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,48 @@ CONFIDENCE = 0.95
 STARTS = (0.01, 0.03, 0.08, 0.2, 0.4)  # shares of the pairs accepted at the starting points
 _STEP = 0.005  # share of the pairs added at each step
 _FEWEST = 50  # pairs; fewer would support no certificate
+
+
+class Certified(Protocol):
+    """A certificate of any kind; its `threshold` is None where nothing is certified."""
+
+    @property
+    def tolerated_error(self) -> float:
+        """The error that the threshold keeps to."""
+        ...
+
+    @property
+    def threshold(self) -> float | None:
+        """The score from which on something is accepted."""
+        ...
+
+
+C = TypeVar("C", bound=Certified)
+
+
+def applying(certificates: Iterable[C], tolerated_error: float) -> C | None:
+    """Return the certificate of the largest certified error that is tolerated, or None."""
+    certified = [
+        each for each in certificates if each.threshold is not None and each.tolerated_error <= tolerated_error
+    ]
+    return max(certified, key=lambda each: each.tolerated_error, default=None)
+
+
+def threshold_for(certificates: Iterable[Certified], tolerated_error: float) -> float:
+    """Return the threshold for a tolerated error, infinity if none is certified."""
+    found = applying(certificates, tolerated_error)
+    return math.inf if found is None or found.threshold is None else found.threshold
+
+
+def stricter_error(certificates: Sequence[Certified], tolerated_error: float) -> float | None:
+    """Return the next smaller tolerated error that has a higher certified threshold, or None."""
+    now = threshold_for(certificates, tolerated_error)
+    higher = [
+        each.tolerated_error
+        for each in certificates
+        if each.tolerated_error < tolerated_error and each.threshold is not None and each.threshold > now
+    ]
+    return max(higher, default=None)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import numpy as np
 from rag.errors import ModelError, OutdatedVerifierError
 from rag.paraphrase.alignment import align
 from rag.paraphrase.boosted_trees import BoostedTrees
-from rag.paraphrase.calibration import Certificate
+from rag.paraphrase.calibration import Certificate, stricter_error, threshold_for
 from rag.paraphrase.everyday import everyday_form
 from rag.paraphrase.features import FEATURES, Vocabulary, features
 from rag.paraphrase.guards import objection
@@ -93,11 +93,7 @@ class Verifier:
         """Return the threshold of the largest certified error that is tolerated, or infinity if there is none."""
         if self.trees is None:
             return 1.0 if tolerated_error > 0 else math.inf
-        certified = [
-            each for each in self.certificates if each.threshold is not None and each.tolerated_error <= tolerated_error
-        ]
-        best = max(certified, key=lambda each: each.tolerated_error, default=None)
-        return math.inf if best is None or best.threshold is None else best.threshold
+        return threshold_for(self.certificates, tolerated_error)
 
     def knows(self, language: str) -> bool:
         """Whether it keeps questions in a language apart: by guards, or by a certificate on pairs in it."""
@@ -113,13 +109,7 @@ class Verifier:
 
     def stricter(self, tolerated_error: float) -> float | None:
         """Return the next smaller tolerated error that has a higher certified threshold, or None."""
-        now = self.threshold(tolerated_error)
-        higher = [
-            each.tolerated_error
-            for each in self.certificates
-            if each.tolerated_error < tolerated_error and each.threshold is not None and each.threshold > now
-        ]
-        return max(higher, default=None)
+        return stricter_error(self.certificates, tolerated_error)
 
     def decide(self, asked: str, candidates: Sequence[Candidate], tolerated_error: float) -> Decision:
         """Decide whether one of the candidates (best first) asks the same as `asked`.

@@ -2,8 +2,8 @@
 
 Up to `_EXACT_LIMIT` vectors the index is exact: a flat scan, 14 ms of processor time for 100,000 vectors of 384
 dimensions and 70 to 130 on two busy cores. Larger indexes probe the nearest cells of an inverted file, 0.6 ms. Of
-anticipated questions it is exact up to `QUICK_LIMIT`, since every decision searches them and looks for what is nearly the
-same; of passages, what is farther away counts too. The ids are stored beside the index: line i
+anticipated questions it is exact up to `QUICK_LIMIT`, since every decision searches them, for what is nearly the same;
+of passages, what is farther away counts too. The ids are stored beside the index: line i
 is the id of row i. Degenerate vectors (zero or not finite) are refused, since they would match every query.
 """
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from rag.errors import ModelError
 from rag.paraphrase.alignment import align
+from rag.paraphrase.calibration import applying, stricter_error, threshold_for
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
 from rag.paraphrase.restating import restated
@@ -83,15 +84,15 @@ class Selector:
 
     def certificate(self, tolerated_error: float) -> SelectionCertificate | None:
         """Return the certificate of the largest certified error that is tolerated, or None."""
-        certified = [
-            each for each in self.certificates if each.threshold is not None and each.tolerated_error <= tolerated_error
-        ]
-        return max(certified, key=lambda each: each.tolerated_error, default=None)
+        return applying(self.certificates, tolerated_error)
 
     def threshold(self, tolerated_error: float) -> float:
         """Return the threshold for a tolerated error, infinity if none is certified."""
-        found = self.certificate(tolerated_error)
-        return math.inf if found is None or found.threshold is None else found.threshold
+        return threshold_for(self.certificates, tolerated_error)
+
+    def stricter(self, tolerated_error: float) -> float | None:
+        """Return the next smaller tolerated error that has a higher certified threshold, or None."""
+        return stricter_error(self.certificates, tolerated_error)
 
     def save(self, path: Path) -> None:
         """Write the selector as one JSON file."""

@@ -15,11 +15,12 @@ from warehouse.log_line import Record
 
 @dataclass(frozen=True)
 class Comparison:
-    """A semantic hit: the verifier's score, and whether a live answer agreed."""
+    """A semantic hit: its score, whether a live answer agreed, and whether the selector chose it or the verifier."""
 
     collection: str
     score: float
     agrees: bool
+    selected: bool = False
 
 
 def comparisons_file(data: Path, release_id: str) -> Path:
@@ -52,5 +53,5 @@ class RecordedComparisons:
 def _comparison(record: Record) -> Comparison | None:
     collection, score, agrees = (record.get(name) for name in ("collection", "score", "agrees"))
     if isinstance(collection, str) and isinstance(score, int | float) and isinstance(agrees, bool):
-        return Comparison(collection, float(score), agrees)
+        return Comparison(collection, float(score), agrees, record.get("selected") is True)
     return None

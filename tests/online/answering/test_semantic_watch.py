@@ -16,6 +16,8 @@ from online.telemetry.metrics import Metrics
 from rag.collection_settings import CollectionSettings
 from rag.paraphrase.calibration import Certificate
 from rag.paraphrase.verifier import Verifier
+from rag.selection.certificate import OWN, SelectionCertificate
+from rag.selection.selector import Selector, Weights
 from tests.fake_llm import FakeLlm
 from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 from tests.online.conftest import LIBRARY, Library, Serve
@@ -72,6 +74,31 @@ def test_the_ratio_compares_twice_the_tolerated_rate_with_the_tolerated_one(
         assert ratio <= 1
     elif differing / compared >= 2 * tolerated:
         assert ratio >= 1
+
+
+def test_a_selector_is_tightened_as_a_verifier_is(tmp_path: Path) -> None:
+    certificates = tuple(
+        SelectionCertificate(error, threshold, OWN, error, 0.975, 100, 50, 0, "hash")
+        for error, threshold in ((0.02, 0.9), (0.05, 0.7))
+    )
+    made = SemanticWatch(tmp_path, {"library": 0.05}, Metrics(), enabled=True)
+    made.begin("r1", PLAIN, {"library": Selector(Weights(0.0, 1.0, 1.0, 0.0), certificates)})
+
+    def compare_selected(score: float) -> None:
+        for _ in range(4):
+            made.record("r1", Comparison("library", score, agrees=False, selected=True))
+        asyncio.run(made.follow())
+
+    compare_selected(0.8)
+
+    assert made.tolerated("library") == 0.02
+
+    compare_selected(0.8)  # hits that are served no longer
+    assert made.tolerated("library") == 0.02
+
+    compare_selected(0.95)
+    compare_selected(0.95)
+    assert made.tolerated("library") is None, "nothing stricter is certified"
 
 
 def test_the_ratio_is_that_of_two_binomials() -> None:
