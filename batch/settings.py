@@ -19,6 +19,7 @@ class BatchSettings(RoomSettings):
             "generate_with",
             "anticipate_misses",
             "join_misses",
+            "least_agreement",
             "batch_size",
             "in_flight",
             "checkpoint_answers",
@@ -65,6 +66,13 @@ class BatchSettings(RoomSettings):
         True,
         description="Whether questions that were asked and not anticipated are put to a judge, beside the nearest "
         "answers of the current release: those that an answer fits become wordings of it.",
+    )
+    least_agreement: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="How often people must have decided as a judge leaned, from 20 of their decisions on. Below, its "
+        "yes waits for a person, and its no makes no fence. 0 trusts it always.",
     )
     least_askers: int = Field(
         3,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,20 @@ from batch.generation.chats import Ask
 from batch.plan import Figures, RunPlan
 from batch.wordings.answer_judge import Verdicts, judge_cases
 from batch.wordings.cases import Case, Exam
-from batch.wordings.ruling import Ruled, by_model, by_verifier
+from batch.wordings.ruling import Ruled, by_model, by_verifier, doubted
 from rag.errors import ModelError
 from rag.paraphrase.verifier import Verifier
+from warehouse.analysis.connection import connect
 from warehouse.errors import NoReleaseError
 from warehouse.releases.release import current
+from warehouse.sql import sql_text
 
 if TYPE_CHECKING:
     from batch.wordings.nearest_answers import Near
 
 Beside = tuple[str, "Near"]
 """A text, and an answer that is near it."""
+_ENOUGH = 20  # decisions of people
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,14 @@ class Court:
         ]
         exams = self.exams if unsettled else {}
         verdicts = judge_cases(self.ask, self.plan.llm.model_id, f"{self.stage}/{name}", unsettled, exams)
-        return [
+        ruled = [
             _by_model(verdicts, text, near) if each.verdict is None else each
             for (text, near), each in zip(cases, ruled, strict=True)
+        ]
+        disputed = disputed_judges(self.plan)
+        return [
+            doubted(each) if (near.answer.collection, each.by) in disputed else each
+            for (_, near), each in zip(cases, ruled, strict=True)
         ], verdicts.figures
 
     def _tolerated(self, near: Near) -> float:
@@ -54,6 +63,16 @@ class Court:
 def _by_model(verdicts: Verdicts, text: str, near: Near) -> Ruled:
     yes = verdicts.of(Case(text, near.answer))
     return by_model(verdicts.model, yes, verdicts.trusted(near.answer.collection), text, near)
+
+
+def disputed_judges(plan: RunPlan) -> set[tuple[str, str]]:
+    """Return the judges, by collection, whom people contradict too often."""
+    try:
+        with closing(connect(Path(plan.data))) as session:
+            rows = session.execute(sql_text("disputed_judges.sql"), [_ENOUGH, plan.settings.least_agreement]).fetchall()
+    except NoReleaseError:
+        return set()
+    return {(str(collection), str(judge)) for collection, judge in rows}
 
 
 def _certified_verifier(plan: RunPlan) -> Verifier | None:

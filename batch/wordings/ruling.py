@@ -8,7 +8,7 @@ objection makes its yes doubtful, since models say yes to look-alikes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,11 @@ def by_model(model: str, yes: float | None, trust: Trust, text: str, near: Near)
         return Ruled(None, model, yes)
     is_wording = yes >= SURE and not opposed(text, near)
     return Ruled("wording" if is_wording else "doubtful", model, yes)
+
+
+def doubted(ruled: Ruled) -> Ruled:
+    """Return what is left of the word of a judge whom people contradict: its yes is a row for a person."""
+    return replace(ruled, verdict="doubtful" if ruled.verdict in ("wording", "doubtful") else None)
 
 
 def opposed(text: str, near: Near) -> bool:

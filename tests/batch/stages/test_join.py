@@ -188,6 +188,36 @@ def test_too_few_askers_and_what_is_personal_reach_no_judge(project: Project, ll
     assert standing_rulings(project.data) == []
 
 
+def test_a_semantic_hit_that_did_not_help_is_judged_as_a_miss_is(project: Project, llm: JudgingLlm) -> None:
+    ask(project, DISHWASHER, source="semantic", helpful=False)
+    ask(project, LONG, source="semantic", helpful=True)
+    llm.fits = fitting(**{LONG: WARRANTY})
+
+    plan = joined(project)
+
+    assert ("fence", DISHWASHER, TRAY) in standing(project)
+    assert [each.question for each in left_to_anticipate(plan)] == [DISHWASHER], "it needs an answer of its own"
+    assert LONG not in {text for _, text, _ in standing(project)}
+
+
+def test_a_judge_that_people_contradict_makes_no_wording_and_no_fence(project: Project, llm: JudgingLlm) -> None:
+    ask(project, LONG)
+    ask(project, DISHWASHER)
+    llm.fits = fitting(**{LONG: WARRANTY})
+    texts = [f"may I descale it {number} times?" for number in range(20)]
+    about = Ruling(
+        "default", query_key("default", DESCALING), "", "doubtful", "journal", "fake-model@unpinned", confidence=0.7
+    )
+    append_rulings(project.data, [replace(about, text=each) for each in texts])
+    by_ada = replace(about, verdict="fence", approved_by="Ada", person=True, confidence=None)
+    append_rulings(project.data, [replace(by_ada, text=each) for each in texts])
+
+    joined(project)
+
+    ours = {each for each in standing(project) if each[1] in (LONG, DISHWASHER)}
+    assert ours == {("doubtful", LONG, WARRANTY)}
+
+
 def test_a_persons_ruling_stays_and_a_wording_is_no_miss_any_more(project: Project, llm: JudgingLlm) -> None:
     ask(project, LONG)
     ask(project, DISHWASHER)

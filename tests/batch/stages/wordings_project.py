@@ -100,17 +100,38 @@ def publish_answers(project: Project) -> None:
     publish(build)
 
 
-def ask(project: Project, question: str, askers: int = 3, times: int = 1, first: int = 0) -> None:
-    """Write to the journal that so many visitors asked a question in vain, each so often."""
+def ask(
+    project: Project,
+    question: str,
+    askers: int = 3,
+    times: int = 1,
+    first: int = 0,
+    source: str = "live",
+    helpful: bool | None = None,
+) -> None:
+    """Write to the journal that so many visitors asked a question, each so often: in vain, unless `source` differs.
+
+    `helpful` is what each of them said of the answer.
+    """
     folder = project.data / "journal"
     folder.mkdir(exist_ok=True)
     at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
     records = [
         {"kind": "request", "request_id": f"{question}-{visitor}-{time}", "at": at, "collection": "default",
-         "route": "/v1/answers", "question": question, "query_key": query_key("default", question), "source": "live",
+         "route": "/v1/answers", "question": question, "query_key": query_key("default", question), "source": source,
          "status": 200, "total_seconds": 0.1, "asker": f"visitor-{visitor}"}
         for visitor in range(first, first + askers) for time in range(times)
     ]  # fmt: skip
+    if helpful is not None:
+        records += [
+            {
+                "kind": "feedback",
+                "at": at,
+                "helpful": helpful,
+                **{name: each[name] for name in ("request_id", "collection")},
+            }
+            for each in records
+        ]
     (folder / f"segment-{query_key('default', question)}.jsonl").write_text(
         "".join(json.dumps(each) + "\n" for each in records)
     )
