@@ -85,9 +85,9 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
         _refuse_to_share(settings)
     keys_of(settings, config.collections)  # an error in them is reported once, not by each worker
     listening = bind(settings.host, settings.port)
-    on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
     following = following_store(config.data, settings.store_seconds)
     with contextlib.closing(listening), following, _quiet_signals():
+        on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
         if settings.workers > 1:
             _serve_workers(config, listening)
         else:
