@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
-from warehouse.releases.release import current_id
+from warehouse.releases.release import current, current_id
 
 OWN_FILES = (
     "batch.py", "flows/__init__.py", "online.py", "warehouse/__init__.py", "rag.py", "configuration.py", "prefect.py",
@@ -67,6 +67,18 @@ def released(project: Project, prefect_api: str) -> Project:
         )
     assert ended["state_type"] == "COMPLETED", ended["state"]
     return project
+
+
+@pytest.fixture(scope="module")
+def prefect(prefect_api: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=prefect_api, timeout=30) as client:
+        yield client
+
+
+def newest(prefect: httpx.Client, kind: str, **wanted: object) -> list[dict[str, Any]]:
+    """Return rows of Prefect's API, the newest first."""
+    found = prefect.post(f"/{kind}/filter", json=wanted).raise_for_status().json()
+    return sorted(found, key=lambda row: str(row["created"]), reverse=True)
 
 
 def said(project: Project, *command: str) -> str:
@@ -133,6 +145,26 @@ def test_the_schedule_builds_a_release(released: Project) -> None:
     assert json.loads(said(released, *SCRIPT, "sql", "--format", "json", "SELECT count(*) AS n FROM answers")) == [
         {"n": len(released.questions)}
     ]
+
+
+def test_a_scheduled_build_is_one_tree_in_prefect_with_tags_artifacts_and_a_way_back(
+    released: Project, prefect: httpx.Client
+) -> None:
+    release = current(released.data)
+    inner = prefect.get(f"/flow_runs/{release.manifest['flow_run']['id']}").raise_for_status().json()  # type: ignore[typeddict-item]
+    step = prefect.get(f"/task_runs/{inner['parent_task_run_id']}").raise_for_status().json()
+    outer = prefect.get(f"/flow_runs/{step['flow_run_id']}").raise_for_status().json()
+
+    assert (inner["state_type"], outer["state_type"]) == ("COMPLETED", "COMPLETED")
+    expected = {f"release:{release.release_id}", "trigger:api"}
+    assert set(inner["tags"]) == expected | {"collection:default"}
+    assert set(outer["tags"]) == expected | {"beforehand"}
+    run = {"flow_runs": {"id": {"any_": [inner["id"]]}}}
+    artifacts = {each["key"]: each for each in newest(prefect, "artifacts", **run)}
+    assert {"audit", "changes", "cost", "build-release", "release"} <= set(artifacts)
+    assert "checks passed" in artifacts["audit"]["data"]
+    assert f"| {len(released.questions)} | new |" in artifacts["changes"]["data"]
+    assert release.release_id in artifacts["release"]["data"]
 
 
 def test_a_build_spreads_over_worker_processes(released: Project) -> None:

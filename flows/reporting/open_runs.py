@@ -48,8 +48,11 @@ def note_ended(data: Path, run_id: str) -> None:
 
 
 def settle_killed(data: Path, server: str, spared: Iterable[str] = ()) -> list[str]:
-    """Give the runs that were killed their row and their state, and return their ids; call it with the lease held."""
-    settled = []
+    """Give the runs that were killed their row and their state; call it with the lease held.
+
+    Returns the ids of those whose end nobody has noticed: whoever started a run in Prefect may have seen it die.
+    """
+    unnoticed = []
     logged = {str(row["run_id"]) for row in logged_runs(data)}
     for note in sorted(_note(data, "*").parent.glob("*.json")):
         if note.stem in spared:
@@ -58,12 +61,12 @@ def settle_killed(data: Path, server: str, spared: Iterable[str] = ()) -> list[s
             known = json.loads(note.read_text(encoding="utf-8"))
             if note.stem not in logged:
                 log_run(data, _row(known))
-                settled.append(note.stem)
             if known["server"] == server or server.startswith("http://127.0.0.1:"):  # our own database, at any port
-                for flow_run in known["flow_runs"]:
-                    end_run(UUID(flow_run), crashed_state("The build's process was killed."))
+                state = crashed_state("The build's process was killed.")
+                noticed = [not end_run(UUID(flow_run), state) for flow_run in known["flow_runs"]]
+                unnoticed.extend([] if all(noticed) else [note.stem])
         note.unlink(missing_ok=True)
-    return settled
+    return unnoticed
 
 
 def _note(data: Path, run_id: str) -> Path:

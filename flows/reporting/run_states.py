@@ -84,16 +84,18 @@ def begin_cancelling(run: UUID) -> None:
     _set(run, Cancelling(message="Its parent was cancelled."))
 
 
-def end_run(run: UUID, state: State[Any]) -> None:
-    """Bring a flow run to its final state, unless it has one; a server that is gone is no error here."""
-    _set(run, state)
+def end_run(run: UUID, state: State[Any]) -> bool:
+    """Bring a flow run to its final state; return False if it has one, or if its server is gone: that is no error."""
+    return _set(run, state)
 
 
-def _set(run: UUID, state: State[Any]) -> None:
+def _set(run: UUID, state: State[Any]) -> bool:
     with contextlib.suppress(Exception), prefect_client() as client:
         now = client.read_flow_run(run).state
         if now is None or not now.is_final():
             client.set_flow_run_state(run, state, force=True)
+            return True
+    return False
 
 
 def cancelled_state(*, in_prefect: bool) -> State[Any]:

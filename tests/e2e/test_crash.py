@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.fake_llm import served
+from warehouse.history.run_log import logged_runs
 from warehouse.releases.release import current, current_id, verify
 
 EDGES = ("prepare", "index", "retrieve", "generate", "cite", "load", "audit")
@@ -225,6 +227,29 @@ def test_a_run_killed_while_it_generates_repeats_the_batch_in_flight_at_most(
     assert project.query("SELECT count(*) FROM answers WHERE status = 'served'") == [(len(project.questions),)]
     check_whole(project, {current_id(project.data)})
     assert leftovers(project) == []
+    assert [run["status"] for run in logged_runs(project.data)] == ["killed", "killed", "published"]
+
+
+def test_a_run_that_is_cancelled_in_prefect_ends_everywhere(
+    runs: Runs, project: Project, llm: ReadingLlm, prefect_api: str
+) -> None:
+    gate = llm.behaviour.gate = StopAfter(1)  # type: ignore[assignment]
+    run = runs.start(project)
+    assert gate.reached.wait(PATIENCE)
+    [note] = (project.data / "open_runs").iterdir()
+    with httpx.Client(base_url=prefect_api, timeout=30) as prefect:
+        flow_run = f"/flow_runs/{json.loads(note.read_text())['flow_runs'][0]}"
+        prefect.post(f"{flow_run}/set_state", json={"state": {"type": "CANCELLING"}}).raise_for_status()
+
+        code = run.wait()
+
+        assert prefect.get(flow_run).json()["state_type"] == "CANCELLED"
+    gate.opened.set()
+    assert code in (2, 128 + signal.SIGTERM), run.said()
+    assert "beforehand: " in run.said()
+    assert "Traceback" not in run.said()
+    assert [row["status"] for row in logged_runs(project.data)] == ["cancelled"]
+    assert [*leftovers(project), *(project.data / "open_runs").iterdir()] == []
 
 
 def test_a_run_killed_while_it_publishes_leaves_the_old_release_or_the_new(runs: Runs, project: Project) -> None:
