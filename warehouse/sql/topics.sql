@@ -28,7 +28,7 @@ WITH asked AS MATERIALIZED (
     JOIN lengths n ON n.collection = a.collection AND n.place = a.place
     JOIN lengths m ON m.collection = b.collection AND m.place = b.place
     GROUP BY a.collection, a.place, b.place
-    HAVING likeness >= 0.4
+    HAVING likeness >= 0.2
 ), first_hop AS MATERIALIZED (
     SELECT a.collection, a.place, coalesce(min(x.other), a.place) AS head
     FROM asked a

@@ -15,7 +15,8 @@ from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.withdrawal import reinstate, withdraw
 from warehouse.history.compaction import compact
 from warehouse.releases.publications import publications_file
-from warehouse.releases.release import current, rollback
+from warehouse.releases.release import current
+from warehouse.releases.rollback import rollback
 from warehouse.settings import HistorySettings
 
 
