@@ -44,7 +44,7 @@ def journal_dataset(data: Path, redaction: Mode | None = None) -> pa.dataset.Dat
     history = _dataset(days)
     if not waiting:
         return history
-    last = days[max(days)].physical_schema if days else pa.schema([])
+    last = _schema(days[max(days)]) if days else pa.schema([])
     rows = list(_fresh(waiting, days, redaction or redaction_of(last) or "drop"))
     return pa.dataset.UnionDataset(
         _HISTORY, [history, pa.dataset.InMemoryDataset(pa.Table.from_pylist(rows, schema=_HISTORY))]
@@ -103,10 +103,18 @@ def _lines(segment: Path) -> Iterator[bytes]:
             return
 
 
+def _schema(day: pa.dataset.Fragment) -> pa.Schema:
+    """Return what a day's file says of itself; nothing if it is torn, which only the queries that read it notice."""
+    try:
+        return day.physical_schema
+    except (pa.ArrowException, OSError):
+        return pa.schema([])
+
+
 def _fresh(waiting: Waiting, days: Days, redaction: Mode) -> Iterator[JournalRow]:
     treat = redactor(redaction)
     for day, rows in waiting.items():
-        contained = segments_in(days[day].physical_schema) if day in days else set()
+        contained = segments_in(_schema(days[day])) if day in days else set()
         for segment, row in rows:
             if segment not in contained:
                 treat(row)

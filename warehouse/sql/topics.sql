@@ -28,7 +28,7 @@ WITH asked AS MATERIALIZED (
     JOIN lengths n ON n.collection = a.collection AND n.place = a.place
     JOIN lengths m ON m.collection = b.collection AND m.place = b.place
     GROUP BY a.collection, a.place, b.place
-    HAVING likeness >= 0.4
+    HAVING likeness >= 0.2
 ), first_hop AS MATERIALIZED (
     SELECT a.collection, a.place, coalesce(min(x.other), a.place) AS head
     FROM asked a
@@ -43,7 +43,7 @@ WITH asked AS MATERIALIZED (
 ), names AS (
     SELECT collection, head, string_agg(word, ' ' ORDER BY usual, word) AS topic
     FROM (
-        SELECT h.collection, h.head, t.stem, mode(t.word) AS word, avg(t.number) AS usual, sum(a.asked * t.telling) AS weight
+        SELECT h.collection, h.head, t.stem, arg_min(t.word, a.place) AS word, avg(t.number) AS usual, sum(a.asked * t.telling) AS weight
         FROM heads h
         JOIN told t USING (collection, place)
         JOIN asked a USING (collection, place)

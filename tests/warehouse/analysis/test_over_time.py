@@ -15,7 +15,8 @@ from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.withdrawal import reinstate, withdraw
 from warehouse.history.compaction import compact
 from warehouse.releases.publications import publications_file
-from warehouse.releases.release import current, rollback
+from warehouse.releases.release import current
+from warehouse.releases.rollback import rollback
 from warehouse.settings import HistorySettings
 
 
@@ -198,7 +199,7 @@ def test_misses_are_grouped_into_named_topics(data):
     )
     found = told(data, "SELECT topic, asked, questions, most_asked, others FROM misses_by_topic")
     assert [(topic, asked, questions) for topic, asked, questions, *_ in found[:2]] == [
-        ("parking permit renewed", 9, 3), ("library open", 6, 2),
+        ("parking permit renew", 9, 3), ("library open", 6, 2),
     ]  # fmt: skip
     assert found[0][3] == "How do I renew my parking permit?"
     assert sum(asked for _, asked, *_ in found) == sum(ASKED.values())
