@@ -71,7 +71,8 @@ def summary(visits: list[Visit], duration: float) -> dict[str, float | None]:
 async def unhurried(url: str, options: argparse.Namespace) -> float:
     """Return what an answer takes beside the model, without load."""
     async with http.connected(url) as client:
-        found = await http.load(client, 0.5 / options.seconds, 5 * options.seconds, miss)
+        await http.load(client, 2 / options.seconds, 3 * options.seconds, miss)
+        found = await http.load(client, 2 / options.seconds, 5 * options.seconds, miss)
     return sorted(took for _, took, _ in found.rows)[len(found.rows) // 2] - options.seconds
 
 
