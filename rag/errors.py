@@ -79,15 +79,23 @@ class LlmUnavailableError(LlmError):
 
     `retry_after` is the wait that the server asked for, in seconds, or None. `reached` is False where the request
     certainly never got to the server. `busy` says that the server has too much to do, whatever the request (429, 503).
+    `lost` says that the connection broke off after the request got there: the server may have died.
     """
 
     def __init__(
-        self, message: str, retry_after: float | None = None, *, reached: bool = True, busy: bool = False
+        self,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        reached: bool = True,
+        busy: bool = False,
+        lost: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.reached = reached
         self.busy = busy
+        self.lost = lost
 
 
 class TooManyRejectsError(BeforehandError):

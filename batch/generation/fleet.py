@@ -1,56 +1,36 @@
 """A fleet of servers of one model: each prompt goes to a server that has a place, and none is lost.
 
 The prompt's first passage decides first: it goes where that passage went before, since the keys and values are in that
-server's cache, unless the server is full. Else it goes to the one with the fewest requests outstanding. Failures count
-against both: a server that fails opens its circuit (`batch.generation.fleet_member`), and a prompt that fails again and
-again on servers that answer otherwise is refused. When no prompt is left to send, those that wait for a slow server are
-asked of a quick one too, and the first answer counts. An engine in this process is a fleet of one.
+server's cache, unless the server is full. Else it goes to the one that would answer it soonest. When the last prompts
+are being sent, a slow server gets none that the others would finish before it, and those that wait for one are asked of
+a quick one too; the first answer counts. An engine in this process is a fleet of one.
+
+A server that fails opens its circuit (`batch.generation.fleet_member`). A failure counts against a prompt only where
+the server survived it: where it dies, all the prompts that it had are under suspicion, and one that was there several
+times is asked alone. A prompt that fails again and again on servers that are otherwise well, or alone, is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
 
-from batch.generation.fleet_member import START, Member, at_its_gate
+from batch.generation.fleet_member import START, TOGETHER, Member, at_its_gate
+from batch.generation.fleet_placement import Call, match
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError
 from rag.llm.protocol import Completion, Llm, Message, Sampling
 
 TRIES = 4  # of a prompt: so many servers, or all that are well, have failed with it
-_DOUBTS = 3  # failures of a prompt that its server did not survive
+_ALONE = 3  # failures of a prompt that was asked alone
 _PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds, doubled with each try, before a server gets a prompt that it failed with
 
-_LOOKAHEAD = 64  # prompts that wait, among which a server is given one whose passage it has seen
+_LEAST_WINDOW = 256  # prompts at hand, so that the end of a run is seen in time
 _HOMES = 4096  # first passages whose servers are remembered
 _PATIENCE = 9  # failed probes of each server before a fleet that has answered is given up: a minute
-_SLOW = 2.0  # times what an answer takes elsewhere
-
-
-@dataclass(eq=False)
-class _Call:
-    """A prompt until its outcome: how often it failed, and the servers that have it now, since when."""
-
-    messages: list[Message]
-    sampling: Sampling
-    prefix: str
-    outcome: asyncio.Future[Completion]
-    tries: int = 0
-    doubts: int = 0
-    failed_at: set[Member] = field(default_factory=set)
-    running: dict[Member, float] = field(default_factory=dict)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    def settle(self, outcome: Completion | Exception) -> None:
-        """Give the outcome, unless there is one."""
-        if self.outcome.done():
-            return
-        if isinstance(outcome, Exception):
-            self.outcome.set_exception(outcome)
-        else:
-            self.outcome.set_result(outcome)
+_FIRST_LOOK = 0.02  # seconds between looks at what waits, before the first answer
+_SLOW = 2.0  # times as long as an answer would take elsewhere
 
 
 class Fleet:
@@ -72,17 +52,19 @@ class Fleet:
         start = min(START, places) if slow_start else places
         self._members = [Member(llm, places, start, time_limit) for llm in llms]
         self._patience = patience
-        self._waiting: deque[tuple[_Call, asyncio.Future[Member]]] = deque()
+        self._waiting: deque[tuple[Call, asyncio.Future[Member]]] = deque()
         self._homes: OrderedDict[str, Member] = OrderedDict()
-        self._calls: dict[_Call, None] = {}
+        self._calls: dict[Call, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovering: set[Member] = set()
         self._given_up: LlmUnavailableError | None = None
+        self._finishing = False
 
     @property
     def window(self) -> int:
         """How many prompts to hand over at once: those in flight, and as many that wait for the right server."""
-        return sum(member.places for member in self._members) * min(2, len(self._members))
+        places = sum(member.places for member in self._members)
+        return places if len(self._members) == 1 else max(_LEAST_WINDOW, 2 * places)
 
     async def complete(self, messages: list[Message], sampling: Sampling, prefix: str = "") -> Completion:
         """Answer one chat; prompts with the same `prefix` go to the same server, as far as its places reach.
@@ -92,18 +74,22 @@ class Fleet:
             LlmMisconfiguredError: a server rejects the key, or doesn't know the model.
             LlmUnavailableError: no server answers.
         """
-        call = _Call(messages, sampling, prefix, asyncio.get_running_loop().create_future())
+        call = Call(messages, sampling, prefix, asyncio.get_running_loop().create_future())
         self._calls[call] = None
         self._start(self._serve(call), call)
         try:
             return await call.outcome
         finally:
             del self._calls[call]
+            for member in self._members:
+                if member.reserved is call:
+                    member.reserved = None
             for task in call.tasks:
                 task.cancel()
 
     def finishing(self) -> None:
         """Say that no further prompt comes: what waits for a slow server is asked of a quick one too."""
+        self._finishing = True
         if len(self._members) > 1:
             self._start(self._chase())
 
@@ -113,61 +99,85 @@ class Fleet:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, work: Coroutine[object, object, None], call: _Call | None = None) -> None:
+    def _start(self, work: Coroutine[object, object, None], call: Call | None = None) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         for tasks in (self._tasks, *([call.tasks] if call else [])):
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+        return task
 
     # -- a prompt's way ---------------------------------------------------------------------------------------------
 
-    async def _serve(self, call: _Call) -> None:
+    async def _serve(self, call: Call) -> None:
         """Try the prompt until it has an outcome."""
         try:
             while not call.outcome.done():
-                if call.tries and self._has_failed_everywhere(call):
+                if call.failed_at and call.has_failed_everywhere(self._members):
                     await asyncio.sleep(min(_LONGEST_PAUSE, _PAUSE * 2.0**call.tries))
-                await self._try(call, await self._place(call))
+                member = await self._place(call)
+                try:
+                    await self._try(call, member)
+                finally:
+                    self._leave(member, call)
         except Exception as error:
             call.settle(error)
 
-    async def _try(self, call: _Call, member: Member) -> None:
+    async def _try(self, call: Call, member: Member) -> None:
         """Ask a server that has a place taken for this prompt."""
-        answered, started = member.answered, asyncio.get_running_loop().time()
-        call.running[member] = started
+        loop = asyncio.get_running_loop()
+        call.running[member] = started = loop.time()
         try:
             completion = await member.complete(call.messages, call.sampling)
         except LlmUnavailableError as error:
-            await self._failed(call, member, error, answered)
+            await self._failed(call, member, error, started)
         except LlmError as error:
             member.failures = 0  # it read the request, so it is well
             call.settle(error)
         else:
-            member.succeeded(asyncio.get_running_loop().time() - started)
+            member.succeeded(loop.time() - started, loop.time())
             call.settle(completion)
         finally:
             del call.running[member]
-            self._leave(member)
 
-    async def _failed(self, call: _Call, member: Member, error: LlmUnavailableError, answered: int) -> None:
-        """Decide whether the server or the prompt is to blame; `answered` counts its answers before this request."""
+    async def _failed(self, call: Call, member: Member, error: LlmUnavailableError, started: float) -> None:
+        """Decide whether the server or the prompt is to blame for a failure of a request that `started` then."""
         if member.failed(error):
             self._recover(member)
         if at_its_gate(error):
             return
-        call.tries += 1
         call.failed_at.add(member)
-        if call.tries < TRIES or not (self._has_failed_everywhere(call) or len(call.failed_at) >= TRIES):
-            return
-        if member.answered == answered and not await self._is_well(member):
-            call.doubts += 1  # the server may have failed by itself, or because of this prompt
-            if call.doubts < _DOUBTS:
-                return
-        call.settle(LlmRefusedError(f"it failed {call.tries} times, the last time so: {error}"))
+        died = await self._died(call, member, error)
+        if died and member.open(error):
+            self._recover(member)
+        if call.alone:
+            call.failed_alone += 1
+        elif not died and await self._is_otherwise_well(call, member, started):
+            call.tries += 1
+        else:
+            call.suspicions += 1
+        enough = call.tries >= TRIES and (call.has_failed_everywhere(self._members) or len(call.failed_at) >= TRIES)
+        if enough or call.failed_alone >= _ALONE:
+            failures = call.tries + call.suspicions + call.failed_alone
+            call.settle(LlmRefusedError(f"it failed {failures} times, the last time so: {error}"))
+
+    async def _died(self, call: Call, member: Member, error: LlmUnavailableError) -> bool:
+        """Whether a server seems to have died: it lost its other prompts too, or had this one alone."""
+        if not error.lost:
+            return False
+        member.lose(call, asyncio.get_running_loop().time())
+        await asyncio.sleep(TOGETHER)
+        return call.alone or member.lost_others(call)
+
+    async def _is_otherwise_well(self, call: Call, member: Member, started: float) -> bool:
+        """Whether a server has answered other prompts until lately, or would, before a prompt is refused, a probe."""
+        now = asyncio.get_running_loop().time()
+        if member.away is None and (member.heard > (started + now) / 2 or call.tries + 1 < TRIES):
+            return True
+        return await self._is_well(member)
 
     # -- the places -------------------------------------------------------------------------------------------------
 
-    async def _place(self, call: _Call) -> Member:
+    async def _place(self, call: Call) -> Member:
         """Wait for a place at a server, and take it."""
         if self._given_up:
             raise self._given_up
@@ -178,47 +188,30 @@ class Fleet:
             return await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and not place.exception():
-                self._leave(place.result())
+                self._leave(place.result(), call)
             raise
 
-    def _leave(self, member: Member) -> None:
-        member.outstanding -= 1
+    def _leave(self, member: Member, call: Call) -> None:
+        if member.reserved is call:
+            member.reserved = None
+        member.leave(asyncio.get_running_loop().time())
         self._dispatch()
 
     def _dispatch(self) -> None:
         """Give places to prompts that wait, as long as there are both."""
-        while self._waiting and (pair := self._match()):
+        now = asyncio.get_running_loop().time()
+        while self._waiting and (pair := match(self._waiting, self._members, self._homes, finishing=self._finishing)):
             number, member = pair
             call, place = self._waiting[number]
             del self._waiting[number]
             if place.done():  # its caller is gone
                 continue
-            member.outstanding += 1
+            member.enter(now)
             if call.prefix and call.prefix not in self._homes:
                 self._homes[call.prefix] = member
                 if len(self._homes) > _HOMES:
                     self._homes.popitem(last=False)
             place.set_result(member)
-
-    def _match(self) -> tuple[int, Member] | None:
-        """Return which waiting prompt goes to which server: the first with a place at home, else the first."""
-        free = [member for member in self._members if member.free]
-        spill: tuple[int, Member] | None = None
-        for number, (call, _) in enumerate(islice(self._waiting, _LOOKAHEAD if free else 0)):
-            home = None if call.failed_at else self._homes.get(call.prefix)
-            if home is not None and home.free:
-                return number, home
-            able = free if self._has_failed_everywhere(call) else [each for each in free if each not in call.failed_at]
-            if able:
-                least = min(able, key=lambda member: member.outstanding)
-                if home is None:
-                    return number, least
-                spill = spill or (number, least)
-        return spill
-
-    def _has_failed_everywhere(self, call: _Call) -> bool:
-        """Whether no server that is well is left that has not failed with this prompt."""
-        return all(member.away or member in call.failed_at for member in self._members)
 
     # -- health -----------------------------------------------------------------------------------------------------
 
@@ -268,22 +261,25 @@ class Fleet:
     async def _chase(self) -> None:
         """Ask a quick server too for what waits long at another one."""
         while True:
-            quick = min((member.seconds for member in self._members if member.seconds), default=1.0)
-            await asyncio.sleep(min(0.5, max(0.005, quick / 2)))
+            quickest = min(member.quickest for member in self._members)
+            await asyncio.sleep(_FIRST_LOOK if quickest == math.inf else min(0.5, max(0.005, quickest / 4)))
+            self._dispatch()
             if not self._waiting:
                 now = asyncio.get_running_loop().time()
                 for call in list(self._calls):
                     self._ask_a_second(call, now)
 
-    def _ask_a_second(self, call: _Call, now: float) -> None:
+    def _ask_a_second(self, call: Call, now: float) -> None:
         able = [
             member
             for member in self._members
-            if member.free and member.seconds and member not in call.running and member not in call.failed_at
+            if member.rate and not (member.away or member in call.running or member in call.failed_at)
         ]
-        if len(call.running) != 1 or not able:
+        if len(call.running) != 1 or not able or call.alone:
             return
-        quickest = min(able, key=lambda member: member.seconds)
-        if now - min(call.running.values()) > _SLOW * quickest.seconds:
-            quickest.outstanding += 1
-            self._start(self._try(call, quickest), call)
+        quickest = min(able, key=Member.finishes_in)
+        ((member, since),) = call.running.items()
+        if quickest.free and member.left_of(now - since) > _SLOW * quickest.finishes_in():
+            quickest.enter(now)
+            second = self._start(self._try(call, quickest), call)
+            second.add_done_callback(lambda _: self._leave(quickest, call))  # cancelled before its beginning, too

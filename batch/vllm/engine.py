@@ -254,7 +254,7 @@ class _Life:
         with self._lock:
             self.dead = True
         for request in self._requests.values():
-            request.put(LlmUnavailableError(reason))
+            request.put(LlmUnavailableError(reason, lost=True))
         self._requests.clear()
 
 

@@ -56,10 +56,12 @@ def said_in(body: object, secrets: Collection[str] = ()) -> str:
 
 def unavailable(base_url: str, error: Exception) -> LlmUnavailableError:
     """Return the error for a failure of the network."""
+    reached = not never_arrived(error)
     what = "took too long" if isinstance(error, TimeoutError) else "can't be reached"
     return LlmUnavailableError(
         f"the language model at {base_url} {what} ({type(error).__name__}); is `beforehand llm` running?",
-        reached=not never_arrived(error),
+        reached=reached,
+        lost=reached and not isinstance(error, TimeoutError),
     )
 
 

@@ -1,0 +1,139 @@
+"""How a fleet spreads prompts, on a clock that jumps: the figures are those of the fleet alone, on any machine."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import selectors
+from collections.abc import Sequence
+
+import pytest
+
+from batch.generation.fleet import Fleet
+from rag.errors import LlmError, LlmUnavailableError
+from rag.llm.protocol import Completion, Delta, Message, Sampling
+
+PLACES = 8
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing: time goes on by what there was to wait."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += max(0.0, timeout or 0.0)
+        return super().select(0)
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._clock = JumpingSelector()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now
+
+
+class Server:
+    """Takes `seconds` for an answer, in eight places; `dies` times it loses all that it has, the first prompt too."""
+
+    model = "m"
+
+    def __init__(self, seconds: float, dies: int = 0) -> None:
+        self.seconds = seconds
+        self.dies = dies
+        self.places = asyncio.Semaphore(PLACES)
+        self.death = asyncio.Event()
+
+    async def complete(self, messages: Sequence[Message], _sampling: Sampling) -> Completion:
+        async with self.places:
+            if self.dies and messages[0].content == "prompt 0":
+                asyncio.get_running_loop().call_later(self.seconds / 2, self._die)
+            death = self.death
+            try:
+                async with asyncio.timeout(self.seconds):
+                    await death.wait()
+            except TimeoutError:
+                return Completion("Yes.", "stop", 1, 1, "m")
+        raise LlmUnavailableError("connection reset", lost=True)
+
+    def _die(self) -> None:
+        self.dies -= 1
+        self.death.set()
+        self.death = asyncio.Event()
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Delta:
+        raise NotImplementedError
+
+
+def answered(servers: Sequence[Server], prompts: int, in_flight: int) -> tuple[float, list[LlmError]]:
+    """Ask all prompts; return the seconds on the jumping clock, and the failures."""
+    failures: list[LlmError] = []
+
+    async def run() -> float:
+        fleet = Fleet(servers, in_flight, 60.0)  # type: ignore[arg-type]
+        room = asyncio.Semaphore(fleet.window)
+
+        async def one(number: int) -> None:
+            try:
+                await fleet.complete([Message("user", f"prompt {number}")], Sampling(), f"passage {number // 4}")
+            except LlmError as error:
+                failures.append(error)
+            room.release()
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(prompts):
+                await room.acquire()
+                group.create_task(one(number))
+            fleet.finishing()
+        seconds = asyncio.get_running_loop().time()
+        await fleet.aclose()
+        return seconds
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(run()), failures
+
+
+def ideal(paces: Sequence[float], prompts: int) -> float:
+    """Return the least time in which the places finish so many whole answers."""
+    moments = sorted({round(pace * number, 6) for pace in paces for number in range(1, prompts // PLACES + 2)})
+    return next(end for end in moments if sum(PLACES * math.floor(end / pace + 1e-6) for pace in paces) >= prompts)
+
+
+@pytest.mark.parametrize("in_flight", [8, 64])
+@pytest.mark.parametrize(
+    ("paces", "prompts"),
+    [
+        ((0.01, 0.1, 1.0), 200),
+        ((0.3, 0.4, 0.5), 200),
+        ((1.0, 2.0, 4.0), 500),
+        ((0.02, 3.0), 300),
+        ((0.1, 0.1, 0.1), 200),
+    ],
+)
+def test_servers_of_any_speeds_come_near_the_ideal(paces: tuple[float, ...], prompts: int, in_flight: int) -> None:
+    servers = [Server(pace) for pace in paces]
+
+    seconds, failures = answered(servers, prompts, in_flight)
+
+    assert not failures
+    assert seconds <= 1.15 * ideal(paces, prompts)
+
+
+def test_a_prompt_that_was_there_whenever_a_server_died_is_answered() -> None:
+    server = Server(0.3, dies=5)
+
+    _, failures = answered([server], 60, 8)
+
+    assert not failures and server.dies == 0
+
+
+def test_a_prompt_that_a_server_always_dies_of_is_refused_and_no_other() -> None:
+    server = Server(0.3, dies=1000)
+
+    _, failures = answered([server], 60, 8)
+
+    (failure,) = failures
+    assert re.fullmatch("it failed [67] times, the last time so: connection reset", str(failure))
