@@ -160,7 +160,8 @@ def _ways(
 
 def _help_gains(settings: Settings, release: Release, golden: Sequence[Golden]) -> Mapping[str, HelpGain]:
     """Measure the help in the run that built a release; where that can't be, return what the run measured itself."""
-    from batch.retrieval.help_gain import gains_from, measure_help
+    from batch.retrieval.help_gain import gains_from
+    from batch.retrieval.help_measuring import measure_help
 
     plan = _plan_of(settings, release)
     if plan is None:

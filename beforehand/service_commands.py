@@ -119,7 +119,7 @@ def ask(
 @click.option("--collection", "collections", multiple=True, help="A collection that the key may use; repeatable.")
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Rate limit of the key.")
 @click.option(
-    "--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="A filter of all questions; repeatable."
+    "--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="Asked with every question; repeatable."
 )
 @reported
 def make_key(

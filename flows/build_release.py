@@ -25,8 +25,9 @@ from prefect.states import State
 from batch import progress
 from batch.corpus_check.run_warnings import run_warnings
 from batch.plan import Figures, MissedQuestion, RunPlan
+from batch.retrieval.help_gain import help_warnings
 from batch.stages.anticipate import anticipate
-from batch.stages.assess import assess, can_assess, help_warnings
+from batch.stages.assess import assess, can_assess
 from batch.stages.calibrate import calibrate
 from batch.stages.cite import cite
 from batch.stages.enrich import enrich, wants_chunk_questions

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from batch.corpus_check.run_warnings import run_warnings
 from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
+from batch.retrieval.help_gain import help_facts, help_warnings
 from batch.retrieval.question_ranking import index_questions, index_wordings
-from batch.stages.assess import help_facts, help_warnings
 from batch.stages.calibrate import count_fences, selection_facts, selector_path
 from batch.stages.check_encoder import encoder_agreement
 from batch.stages.weigh import fusion_facts

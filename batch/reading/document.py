@@ -22,8 +22,8 @@ class Document:
     """A document as read. `uri` says where it came from; `content_hash` covers title and sections.
 
     `fields` is what its front matter, its header or its row says about it, `hidden` what no reader would have seen,
-    `url` where readers find it; `titled_by_name` says that nothing in it gave it a title, `included` what it brings in
-    of other files, which is not read at its place.
+    `url` where readers find it; `titled_by_name` says that nothing in it gave it a title, `included` what it brings
+    in of other files, which is not read at its place.
     """
 
     collection: str

@@ -1,15 +1,15 @@
-"""Assess: what the language model's help for retrieval gains on the golden questions (`batch.retrieval.help_gain`).
+"""Assess: what the language model's help for retrieval gains on the golden questions (`batch.retrieval.help_measuring`).
 
 Writes `<out>/help.json`, which `retrieve` reads to leave out what does harm, and the table findings, for the report.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from batch.plan import Assistance, Figures, RunPlan
-from batch.retrieval.help_gain import HelpGain, measure_help, read_gains, save_gains
+from batch.retrieval.help_gain import HelpGain, save_gains
+from batch.retrieval.help_measuring import measure_help
 from batch.retrieval.question_ranking import embed_questions
 from batch.stores.parquet import local_output, rows_to_table, write_table
 from warehouse.tables import FindingRow
@@ -37,16 +37,6 @@ def assess(plan: RunPlan) -> Figures:
         "golden questions": sum(gain.questions for gain in measured.values()),
         "switched off": sum(len(gain.dropped) for gain in measured.values()),
     }
-
-
-def help_warnings(plan: RunPlan) -> list[str]:
-    """Return a sentence for each help that gains nothing in a run."""
-    return [f"{name}: {each}" for name, gain in read_gains(plan).items() for each in gain.sentences()]
-
-
-def help_facts(plan: RunPlan) -> dict[str, object]:
-    """Return for each collection what the manifest states of the help for its retrieval."""
-    return {name: asdict(gain) for name, gain in read_gains(plan).items()}
 
 
 def _finding(collection: str, gain: HelpGain) -> FindingRow:

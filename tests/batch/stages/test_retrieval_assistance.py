@@ -17,12 +17,12 @@ import pytest
 from batch.generation.night_budget import retrieval_tokens
 from batch.plan import Assistance, RunPlan
 from batch.retrieval.assisted_ranking import rank_assisted
-from batch.retrieval.help_gain import read_gains
+from batch.retrieval.help_gain import help_warnings, read_gains
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import load_encoder
 from batch.rows import PROMPTS, WORDINGS
 from batch.stages.anticipate import anticipate
-from batch.stages.assess import assess, help_warnings
+from batch.stages.assess import assess
 from batch.stages.enrich import enrich
 from batch.stages.index import index
 from batch.stages.judge import judge
