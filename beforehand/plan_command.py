@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -195,7 +195,7 @@ def _hours(tokens: int, pace: float | None, before: str) -> str:
     return "" if pace is None else f"{before}{tokens / pace / 3600:.2f} hours at {pace:,.0f} tokens a second"
 
 
-def as_data(found: NextRun) -> dict[str, object]:
+def as_data(found: NextRun) -> dict[str, Any]:
     """Return a forecast as JSON has it."""
     data = asdict(found)
     names = data.pop("names")

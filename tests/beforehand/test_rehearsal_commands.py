@@ -19,6 +19,7 @@ from batch.stages.prepare import prepare
 from batch.stages.retrieve import retrieve
 from batch.stores.parquet import read_table
 from beforehand.cli import cli
+from beforehand.plan_command import as_data, described, next_run
 from flows.ledger import Ledger
 from flows.publish_release import load_release
 from tests.corpus_project import Project, ReadingLlm
@@ -78,14 +79,14 @@ def test_the_impact_of_an_edit_is_what_a_run_then_does(built: Project, llm: Read
     assert llm.requests == []
     after = built.copy(tmp_path / "after")
     (after.folder / "documents" / "setup.md").write_text(edited.read_text())
-    plan = after.plan("20261125T000000-next")
-    for stage in (prepare, index, anticipate, retrieve, generate):
+    plan = after.plan()
+    for stage in (prepare, index, retrieve):  # the questions are those of the run before
         stage(plan)
     old = dict(built.query("SELECT query_key, fingerprint FROM answers"))
     new = read_table(f"{plan.folder('retrieve')}/prompts", PROMPTS, ["query_key", "fingerprint"])
     changed = {key for key, print_ in zip(*new.to_pydict().values(), strict=True) if old[key] != print_}
     assert {each["query_key"] for each in told["answers"] if each["changes"]} == changed != set()
-    assert told["generated_again"] == len(llm.asked())
+    assert told["generated_again"] == len(changed)
 
 
 def test_new_documents_those_that_go_and_unedited_ones_are_told_apart(built: Project, tmp_path: Path) -> None:
@@ -106,14 +107,18 @@ def test_the_plan_counts_what_is_answered_as_free_and_spends_nothing(
     answered = len(project.questions)
     project.questions = [*project.questions, "How heavy is the blue one?", "Who painted the red one?"]
 
-    told = found(run(project, "--set", "batch.budget_tokens=1", "plan", "--json", "--tokens-a-second", "100"))
+    project.sets["batch.budget_tokens"] = "1"
 
-    assert (told["questions"], told["answered"]) == (answered + 2, answered)
-    assert {each["question"] for each in told["candidates"]} == set(project.questions[-2:])
-    assert [told["curve"]["points"][0]["answers"], told["curve"]["points"][-1]["answers"]] == [0, 2]
+    told = next_run(project.settings(), 30, 1, pace=100)
+
     assert llm.requests == []
-    text = run(project, "plan").stdout
+    assert {told.names[each.query_key] for each in told.candidates} == set(project.questions[-2:])
+    assert [told.curve.points[0].answers, told.curve.points[-1].answers] == [0, 2]
+    text = "\n".join(described(told))
     assert f"{answered + 2} questions, {answered} of them answered already" in text
+    assert "the budget of 1 tokens is for 0 of 2 answers" in text
+    assert "all 2 pay" in text
+    assert {"question", "hits", "tokens"} <= set(as_data(told)["candidates"][0])
 
 
 def test_a_path_that_two_documents_may_be_is_asked_back(built: Project, tmp_path: Path) -> None:

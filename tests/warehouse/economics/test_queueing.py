@@ -35,9 +35,9 @@ def erlang_c_wait(rate: float, service: float, servers: int) -> float:
     return waits * service / (servers - load)
 
 
-@pytest.mark.parametrize(("rate", "servers"), [(0.7, 1), (3.2, 4), (7.0, 8)])
+@pytest.mark.parametrize(("rate", "servers"), [(0.7, 1), (6.4, 8)])
 def test_without_limits_the_mean_wait_is_that_of_erlang_c(rate: float, servers: int) -> None:
-    rng, count = random.Random(2), 40_000
+    rng, count = random.Random(2), 20_000
     tokens = [rng.expovariate(1.0) for _ in range(count)]
     engine = Engine(alone=1.0, full=float(servers), sequences=servers)
 

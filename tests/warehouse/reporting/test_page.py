@@ -184,6 +184,20 @@ def test_what_is_worth_a_look_in_the_documents_is_shown(tmp_path, publish_rows, 
     assert "main files skipped 4 .png: 4 main near-duplicate chunks 2 of 9 &lt;script&gt;" in text
 
 
+def test_what_waits_for_the_budget_and_what_retired_is_listed(tmp_path, publish_rows, rows):
+    rows["set_aside"] = [
+        {"collection": "main", "query_key": key(each), "question": TYPED, "origin": "list", "reason": reason,
+         "expected_hits": hits}
+        for each, reason, hits in (("q8", "budget", 2.5), ("q9", "retired", None))
+    ]  # fmt: skip
+    publish_rows(rows)
+
+    text = text_of(page_of(tmp_path / "data", tmp_path))
+
+    assert "&lt;/script&gt; &amp; more budget 2.5" in text
+    assert "&lt;/script&gt; &amp; more retired" in text
+
+
 def test_control_characters_do_not_reach_the_page(data, tmp_path):
     typed = "a\0b \x1b[2J \x7f \x9b \x0c\ttab\nline"
     feedback = {**HISTORY[-1], "comment": typed}
