@@ -9,8 +9,8 @@ after the other, load the same engine with the same settings, and only then the 
 - `ours`: `vllm.LLM`, given all prompts at once in our order;
 - `random`: the same in random order.
 
-`--rounds` repeats all three, in turn. Prints JSON: each run, then the ratios of the medians, with the processor's or the
-card's name. On two cores it takes about half an hour a round; with `--questions 40 --tokens 8` some minutes.
+`--rounds` repeats all three, in turn. Prints JSON: each run, then the ratios of the medians, with the processor or the
+card. On two cores it takes about half an hour a round; with `--questions 40 --tokens 8` some minutes.
 """
 
 from __future__ import annotations
