@@ -1,0 +1,69 @@
+"""The prompts of a reading task, made by the stages of a run, for benches of their order and of the engine."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from batch.plan import RunPlan
+from batch.rows import PromptRow
+from batch.stages.anticipate import anticipate
+from batch.stages.generate import prompts_folder
+from batch.stages.index import index
+from batch.stages.prepare import prepare
+from batch.stages.retrieve import retrieve
+from batch.stores.parquet import read_rows
+from beforehand.configuration import prepare_environment, read_settings
+from beforehand.run_plan import compose_plan
+
+_CONFIGURATION = """
+[project]
+data = "data"
+models = {models}
+[llm]
+model = {model}
+[collections.default]
+documents = [{documents}]
+questions = ["questions.txt"]
+[retrieval]
+passage_tokens = 0
+learn_fusion = false
+[sampling]
+max_tokens = {tokens}
+[vllm]
+kv_cache_gb = 1
+"""
+
+
+def write_project(folder: Path, reading: Path, models: Path, model: str, questions: int, tokens: int) -> None:
+    """Write a project that asks so many questions of a reading task, in random order, for answers of so many tokens."""
+    lines = (reading / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [json.loads(line)["question"] for line in lines]
+    random.Random(0).shuffle(asked)
+    (folder / "questions.txt").write_text("\n".join(asked[:questions]) + "\n", encoding="utf-8")
+    filled = _CONFIGURATION.format(
+        models=json.dumps(str(models.resolve())),
+        model=json.dumps(model),
+        documents=json.dumps(str((reading / "documents.jsonl").resolve())),
+        tokens=tokens,
+    )
+    (folder / "beforehand.toml").write_text(filled)
+
+
+def plan_of(folder: Path) -> RunPlan:
+    """Return the plan of the project's run."""
+    settings = read_settings((folder / "beforehand.toml", ()))
+    prepare_environment(settings)
+    return compose_plan(settings, "bench")
+
+
+def make_prompts(plan: RunPlan) -> None:
+    """Run the stages up to the prompts."""
+    for stage in (prepare, index, anticipate, retrieve):
+        stage(plan)
+
+
+def prompts_of(plan: RunPlan) -> list[PromptRow]:
+    """Return the prompts, by fingerprint, so in no order that matters."""
+    return sorted(read_rows(prompts_folder(plan), PromptRow), key=lambda row: row["fingerprint"])
