@@ -1,4 +1,4 @@
-"""Assess: what the language model's help for retrieval gains on the golden questions (`batch.retrieval.help_measuring`).
+"""Assess: what the language model's help for retrieval gains on the golden questions.
 
 Writes `<out>/help.json`, which `retrieve` reads to leave out what does harm, and the table findings, for the report.
 """

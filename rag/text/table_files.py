@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from rag.errors import DocumentError
 from rag.text.decoding import decode
 
 _BLANKS = re.compile(r"\s+")  # within a column name: people write "New answer" for new_answer
+_PATIENCE, _FEW_LINES = 10, 100  # how often a file is read over for open quotation marks; a record's lines from then on
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=([^\s"]|\t)"?[ \t]*\n', re.IGNORECASE)
 _YES, _NO = ("true", "1", "yes", "y", "same"), ("false", "0", "no", "n", "different")
 ROW_ENDINGS = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
@@ -170,19 +171,23 @@ def _csv_rows(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
     first = 1 if told else 0
     delimiter = told[1] if told else "\t" if tabs else max(",;\t", key=lines[0].count)
     try:
-        names, at = _record(lines, first, delimiter)
+        names, at = _record(lines, first, delimiter, len(lines))
     except csv.Error as error:
-        raise DocumentError(f"its first line is not a CSV row ({error}): check its quotation marks") from None
+        raise DocumentError(f"its first line is not a CSV row ({error.args[0]}): check its quotation marks") from None
     columns = _header(names, wanted)
+    in_vain = 0  # lines that were read for quotation marks that nothing closes
     while at < len(lines):
         place = f"line {at + 1}"
+        most = len(lines) if in_vain < _PATIENCE * len(lines) else _FEW_LINES
+        end = at + 1
         try:
-            cells, end = _record(lines, at, delimiter)
+            cells, end = _record(lines, at, delimiter, most)
             if end > at + 1 and len(cells) != len(names):
                 raise csv.Error("a quotation mark is not closed")  # noqa: TRY301
         except csv.Error as error:
+            in_vain += error.args[1] if len(error.args) > 1 else end - at
             if not tabs:
-                yield Reject(f"{name}, {place}", f"not a CSV row ({error}): check its quotation marks")
+                yield Reject(f"{name}, {place}", f"not a CSV row ({error.args[0]}): check its quotation marks")
                 at += 1
                 continue
             cells, end = lines[at].rstrip("\n").split("\t"), at + 1  # a tab needs no quotation marks
@@ -196,10 +201,18 @@ def _csv_rows(name: str, text: str, wanted: Wanted) -> Iterator[Row | Reject]:
         yield _row(place, dict(zip_longest(names, cells[: len(names)])), columns, wanted)
 
 
-def _record(lines: list[str], at: int, delimiter: str) -> tuple[list[str], int]:
-    """Return the cells of the record that begins on a line, and the line after it."""
-    reader = csv.reader(islice(lines, at, None), delimiter=delimiter, strict=True)
-    cells = next(reader, [])
+def _record(lines: list[str], at: int, delimiter: str, most: int) -> tuple[list[str], int]:
+    """Return the cells of the record that begins on a line, of at most `most` lines, and the line after it.
+
+    Raises:
+        csv.Error: it is none; its second argument says how many lines were read.
+    """
+    following = map(lines.__getitem__, range(at, min(len(lines), at + most)))
+    reader = csv.reader(following, delimiter=delimiter, strict=True)
+    try:
+        cells = next(reader, [])
+    except csv.Error as error:
+        raise csv.Error(str(error), reader.line_num) from None
     return cells, at + max(1, reader.line_num)
 
 

@@ -287,7 +287,7 @@ def golden_plan(project: Project, questions: int, **sets: object) -> RunPlan:
 def judge_badly(llm: ScriptedLlm) -> None:
     llm.says, llm.yes = (
         (lambda _: "Yes"),
-        (lambda prompt: 0.1 if "warranty" in prompt.partition("</passage>")[0] else 0.9),
+        (lambda prompt: 0.1 if "warranty" in prompt.partition("</passage>")[0].lower() else 0.9),
     )
 
 
