@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from tests.warehouse.conftest import Rows, key, request, write_history
-from tests.warehouse.conftest import publish_rows as publish_rows
-from tests.warehouse.conftest import rows as rows
+from tests.warehouse.conftest import publish_rows as publish_rows  # noqa: PLC0414 - a fixture
+from tests.warehouse.conftest import rows as rows  # noqa: PLC0414 - a fixture
 from warehouse.releases.release import Release, current
 
 PROJECT = Path(__file__).parents[1] / "examples" / "dbt"
@@ -79,7 +79,7 @@ def test_the_models_say_what_to_work_on(data: Path, tmp_path: Path) -> None:
     else:
         run_models(told)
     with duckdb.connect(told["BEFOREHAND_MARTS"], read_only=True) as marts:
-        hits = marts.execute("SELECT week, requests, hits FROM weekly_hits").fetchall()
+        hits = marts.execute("SELECT week, asked, hits FROM weekly_hits").fetchall()
         misses = marts.execute("SELECT question, asked FROM weekly_misses").fetchall()
         documents = marts.execute("SELECT document_id, answers, asked FROM cited_documents").fetchall()
     assert hits == [(date(2026, 11, 16), 3, 2)]
