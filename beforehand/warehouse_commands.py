@@ -276,7 +276,7 @@ def join_questions(config: Config, kept: str, other: str, reviewer: str, collect
 @reported
 def report(config: Config, output: Path, days: int, collections: tuple[str, ...], review: str | None) -> None:
     """Write a report on what is to do, what changed and what it is worth, as HTML or Markdown."""
-    from warehouse.reporting.page import write_report
+    from warehouse.reporting.report import write_report
 
     settings = read_settings(config)
     for name in collections:

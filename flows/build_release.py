@@ -57,9 +57,11 @@ from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
+from warehouse.errors import WarehouseError
 from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.changes import documents_of, note_changes, previous_database
 from warehouse.releases.release import Release, current_id
+from warehouse.reporting.report import report_markdown
 from warehouse.sql import sql_text
 
 T = TypeVar("T")
@@ -216,6 +218,10 @@ def _show(plan: RunPlan, publication: Publication, run: TrackedRun, release: Rel
     artifacts.show_changes(ledger.figures["changes"], previous, release.release_id)
     artifacts.show_cost(run_row(plan, ledger, PUBLISHED), publication.cost)
     artifacts.link_release(release.release_id, release.path)
+    try:
+        artifacts.show_report(report_markdown(Path(plan.data), publication.cost))
+    except WarehouseError as error:  # the release is published, whatever is wrong with the history
+        warn([f"there is no report of this run: {error}"])
     add_tags(run.flow_run, f"release:{release.release_id}")
 
 

@@ -67,6 +67,11 @@ def link_release(release_id: str, folder: Path) -> None:
     )
 
 
+def show_report(markdown: str) -> None:
+    """Show the report on the service and its release, as it is when the run ends."""
+    create_markdown_artifact(markdown=markdown, key="report")
+
+
 def show_lines(key: str, title: str, lines: Iterable[str]) -> None:
     """Show the lines that a command printed."""
     text = "\n".join(lines)

@@ -8,60 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jinja2
 from markupsafe import Markup
 
 from warehouse.analysis.cells import visible
-from warehouse.durable import replace_file, storage_errors
-from warehouse.history.redaction import Mode
-from warehouse.reporting.figures import Report, Scope, report_of
 from warehouse.reporting.formats import duration, number, percent, points, trend
 from warehouse.reporting.plots import grouped, histogram, logarithmic, stacked
-from warehouse.settings import CostSettings
+
+if TYPE_CHECKING:
+    from warehouse.reporting.figures import Report
 
 _MARKS = re.compile(r"([\\`*_\[\]<>|~#])")  # what Markdown would take for markup
 _MOST_TASKS = 25
 _NOTHING = Markup()
-
-
-def write_report(
-    data: Path,
-    target: Path,
-    cost: CostSettings | None = None,
-    days: int = 30,
-    now: datetime | None = None,
-    collections: tuple[str, ...] | None = None,
-    review: str | None = None,
-    redaction: Mode | None = None,
-) -> None:
-    """Write the report on the current release and the last `days`, as Markdown if the target's name ends in .md.
-
-    `review` is the address of the review page, to which the answers are linked.
-
-    Raises:
-        NoReleaseError: nothing has been published.
-        StorageError: the report can't be written, or a file of the history can't be read.
-    """
-    scope = Scope(days, now or datetime.now(UTC), collections)
-    found = report_of(data, scope, cost or CostSettings(), redaction)
-    text = (markdown if target.suffix == ".md" else html)(found, review)
-    with storage_errors(target.parent, f"write {target.name}"):
-        replace_file(target, text.encode())
-
-
-def report_markdown(data: Path, cost: CostSettings | None = None, days: int = 7, review: str | None = None) -> str:
-    """Return the report on the current release and the last `days` as Markdown, for an artifact of a flow.
-
-    Raises:
-        NoReleaseError: nothing has been published.
-        StorageError: a file of the history can't be read.
-    """
-    return markdown(report_of(data, Scope(days, datetime.now(UTC)), cost or CostSettings()), review)
 
 
 def html(report: Report, review: str | None = None, controls: Markup = _NOTHING) -> str:

@@ -12,7 +12,7 @@ import pytest
 from tests.warehouse.conftest import NOW, Publish, Rows, key, request, write_history
 from warehouse.analysis.connection import connect
 from warehouse.editorial.queue import queue
-from warehouse.reporting.page import write_report
+from warehouse.reporting.report import write_report
 
 
 def coverage(name: str, score: float, judged: float | None = None) -> dict[str, Any]:

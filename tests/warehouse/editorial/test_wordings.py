@@ -19,7 +19,7 @@ from warehouse.editorial.wordings import (
     wordings_file,
 )
 from warehouse.errors import ReviewError
-from warehouse.reporting.page import write_report
+from warehouse.reporting.report import write_report
 
 
 def ruling(text="who cleans?", verdict="wording", by="verifier", **more):

@@ -15,8 +15,8 @@ from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import NoReleaseError, StorageError
 from warehouse.reporting.formats import duration, number, percent
-from warehouse.reporting.page import report_markdown, write_report
 from warehouse.reporting.plots import grouped, logarithmic, stacked
+from warehouse.reporting.report import report_markdown, write_report
 from warehouse.settings import CostSettings
 
 TYPED = '<script>alert("x")</script> & more'
