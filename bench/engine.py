@@ -104,7 +104,7 @@ def _pipeline(plan: RunPlan) -> dict[str, float]:
 
 
 def _bare(plan: RunPlan, way: str) -> dict[str, float]:
-    from batch.vllm.engine_calls import sampling_params
+    from batch.vllm.engine_calls import calm_llvmlite, sampling_params
     from batch.vllm.platform import engine_arguments, environment, installed_backend
 
     rows = prompts_of(plan)
@@ -118,6 +118,7 @@ def _bare(plan: RunPlan, way: str) -> dict[str, float]:
 
     assert plan.llm.folder is not None
     arguments = engine_arguments(plan.llm.folder.path, plan.llm.vllm, plan.llm.context_tokens, backend)
+    calm_llvmlite()  # what vLLM has imported by now
     llm = LLM(**arguments)
     started = time.monotonic()
     outputs = llm.chat(chats, sampling_params(plan.sampling, streaming=False), use_tqdm=False)

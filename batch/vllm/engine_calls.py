@@ -39,7 +39,7 @@ def build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vl
     from vllm.v1.engine.llm_engine import LLMEngine
 
     arguments = engine_arguments(model.path, settings, context_tokens, backend)
-    _calm_llvmlite()
+    calm_llvmlite()
     try:
         return LLMEngine.from_engine_args(
             EngineArgs(**arguments, use_tqdm_on_load=False, disable_log_stats=True),
@@ -49,7 +49,7 @@ def build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vl
         raise ModelError(f"vLLM can't load {model.name} from {model.path}: {first_line(error)}") from error
 
 
-def _calm_llvmlite() -> None:
+def calm_llvmlite() -> None:
     """Make llvmlite's library object, which numba (through bm25s) may have loaded, survive vLLM's scan of all modules.
 
     The scan asks every object for its `__dict__`; this one answers with a C function instead of a mapping, and
