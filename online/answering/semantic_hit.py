@@ -182,9 +182,9 @@ def _nearest(
 def _candidate(
     release: OpenRelease, collection: str, wording_key: str, similarity: float, permitted: Callable[[str], bool]
 ) -> NearWording | None:
+    if not permitted(release.index.answer_key(wording_key)):  # first: few are barred, and what is decoded is kept
+        return None
     found = release.wordings.find(wording_key)
     if found is None or found.collection != collection:  # the index is the collection's own; checked again all the same
-        return None
-    if not permitted(found.query_key):
         return None
     return NearWording(found.text, found.query_key, similarity, wording_key, found.question)
