@@ -1,7 +1,7 @@
 """The run log, `<data>/runs.jsonl`: one record a run, also for runs that failed.
 
 Releases take the earlier runs from here. A run that failed its audit published nothing, but its tokens were paid for,
-so costs would be wrong without it. A run that was killed has no record.
+so costs would be wrong without it. A run that was killed gets its record from the next one that holds the lease.
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ COMMENT ON TABLE runs IS 'The run that built this release and all earlier runs, 
 COMMENT ON COLUMN runs.run_id IS 'Id of the run; ids sort by time.';
 COMMENT ON COLUMN runs.started_at IS 'When the run started (UTC).';
 COMMENT ON COLUMN runs.finished_at IS 'When the last stage ended (UTC).';
-COMMENT ON COLUMN runs.status IS 'How the run ended: published, failed its audit, failed, interrupted or waiting.';
+COMMENT ON COLUMN runs.status IS 'How the run ended: published, failed its audit, failed, interrupted, cancelled, killed or waiting.';
 COMMENT ON COLUMN runs.runner IS 'The Beam runner.';
 COMMENT ON COLUMN runs.documents IS 'Documents read.';
 COMMENT ON COLUMN runs.chunks IS 'Chunks made.';
