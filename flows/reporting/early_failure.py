@@ -18,9 +18,11 @@ def told_if_refused(webhook: SecretAddress | None, link: str, secrets: Collectio
         yield
     except BeforehandError as error:
         message = hide(str(error), secrets)
-        send(webhook, Alert("failed", message, flow_run=link or None))
+        page = None
         if link:
-            from flows.reporting.run_states import end_run, failed_state
+            from flows.reporting.run_states import end_run, failed_state, page_of
 
             end_run(UUID(link), failed_state(message))
+            page = page_of(UUID(link))
+        send(webhook, Alert("failed", message, flow_run=link or None, flow_run_url=page))
         raise
