@@ -28,10 +28,9 @@ from rag.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
-    from online.release.question_index import QuestionIndex
 
 _CANDIDATES = 8
-_SEARCHED = (8, 64, 512)  # further, so that questions that may not be used hide no other
+_SEARCHED = (64, 512)  # further, so that questions that may not be used hide no other
 # Only these go to the verifier, at 0.3 ms of Python each: a flood of misses must not slow hits.
 _JUDGED = 4
 _JUDGED_SIMILARITY = 0.5
@@ -94,7 +93,7 @@ def seek(
 
     if release.collection(asked.collection).selector is not None:
         return _selected(release, asked, vector, embed_seconds, replace(permits, usable=usable), tolerated_error)
-    candidates = tuple(_candidates(release, asked, vector, usable))
+    candidates, withheld = _candidates(release, asked, vector, usable, permits.barred)
     decision, certificate = None, None
     guarded = release.verifier.knows(release.collection(asked.collection).language)
     if candidates and tolerated_error is not None and not guarded:
@@ -104,7 +103,6 @@ def seek(
         certificate = next(
             (each for each in release.verifier.certificates if each.threshold == decision.threshold), None
         )
-    withheld = tuple(_candidates(release, asked, vector, permits.barred))
     barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
 
@@ -152,31 +150,43 @@ def _decide(verifier: Verifier, question: str, candidates: tuple[NearWording, ..
 
 
 def _candidates(
-    release: OpenRelease, asked: Asked, vector: Vectors, permitted: Callable[[str], bool]
-) -> list[NearWording]:
-    """Return the nearest permitted answers, among the served and the withheld ones, each in its nearest wording."""
+    release: OpenRelease,
+    asked: Asked,
+    vector: Vectors,
+    usable: Callable[[str], bool],
+    barred: Callable[[str], bool],
+) -> tuple[tuple[NearWording, ...], tuple[NearWording, ...]]:
+    """Return the nearest answers that may be used and those that bar the question, each in its nearest wording."""
     indexes = release.collection(asked.collection)
-    found: list[NearWording] = []
-    for index in (indexes.questions, indexes.withheld, *indexes.wordings):
-        if index is not None:
-            found += _nearest(release, asked, index, vector, permitted)
-    return _one_an_answer(sorted(found, key=lambda each: each.similarity, reverse=True))
-
-
-def _nearest(
-    release: OpenRelease, asked: Asked, index: QuestionIndex, vector: Vectors, permitted: Callable[[str], bool]
-) -> list[NearWording]:
-    found: list[NearWording] = []
     for searched in _SEARCHED:
-        near = index.search(vector, searched, index.asked_with(asked.filters))
-        found = [
-            candidate
-            for key, similarity in near
-            if (candidate := _candidate(release, asked.collection, key, similarity, permitted)) is not None
-        ]
-        if len({each.query_key for each in found}) >= _JUDGED or len(near) < searched:
+        near: list[tuple[str, float]] = []
+        edge = -1.0  # beyond this similarity everything was seen
+        for index in (indexes.questions, indexes.withheld, *indexes.wordings):
+            if index is not None:
+                found = index.search(vector, searched, index.asked_with(asked.filters))
+                near += found
+                edge = max(edge, found[-1][1] if len(found) == searched else -1.0)
+        near.sort(key=lambda each: -each[1])
+        used = _first(release, asked.collection, near, usable)
+        bars = _first(release, asked.collection, [each for each in near if each[1] >= _JUDGED_SIMILARITY], barred)
+        enough = len(used) >= _JUDGED and (len(bars) >= _JUDGED or edge < _JUDGED_SIMILARITY)
+        if enough or edge == -1.0:
             break
-    return found
+    return used, bars
+
+
+def _first(
+    release: OpenRelease, collection: str, near: Sequence[tuple[str, float]], permitted: Callable[[str], bool]
+) -> tuple[NearWording, ...]:
+    """Return the first permitted answers of some wordings, nearest first, each in its nearest wording."""
+    found: dict[str, NearWording] = {}
+    for key, similarity in near:
+        candidate = _candidate(release, collection, key, similarity, permitted)
+        if candidate is not None:
+            found.setdefault(candidate.query_key, candidate)
+            if len(found) == _CANDIDATES:
+                break
+    return tuple(found.values())
 
 
 def _candidate(

@@ -4,7 +4,7 @@ ColBERT's MaxSim (arXiv 2004.12832): each token of the question looks for its be
 passage, and the mean of these cosines is the passage's score, in which a token that stands in few chunks counts more
 (the root of its inverse document frequency). The encoder is the one that is there already; although
 it was never trained for it, the right passage comes first for 46 % of the questions to real documentation instead of
-31 % (docs/retrieval.md). A question costs one more pass through the encoder and some ten milliseconds.
+31 % (docs/retrieval.md). The encoder remembers what it read when it embedded the question.
 """
 
 from __future__ import annotations
