@@ -30,22 +30,24 @@ def train_selector(
     outside: tuple[Sequence[str], Vectors],
     tolerated_errors: Sequence[float] = TOLERATED_ERRORS,
     shipped: Selector | None = None,
+    guarded: bool = True,
 ) -> Selector | None:
     """Return the selector of a collection, or None if fewer than two of its answers have several wordings.
 
     `fences` are questions near an answer that must not get it, `outside` questions that want no answer of the
-    collection: texts and vectors of length 1.
+    collection: texts and vectors of length 1. One that is not `guarded` works without guards and is certified without
+    them, on its own wordings alone, since the shipped thresholds were certified with guards.
     """
     counts = Counter(wordings.answers)
     if sum(count > 1 for count in counts.values()) < _FEWEST:
         return None
     base = shipped or Selector.load(SHIPPED)
-    rows = leave_out(base.weights, wordings, fences, outside)
+    rows = leave_out(base.weights, wordings, fences, outside, guarded)
     certificates = []
     for tolerated in sorted({*tolerated_errors, *TOLERATED_ERRORS} - {0.0}):
-        own, general = certify(rows, tolerated), base.certificate(tolerated)
+        own, general = certify(rows, tolerated), base.certificate(tolerated) if guarded else None
         certificates.append(looser(own, looser(checked(rows, general), estimated(rows, tolerated))) if general else own)
-    return Selector(base.weights, tuple(certificates))
+    return Selector(base.weights, tuple(certificates), guarded)
 
 
 def leave_out(
@@ -53,6 +55,7 @@ def leave_out(
     wordings: Wordings,
     fences: tuple[Sequence[str], Vectors],
     outside: tuple[Sequence[str], Vectors],
+    guarded: bool = True,
 ) -> list[LeftOut]:
     """Ask each wording without itself, and a fifth without their answers; then the fences and the outside texts."""
     owners = np.array(wordings.answers)
@@ -63,23 +66,29 @@ def leave_out(
         text, vector, owner = wordings.texts[row], wordings.vectors[row], wordings.answers[row]
         if owner not in single:
             itself = np.arange(len(owners)) == row
-            found.append(ask(weights, text, vector, nearest(vector, wordings, itself), owner, single))
+            found.append(ask(weights, text, vector, nearest(vector, wordings, itself), owner, single, guarded))
         if int(stable_hash("outside", text), 16) % _OUTSIDE_SHARE == 0:
-            found.append(ask(weights, text, vector, nearest(vector, wordings, owners == owner), "", single))
+            found.append(ask(weights, text, vector, nearest(vector, wordings, owners == owner), "", single, guarded))
     for texts, vectors in (fences, outside):
         for text, vector in zip(texts, vectors, strict=True):
-            found.append(ask(weights, text, vector, nearest(vector, wordings), "", single))
+            found.append(ask(weights, text, vector, nearest(vector, wordings), "", single, guarded))
     return found
 
 
 def ask(
-    weights: Weights, text: str, vector: Vectors, near: Wordings, wanted: str, single: frozenset[str] = frozenset()
+    weights: Weights,
+    text: str,
+    vector: Vectors,
+    near: Wordings,
+    wanted: str,
+    single: frozenset[str] = frozenset(),
+    guarded: bool = True,
 ) -> LeftOut:
     """Return what the selector would choose for a text; minus infinity for what it may not choose."""
     evidence = weigh(text, vector, near)
     if evidence is None or evidence.answer in single | restated_answers(near):
         return LeftOut(text, wanted, "", -np.inf)
-    refused = final_objection(text, near, evidence)
+    refused = guarded and final_objection(text, near, evidence) is not None
     return LeftOut(text, wanted, evidence.answer, -np.inf if refused else weights.score(evidence))
 
 
@@ -98,6 +107,6 @@ def recomputed(
 ) -> list[tuple[SelectionCertificate, SelectionCertificate | None]]:
     """Derive each certificate of a stored selector again from its wordings: (stored, recomputed)."""
     errors = [each.tolerated_error for each in stored.certificates]
-    again = train_selector(wordings, fences, outside, errors, shipped)
+    again = train_selector(wordings, fences, outside, errors, shipped, stored.guarded)
     found = {each.tolerated_error: each for each in again.certificates} if again else {}
     return [(each, found.get(each.tolerated_error)) for each in stored.certificates]

@@ -41,6 +41,7 @@ from rag.selection.certificate import SelectionCertificate
 from rag.selection.evidence import Wordings, nearest
 from rag.selection.selector import FORMAT as SELECTOR_FORMAT
 from rag.selection.selector import Selector, select
+from rag.text.languages import is_guarded
 from rag.text.table_files import Reject
 from warehouse.tables import QUESTIONS, AnswerWordingRow, FenceRow, QuestionRow, RejectRow
 
@@ -89,10 +90,11 @@ def _calibrate_selectors(plan: RunPlan) -> int:
     found = 0
     for name, texts in collection_texts(plan).items():
         errors = sorted({*SELECTED_ERRORS, plan.collections[name].tolerated_error})
-        digest = stable_hash("selector", SELECTOR_FORMAT, texts.hash, plan.encoder_id, errors)
+        guarded = is_guarded(plan.language(name)) or plan.language(name) == plan.settings.pairs_language
+        digest = stable_hash("selector", SELECTOR_FORMAT, texts.hash, plan.encoder_id, errors, guarded)
         kept = Path(plan.data, "verifiers", f"selector-{digest}.json")
         if not kept.exists():
-            selector = _train_selector(plan, texts, errors)
+            selector = _train_selector(plan, texts, errors, guarded)
             if selector is None:
                 continue
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -106,8 +108,8 @@ def _calibrate_selectors(plan: RunPlan) -> int:
     return found
 
 
-def _train_selector(plan: RunPlan, texts: CollectionTexts, errors: Sequence[float]) -> Selector | None:
-    return train_selector(*_embedded(plan, texts), errors)
+def _train_selector(plan: RunPlan, texts: CollectionTexts, errors: Sequence[float], guarded: bool) -> Selector | None:
+    return train_selector(*_embedded(plan, texts), errors, guarded=guarded)
 
 
 def _embedded(

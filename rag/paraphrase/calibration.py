@@ -167,12 +167,15 @@ def _log_factorials(n: int) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
 
 
-def design_effect(errors: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
-    """Return how many times the variance of the error rate exceeds that of independent pairs; at least 1."""
+def design_effect(errors: NDArray[np.bool_], groups: NDArray[np.int64], alike: float = 1.0) -> float:
+    """Return how many times the variance of the error rate exceeds that of independent pairs; at least 1.
+
+    `alike` is the correlation within a group that is assumed where no error tells it.
+    """
     rate = errors.mean() if len(errors) else 0.0
     if rate in (0.0, 1.0):
         sizes = np.bincount(groups)
-        return float(max(1.0, (sizes**2).sum() / max(sizes.sum(), 1)))
+        return 1.0 + alike * float(max(1.0, (sizes**2).sum() / max(sizes.sum(), 1)) - 1.0)
     residuals = np.bincount(groups, weights=errors - rate)
     return float(max(1.0, (residuals**2).sum() / (len(errors) * rate * (1 - rate))))
 
@@ -219,8 +222,12 @@ def loosest(
     tolerated_error: float,
     confidence: float = CONFIDENCE,
     starts: Sequence[float] = STARTS,
+    alike: float = 1.0,
 ) -> Tested | None:
-    """Return the loosest threshold that passes, as described above, or None if none does."""
+    """Return the loosest threshold that passes, as described above, or None if none does.
+
+    `alike` is the correlation of errors within a group that is assumed while there are none.
+    """
     order = np.argsort(-scores, kind="stable")
     scores, wrong, groups = scores[order], wrong[order], groups[order]
     usable = int(np.isfinite(scores).sum())
@@ -230,7 +237,7 @@ def loosest(
         position = start
         while True:
             count = _with_ties(scores, min(round(position * len(scores)), usable))
-            if not _passes(wrong[:count], groups[:count], tolerated_error, each):
+            if not _passes(wrong[:count], groups[:count], tolerated_error, each, alike):
                 break
             best = max(best, count)
             if count >= usable:
@@ -238,7 +245,7 @@ def loosest(
             position += _STEP
     if not best:
         return None
-    effect = design_effect(wrong[:best], groups[:best])
+    effect = design_effect(wrong[:best], groups[:best], alike)
     bound = upper_bound(float(wrong[:best].sum()) / effect, best / effect, each)
     return Tested(float(scores[best - 1]), min(bound, tolerated_error))
 
@@ -248,9 +255,11 @@ def _with_ties(scores: NDArray[np.float64], count: int) -> int:
     return int(np.searchsorted(-scores, -scores[count - 1], side="right")) if count else 0
 
 
-def _passes(wrong: NDArray[np.bool_], groups: NDArray[np.int64], tolerated_error: float, confidence: float) -> bool:
+def _passes(
+    wrong: NDArray[np.bool_], groups: NDArray[np.int64], tolerated_error: float, confidence: float, alike: float
+) -> bool:
     """Whether so few errors would be unlikely if the true error rate exceeded the tolerated one."""
-    effect = design_effect(wrong, groups) if len(wrong) else 1.0
+    effect = design_effect(wrong, groups, alike) if len(wrong) else 1.0
     errors, accepted = float(wrong.sum()) / effect, len(wrong) / effect
     return accepted >= 1 and at_most(errors, accepted, tolerated_error) <= 1 - confidence
 

@@ -26,6 +26,8 @@ CONFIDENCE = 0.975  # two thresholds are tried, the own and the shipped one: tog
 _RARE = 0.3
 _SURE = 2.33  # standard errors; 99 %
 _HARDER = 2  # left-out wordings are wrong up to so many times as often as visitors' questions
+_STARTS = (0.2, 0.5)  # shares accepted, from which thresholds are tested
+_ALIKE = 0.15  # correlation of errors within an answer while none is seen; measured: 0 to 0.11
 _FEWEST = 50  # questions; fewer would support no certificate
 
 
@@ -76,7 +78,7 @@ def certify(rows: Sequence[LeftOut], tolerated_error: float, source: str = OWN) 
         groups = np.array([numbers.setdefault(row.wanted or row.text, len(numbers)) for row in rows])
         scores = np.array([row.score for row in rows])
         wrong = np.array([row.wrong for row in rows])
-        found = loosest(scores, wrong, groups, tolerated_error, CONFIDENCE)
+        found = loosest(scores, wrong, groups, tolerated_error, CONFIDENCE, _STARTS, _ALIKE)
     return _counted(rows, tolerated_error, found.threshold if found else None, source, found.bound if found else 1.0)
 
 

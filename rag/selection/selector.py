@@ -8,9 +8,11 @@ same in the same words, is a matter of pairs, and the verifier decides it (`rag.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,11 +30,12 @@ from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import SelectionCertificate
 from rag.selection.evidence import Evidence, Wordings, weigh
 
-FORMAT = 1  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
+FORMAT = 2  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
 SHIPPED = Path(__file__).with_name("shipped.json")
 _JUDGED = 4  # single wordings that the verifier looks at
 _JUDGED_SIMILARITY = 0.5  # from here on
 _GUARDED = 3  # wordings of the best answer that the guards look at
+_COMPARED = 5  # of its wordings among themselves, where a guard refuses it
 _LOOKALIKE = 3  # words left over on both sides; a look-alike has no more
 _FEW = 4  # wordings; an answer with so few must be asked for in nearly the same words, or in quite other ones
 # Guards that read meaning off one pair; "content_differs" only asks for nearly the same words.
@@ -77,10 +80,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Selector:
-    """The weights and thresholds of a collection."""
+    """The weights and thresholds of a collection; `guarded` says whether the guards were part of its calibration."""
 
     weights: Weights
     certificates: tuple[SelectionCertificate, ...]
+    guarded: bool = True
 
     def certificate(self, tolerated_error: float) -> SelectionCertificate | None:
         """Return the certificate of the largest certified error that is tolerated, or None."""
@@ -112,13 +116,15 @@ class Selector:
             return cls(
                 Weights(**found["weights"]),
                 tuple(SelectionCertificate(**each) for each in found["certificates"]),
+                bool(found["guarded"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: can't be read as a selector ({error}); build the release again") from error
 
 
 def _fields(selector: Selector) -> dict[str, object]:
-    return {"weights": selector.weights, "certificates": [each.as_json() for each in selector.certificates]}
+    certificates = [each.as_json() for each in selector.certificates]
+    return {"weights": selector.weights, "guarded": selector.guarded, "certificates": certificates}
 
 
 def select(
@@ -170,7 +176,7 @@ def _among_wordings(
     elif evidence.answer in single or score < threshold:
         reason = "below_threshold"
     else:
-        reason = final_objection(question, near, evidence) or "accepted"
+        reason = (selector.guarded and final_objection(question, near, evidence)) or "accepted"
     return Selection(
         evidence.answer if reason == "accepted" else None, score, threshold, reason, wording, evidence.runner_up,
         {"first": evidence.first, "second": evidence.second, "margin": evidence.margin, "cosine": evidence.similarity},
@@ -206,21 +212,33 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     """Return the guard that refuses the best answer, or None.
 
     A guard on one wording alone is right only where hardly a word is left over: the wordings of an answer name other
-    amounts and places too. Otherwise all of the three closest wordings have to be refused. Where an answer has few
-    wordings, hardly a word left over is one too many for any guard.
+    amounts and places too. Otherwise all of the three closest wordings have to be refused. A guard that parts the
+    answer's own wordings has no say. Where an answer has few wordings, hardly a word left over is one too many for any
+    guard.
     """
     few = evidence.known <= _FEW
-    rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer][:_GUARDED]
+    rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer]
     first = parse(question)
     labels: list[str] = []
-    for row in rows:
+    for row in rows[:_GUARDED]:
         second = parse(near.texts[row])
         alignment = align(first, second)
         found = objection(first, second, alignment, evidence.similarity)
         left_over = len(alignment.left) + len(alignment.right)
         if not labels and left_over < _LOOKALIKE and (few or (found in FINAL_GUARDS and found != "roles_swapped")):
-            return found
+            return found if few or not _parts([near.texts[each] for each in rows[:_COMPARED]], found) else None
         if found not in FINAL_GUARDS or (not labels and left_over > _LOOKALIKE):
             return None
         labels.append(found)
-    return labels[0] if labels else None
+    if not labels or (not few and _parts([near.texts[row] for row in rows[:_COMPARED]], labels[0])):
+        return None
+    return labels[0]
+
+
+def _parts(wordings: Sequence[str], label: str | None) -> bool:
+    """Whether a guard refuses one of an answer's wordings beside another; then it says nothing about that answer."""
+    parsed = [parse(each) for each in wordings]
+    return any(
+        objection(first, second, align(first, second), 0.0) == label
+        for first, second in itertools.combinations(parsed, 2)
+    )

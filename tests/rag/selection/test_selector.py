@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,33 @@ def test_a_guard_does_not_refuse_what_other_words_say():
     assert final_objection(question, near, evidence) is None
 
 
+def test_a_guard_that_parts_an_answers_own_wordings_has_no_say():
+    alarms = ["set an alarm for 7", "wake me at 6 tomorrow", "set an alarm for noon", "alarm at 8", "ring at 9 please"]
+    desk = Wordings(
+        [*alarms, *DESK.texts[2:4]], ["alarm"] * 5 + ["parcel"] * 2, np.stack([unit(1, 0.1)] * 5 + [*DESK.vectors[2:4]])
+    )
+    one = Wordings(
+        ["show order 7", "order 7 please", "I want order 7", "order 7", "my order 7", *DESK.texts[2:4]],
+        ["seven"] * 5 + ["parcel"] * 2,
+        desk.vectors,
+    )
+
+    def answer(question: str, wordings: Wordings) -> str | None:
+        return select(
+            SELECTOR, Verifier.default(), question, unit(1, 0.1), nearest(unit(1, 0.1), wordings), 0.02
+        ).answer
+
+    assert answer("set an alarm for 5", desk) == "alarm"
+    assert answer("show order 8", one) is None
+
+
+def test_a_selector_calibrated_without_guards_asks_none():
+    free = replace(SELECTOR, guarded=False)
+    near = nearest(unit(1, 0.1), DESK)
+
+    assert select(free, Verifier.default(), "How do I disable alerts?", unit(1, 0.1), near, 0.02).answer == "alerts"
+
+
 def test_an_answer_with_few_wordings_is_not_given_to_a_lookalike_that_changes_one_word():
     desk = Wordings(
         ["Where is my debit card?", "my debit card has not come, where is it", *DESK.texts[2:4]],
@@ -150,7 +178,7 @@ def test_a_selector_is_the_same_after_saving_and_loading(tmp_path):
     assert Selector.load(tmp_path / "selector.json") == SELECTOR
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"format": 0}', '{"format": 1, "weights": {}, "certificates": []}'])
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 0}', '{"format": 2, "weights": {}, "certificates": []}'])
 def test_a_broken_selector_says_what_to_do(tmp_path, content):
     path = tmp_path / "selector.json"
     path.write_text(content)
