@@ -25,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from batch.generation.answer_stream import GenerationTask
-from batch.generation.generating import generate_files
+from batch.generation.bundles import generate_files
 from batch.generation.prompt_files import ChatRow, write_prompts
 from batch.plan import LlmSource, Window
 from batch.settings import VllmSettings

@@ -17,7 +17,7 @@ import pytest
 
 from batch.generation import fleet_member
 from batch.generation.answer_stream import GenerationTask
-from batch.generation.generating import generate_files
+from batch.generation.bundles import generate_files
 from batch.generation.prompt_files import ChatRow, write_prompts
 from batch.plan import LlmSource, Window
 from batch.settings import VllmSettings
