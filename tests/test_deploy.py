@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,14 @@ def test_each_command_that_is_started_is_one_of_ours(arguments: list[str]) -> No
     result = CliRunner().invoke(cli, [*arguments, "--help"])
 
     assert result.exit_code == 0, result.output
+
+
+def test_the_images_have_the_client_of_object_stores_that_the_package_names() -> None:
+    extras = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    client = next(each for each in extras["s3"] if each.startswith("obstore"))
+
+    for image in (DEPLOY / "containers").iterdir():
+        assert client in image.read_text(), image.name
 
 
 def test_the_configuration_of_the_cluster_is_valid(tmp_path: Path) -> None:
