@@ -32,7 +32,7 @@ def build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vl
     """
     backend = installed_backend()
     os.environ.update(environment(backend, settings, os.environ))
-    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it logs before it reads the variable
+    _log_as_asked(os.environ["VLLM_LOGGING_LEVEL"])
     warnings.filterwarnings("ignore", module=r"(vllm|torch|transformers)\b")
     from vllm.engine.arg_utils import EngineArgs
     from vllm.usage.usage_lib import UsageContext
@@ -47,6 +47,20 @@ def build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vl
         )
     except Exception as error:
         raise ModelError(f"vLLM can't load {model.name} from {model.path}: {first_line(error)}") from error
+
+
+def _log_as_asked(level: str) -> None:
+    """Have vLLM log to standard error from a level on, without a configuration of its own.
+
+    Its `dictConfig` holds the lock of `logging` while it flushes every handler of the process. Prefect's flushes wait
+    for threads that may wait for that lock, so a build with an engine stood still for ever.
+    """
+    os.environ["VLLM_CONFIGURE_LOGGING"] = "0"
+    logger = logging.getLogger("vllm")
+    logger.setLevel(level)
+    logger.propagate = False
+    if not any(isinstance(handler, logging.StreamHandler) for handler in logger.handlers):
+        logger.addHandler(logging.StreamHandler())
 
 
 def calm_llvmlite() -> None:
