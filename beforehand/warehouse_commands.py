@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from markupsafe import Markup
 
 from beforehand.configuration import Config, Settings, read_settings, reported
 from beforehand.lazy_group import LazyGroup
@@ -272,10 +274,14 @@ def join_questions(config: Config, kept: str, other: str, reviewer: str, collect
     "--collection", "collections", multiple=True, help="A collection to show, again for more; by default all."
 )
 @click.option("--review", help="Address of the review page, for links; by default that of the configured service.")
+@click.option("--decision", is_flag=True, help="Add what each design would cost, with plots, as `decide` says it.")
 @click.pass_obj
 @reported
-def report(config: Config, output: Path, days: int, collections: tuple[str, ...], review: str | None) -> None:
+def report(
+    config: Config, output: Path, days: int, collections: tuple[str, ...], review: str | None, decision: bool
+) -> None:
     """Write a report on what is to do, what changed and what it is worth, as HTML or Markdown."""
+    from warehouse.reporting.figures import Scope
     from warehouse.reporting.report import write_report
 
     settings = read_settings(config)
@@ -287,12 +293,19 @@ def report(config: Config, output: Path, days: int, collections: tuple[str, ...]
         settings.project.data,
         output.absolute(),
         settings.cost,
-        days,
-        collections=collections or None,
+        Scope(days, datetime.now(UTC), collections or None),
         review=review or review_address(settings),
         redaction=settings.history.redaction,
+        annex=_designs(settings) if decision else Markup(),
     )
     click.echo(f"written to {output}")
+
+
+def _designs(settings: Settings) -> Markup:
+    from beforehand.decide_command import decision
+    from warehouse.economics.plots import section
+
+    return Markup(section(decision(settings)))  # everything in it is escaped
 
 
 def review_address(settings: Settings) -> str | None:

@@ -27,15 +27,16 @@ _MOST_TASKS = 25
 _NOTHING = Markup()
 
 
-def html(report: Report, review: str | None = None, controls: Markup = _NOTHING) -> str:
+def html(report: Report, review: str | None = None, controls: Markup = _NOTHING, annex: Markup = _NOTHING) -> str:
     """Return the page; `review` is the address of the review page, without which nothing is linked.
 
-    `controls` are shown at the top, where the page is served and not mailed.
+    `controls` are shown at the top, where the page is served and not mailed, and `annex` at the end.
     """
     now, days = report.now, report.scope.dates
     return _page().render(
         **_words(report, review),
         controls=controls,
+        annex=annex,
         hit_plot=stacked(now["hit_rate"], ("exact", "semantic", "live", "refused"), days),
         token_plot=grouped(now["tokens"], ("saved", "generated"), days),
         latency_plot=logarithmic(now["latency"]),

@@ -12,6 +12,7 @@ import pytest
 from tests.warehouse.conftest import NOW, Publish, Rows, key, request, write_history
 from warehouse.analysis.connection import connect
 from warehouse.editorial.queue import queue
+from warehouse.reporting.figures import Scope
 from warehouse.reporting.report import write_report
 
 
@@ -89,7 +90,7 @@ def test_owners_get_the_list_with_what_visitors_asked_live_most_asked_first(
 
     with connect(tmp_path / "data") as session:
         found = session.execute("SELECT question, asked, nearest_document, anticipated FROM unwritten").fetchall()
-    write_report(tmp_path / "data", tmp_path / "report.html", now=NOW)
+    write_report(tmp_path / "data", tmp_path / "report.html", scope=Scope(30, NOW))
 
     assert found == [("Is it blue?", 2, "d2", False), ("What is q1?", 1, "d1", True)]
     page = (tmp_path / "report.html").read_text(encoding="utf-8").partition("Asked, and nowhere written")[2]
@@ -113,7 +114,7 @@ def test_a_release_from_before_has_no_gaps(tmp_path: Path, publish_rows: Publish
     release.database.chmod(0o644)
     with duckdb.connect(str(release.database)) as connection:
         connection.execute("DROP TABLE coverage; DROP TABLE findings")
-    write_report(tmp_path / "data", tmp_path / "report.html", now=NOW)
+    write_report(tmp_path / "data", tmp_path / "report.html", scope=Scope(30, NOW))
 
     with connect(tmp_path / "data") as session:
         assert session.execute("SELECT count(*) FROM unwritten").fetchall() == [(0,)]

@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from tests.warehouse.conftest import NOW, key, request, write_history
 from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import NoReleaseError, StorageError
+from warehouse.reporting.figures import Scope
 from warehouse.reporting.formats import duration, number, percent
 from warehouse.reporting.plots import grouped, logarithmic, stacked
 from warehouse.reporting.report import report_markdown, write_report
@@ -29,8 +31,8 @@ def data(tmp_path, publish_rows, rows):
     return tmp_path / "data"
 
 
-def page_of(data, tmp_path, **more):
-    write_report(data, tmp_path / "report.html", now=NOW, **more)
+def page_of(data, tmp_path, collections=None, **more):
+    write_report(data, tmp_path / "report.html", scope=Scope(30, NOW, collections), **more)
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
@@ -148,7 +150,7 @@ def test_a_report_on_some_collections_holds_nothing_of_the_others(tmp_path, publ
 def test_the_markdown_says_the_same_and_nothing_typed_becomes_markup(data, tmp_path, publish_rows, rows):
     publish_rows(changed_release(rows))
     write_history(data, [*HISTORY, request("a | [b](http://evil.example)\n# c", "live")])
-    write_report(data, tmp_path / "report.md", now=NOW, review="https://faq.example/review")
+    write_report(data, tmp_path / "report.md", scope=Scope(30, NOW), review="https://faq.example/review")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| with a prepared answer | 40.0% | – |" in text  # noqa: RUF001
     assert f"| [What is q3?](https://faq.example/review/questions/{key('q3')}) | refusal | 0 |" in text
@@ -231,8 +233,14 @@ def test_without_history_the_page_says_so(data, tmp_path):
 
 def test_only_the_last_days_count(data, tmp_path):
     write_history(data, HISTORY)
-    write_report(data, tmp_path / "r.html", now=NOW + timedelta(days=40))
+    write_report(data, tmp_path / "r.html", scope=Scope(30, NOW + timedelta(days=40)))
     assert "of 0 questions" in text_of((tmp_path / "r.html").read_text(encoding="utf-8"))
+
+
+def test_an_annex_stands_at_the_end_of_the_page(data, tmp_path):
+    page = page_of(data, tmp_path, annex=Markup("<h2>What each design costs</h2>"))
+
+    assert page.index("Tokens generated") < page.index("<h2>What each design costs</h2>") < page.index("<footer>")
 
 
 def test_redacted_texts_are_no_error(data, tmp_path):
