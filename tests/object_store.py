@@ -1,9 +1,14 @@
-"""An S3-compatible server in this process (moto), and machines that share nothing but a bucket of it."""
+"""An S3-compatible server (moto), and machines that share nothing but a bucket of it."""
 
 from __future__ import annotations
 
 import itertools
-import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +26,7 @@ CREDENTIALS = {
 }
 BUCKET = "team"
 LARGE = b"an encoder " * 200_000
+_START_SECONDS = 60.0
 _numbers = itertools.count()
 
 
@@ -37,19 +43,36 @@ class StoreServer:
 
 @contextmanager
 def serving_objects() -> Iterator[StoreServer]:
-    """Serve an empty bucket until the block ends."""
-    from moto.server import ThreadedMotoServer
+    """Serve an empty bucket until the block ends.
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
+    The server is a process of its own: with Flask in it, the process of the tests could start no vLLM, which asks every
+    object of every module for its attributes.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
     try:
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT")):
-            yield StoreServer(url)
+        _make_bucket(url, server)
+        yield StoreServer(url)
     finally:
-        server.stop()
+        server.kill()
+        server.wait()
+
+
+def _make_bucket(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Make the bucket as soon as the server answers."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT")):
+                return
+        except urllib.error.URLError:
+            assert server.poll() is None, "moto's server ended"
+            assert time.monotonic() < deadline, "moto's server does not answer"
+            threading.Event().wait(0.05)
 
 
 @dataclass(frozen=True)

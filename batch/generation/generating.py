@@ -93,7 +93,7 @@ def _generated(task: GenerationTask, window: Window) -> beam.PTransform:
         from batch.generation.inference import LlmInference  # loads torch, which endpoints do not need
 
         return LlmInference(partial(engine_of, task.llm), generate, WHOLE_BUNDLE)
-    return beam.BatchElements(WHOLE_BUNDLE, WHOLE_BUNDLE) | beam.FlatMap(generate)
+    return "Bundle" >> beam.BatchElements(WHOLE_BUNDLE, WHOLE_BUNDLE) | "Ask" >> beam.FlatMap(generate)
 
 
 def _write_failures(

@@ -209,5 +209,5 @@ def test_a_key_names_filters_that_a_collection_of_it_declares_and_reviewers_none
 
     with pytest.raises(ConfigurationError, match="declares the filter 'audiance'; did you mean 'audience'"):
         keys_of(key(filters={"audiance": "hr"}), COLLECTION)
-    with pytest.raises(ConfigurationError, match="reviewers see every answer"):
+    with pytest.raises(ConfigurationError, match="reviewers and readers of the report see every answer"):
         keys_of(key(filters={"audience": "hr"}, scopes=["review"]), COLLECTION)
