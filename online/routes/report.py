@@ -12,7 +12,7 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +24,15 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse
 
 from online.errors import Kind, Problem
-from online.http.problems import details, headers_of, status_of
+from online.http.problems import details, status_of
 from online.model.work_pool import WorkPool
-from online.routes.review_access import Access, Reviewer, SignedOutError, SignInError, refuse_other_pages
-from warehouse.errors import NoReleaseError, WarehouseError
+from online.routes.review_access import (
+    Access,
+    Endpoint,
+    Reviewer,
+    SignInError,
+    guarded,
+)
 from warehouse.releases.release import current_id
 from warehouse.settings import CostSettings
 
@@ -42,7 +47,6 @@ _PERIODS = (7, 30, 90, 365)
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _OWN_PATH = re.compile(r"/report(?:\?[\w=&%+.~-]*)?")
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 About = tuple[str | None, tuple[str, ...] | None, int]  # the release, the collections (None for all), the days
 
 
@@ -99,25 +103,10 @@ class ReportPage:
 
     def guarded(self, handler: Endpoint) -> Endpoint:
         """Show problems as pages, and lead whoever is not signed in to the sign-in."""
+        return guarded(handler, lambda _: self._lead("/report/sign-in"), self._problem, self.count_problem)
 
-        async def guard(request: Request) -> Response:
-            try:
-                refuse_other_pages(request)
-                return await handler(request)
-            except SignedOutError:
-                return self._lead("/report/sign-in")
-            except NoReleaseError as error:
-                problem = Problem("no-release", f"{error}")
-            except WarehouseError as error:
-                problem = Problem("internal", f"{error}")
-            except Problem as refused:
-                problem = refused
-            self.count_problem(problem.kind)
-            response = self._page("problem.html", status_of(problem.kind), problem=details(problem, ""))
-            response.headers.update(headers_of(problem))
-            return response
-
-        return guard
+    def _problem(self, problem: Problem) -> Response:
+        return self._page("problem.html", status_of(problem.kind), problem=details(problem, ""))
 
     async def show(self, request: Request) -> Response:
         """`GET /report`: the report on `collection` (all of the key's) and the last `days`."""

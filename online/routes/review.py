@@ -11,7 +11,7 @@ another site nor a reader of an old page decides anything. The page works withou
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +20,20 @@ from jinja2 import Environment
 from starlette.responses import RedirectResponse
 
 from online.errors import Kind, Problem
-from online.http.problems import details, headers_of, status_of
+from online.http.problems import details, status_of
 from online.model.work_pool import WorkPool
 from online.routes import review_desk, review_view
-from online.routes.review_access import Access, Form, Reviewer, SignedOutError, SignInError, refuse_other_pages
+from online.routes.review_access import (
+    Access,
+    Endpoint,
+    Form,
+    Reviewer,
+    SignInError,
+    guarded,
+)
 from online.routes.review_desk import Case, Refusal
 from online.routes.review_form import number_of, submitted
 from online.routes.review_view import Filter, part_of_queue
-from warehouse.errors import NoReleaseError, WarehouseError
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 _READ = ["GET", "HEAD"]
 _PAGE = 20
@@ -73,25 +77,10 @@ class ReviewPage:
 
     def guarded(self, handler: Endpoint) -> Endpoint:
         """Show problems as pages, and lead whoever is not signed in to the sign-in."""
+        return guarded(handler, self._to_sign_in, self._problem, self.count_problem)
 
-        async def guard(request: Request) -> Response:
-            try:
-                refuse_other_pages(request)
-                return await handler(request)
-            except SignedOutError:
-                return self._to_sign_in(request)
-            except NoReleaseError as error:
-                problem = Problem("no-release", f"{error}")
-            except WarehouseError as error:
-                problem = Problem("internal", f"{error}")
-            except Problem as refused:
-                problem = refused
-            self.count_problem(problem.kind)
-            response = self._show("problem.html", None, status_of(problem.kind), problem=details(problem, ""))
-            response.headers.update(headers_of(problem))
-            return response
-
-        return guard
+    def _problem(self, problem: Problem) -> Response:
+        return self._show("problem.html", None, status_of(problem.kind), problem=details(problem, ""))
 
     async def queue(self, request: Request) -> Response:
         """`GET /review`: what waits, by collection and reason."""

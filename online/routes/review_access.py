@@ -7,19 +7,22 @@ signing in a browser has a cookie of its own, so the sign-in form carries a toke
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 
-from online.errors import Problem
+from online.errors import Kind, Problem
 from online.http.authentication import Caller, Keys, hash_key
+from online.http.problems import headers_of
 from online.http.request_parsing import read_body, require_media_type
 from online.http.session import SESSION_SECONDS, SIGN_IN_SECONDS, Session, Sessions
+from warehouse.errors import NoReleaseError, WarehouseError
 
 Form = Mapping[str, str]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 _FORM = re.compile(rb"application/x-www-form-urlencoded", re.IGNORECASE)
 _MOST_FIELDS = 20
@@ -27,6 +30,34 @@ _MOST_FIELDS = 20
 
 class SignedOutError(Exception):
     """Nobody is signed in."""
+
+
+def guarded(
+    handler: Endpoint,
+    to_sign_in: Callable[[Request], Response],
+    show: Callable[[Problem], Response],
+    count_problem: Callable[[Kind], None],
+) -> Endpoint:
+    """Return a handler that shows problems as pages, and leads whoever is not signed in to the sign-in."""
+
+    async def guard(request: Request) -> Response:
+        try:
+            refuse_other_pages(request)
+            return await handler(request)
+        except SignedOutError:
+            return to_sign_in(request)
+        except NoReleaseError as error:
+            problem = Problem("no-release", f"{error}")
+        except WarehouseError as error:
+            problem = Problem("internal", f"{error}")
+        except Problem as refused:
+            problem = refused
+        count_problem(problem.kind)
+        response = show(problem)
+        response.headers.update(headers_of(problem))
+        return response
+
+    return guard
 
 
 class SignInError(Exception):

@@ -11,6 +11,7 @@ import jinja2
 
 from warehouse.economics.decision import Decision, Line
 from warehouse.economics.designs import DESIGNS
+from warehouse.reporting.plots import Mark
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 520.0, 260.0, 64.0, 34.0, 12.0, 12.0
 _COLOURS = ("#b8bfca", "#e8973a", "#2f6fde", "#35b0a7", "#8e5bd0")
@@ -23,14 +24,6 @@ class CostLine:
     design: str
     colour: str
     points: str
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A label on an axis."""
-
-    at: float
-    text: str
 
 
 @dataclass(frozen=True)
