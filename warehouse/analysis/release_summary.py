@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from warehouse.analysis.diff import Difference, counts
-from warehouse.releases.release import CheckRow, Release, current_id, failed_builds, releases, unreadable
+from warehouse.releases.release import CheckRow, Manifest, Release, current_id, failed_builds, releases, unreadable
 from warehouse.sql import sql_text
 
 _SHOWN = 20
@@ -19,9 +20,9 @@ def describe_releases(data: Path) -> Iterator[str]:
     present = current_id(data)
     for release in releases(data):
         mark = "*" if release.release_id == present else " "
-        yield f"{mark} {release.release_id}  {release.manifest['created_at']}  {release.manifest.get('model', '')}"
+        yield f"{mark} {release.release_id}  {_when(release.manifest)}  {release.manifest.get('model', '')}"
     for build in failed_builds(data):
-        yield f"! {build.release_id}  {build.manifest.get('created_at', '')}  failed its audit, not published"
+        yield f"! {build.release_id}  {_when(build.manifest)}  failed its audit, not published"
     for name in unreadable(data):
         yield f"? {name}  can't be read as a release; `releases rollback` and `prune` leave it alone"
 
@@ -32,7 +33,7 @@ def describe_release(release: Release) -> str:
     size = sum(manifest.get("sizes", {}).values()) / 1e6
     lines = [
         f"release    {release.release_id}{' (failed, not published)' if manifest.get('failed') else ''}",
-        f"built      {manifest.get('created_at', '?')} by run {manifest.get('run_id', '?')}",
+        f"built      {_when(manifest)} by run {manifest.get('run_id', '?')}",
         f"model      {manifest.get('model', '?')}",
         f"encoder    {manifest.get('encoder', {}).get('id', '?')}",
         f"size       {size:,.1f} MB in {len(manifest.get('sizes', {}))} files",
@@ -69,3 +70,12 @@ def describe_differences(differences: Sequence[Difference], *, full: bool) -> st
     if len(differences) > len(shown):
         lines.append(f"\n… and {len(differences) - len(shown)} more; --full shows all, with both answers")
     return "\n".join(lines)
+
+
+def _when(manifest: Manifest) -> str:
+    """Return when a release was built, to the second."""
+    return (
+        datetime.fromisoformat(manifest["created_at"]).isoformat(timespec="seconds")
+        if "created_at" in manifest
+        else "?"
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from rag.identity import KEY_FORMAT
+from warehouse.append_log import now
 from warehouse.durable import checksum, files_below, remove_tree, rename, replace_file, seal_tree, storage_errors
 from warehouse.errors import AuditFailedError, BuildInProgressError, StorageError
 from warehouse.lease import exclusive
@@ -70,8 +71,8 @@ def begin_build(data: Path, run_id: str, wait_seconds: float = 0.0) -> Build:
 
 def _new_id() -> str:
     # the suffix counts steps of 16 µs, so that builds of the same second sort in order
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 16:04x}"
+    time = datetime.now(UTC)
+    return f"{time:%Y%m%dT%H%M%S}-{time.microsecond // 16:04x}"
 
 
 def _sweep(folder: Path) -> None:
@@ -94,7 +95,7 @@ def seal(build: Build, facts: Mapping[str, object]) -> Release:
             "format": FORMAT,
             "release_id": build.release_id,
             "run_id": build.run_id,
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created_at": now(),
             "previous": current_id(build.data),
             "key_format": KEY_FORMAT,
             **facts,
@@ -148,7 +149,7 @@ def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -
     manifest = {
         "release_id": build.release_id,
         "run_id": build.run_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_at": now(),
         "failed": reason,
         **(facts or {}),
     }
