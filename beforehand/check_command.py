@@ -90,15 +90,16 @@ def check_collection(settings: Settings, name: str) -> Findings:
     from batch.corpus_check.check import check as check_corpus
     from batch.corpus_check.corpus_reader import read_corpus
     from batch.corpus_check.encoder_fit import encoder_fit
-    from batch.corpus_check.scripts import known_scripts
+    from batch.corpus_check.scripts import scripts_of_encoder
     from batch.models.model_folder import locate
     from rag.retrieval.embedding import TokenCounter
 
-    tokenizer = TokenCounter(locate(settings.encoder.model, settings.project.models).path)
+    encoder = locate(settings.encoder.model, settings.project.models).path
+    tokenizer = TokenCounter(encoder)
     corpus = read_corpus(name, settings.collections[name], settings.batch, settings.chunking, tokenizer)
     expected = Expected(
         encoder=settings.encoder.model,
-        known_scripts=known_scripts(tokenizer.vocabulary()),
+        known_scripts=scripts_of_encoder(encoder),
         language=settings.collections[name].language or settings.retrieval.language,
         tokens_an_answer=settings.retrieval.passage_tokens + settings.sampling.max_tokens,
         fit=encoder_fit((each.document.text for each in corpus.documents), tokenizer),

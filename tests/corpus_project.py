@@ -16,6 +16,7 @@ import duckdb
 
 from beforehand.configuration import Settings, read_settings
 from tests.fake_llm import FakeLlm
+from tests.quick_beam import remember_what_beam_derives
 
 if TYPE_CHECKING:
     from batch.plan import RunPlan
@@ -122,6 +123,7 @@ batch_size = 2
     def plan(self, run_id: str = "20261124T000000-test") -> RunPlan:
         from beforehand.run_plan import compose_plan
 
+        remember_what_beam_derives()
         return compose_plan(self.settings(), run_id)
 
     def build(self) -> Outcome:
@@ -130,6 +132,7 @@ batch_size = 2
         from flows.build_release import build_release
         from flows.publish_release import Publication
 
+        remember_what_beam_derives()
         settings = self.settings()
         keep = settings.releases
         publication = Publication(settings.audit, settings.history, keep.keep, keep.keep_runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch.corpus_check.check import Expected, misfits
 from batch.corpus_check.encoder_fit import encoder_fit
-from batch.corpus_check.scripts import known_scripts, letters_by_script
+from batch.corpus_check.scripts import letters_by_script, scripts_of_encoder
 from batch.plan import RunPlan
 from batch.retrieval.prepared_chunks import collection_chunks
 from rag.retrieval.embedding import TokenCounter
@@ -20,7 +20,7 @@ _MOST_CHUNKS = 2000  # of a collection
 def run_warnings(plan: RunPlan) -> list[str]:
     """Return a sentence for each collection and way in which something does not fit, from the prepared chunks."""
     tokenizer = TokenCounter(Path(plan.encoder))
-    known = known_scripts(tokenizer.vocabulary())
+    known = scripts_of_encoder(Path(plan.encoder))
     return [f"{name}: {each}" for name in plan.collections for each in _of_collection(plan, name, tokenizer, known)]
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
+from rag.retrieval.embedding import TokenCounter
 from rag.text.characters import script_of
 from rag.text.languages import language_code, scripts
 
@@ -35,6 +38,12 @@ def shares(letters: Mapping[str, int]) -> dict[str, float]:
     whole = sum(letters.values())
     ordered = sorted(letters.items(), key=lambda each: -each[1])
     return {script: round(count / whole, 3) for script, count in ordered if count * 1000 >= whole}
+
+
+@cache
+def scripts_of_encoder(folder: Path) -> frozenset[str]:
+    """Return the scripts that an encoder knows; its whole vocabulary is read for it, once a process."""
+    return known_scripts(TokenCounter(folder).vocabulary())
 
 
 def known_scripts(vocabulary: Sequence[str]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from typing import TypedDict
 import apache_beam as beam
 
 from batch.corpus_check.run_findings import Prepared, Reader, run_findings
-from batch.corpus_check.scripts import known_scripts
+from batch.corpus_check.scripts import scripts_of_encoder
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.chunking import chunk
@@ -146,7 +146,7 @@ def prepare(plan: RunPlan) -> Figures:
 def _write_findings(plan: RunPlan, listing: Listing) -> None:
     """Write what is worth a look in the documents, for the report."""
     out = plan.folder(STAGE)
-    scripts = known_scripts(TokenCounter(Path(plan.encoder)).vocabulary())
+    scripts = scripts_of_encoder(Path(plan.encoder))
     reader = Reader(Path(plan.encoder).name, scripts, plan.retrieval.language)
     documents, chunks = read_rows(f"{out}/documents", DocumentRow), read_rows(f"{out}/chunks", ChunkRow)
     rejects = [row for row in read_rows(f"{out}/rejects", RejectRow) if row["item"] not in listing.skipped_items()]

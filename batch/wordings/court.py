@@ -50,7 +50,7 @@ class Court:
             _by_model(verdicts, text, near) if each.verdict is None else each
             for (text, near), each in zip(cases, ruled, strict=True)
         ]
-        disputed = disputed_judges(self.plan)
+        disputed = disputed_judges(self.plan) if cases else set()
         return [
             doubted(each) if (near.answer.collection, each.by) in disputed else each
             for (_, near), each in zip(cases, ruled, strict=True)

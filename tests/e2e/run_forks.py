@@ -23,6 +23,9 @@ def main() -> None:
     import flows.build_release
     import flows.publish_release  # noqa: F401
     import online.server  # noqa: F401
+    from tests.quick_beam import remember_what_beam_derives
+
+    remember_what_beam_derives()
 
     print("ready", flush=True)
     while line := sys.stdin.readline():
