@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -101,38 +101,8 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
     app.state.service = service
     base_path = settings.base_path
     asking = Asking(service.exchanges, service.jobs, service.keys, base_path)
-    bypassing = Bypassing(service.exchanges, service.model)
-    conversing = Conversing(service.exchanges, bypassing, service.model, collections)
-    page = faq_page(service.exchanges, service.keys, settings.page_title, base_path, service.count_problem)
-    desk = ReviewPage(
-        data,
-        Access(service.keys, service.sessions, base_path, "review"),
-        service.review_pool,
-        page.templates,
-        service.count_problem,
-    )
-    readers = ReportPage(
-        Reports(data, service.report_pool, cost or CostSettings(), redaction),
-        tuple(collections),
-        Access(service.keys, service.sessions, base_path, "report"),
-        page.templates,
-        service.count_problem,
-    )
-    for router in (
-        answers(asking, service.jobs, service.keys),
-        chat(Chatting(conversing, service.keys)),
-        responses(Responding(conversing, service.keys)),
-        embeddings(service.lookup, service.keys),
-        lookup(Looking(service.exchanges, service.keys, collections)),
-        faq(page),
-        widget(),
-        review(desk),
-        report(readers),
-        models(service.keys, llm.model),
-        questions(service.lookup, service.keys),
-        feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), service.keys),
-        operations(service.keys, service.readiness, service.scrape),
-    ):
+    reports = Reports(data, service.report_pool, cost or CostSettings(), redaction)
+    for router in _routers(service, asking, reports, collections):
         app.include_router(router)
     _answer_head(app)
     _refuse_own_path(base_path, app)
@@ -149,6 +119,46 @@ def create_app(  # noqa: PLR0913 - the parts of a service, one by one
         base_path=base_path,
     )
     return app
+
+
+def _routers(
+    service: Service, asking: Asking, reports: Reports, collections: Mapping[str, CollectionSettings]
+) -> tuple[APIRouter, ...]:
+    """Return all addresses of the service, by subject."""
+    settings, keys, data = service.settings, service.keys, reports.data
+    base_path = settings.base_path
+    bypassing = Bypassing(service.exchanges, service.model)
+    conversing = Conversing(service.exchanges, bypassing, service.model, collections)
+    page = faq_page(service.exchanges, keys, settings.page_title, base_path, service.count_problem)
+    desk = ReviewPage(
+        data,
+        Access(keys, service.sessions, base_path, "review"),
+        service.review_pool,
+        page.templates,
+        service.count_problem,
+    )
+    readers = ReportPage(
+        reports,
+        tuple(collections),
+        Access(keys, service.sessions, base_path, "report"),
+        page.templates,
+        service.count_problem,
+    )
+    return (
+        answers(asking, service.jobs, keys),
+        chat(Chatting(conversing, keys)),
+        responses(Responding(conversing, keys)),
+        embeddings(service.lookup, keys),
+        lookup(Looking(service.exchanges, keys, collections)),
+        faq(page),
+        widget(),
+        review(desk),
+        report(readers),
+        models(keys, service.model.llm.model),
+        questions(service.lookup, keys),
+        feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), keys),
+        operations(keys, service.readiness, service.scrape),
+    )
 
 
 def _answer_head(app: FastAPI) -> None:
