@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from beforehand.run_plan import compose_plan, new_run
 from beforehand.warehouse_commands import compact_journal
 
 if TYPE_CHECKING:
+    from batch.generation.worth import WorthRow
     from batch.plan import RunPlan
     from warehouse.planning.budget import Candidate, Curve
 
@@ -26,7 +28,8 @@ class NextRun:
     """What the next run would do.
 
     `answered` questions have an answer; `audit` are those that are always answered, for `audit_tokens`; the candidates
-    are the others, the most valuable first. `pace` is in tokens a second.
+    are the others, the most valuable first, with the `unread` proposals, which are not written yet and so estimates.
+    `pace` is in tokens a second.
     """
 
     questions: int
@@ -87,34 +90,53 @@ def _next_run(
     from batch.generation import worth
     from batch.stages.generate import plan_prompts
     from warehouse.planning.budget import Candidate, by_worth, curve, paying
+    from warehouse.planning.demand import Anticipated, forecast
 
     pending, _ = plan_prompts(rehearsed)
     rows = worth.worth_rows(rehearsed)
-    rates = worth.known_rates(rehearsed, worth.read_prompts(rehearsed)) or worth.dear_rates(rehearsed)
+    prompts = list(worth.read_prompts(rehearsed))
+    rates = worth.known_rates(rehearsed, prompts) or worth.dear_rates(rehearsed)
     always = worth.always_answered(rehearsed, rows)
     costs = {each.query_key: rates.tokens(each) for each in pending}
     audit_tokens = sum(tokens for key, tokens in costs.items() if key in always)
+    unread = _unread(rehearsed, rows) if prompts else 0
+    proposals = [Anticipated(f"proposal {number + 1}", "corpus") for number in range(unread)]
     optional = {key: tokens for key, tokens in costs.items() if key not in always}
-    hits = worth.expected_hits(rehearsed, rows)
+    optional |= {each.query_key: round(mean(map(rates.tokens, prompts))) for each in proposals}
+    asked = worth.asked(rehearsed)
+    everything = [*worth.anticipated(rehearsed, rows), *proposals]
+    hits = forecast(everything, asked, worth.tomorrow(), going_on=True).hits
     ordered = by_worth(Candidate(key, hits[key], tokens) for key, tokens in optional.items())
     budget = _budget(real, pace)
-    questions = [each for each in worth.anticipated(rehearsed, rows) if each.origin != "canary"]
+    questions = [each for each in everything if each.origin != "canary"]
     left = None if budget is None else max(0.0, budget - audit_tokens)
     return NextRun(
         questions=len(rows),
         answered=len(rows) - len(pending),
         retired=figures["anticipate"].get("retired", 0),
-        unread=sum(each.proposals for each in real.collections.values())
-        - sum(row["origin"] == "corpus" for row in rows),
-        audit=len(costs) - len(optional),
+        unread=unread,
+        audit=len(costs) + unread - len(optional),
         audit_tokens=audit_tokens,
         candidates=tuple(ordered),
-        names={row["query_key"]: row["question"] for row in rows},
-        curve=curve(questions, optional, worth.asked(rehearsed), worth.tomorrow(), left),
+        names={
+            **{row["query_key"]: row["question"] for row in rows},
+            **{each.query_key: "a proposal that is not written yet" for each in proposals},
+        },
+        curve=curve(questions, optional, asked, worth.tomorrow(), left),
         paying=paying(ordered, days, live_ratio),
         pace=pace,
         budget=budget,
     )
+
+
+def _unread(rehearsed: RunPlan, rows: Sequence[WorthRow]) -> int:
+    """Return how many proposals are not written yet: one for each chunk that is to be read, as a rule."""
+    from batch.stages.propose import unasked_chunks, wants_proposals
+
+    if not wants_proposals(rehearsed):
+        return 0
+    wanted = sum(each.proposals for each in rehearsed.collections.values())
+    return max(0, min(unasked_chunks(rehearsed), wanted - sum(row["origin"] == "corpus" for row in rows)))
 
 
 def _budget(plan: RunPlan, pace: float | None) -> float | None:
@@ -148,7 +170,7 @@ def described(found: NextRun) -> Iterator[str]:
     if found.retired:
         yield f"  {found.retired:,} have retired, since nobody asks them"
     if found.unread > 0:
-        yield f"  up to {found.unread:,} proposals are not written yet, and not counted here"
+        yield f"  {found.unread:,} of these are proposals that are not written yet; all about them is an estimate"
     if found.pace is None:
         yield "  no run on record tells the pace; --tokens-a-second gives the hours"
     yield ""

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
 
@@ -35,13 +36,12 @@ def append(path: Path, records: Iterable[Mapping[str, object]]) -> None:
     with storage_errors(path.parent, f"write {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
-        with path.open("a+b") as file:
+        with path.open("a+b", buffering=0) as file:  # a buffer would write again, in part, when it is closed
             fcntl.flock(file, fcntl.LOCK_EX)
             before = file.seek(0, os.SEEK_END)
             aside = put_aside(path, block)
             try:
-                file.write(_end_of_torn_line(file, before) + block)
-                file.flush()
+                _write_all(file, _end_of_torn_line(file, before) + block)
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(before)  # a full disk may have taken part of the block
@@ -52,7 +52,13 @@ def append(path: Path, records: Iterable[Mapping[str, object]]) -> None:
             sync(path.parent)
 
 
-def _end_of_torn_line(file: BinaryIO, size: int) -> bytes:
+def _write_all(file: FileIO, block: bytes) -> None:
+    written = 0
+    while written < len(block):  # a nearly full disk takes a part first
+        written += file.write(block[written:])
+
+
+def _end_of_torn_line(file: FileIO, size: int) -> bytes:
     if size == 0:
         return b""
     file.seek(size - 1)

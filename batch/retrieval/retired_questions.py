@@ -13,7 +13,7 @@ from warehouse.analysis.demand import demand_by_day
 from warehouse.editorial.decisions import Decisions
 from warehouse.editorial.listing import Listings
 from warehouse.planning.retirement import Unasked, note_anticipated, retired
-from warehouse.tables import QUESTIONS, SetAsideRow
+from warehouse.tables import QUESTIONS, AnswerWordingRow, SetAsideRow
 
 
 def retired_questions(plan: RunPlan) -> Mapping[str, Unasked]:
@@ -51,7 +51,7 @@ def retired_row(question: Question | CuratedPair, unasked: Unasked) -> SetAsideR
 
 
 def note_questions(plan: RunPlan) -> None:
-    """Record the run's questions, so that a later run knows since when they are anticipated."""
+    """Record the run's questions and their wordings, so that a later run knows since when they are anticipated."""
     nights = _nights(plan)
     if not nights:
         return
@@ -60,7 +60,10 @@ def note_questions(plan: RunPlan) -> None:
     rows = zip(table["collection"].to_pylist(), table["query_key"].to_pylist(), strict=True)
     away = [(row["collection"], row["query_key"]) for row in read_rows(f"{out}/set_aside", SetAsideRow)]
     anticipated = [each for each in [*rows, *away] if each[0] in nights]
-    note_anticipated(Path(plan.data), anticipated, nights, datetime.now(UTC).date())
+    wordings: dict[str, list[str]] = {}
+    for row in read_rows(f"{out}/worded", AnswerWordingRow):  # those of retired questions are among them
+        wordings.setdefault(row["query_key"], []).append(row["wording_key"])
+    note_anticipated(Path(plan.data), anticipated, nights, datetime.now(UTC).date(), wordings)
 
 
 def _nights(plan: RunPlan) -> dict[str, int]:

@@ -60,7 +60,7 @@ def wants_proposals(plan: RunPlan) -> bool:
 def propose(plan: RunPlan) -> Figures:
     """Ask about chunks that were not asked about before, and write the questions that lead back to their chunks."""
     out = plan.folder(STAGE)
-    chats = [chat for name, each in plan.collections.items() for chat in _chats(plan, name, each.proposals)]
+    chats = _all_chats(plan)
     known = known_fingerprints(plan.proposal_store)
     pending = _affordable(plan, [chat for chat in chats if chat["fingerprint"] not in known])
     task = GenerationTask(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
@@ -73,6 +73,16 @@ def propose(plan: RunPlan) -> Figures:
     _, tokens = made_by_run(plan.proposal_store, plan.run_id)
     counts = {"passages_read": len(chats), "proposed": len(candidates), "kept": len(kept), "rejects": rejects}
     return counts | tokens
+
+
+def unasked_chunks(plan: RunPlan) -> int:
+    """Return about how many chunks a run would ask for questions, of those that no earlier run has asked about."""
+    known = known_fingerprints(plan.proposal_store)
+    return sum(chat["fingerprint"] not in known for chat in _all_chats(plan))
+
+
+def _all_chats(plan: RunPlan) -> list[ProposalChat]:
+    return [chat for name, each in plan.collections.items() for chat in _chats(plan, name, each.proposals)]
 
 
 def _affordable(plan: RunPlan, pending: list[ProposalChat]) -> list[ProposalChat]:

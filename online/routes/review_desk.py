@@ -81,7 +81,7 @@ def waiting(data: Path, collections: Collection[str]) -> list[QueueItem]:
     """
     from warehouse.editorial.queue import queue
 
-    return [item for item in queue(data) if item.collection in collections]
+    return [item for item in queue(data, evidence=False) if item.collection in collections]
 
 
 def reasons() -> Sequence[str]:
@@ -99,7 +99,7 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
     """
     from warehouse.editorial.queue import most_urgent_first, queue_and
 
-    items = [item for item in queue_and(data, query_key) if item.collection in collections]
+    items = [item for item in queue_and(data, query_key, evidence=False) if item.collection in collections]
     found = next((item for item in items if item.query_key == query_key), None)
     if found is None:
         return None

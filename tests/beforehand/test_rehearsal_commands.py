@@ -121,6 +121,19 @@ def test_the_plan_counts_what_is_answered_as_free_and_spends_nothing(
     assert {"question", "hits", "tokens"} <= set(as_data(told)["candidates"][0])
 
 
+def test_the_plan_counts_proposals_that_are_not_written_yet_by_an_estimate(built: Project, tmp_path: Path) -> None:
+    project = built.copy(tmp_path / "project")
+    project.sets["collections.default.proposals"] = "3"
+
+    told = next_run(project.settings(), 30, 1, pace=100)
+
+    assert told.unread == 3
+    assert [told.names[each.query_key] for each in told.candidates] == ["a proposal that is not written yet"] * 3
+    assert all(each.hits > 0 and each.tokens > 100 for each in told.candidates)
+    assert told.curve.points[-1].answers == 3
+    assert "3 of these are proposals that are not written yet" in "\n".join(described(told))
+
+
 def test_a_path_that_two_documents_may_be_is_asked_back(built: Project, tmp_path: Path) -> None:
     project = built.copy(tmp_path / "project")
     for folder in ("a", "b"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from warehouse import append_log
 from warehouse.append_log import Fold, Follower, append
+from warehouse.errors import StorageError
 
 
 def count(seen: Counter[str], record: append_log.Record) -> None:
@@ -80,6 +82,19 @@ def test_a_file_that_was_replaced_is_taken_afresh(path: Path, tmp_path: Path, ho
 
     assert fold.follow()
     assert set(fold.state) == ({"c"} if how == "cut" else {"c", "d", "e"})
+
+
+def test_a_block_for_which_there_is_no_room_leaves_no_part_of_it(path: Path) -> None:
+    append(path, words("one"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))
+    try:
+        with pytest.raises(StorageError):
+            append(path, words("two", "three"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert path.read_text() == '{"word": "one"}\n'
 
 
 def test_a_removed_file_leaves_nothing(path: Path) -> None:

@@ -108,7 +108,11 @@ def report_of(
         previous = next((row["release_id"] for row in now["before"]), None)
         session.execute("SET VARIABLE previous = ?", [previous])
         now |= {name: _rows(session, _queries()[name]) if previous else [] for name in _OF_CHANGES}
-    items = [each for each in queue(data) if scope.collections is None or each.collection in scope.collections]
+    items = [
+        each
+        for each in queue(data, evidence=False)
+        if scope.collections is None or each.collection in scope.collections
+    ]
     return _with_tasks(scope, release, previous, now, before, items)
 
 

@@ -2,4 +2,4 @@
 SELECT a.collection, a.query_key, a.fingerprint, q.question, a.answer, a.model_id
 FROM answers a
 JOIN questions q USING (query_key)
-WHERE list_contains(?, a.query_key) OR list_contains(?, a.fingerprint);
+WHERE a.query_key IN (SELECT unnest(?)) OR a.fingerprint IN (SELECT unnest(?));

@@ -6,5 +6,5 @@ SELECT
 FROM citations c
 LEFT JOIN documents d ON d.collection = c.collection AND d.document_id = c.document_id
 LEFT JOIN chunks k ON k.chunk_id = c.chunk_id
-WHERE list_contains(?, c.query_key)
+WHERE c.query_key IN (SELECT unnest(?))
 ORDER BY c.query_key, c.number;

@@ -281,29 +281,42 @@ CREATE VIEW same_answers AS
 WITH told AS (
     SELECT
         a.collection, a.query_key, q.question, coalesce(q.weight, 1) AS weight, coalesce(to_json(q)->>'filters', '{}') AS asked_with,
-        lower(trim(a.answer)) AS text, regexp_extract_all(lower(a.answer), '[\p{L}\p{N}]+') AS words,
-        coalesce(c.sources, [a.query_key]) AS sources
+        lower(trim(a.answer)) AS text
     FROM answers a
     JOIN questions q USING (query_key)
-    LEFT JOIN (
-        SELECT query_key, list(DISTINCT chunk_id ORDER BY chunk_id) AS sources FROM citations WHERE chunk_id IS NOT NULL GROUP BY query_key
-    ) c USING (query_key)
     WHERE a.status = 'served' AND q.origin NOT IN ('canary', 'journal')
-), beside AS (
+), marked AS (
+    -- hashes: windows over texts and lists take much longer
     SELECT
-        *, first_value(query_key) OVER (PARTITION BY collection, asked_with, text ORDER BY weight DESC, query_key) AS alike,
-        first_value(query_key) OVER (PARTITION BY collection, asked_with, sources ORDER BY weight DESC, query_key) AS near
+        t.collection, t.query_key, {'less': -t.weight, 'key': t.query_key} AS place, hash(t.asked_with) AS asked_with,
+        hash(t.text) AS text, coalesce(c.sources, hash(t.query_key)) AS sources
+    FROM told t
+    LEFT JOIN (
+        SELECT query_key, hash(list(DISTINCT chunk_id ORDER BY chunk_id)) AS sources FROM citations WHERE chunk_id IS NOT NULL GROUP BY query_key
+    ) c USING (query_key)
+), alike AS (
+    SELECT collection, asked_with, text, min(place).key AS first FROM marked GROUP BY ALL
+), near AS (
+    SELECT collection, asked_with, sources, min(place).key AS first FROM marked GROUP BY ALL
+), beside AS (
+    SELECT m.query_key, CASE WHEN a.first <> m.query_key THEN a.first ELSE n.first END AS other_key
+    FROM marked m
+    JOIN alike a USING (collection, asked_with, text)
+    JOIN near n USING (collection, asked_with, sources)
+    WHERE a.first <> m.query_key OR n.first <> m.query_key
+), worded AS (
+    SELECT *, regexp_extract_all(text, '[\p{L}\p{N}]+') AS words
     FROM told
+    WHERE query_key IN (SELECT query_key FROM beside UNION ALL SELECT other_key FROM beside)
 )
 SELECT
     b.collection, b.query_key, b.question, o.query_key AS other_key, o.question AS other_question,
     CASE WHEN o.text = b.text THEN 'the same answer' ELSE 'nearly the same answer' END AS how
-FROM beside b
-JOIN told o ON o.query_key = CASE WHEN b.alike <> b.query_key THEN b.alike ELSE b.near END
-WHERE o.query_key <> b.query_key AND (
-    o.text = b.text
-    OR len(list_intersect(b.words, o.words)) >= 0.8 * len(list_distinct(list_concat(b.words, o.words)))
-);
+FROM beside p
+JOIN worded b ON b.query_key = p.query_key
+JOIN worded o ON o.query_key = p.other_key
+-- four of five of their words are in both
+WHERE o.text = b.text OR list_unique(b.words) + list_unique(o.words) >= 1.8 * list_unique(list_concat(b.words, o.words));
 COMMENT ON VIEW same_answers IS 'Questions that have the same answer as another, or nearly so: a person may join the two.';
 COMMENT ON COLUMN same_answers.collection IS 'The collection of both.';
 COMMENT ON COLUMN same_answers.query_key IS 'The question''s key in all tables.';
