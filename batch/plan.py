@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import SecretStr
@@ -99,7 +99,8 @@ class RunPlan:
     """Everything that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
 
     `canaries` are nonsense questions that must not get a confident answer, `golden` are questions whose answers
-    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal.
+    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal;
+    `models` says about each model what may be published.
     """
 
     run_id: str
@@ -120,6 +121,7 @@ class RunPlan:
     golden: tuple[Golden, ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
     misses: tuple[MissedQuestion, ...] = ()
+    models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def folder(self, stage: str) -> str:
         """The folder that a stage of this run writes to."""
