@@ -10,11 +10,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
-from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings, VllmSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
@@ -24,6 +23,9 @@ from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
 from rag.settings import ChunkingSettings, RetrievalSettings
 from warehouse.audit.golden import Golden
+
+if TYPE_CHECKING:
+    from batch.models.model_folder import ModelFolder
 
 Figures = Mapping[str, int]
 
