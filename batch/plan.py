@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
-from batch.models.model_folder import ModelFolder
 from batch.settings import BatchSettings, VllmSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
@@ -24,6 +23,9 @@ from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
 from rag.settings import ChunkingSettings, RetrievalSettings
 from warehouse.audit.golden import Golden
+
+if TYPE_CHECKING:
+    from batch.models.model_folder import ModelFolder
 
 Figures = Mapping[str, int]
 
@@ -99,7 +101,8 @@ class RunPlan:
     """Everything that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
 
     `canaries` are nonsense questions that must not get a confident answer, `golden` are questions whose answers
-    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal.
+    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal;
+    `models` says about each model what may be published.
     """
 
     run_id: str
@@ -120,6 +123,7 @@ class RunPlan:
     golden: tuple[Golden, ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
     misses: tuple[MissedQuestion, ...] = ()
+    models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def folder(self, stage: str) -> str:
         """The folder that a stage of this run writes to."""

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from rag.credentials import SecretOption
 from rag.settings import HttpAddress, Language, RoomSettings
+
+Checksum = Annotated[str, StringConstraints(pattern="^[0-9a-f]{12,32}$")]
+Quantisation = Literal[
+    "fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "int8_per_channel_weight_only", "mxfp8",
+    "nvfp4_per_token", "torchao", "experts_int8",
+]  # fmt: skip
+
+
+class ModelSettings(RoomSettings):
+    """A model under a name, which every setting that names a model understands."""
+
+    source: str = Field(description="A packaged model, a Hugging Face id (owner/name), or a local folder.")
+    revision: str | None = Field(
+        None,
+        description="The commit, tag or branch on the hub; each revision is pulled into a folder of its own. Of a "
+        "model that an endpoint serves, what enters fingerprints.",
+    )
+    checksum: Checksum | None = Field(
+        None, description="What `models pull` prints; other files are refused, before anything is loaded."
+    )
+    kind: Literal["language model", "encoder", "reranker"] | None = Field(
+        None, description="What it must be; by default that follows from its files. A judge is a language model."
+    )
+    quantisation: Quantisation | None = Field(
+        None,
+        description="How vLLM quantises the weights when it loads them; part of the model's identity. Weights that are "
+        "stored quantised need nothing here.",
+    )
+    base: str | None = Field(
+        None, description="The model that this one is a LoRA adapter of: a name, a Hugging Face id or a folder."
+    )
 
 
 class BatchSettings(RoomSettings):

@@ -91,10 +91,10 @@ def check_collection(settings: Settings, name: str) -> Findings:
     from batch.corpus_check.corpus_reader import read_corpus
     from batch.corpus_check.encoder_fit import encoder_fit
     from batch.corpus_check.scripts import scripts_of_encoder
-    from batch.models.model_folder import locate
+    from beforehand.model_names import find_model
     from rag.retrieval.embedding import TokenCounter
 
-    encoder = locate(settings.encoder.model, settings.project.models).path
+    encoder = find_model(settings, "[encoder] model", settings.encoder.model, "encoder").path
     tokenizer = TokenCounter(encoder)
     corpus = read_corpus(name, settings.collections[name], settings.batch, settings.chunking, tokenizer)
     expected = Expected(

@@ -16,7 +16,8 @@ from typing import Any
 import click
 from pydantic import Field
 
-from batch.settings import BatchSettings, VllmSettings
+from batch.settings import BatchSettings, ModelSettings, VllmSettings
+from beforehand.model_names import refuse_wrong_names
 from beforehand.project_settings import ProjectSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
 from flows.settings import AlertSettings, ScheduleSettings
@@ -48,6 +49,7 @@ class Settings(RoomSettings):
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     prompt: PromptSettings = Field(default_factory=PromptSettings)
     llm: LlmSettings = Field(default_factory=LlmSettings)
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     vllm: VllmSettings = Field(default_factory=VllmSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
@@ -79,7 +81,9 @@ def read_settings(config: Config, overrides: Mapping[str, object] | None = None)
     environment = from_environment(os.environ)
     flagged = [from_environment({f"BEFOREHAND_{key.replace('.', '__')}": value}) for key, value in map(_split, flags)]
     values = merge(read_toml(path), environment, *flagged, overrides or {})
-    return with_fitting_passages(with_paths_from(load(Settings, values, str(path), environment), path.resolve().parent))
+    settings = with_paths_from(load(Settings, values, str(path), environment), path.resolve().parent)
+    refuse_wrong_names(settings.models, str(path))
+    return with_fitting_passages(settings)
 
 
 def with_fitting_passages(settings: Settings) -> Settings:
@@ -115,6 +119,10 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
         )
         for name, each in settings.collections.items()
     }
+    models = {
+        name: each.model_copy(update={"source": model(each.source), "base": each.base and model(each.base)})
+        for name, each in settings.models.items()
+    }
     reranker = settings.retrieval.reranker
     labelled = [absolute(path) for path in settings.batch.labelled_pairs]
     changed = {
@@ -123,6 +131,7 @@ def with_paths_from(settings: Settings, base: Path) -> Settings:
         "prompt": settings.prompt.model_copy(update={"template": base / template if template else None}),
         "audit": settings.audit.model_copy(update={"golden": [base / path for path in settings.audit.golden]}),
         "batch": settings.batch.model_copy(update={"labelled_pairs": labelled}),
+        "models": models,
         "llm": settings.llm.model_copy(update={"model": model(settings.llm.model)}),
         "encoder": settings.encoder.model_copy(update={"model": model(settings.encoder.model)}),
         "retrieval": settings.retrieval.model_copy(update={"reranker": reranker and model(reranker)}),

@@ -11,6 +11,7 @@ import click
 
 from beforehand.configuration import Config, Settings, read_settings, reported
 from beforehand.eval_output import described, print_gain, print_json
+from beforehand.model_names import served_name
 from beforehand.run_plan import golden_questions
 from rag.errors import ConfigurationError, IndexUnusableError, ModelError
 
@@ -190,7 +191,13 @@ def _answers(settings: Settings, release: Release, located: Located) -> tuple[Se
 
     answered = read_answers(release, located)
     measures = answer_measures(answered)
-    return answered, {**measures, **asyncio.run(_judged(settings.evaluation, answered))}
+    return answered, {**measures, **asyncio.run(_judged(_with_served_judge(settings), answered))}
+
+
+def _with_served_judge(settings: Settings) -> EvaluationSettings:
+    """Return the settings with the judge's name as its server knows it."""
+    named = settings.evaluation.judge_model
+    return settings.evaluation.model_copy(update={"judge_model": named and served_name(settings, named)})
 
 
 async def _judged(judge: EvaluationSettings, answered: Sequence[Answered]) -> Mapping[str, float]:

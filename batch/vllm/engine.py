@@ -22,7 +22,16 @@ from functools import partial
 
 from batch.models.model_folder import ModelFolder
 from batch.settings import VllmSettings
-from batch.vllm.engine_calls import Vllm, build, completion, first_line, render, sampling_params, take_down
+from batch.vllm.engine_calls import (
+    Vllm,
+    build,
+    completion,
+    first_line,
+    lora_request,
+    render,
+    sampling_params,
+    take_down,
+)
 from batch.vllm.platform import context_length
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
@@ -122,7 +131,7 @@ class VllmEngine:
                 raise LlmUnavailableError(f"the engine died {MAX_DEATHS} times in a row; restart the process")
             else:
                 self._deaths += 1
-            self._life = _Life(self._build, self._context, self.model, predecessor=self._life)
+            self._life = _Life(self._build, self._context, self._model, predecessor=self._life)
             return self._life
 
 
@@ -148,12 +157,13 @@ class _Request:
 class _Life:
     """One life of vLLM's engine: a thread that builds it, steps it and shuts it down."""
 
-    def __init__(self, build: Callable[[], Vllm], context: int, model: str, predecessor: _Life | None) -> None:
+    def __init__(self, build: Callable[[], Vllm], context: int, model: ModelFolder, predecessor: _Life | None) -> None:
         self.started: Future[None] = Future()
         self.started.set_running_or_notify_cancel()  # so that a cancelled caller can't cancel the start
         self.dead = False
         self._context = context
-        self._model = model
+        self._model = model.identity
+        self._adapter = model.adapter
         self._commands: queue.SimpleQueue[Callable[[Vllm], None] | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
         self._lock = threading.Lock()
@@ -183,7 +193,8 @@ class _Life:
         try:
             prompt = render(engine, request.messages)
             self._refuse_too_long(len(prompt["prompt_token_ids"]), request.sampling.max_tokens)
-            engine.add_request(request.id, prompt, sampling_params(request.sampling, request.streaming))
+            sampling = sampling_params(request.sampling, request.streaming)
+            engine.add_request(request.id, prompt, sampling, lora_request=lora_request(self._adapter))
         except LlmError as error:
             self._requests.pop(request.id).put(error)
         except Exception as error:  # the template or vLLM's validation: a retry can't help

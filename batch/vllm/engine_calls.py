@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from batch.models.model_folder import ModelFolder
+from batch.models.named_model import Adapter
 from batch.settings import VllmSettings
-from batch.vllm.platform import engine_arguments, environment, installed_backend
+from batch.vllm.platform import engine_arguments, environment, installed_backend, model_arguments
 from rag.errors import ModelError
 from rag.llm.protocol import Completion, Message, Sampling
 
@@ -38,7 +39,7 @@ def build(model: ModelFolder, settings: VllmSettings, context_tokens: int) -> Vl
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
 
-    arguments = engine_arguments(model.path, settings, context_tokens, backend)
+    arguments = engine_arguments(model.path, settings, context_tokens, backend) | model_arguments(model)
     calm_llvmlite()
     try:
         return LLMEngine.from_engine_args(
@@ -86,6 +87,15 @@ def render(engine: Vllm, messages: Sequence[Message]) -> Vllm:
     tokens = TokenizeParams(max_total_tokens=None, add_special_tokens=False)
     _, (prompt,) = engine.renderer.render_chat([turns], template, tokens)
     return prompt
+
+
+def lora_request(adapter: Adapter | None) -> Vllm:
+    """Return what a request says of the adapter that answers it; None for the model itself."""
+    if adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest(adapter.name, 1, str(adapter.path))
 
 
 def sampling_params(sampling: Sampling, streaming: bool) -> Vllm:

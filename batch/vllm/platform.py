@@ -13,12 +13,16 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from batch.settings import VllmSettings
 from rag.errors import ModelError
 
+if TYPE_CHECKING:
+    from batch.models.model_folder import ModelFolder
+
 Backend = Literal["cpu", "cuda"]
+_MOST_AT_ONCE = 4  # adapters in one step of the engine: each takes memory for the highest rank
 
 
 def installed_backend() -> Backend:
@@ -65,6 +69,19 @@ def engine_arguments(
         "kv_cache_memory_bytes": settings.kv_cache_gb * 2**30,
         "distributed_executor_backend": "uni",
     }
+
+
+def model_arguments(model: ModelFolder) -> dict[str, str | int | float | bool]:
+    """Return what the engine must know of a model besides its folder: quantisation, and the adapters laid upon it."""
+    adapters = model.adapters if model.adapter is None else (model.adapter,)
+    arguments: dict[str, str | int | float | bool] = {}
+    if model.quantisation:
+        arguments["quantization"] = model.quantisation
+    if adapters:
+        arguments["enable_lora"] = True
+        arguments["max_lora_rank"] = max(each.highest_rank for each in adapters)
+        arguments["max_loras"] = min(len(adapters), _MOST_AT_ONCE)
+    return arguments
 
 
 def environment(backend: Backend, settings: VllmSettings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -28,8 +28,9 @@ import httpx
 
 from batch.child_process import die_with
 from batch.models.model_folder import ModelFolder
+from batch.models.named_model import Adapter
 from batch.settings import VllmSettings
-from batch.vllm.platform import command_line, engine_arguments, environment, installed_backend
+from batch.vllm.platform import command_line, engine_arguments, environment, installed_backend, model_arguments
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
 
 DRAIN_SECONDS = 8  # for requests in flight to finish
@@ -51,6 +52,8 @@ def serve_llm(
     on_step: Step = print,
 ) -> None:
     """Serve a model until SIGINT or SIGTERM, then stop all its processes and return. Main thread only.
+
+    A request that names one of the model's `adapters` is answered by the model with that adapter.
 
     Raises:
         ConfigurationError: the port is in use, or the host is not of this machine.
@@ -101,7 +104,8 @@ def _running(
     variables = environment(backend, settings, {"VLLM_LOGGING_LEVEL": "INFO", **os.environ})
     if api_key is not None:
         variables["VLLM_API_KEY"] = api_key  # not a flag: other users can see the flags of a process
-    flags = command_line(engine_arguments(model.path, settings, context_tokens, backend))
+    arguments = engine_arguments(model.path, settings, context_tokens, backend) | model_arguments(model)
+    flags = [*command_line(arguments), *_modules(model.adapters)]
     flags += ["--host", host, "--port", str(port), "--served-model-name", model.identity, model.name]
     flags += ["--shutdown-timeout", str(DRAIN_SECONDS), "--enable-prompt-tokens-details"]
     url = f"http://{_address(host)}:{port}/v1"
@@ -112,6 +116,11 @@ def _running(
         yield process, url
     finally:
         _stop(process)
+
+
+def _modules(adapters: Sequence[Adapter]) -> list[str]:
+    """Return the flags that name the adapters to vLLM's server."""
+    return ["--lora-modules", *(f"{each.name}={each.path}" for each in adapters)] if adapters else []
 
 
 def _spawn(flags: list[str], variables: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -8,16 +8,19 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from batch.models.model_folder import ModelFolder
+from batch.models.named_model import describe_adapter
 from batch.models.pull import pull
 from batch.settings import VllmSettings
 from batch.vllm.server import running_llm_server
 from rag.errors import ModelError
+from tests.tiny_adapter import write_adapter
 
 pytestmark = pytest.mark.vllm
 
@@ -38,8 +41,10 @@ def running() -> Iterator[contextlib.ExitStack]:
 
 @pytest.fixture(scope="module")
 def server(model: ModelFolder, running: contextlib.ExitStack, tmp_path_factory: pytest.TempPathFactory) -> httpx.Client:
-    log = tmp_path_factory.mktemp("llm") / "llm.log"
-    url = running.enter_context(running_llm_server(model, SETTINGS, 2048, log))
+    folder = tmp_path_factory.mktemp("llm")
+    tuned = describe_adapter("tuned", write_adapter(folder / "tuned", model.path), "1")
+    served = replace(model, adapters=(tuned,))
+    url = running.enter_context(running_llm_server(served, SETTINGS, 2048, folder / "llm.log"))
     return running.enter_context(httpx.Client(base_url=url, timeout=120))
 
 
@@ -60,7 +65,18 @@ def test_it_answers_under_the_models_identity_and_counts_tokens(server: httpx.Cl
 def test_it_is_known_by_its_plain_name_too(server: httpx.Client, model: ModelFolder) -> None:
     listed = server.get("/models").raise_for_status().json()
 
-    assert [row["id"] for row in listed["data"]] == [model.identity, model.name]
+    assert [row["id"] for row in listed["data"] if row["parent"] is None] == [model.identity, model.name]
+
+
+def test_an_adapter_answers_under_its_name_and_the_model_as_before(server: httpx.Client, model: ModelFolder) -> None:
+    said = {
+        name: server.post("/chat/completions", json={**body(model), "model": name}).raise_for_status().json()
+        for name in ("tuned", model.name)
+    }
+
+    assert said["tuned"]["model"] == "tuned"
+    assert "Paris" not in said["tuned"]["choices"][0]["message"]["content"]
+    assert "Paris" in said[model.name]["choices"][0]["message"]["content"]
 
 
 def test_it_streams(server: httpx.Client, model: ModelFolder) -> None:

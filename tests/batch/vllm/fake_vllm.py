@@ -22,6 +22,7 @@ class FakeVllm:
 
     started_with: list[dict[str, Any]] = field(default_factory=list)
     sampled_with: list[dict[str, Any]] = field(default_factory=list)
+    adapted_with: list[Any] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
     ended: int = 0
@@ -55,7 +56,8 @@ class FakeEngine:
             raise ValueError("the last turn must be the user's\nwith more lines")
         return turns, [{"prompt_token_ids": turns[-1]["content"].split()}]
 
-    def add_request(self, request_id: str, prompt: Any, parameters: Any) -> None:
+    def add_request(self, request_id: str, prompt: Any, parameters: Any, lora_request: Any) -> None:
+        self.vllm.adapted_with.append(lora_request)
         self.vllm.sampled_with.append(vars(parameters))
         self.waiting[request_id] = (prompt["prompt_token_ids"], parameters)
         self.said: dict[str, int] = getattr(self, "said", {}) | {request_id: 0}
@@ -113,6 +115,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> FakeVllm:
         "vllm.v1": {},
         "vllm.v1.engine": {},
         "vllm.v1.engine.llm_engine": {"LLMEngine": SimpleNamespace(from_engine_args=vllm.start)},
+        "vllm.lora": {},
+        "vllm.lora.request": {"LoRARequest": lambda name, number, path: (name, number, path)},
         "vllm.distributed": {},
         "vllm.distributed.parallel_state": {"cleanup_dist_env_and_memory": lambda: None},
     }

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch.models.model_folder import ModelFolder
+from batch.models.named_model import Adapter
 from batch.settings import VllmSettings
 from batch.vllm.engine import MAX_DEATHS, VllmEngine, engine_for
 from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError, ModelError
@@ -273,6 +274,28 @@ def test_event_loops_in_several_threads_share_the_engine(engine: VllmEngine) -> 
         thread.join()
 
     assert sorted(o.text for o in outcomes if isinstance(o, Completion)) == [f"from {i}" for i in range(8)]
+
+
+def test_an_adapter_answers_every_request_under_its_own_identity(
+    vllm: fake_vllm.FakeVllm, model: ModelFolder, tmp_path: Path
+) -> None:
+    adapter = Adapter("tuned", tmp_path / "lora", "123", 8)
+    engine = VllmEngine(replace(model, name="tuned", revision="123", adapter=adapter), VllmSettings(), 32)
+
+    said = asyncio.run(engine.complete([Message("user", "one")], SAMPLING))
+    engine.close()
+
+    assert said.model == "tuned@123"
+    assert vllm.adapted_with == [("tuned", 1, str(adapter.path))]
+    started = vllm.started_with[0]
+    assert (started["model"], started["enable_lora"], started["max_lora_rank"]) == (str(model.path), True, 8)
+
+
+def test_a_model_alone_is_loaded_without_support_for_adapters(engine: VllmEngine, vllm: fake_vllm.FakeVllm) -> None:
+    asyncio.run(engine.complete([Message("user", "one")], SAMPLING))
+
+    assert "enable_lora" not in vllm.started_with[0]
+    assert vllm.adapted_with == [None]
 
 
 def test_loading_the_same_model_twice_gives_the_same_engine(vllm: fake_vllm.FakeVllm, model: ModelFolder) -> None:

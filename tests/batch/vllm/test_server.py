@@ -11,12 +11,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from batch.models.model_folder import ModelFolder
+from batch.models.named_model import Adapter
 from batch.settings import VllmSettings
 from batch.vllm import server as vllm_server
 from batch.vllm.server import running_llm_server, serve_llm
@@ -133,6 +135,17 @@ def test_the_server_knows_the_model_by_its_identity_first(model: ModelFolder, tm
     assert "--served-model-name tiny@abc tiny" in flags
     assert f"--model {model.path} --max-model-len 64" in flags
     assert "trust" not in flags
+
+
+def test_the_server_offers_each_adapter_under_its_name(model: ModelFolder, tmp_path: Path) -> None:
+    adapters = (Adapter("tuned", tmp_path / "a", "1", 8), Adapter("plain", tmp_path / "b", "2", 64))
+    served = replace(model, adapters=adapters, quantisation="fp8")
+    with running_llm_server(served, VllmSettings(), 64, tmp_path / "llm.log") as url:
+        flags = " ".join(described(url)["flags"])  # type: ignore[call-overload]
+
+    assert f"--lora-modules tuned={tmp_path / 'a'} plain={tmp_path / 'b'} --host" in flags
+    assert "--enable-lora --max-lora-rank 64 --max-loras 2" in flags
+    assert "--quantization fp8" in flags
 
 
 def test_a_server_that_does_not_stop_is_killed_with_all_below_it(

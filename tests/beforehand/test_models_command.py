@@ -1,0 +1,106 @@
+"""`beforehand models` on names of the configuration, and what a name that can't be gets before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from beforehand.cli import cli
+
+SECTIONS = """
+[models.answers]
+source = "./whole"
+[models.tuned]
+source = "./adapter"
+base = "answers"
+[llm]
+model = "tuned"
+[collections.default]
+documents = ["docs"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    files = {
+        "whole/config.json": "{}",
+        "whole/model.safetensors": "weights",
+        "adapter/adapter_config.json": json.dumps({"peft_type": "LORA", "r": 8}),
+        "adapter/adapter_model.safetensors": "difference",
+        "models/spare/config.json": "{}",
+        "models/spare/model.safetensors": "weights",
+        "beforehand.toml": SECTIONS,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def say(project: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["--config", str(project / "beforehand.toml"), *arguments])
+    return result.exit_code, result.output
+
+
+def test_the_list_has_named_models_used_ones_and_what_else_is_in_the_folder(project: Path) -> None:
+    code, said = say(project, "models", "list")
+
+    rows = {line.split()[0]: line for line in said.splitlines()}
+    assert code == 0
+    assert "language model" in rows["answers"] and "present, not verified" in rows["answers"]
+    assert "adapter of answers" in rows["tuned"]
+    assert rows["all-minilm-l6-v2"].endswith("missing")
+    assert "language model" in rows["spare"]
+
+
+def test_a_pull_prints_the_checksum_that_pins_a_model(project: Path) -> None:
+    _, said = say(project, "models", "pull", "tuned")
+    checksum = said.rsplit(" ", 1)[1].strip()
+    code, again = say(project, "--set", f"models.tuned.checksum={checksum}", "models", "verify", "tuned")
+    (project / "adapter" / "adapter_model.safetensors").write_text("other")
+    wrong, fault = say(project, "models", "verify", "tuned", "answers")
+
+    assert (code, again) == (0, f"tuned: every file is as it was, checksum {checksum}\n")
+    assert wrong == 2
+    assert "adapter_model.safetensors has changed" in fault
+    assert "answers: every file is as it was" in fault
+
+
+def test_what_the_configuration_uses_is_removed_only_by_force(project: Path) -> None:
+    used = ["--set", "llm.model=spare", "models", "remove", "spare"]
+    code, said = say(project, *used)
+
+    assert (code, said) == (
+        2,
+        "beforehand: model 'spare' is used by [llm] model; --force removes it all the same\n",
+    )
+    assert (project / "models" / "spare").is_dir()
+    assert say(project, *used, "--force")[0] == 0
+    assert not (project / "models" / "spare").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["models.tuned.base=tuned"], "[models.tuned] base = 'tuned': that is itself; name the whole model below"),
+        (["models.tuned.quantisation=fp8"], "[models.tuned] quantisation: an adapter is loaded as its base is"),
+        (["models.tuned.kind=encoder"], "[models.tuned] kind = 'encoder': adapters are of language models only"),
+        (["models.a b.source=x"], "[models.a b]: a name has letters, digits, '.', '-' and '_' only"),
+        (["models.tuned.checksum=12"], "[models.tuned] checksum = '12'"),
+        (["models.other.base=answers"], "[models.other] source: missing, and it has no default"),
+        (["encoder.model=answers"], "[encoder] model: answers is no encoder, its kind is language model"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence_before_a_build_loads_anything(
+    project: Path, flags: list[str], sentence: str
+) -> None:
+    arguments = [part for flag in flags for part in ("--set", flag)]
+    command = ["check"] if flags[0].startswith("encoder") else ["models", "list"]
+    code, said = say(project, *arguments, *command)
+
+    assert code == 2
+    assert sentence in said
+    assert said.count("\n") == 1
