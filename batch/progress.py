@@ -1,8 +1,8 @@
 """The progress display: the stage, how much is done, how fast, and how long it will take.
 
-The stages report to one tracker of this process; a display reads it twice a second. If the runner's workers are
-other processes, their counts stay there and only the stages are shown. The time left is estimated from the last
-minute, so that an engine's slow start does not distort it.
+The stages report to one tracker of this process; a display reads it twice a second. What workers elsewhere have done
+comes from Beam's metrics (`batch.runners.job_progress`), if the runner tells them while it works. The time left is
+estimated from the last minute, so that an engine's slow start does not distort it.
 """
 
 from __future__ import annotations
@@ -58,13 +58,28 @@ def expect(doing: str, total: int, unit: str) -> None:
 
 def advance(done: int, tokens: int = 0) -> None:
     """Report that `done` more units are done, and how many tokens they took."""
+    from batch.runners.job_progress import count  # loads Beam, which whoever has units done has loaded
+
+    count(done, tokens)
     with _tracker.lock:
         _tracker.done += done
         _tracker.tokens += tokens
-        now = time.monotonic()
-        _tracker.marks.append((now, _tracker.done, _tracker.tokens))
-        while len(_tracker.marks) > 2 and now - _tracker.marks[0][0] > _WINDOW:
-            _tracker.marks.popleft()
+        _tracker.marks.append((time.monotonic(), _tracker.done, _tracker.tokens))
+        _forget_old_marks()
+
+
+def _forget_old_marks() -> None:
+    while len(_tracker.marks) > 2 and _tracker.marks[-1][0] - _tracker.marks[0][0] > _WINDOW:
+        _tracker.marks.popleft()
+
+
+def observe(done: int, tokens: int) -> None:
+    """Report how much is done in all, as workers elsewhere have counted it."""
+    with _tracker.lock:
+        if done > _tracker.done:
+            _tracker.done, _tracker.tokens = done, tokens
+            _tracker.marks.append((time.monotonic(), done, tokens))
+            _forget_old_marks()
 
 
 def leave(stage: str, figures: Mapping[str, int], seconds: float) -> None:

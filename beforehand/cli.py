@@ -61,6 +61,7 @@ _COMMANDS = {
     "sql": "beforehand.warehouse_commands:sql",
     "up": "beforehand.up_command:up",
     "withdraw": "beforehand.warehouse_commands:withdraw",
+    "workers": "beforehand.workers_command:workers",
 }
 
 

@@ -29,15 +29,21 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
         refuse_without_batch_api(settings)
     prepare_environment(settings)
     from batch import progress
-    from flows.prefect_server import LINK, prefect_server
     from warehouse.releases.build_lease import refuse_second_build
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
+        from batch.runner_check import require_runner, require_workers
+
+        require_runner(settings.batch)  # before Prefect is loaded
+        from flows.prefect_server import LINK, prefect_server
+
         if stage:
             from flows.build_release import run_one_stage
 
-            run_one_stage(stage, compose_plan(settings, run_id or run_for_stage(settings, stage)))
+            plan = compose_plan(settings, run_id or run_for_stage(settings, stage))
+            require_workers(plan)
+            run_one_stage(stage, plan)
             return
         link = os.environ.pop(LINK, "")
         if not link:
@@ -52,6 +58,7 @@ def run(config: Config, stage: str | None, run_id: str | None) -> None:
             with told_if_refused(settings.alerts.webhook, link, secret_values(settings)):
                 plan = compose_plan(settings, run_id or new_run())
                 refuse_missing(plan)
+                require_workers(plan)
             if server is not None:
                 server.wait_until_ready()
             keep = settings.releases

@@ -50,7 +50,7 @@ from flows.reporting.logs import say
 from flows.reporting.run_states import add_tags, read_run
 from flows.shared_data import pull_run, share_stage, share_tidied, sharing
 from flows.tidy_data import tidy_data
-from flows.tracked_run import TrackedRun, carry_out, current_flow_run, stopped_by
+from flows.tracked_run import TrackedRun, carry_out, current_flow_run, end_left_jobs, stopped_by
 from rag.credentials import secret_values
 from rag.errors import AnswersPendingError, ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
 from warehouse.analysis.connection import connect
@@ -292,6 +292,7 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
     data = Path(plan.data)
     lease = BuildLease.acquire(data, plan.run_id)
     try:
+        end_left_jobs(data)
         with storage_errors(data, f"run the stage {name}"), sharing(plan):
             _run_alone(found[0], plan)
             share_stage(plan, lease)

@@ -16,7 +16,9 @@ from uuid import UUID
 from prefect.context import FlowRunContext
 from prefect.states import State
 
+from batch import progress
 from batch.plan import RunPlan
+from batch.runners.jobs import cancel_left_jobs
 from flows.errors import BuildCancelledError
 from flows.interruption import ending_soon
 from flows.ledger import FAILED_AUDIT, PUBLISHED, Ledger, run_row
@@ -77,6 +79,7 @@ class TrackedRun:
         """
         data = Path(self.plan.data)
         self.build = self._first_in_line(data)
+        end_left_jobs(data)
         server = os.environ.get("PREFECT_API_URL", "")
         for killed in settle_killed(data, server, spared=[self.plan.run_id]):
             say(f"run {killed} was killed; it is in the run log now")
@@ -124,6 +127,13 @@ class TrackedRun:
         """Tell the webhook what became of the run."""
         message = hide(str(error), self.ledger.secrets)
         send(self.webhook, Alert(event, message, self.plan.run_id, str(self.flow_run), page_of(self.flow_run)))
+
+
+def end_left_jobs(data: Path) -> None:
+    """Cancel the jobs of runs that were killed, and tell it; the caller holds the lease."""
+    for each in cancel_left_jobs(data):
+        progress.warn([each])
+        say(f"warning: {each}")
 
 
 @contextmanager

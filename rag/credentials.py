@@ -36,6 +36,13 @@ class SecretAddress(Secret[str]):
         return public_address(self.get_secret_value())
 
 
+# Options for Beam that say where something is, as a host and a port: a message has to quote them.
+_ADDRESSING = re.compile(
+    r"--(?:job_endpoint|artifact_endpoint|environment_(?:type|config)|flink_master|spark_master_url|parallelism"
+    r"|sdk_worker_parallelism|direct_num_workers)=(?:https?://|spark://)?[\w.\[\]:-]+"
+)
+
+
 class SecretOption(Secret[str]):
     """An option as on a command line; only its name is shown."""
 
@@ -107,6 +114,8 @@ def _secrets_in(holder: object) -> Iterator[str]:
         case SecretAddress():
             yield from _secrets_of_url(holder.get_secret_value())
         case SecretOption():
+            if _ADDRESSING.fullmatch(holder.get_secret_value()):
+                return
             yield holder.get_secret_value().partition("=")[2] or ("" if str(holder) != MASK else reveal(holder))
         case Secret() | SecretStr():
             yield reveal(holder)

@@ -17,6 +17,10 @@ class ConfigurationError(BeforehandError):
     """A setting is wrong, unknown or contradicts another."""
 
 
+class RunnerError(BeforehandError):
+    """A Beam runner can't be used: its job server is away, or its workers lack something."""
+
+
 class HiddenError(BeforehandError):
     """An unforeseen error whose text, or that of a cause, quoted a secret: its type, and its text with a mask."""
 

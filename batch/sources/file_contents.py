@@ -14,7 +14,7 @@ from functools import lru_cache
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
 from pydantic import SecretStr
 
-from batch.runner import pipeline_options
+from batch.runners.options import pipeline_options
 from batch.settings import BatchSettings
 from batch.stores.parquet import read_bytes
 from warehouse.objects.client import ObjectStore, in_parallel

@@ -26,7 +26,7 @@ from batch.reading.document import file_id
 from batch.reading.formats import READABLE
 from batch.reading.office import OFFICE_ENDINGS, is_readable
 from batch.rejects import reject_row
-from batch.runner import pipeline_options
+from batch.runners.options import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources import local_files, remote_files
 from batch.sources.exclusions import excluder, without_excluded

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
-from batch.runner import pipeline_options
+from batch.runners.options import pipeline_options
 from batch.settings import BatchSettings
 from beforehand import cli as front_door
 from beforehand.configuration import Settings, as_environment, read_settings
