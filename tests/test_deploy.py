@@ -65,12 +65,34 @@ def test_each_query_asks_for_metrics_and_labels_that_the_service_has(purpose: st
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: str(path.stem))
 def test_manifests_pass_the_schema_of_kubernetes(path: Path) -> None:
-    for manifest in yaml.safe_load_all(path.read_text()):
+    manifests = list(yaml.safe_load_all(path.read_text()))
+
+    faults = {each["kind"]: fault for each in manifests if (fault := fault_of(each))}
+
+    assert manifests
+    assert faults == {}
+
+
+def fault_of(manifest: dict[str, object]) -> str:
+    """What the schema has against a manifest, "" if nothing."""
+    try:
         kubernetes_validate.validate(manifest, "1.35", strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error.message)
+    return ""
+
+
+def test_the_schema_finds_a_field_that_kubernetes_does_not_know() -> None:
+    manifest = next(yaml.safe_load_all((DEPLOY / "kubernetes" / "service.yaml").read_text()))
+    manifest["spec"]["replica"] = 2
+
+    assert "replica" in fault_of(manifest)
 
 
 def test_the_compose_file_passes_its_schema() -> None:
-    ComposeSpecification.model_validate(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+    found = ComposeSpecification.model_validate(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+
+    assert set(found.services or {}) == {"service", "llm", "schedule"}
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
@@ -129,4 +151,8 @@ def test_the_configuration_of_the_cluster_is_valid(tmp_path: Path) -> None:
     text = next(each for each in manifests if each["kind"] == "ConfigMap")["data"]["beforehand.toml"]
     (tmp_path / "beforehand.toml").write_text(text)
 
-    read_settings((tmp_path / "beforehand.toml", ()))
+    settings = read_settings((tmp_path / "beforehand.toml", ()))
+
+    assert settings.project.store is not None
+    assert settings.project.store.get_secret_value() == "s3://my-bucket/beforehand"
+    assert settings.batch.generate_with == "endpoints"
