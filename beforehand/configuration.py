@@ -20,6 +20,7 @@ from batch.settings import BatchSettings, ModelSettings, VllmSettings
 from beforehand.model_names import refuse_wrong_names
 from beforehand.project_settings import ProjectSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
+from beforehand.shadow_settings import ShadowSettings, overlaid_sections, refuse_wrong_shadows
 from flows.settings import AlertSettings, ScheduleSettings
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
@@ -53,6 +54,7 @@ class Settings(RoomSettings):
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     vllm: VllmSettings = Field(default_factory=VllmSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
+    shadow: dict[str, ShadowSettings] = Field(default_factory=dict)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
@@ -71,8 +73,10 @@ AROUND = "beforehand.around"
 _COLLECTION_PATHS = ("documents", "questions", "curated")
 
 
-def read_settings(config: Config, overrides: Mapping[str, object] | None = None) -> Settings:
+def read_settings(config: Config, overrides: Mapping[str, object] | None = None, shadow: str | None = None) -> Settings:
     """Read the configuration file, then the environment, then the flags; paths are relative to the file.
+
+    With `shadow`, the settings of a shadow build lie over the others.
 
     Raises:
         ConfigurationError: one sentence for the first mistake.
@@ -81,9 +85,13 @@ def read_settings(config: Config, overrides: Mapping[str, object] | None = None)
     environment = from_environment(os.environ)
     flagged = [from_environment({f"BEFOREHAND_{key.replace('.', '__')}": value}) for key, value in map(_split, flags)]
     values = merge(read_toml(path), environment, *flagged, overrides or {})
-    settings = with_paths_from(load(Settings, values, str(path), environment), path.resolve().parent)
+    settings = load(Settings, values, str(path), environment)
     refuse_wrong_names(settings.models, str(path))
-    return with_fitting_passages(settings)
+    refuse_wrong_shadows(settings.shadow, str(path))
+    if shadow is not None:
+        overlaid = overlaid_sections(values, shadow, str(path))
+        settings = load(Settings, merge(values, overlaid), f"{path}: with [shadow.{shadow}]", environment)
+    return with_fitting_passages(with_paths_from(settings, path.resolve().parent))
 
 
 def with_fitting_passages(settings: Settings) -> Settings:

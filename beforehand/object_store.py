@@ -6,8 +6,9 @@ release that a command names is fetched, and what the command recorded is sent a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from beforehand.configuration import Config, Settings, read_settings
 from rag.errors import ConfigurationError
@@ -54,6 +55,24 @@ def with_data(call: Callable[[], None], config: Config, command: str) -> None:
             _send(mirror, command)
         raise
     _send(mirror, command)
+
+
+@contextmanager
+def sharing_stores(data: Path) -> Iterator[None]:
+    """Pull what runs have generated before the block, and push what it generated; nothing in an ordinary data folder.
+
+    Raises:
+        StorageError: the store can't be reached.
+    """
+    mirror = mirror_of(data)
+    if mirror is None:
+        yield
+        return
+    pull_generated(mirror)
+    try:
+        yield
+    finally:
+        push_all(mirror, GENERATED, deletes=False)
 
 
 def _opened(settings: Settings, command: str) -> Mirror:

@@ -151,7 +151,9 @@ def _pace(data: Path) -> float | None:
     """Return the tokens a second of the last runs that generated, prompts included."""
     from warehouse.history.run_log import logged_runs
 
-    runs = [run for run in logged_runs(data) if run["generated"] and run["generation_seconds"]][-_LAST_RUNS:]
+    runs = [run for run in logged_runs(data) if run["generated"] and run["generation_seconds"] and not run["shadow"]][
+        -_LAST_RUNS:
+    ]
     tokens = sum(int(str(run[kind] or 0)) for run in runs for kind in ("prompt_tokens", "completion_tokens"))
     seconds = sum(float(str(run["generation_seconds"])) for run in runs)
     return tokens / seconds if tokens and seconds else None

@@ -67,7 +67,11 @@ def compact_journal(settings: Settings) -> None:
         click.echo(f"beforehand: the newest requests may be missing: {error}", err=True)
 
 
-_RELEASES = {"certify": "beforehand.release_check:certify", "check": "beforehand.release_check:check_current"}
+_RELEASES = {
+    "certify": "beforehand.release_check:certify",
+    "check": "beforehand.release_check:check_current",
+    "compare": "beforehand.compare_command:compare",
+}
 
 
 @click.group(cls=LazyGroup, lazy=_RELEASES)
@@ -207,20 +211,26 @@ def review() -> None:
 @click.argument("target", type=_FILE)
 @click.option("--near-misses", is_flag=True, help="Export pairs of questions that nearly hit, for labelling, instead.")
 @click.option("--wordings", is_flag=True, help="Export wordings that the judge is not sure about, instead.")
+@click.option("--pairs", is_flag=True, help="Export pairs of answers for a blind verdict (releases compare), instead.")
 @click.pass_obj
 @reported
-def export_review(config: Config, target: Path, near_misses: bool, wordings: bool) -> None:
+def export_review(config: Config, target: Path, near_misses: bool, wordings: bool, pairs: bool) -> None:
     """Write everything that waits for a person, with its evidence, to TARGET (.csv, .xlsx, .jsonl or .parquet)."""
-    from warehouse.editorial.review import export_near_misses, export_reviews, export_wordings
+    from warehouse.editorial.review import export_near_misses, export_pairs, export_reviews, export_wordings
 
-    if near_misses and wordings:
-        raise ConfigurationError("--near-misses and --wordings go into files of their own; name one of them")
+    if near_misses + wordings + pairs > 1:
+        raise ConfigurationError("--near-misses, --wordings and --pairs go into files of their own; name one of them")
     settings = read_settings(config)
     compact_journal(settings)
     data = settings.project.data
-    export = export_near_misses if near_misses else export_wordings if wordings else export_reviews
+    if pairs:
+        export, noun = export_pairs, "pair"
+    elif near_misses:
+        export, noun = export_near_misses, "pair"
+    else:
+        export, noun = (export_wordings, "wording") if wordings else (export_reviews, "answer")
     count = export(data, target)
-    noun = ("pair" if near_misses else "wording" if wordings else "answer") + ("" if count == 1 else "s")
+    noun += "" if count == 1 else "s"
     click.echo(f"{count} {noun} written to {target}")
 
 
@@ -241,6 +251,7 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
     decided = ", ".join(f"{count} {decision}" for decision, count in imported.decisions.items() if count)
     held = f"held: {decided or 'no decisions'}, {imported.pairs} pairs"
     held += f", {imported.wordings} wordings" if imported.wordings else ""
+    held += f", {imported.verdicts} verdicts" if imported.verdicts else ""
     click.echo(f"{held}; not held: {len(imported.refused)}; undecided: {imported.undecided}")
     if imported.refused:
         sys.exit(2)

@@ -62,7 +62,7 @@ def _section(name: str, model: type[BaseModel]) -> list[str]:
     nested: list[str] = []
     for key, field in model.model_fields.items():
         inner = _inner_model(field.annotation)
-        if inner is not None:
+        if inner is not None and name != "shadow":  # its sections are described at their own places
             nested += _section(f"{title}.{key}.NAME", inner)
         rows.append(f"| `{key}` | {_default(field)} | {field.description} |")
     return [f"## [{title}]\n\n{(model.__doc__ or '').strip()}", "\n".join(rows), *nested]

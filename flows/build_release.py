@@ -8,16 +8,13 @@ needed; one that is configured (`PREFECT_API_URL`) is used.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.exceptions import CancelledRun
 from prefect.flow_engine import run_flow
 from prefect.states import State
@@ -49,25 +46,21 @@ from flows.reporting import artifacts
 from flows.reporting.logs import say
 from flows.reporting.run_states import add_tags, read_run
 from flows.shared_data import pull_run, share_stage, share_tidied, sharing
+from flows.step import loaded_figures, timed
 from flows.tidy_data import tidy_data
 from flows.tracked_run import TrackedRun, carry_out, current_flow_run, end_left_jobs, stopped_by
 from rag.credentials import secret_values
-from rag.errors import AnswersPendingError, ConfigurationError, LlmMisconfiguredError, TooManyRejectsError
 from warehouse.analysis.connection import connect
 from warehouse.durable import storage_errors
 from warehouse.editorial.listing import Listings
 from warehouse.editorial.withdrawal import Withdrawals, follow_corpus
 from warehouse.errors import WarehouseError
+from warehouse.releases.build_folder import Held
 from warehouse.releases.build_lease import BuildLease
 from warehouse.releases.changes import documents_of, note_changes, previous_database
 from warehouse.releases.release import Release, current_id
 from warehouse.reporting.report import report_markdown
 from warehouse.sql import sql_text
-
-T = TypeVar("T")
-
-# A retry of these would end like the first attempt.
-_FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError, AnswersPendingError)
 
 
 @dataclass(frozen=True)
@@ -185,23 +178,12 @@ def _make_release(plan: RunPlan, publication: Publication, run: TrackedRun, publ
     tidy_data(plan, publication.keep_runs)
     share_tidied(plan)
     compact_journal(plan.data, publication.history.recorded())
-    plan = replace(plan, withdrawn=Withdrawals(build.data).by_people(), misses=find_misses(plan))
-    for stage in STAGES:
-        if stage.wanted(plan):
-            run_stage(stage, plan, ledger)
-            share_stage(plan, build.lease)
-        if stage.name == "prepare":
-            warn(run_warnings(plan))
-            notice_withdrawals(plan)
-        if stage.name == "assess" and stage.wanted(plan):
-            progress.warn(help_warnings(plan))
-        if stage.name == "join" and stage.wanted(plan):
-            plan = replace(plan, misses=left_to_anticipate(plan))
-    _timed("load", "loading the warehouse", ledger, lambda: _loaded(load_release(plan, build, ledger)))
-    _timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
-    checks = _timed("audit", "auditing the build", ledger, lambda: audit_release(plan, build, publication))
+    plan = run_stages(plan, ledger, build.lease)
+    timed("load", "loading the warehouse", ledger, lambda: loaded_figures(load_release(plan, build, ledger)))
+    timed("changes", "comparing with the release before", ledger, lambda: note_changes(build))
+    checks = timed("audit", "auditing the build", ledger, lambda: audit_release(plan, build, publication))
     artifacts.show_audit(checks)
-    release = _timed(
+    release = timed(
         "publish",
         "publishing the release",
         ledger,
@@ -209,6 +191,23 @@ def _make_release(plan: RunPlan, publication: Publication, run: TrackedRun, publ
     )
     published.append(release)
     _show(plan, publication, run, release, previous)
+
+
+def run_stages(plan: RunPlan, ledger: Ledger, lease: Held) -> RunPlan:
+    """Run the stages that a plan wants, in their order; return the plan as it then is."""
+    plan = replace(plan, withdrawn=Withdrawals(Path(plan.data)).by_people(), misses=find_misses(plan))
+    for stage in STAGES:
+        if stage.wanted(plan):
+            run_stage(stage, plan, ledger)
+            share_stage(plan, lease)
+        if stage.name == "prepare":
+            warn(run_warnings(plan))
+            notice_withdrawals(plan)
+        if stage.name == "assess" and stage.wanted(plan):
+            progress.warn(help_warnings(plan))
+        if stage.name == "join" and stage.wanted(plan):
+            plan = replace(plan, misses=left_to_anticipate(plan))
+    return plan
 
 
 def _show(plan: RunPlan, publication: Publication, run: TrackedRun, release: Release, previous: str | None) -> None:
@@ -230,10 +229,6 @@ def warn(sentences: list[str]) -> None:
     progress.warn(sentences)
     for each in sentences:
         say(f"warning: {each}")
-
-
-def _loaded(rows: Mapping[str, int]) -> dict[str, int]:
-    return {table: rows[table] for table in ("questions", "answers", "citations", "rejects")}
 
 
 def notice_withdrawals(plan: RunPlan) -> None:
@@ -308,37 +303,4 @@ def _run_alone(stage: Stage, plan: RunPlan) -> None:
 
 def run_stage(stage: Stage, plan: RunPlan, ledger: Ledger) -> None:
     """Run one stage as a task."""
-    _timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)
-
-
-def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries: int = 0) -> T:
-    """Run a body as a task, show its progress, and record its time and figures."""
-    progress.enter(name, doing)
-    ledger.started[name] = datetime.now(UTC)
-    started = time.monotonic()
-    as_task = task(
-        name=name,
-        retries=retries,
-        retry_delay_seconds=5,
-        retry_condition_fn=_may_help,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-    )
-    outcome: T = as_task(lambda: without_secrets(body, ledger.secrets))()
-    ledger.seconds[name] = time.monotonic() - started
-    ledger.figures[name] = _figures(outcome)
-    progress.leave(name, ledger.figures[name], ledger.seconds[name])
-    say(f"{name}: {progress.describe_figures(ledger.figures[name])}, {ledger.seconds[name]:.1f} s")
-    return outcome
-
-
-def _may_help(_task: object, _run: object, state: State) -> bool:
-    """Whether a retry may help a task that failed."""
-    return not isinstance(state.result(raise_on_failure=False), _FINAL)
-
-
-def _figures(outcome: object) -> Mapping[str, int]:
-    """Return the figures that a stage's line shows."""
-    if isinstance(outcome, Mapping):
-        return outcome
-    return {"checks passed": len(outcome)} if isinstance(outcome, list) and all(c.passed for c in outcome) else {}
+    timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)

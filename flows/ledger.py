@@ -26,7 +26,7 @@ _WRITING = (
 class Ledger:
     """What the stages of a run have done so far: figures, start and seconds by stage.
 
-    `secrets` are those of the run, which no error may quote.
+    `secrets` are those of the run, which no error may quote; `shadow` is the name of a shadow build.
     """
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -34,6 +34,7 @@ class Ledger:
     started: dict[str, datetime] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    shadow: str | None = None
 
     def figure(self, stage: str, name: str) -> int:
         """Return one figure of a stage, 0 if it has none."""
@@ -66,6 +67,7 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
         "batched_completion_tokens": _batched(plan, ledger, "completion_tokens"),
         "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _writing_here(plan)),
         "settings": recorded_settings(plan),
+        "shadow": ledger.shadow,
     }
 
 

@@ -82,7 +82,7 @@ def prefect_server(home: Path, *, port: int | None = None) -> Iterator[Temporary
         yield None
         return
     home.mkdir(parents=True, exist_ok=True)
-    if port is None and (found := _running(home)):
+    if port is None and (found := running_server(home)):
         os.environ["PREFECT_API_URL"] = found
         try:
             yield None
@@ -115,7 +115,7 @@ def page_address() -> str:
     return public_address(os.environ["PREFECT_API_URL"].removesuffix("/api"))
 
 
-def _running(home: Path) -> str | None:
+def running_server(home: Path) -> str | None:
     """Return the address of the server that a schedule keeps in this home, None if none answers."""
     with suppress(OSError, ValueError, KeyError):
         url = str(json.loads((home / _ADDRESS).read_text(encoding="utf-8"))["url"])

@@ -192,12 +192,7 @@ def publish_release(
     Raises:
         AuditFailedError: a check did not pass; the build is kept for inspection.
     """
-    facts = {
-        **describe(plan),
-        "wordings": count_wordings(build.database),
-        "audit": [check.as_row() for check in checks],
-        "flow_run": dict(flow_run),
-    }
+    facts = facts_of_build(plan, build, checks, flow_run)
     failed = [check for check in checks if not check.passed]
     if failed:
         kept = fail(build, failures(failed), facts)
@@ -206,6 +201,27 @@ def publish_release(
             f"the build failed its audit and is not published; it is kept as {kept.release_id} for inspection "
             f"(`beforehand releases show {kept.release_id}`):{reasons}"
         )
+    fill_release(plan, build)
+    seal(build, facts)
+    release = publish(build)
+    prune(build.data, keep)
+    return release
+
+
+def facts_of_build(
+    plan: RunPlan, build: Build, checks: Sequence[Check], flow_run: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the manifest's facts about a build that was audited."""
+    return {
+        **describe(plan),
+        "wordings": count_wordings(build.database),
+        "audit": [check.as_row() for check in checks],
+        "flow_run": dict(flow_run),
+    }
+
+
+def fill_release(plan: RunPlan, build: Build) -> None:
+    """Add what servers need to the build's folder."""
     cite_fields = {name: each.cite_fields for name, each in plan.collections.items()}
     write_serving_index(build.database, build.serving_index, build.release_id, cite_fields)
     served, withheld = served_keys(build.database), withheld_keys(build.database)
@@ -229,10 +245,6 @@ def publish_release(
     if verifier.exists():
         shutil.copy2(verifier, build.path / "verifier.json")
     (build.path / "prompt.txt").write_text(plan.template, encoding="utf-8")
-    seal(build, facts)
-    release = publish(build)
-    prune(build.data, keep)
-    return release
 
 
 def describe(plan: RunPlan) -> dict[str, object]:

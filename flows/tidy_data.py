@@ -7,11 +7,13 @@ from pathlib import Path
 
 from batch.plan import RunPlan
 from batch.stores.compaction import tidy_stores
+from warehouse.releases.shadows import is_shadow_running
 
 
 def tidy_data(plan: RunPlan, keep_runs: int) -> dict[str, int]:
     """Compact the stores and remove the files of old runs; return what was done."""
-    return {"store files merged": tidy_stores(plan), "old runs removed": len(prune_runs(plan, keep_runs))}
+    merged = 0 if is_shadow_running(Path(plan.data)) else tidy_stores(plan)
+    return {"store files merged": merged, "old runs removed": len(prune_runs(plan, keep_runs))}
 
 
 def prune_runs(plan: RunPlan, keep: int) -> list[str]:

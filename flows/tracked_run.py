@@ -50,13 +50,18 @@ _LONGEST_WAIT = 7 * 24 * 3600.0  # seconds for the lease; a scheduled build has 
 
 @dataclass
 class TrackedRun:
-    """A run inside its flow; `linked` says that another process made the flow run and waits for it."""
+    """A run inside its flow; `linked` says that another process made the flow run and waits for it.
+
+    `log` is the data folder whose log gets the run's row, by default the plan's; `done` is its status at a good end.
+    """
 
     plan: RunPlan
     ledger: Ledger
     flow_run: UUID
     webhook: SecretAddress | None
     linked: bool
+    log: Path | None = None
+    done: str = PUBLISHED
     build: Build | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
 
@@ -81,13 +86,14 @@ class TrackedRun:
         self.build = self._first_in_line(data)
         end_left_jobs(data)
         server = os.environ.get("PREFECT_API_URL", "")
-        for killed in settle_killed(data, server, spared=[self.plan.run_id]):
+        for killed in settle_killed(data, server, [self.plan.run_id], self.log):
             say(f"run {killed} was killed; it is in the run log now")
             send(self.webhook, Alert("crashed", f"the build of run {killed} was killed", killed))
         parent = parent_of(self.flow_run)
         known = (str(self.flow_run), *([str(parent)] if parent else []))
         started = self.ledger.started_at.isoformat()
-        note_open(data, OpenRun(self.plan.run_id, started, self.plan.settings.runner, known, server))
+        shadow = self.ledger.shadow
+        note_open(data, OpenRun(self.plan.run_id, started, self.plan.settings.runner, known, server, shadow))
         own = () if self.linked else ("trigger:manual",)
         add_tags(self.flow_run, *own, *(f"collection:{name}" for name in [*self.plan.collections][:_MOST_TAGS]))
         return self.build
@@ -108,7 +114,7 @@ class TrackedRun:
         self._ended = True
         data = Path(self.plan.data)
         try:
-            log_run(data, run_row(self.plan, self.ledger, status))
+            log_run(self.log or data, run_row(self.plan, self.ledger, status))
             note_ended(data, self.plan.run_id)
         finally:
             abandon(self.build)  # a build that was published or kept as failed has been renamed by now
@@ -154,7 +160,7 @@ def tracked(run: TrackedRun) -> Iterator[None]:
         run.tell("failed", error)
         raise
     else:
-        run.end(PUBLISHED)
+        run.end(run.done)
 
 
 def carry_out(run: TrackedRun, work: Callable[[], None]) -> State[None] | None:
@@ -162,7 +168,7 @@ def carry_out(run: TrackedRun, work: Callable[[], None]) -> State[None] | None:
     try:
         with ending_soon(run.leave), watching(run.flow_run) as watch, tracked(run):
             work()
-            watch.finish("published")
+            watch.finish(run.done)
     except KeyboardInterrupt:
         return run.stop()
     return None

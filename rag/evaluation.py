@@ -12,10 +12,12 @@ import string
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
+from math import comb, fsum, sqrt
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+_Z = 1.959964  # of a normal distribution, for 95 %
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,24 @@ def _f1(words: Sequence[str], reference: Sequence[str]) -> float:
         return float(words == reference)
     common = (Counter(words) & Counter(reference)).total()
     return 2 * common / (len(words) + len(reference))
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson's score), which stays sensible for few trials and near 0 and 1.
+
+    Raises:
+        ValueError: there are no trials.
+    """
+    if trials < 1:
+        raise ValueError("an interval needs at least one trial")
+    share, spread = successes / trials, _Z * _Z / trials
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def sign_test(successes: int, trials: int) -> float:
+    """Return how probable a result as uneven as this one is if both sides are equally good (two-sided, exact)."""
+    uneven = max(successes, trials - successes)
+    tail = sum(comb(trials, each) for each in range(uneven, trials + 1)) / float(2**trials)
+    return min(1.0, 2 * tail)

@@ -208,6 +208,7 @@ class RunRow(TypedDict):
     batched_completion_tokens: int
     generation_seconds: float
     settings: str
+    shadow: str | None
 
 
 class RunStageRow(TypedDict):

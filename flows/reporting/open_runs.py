@@ -26,13 +26,14 @@ KILLED = "killed"
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run, when it began, its flow runs (the child's first), and the server that knows them."""
+    """A run, when it began, its flow runs (the child's first), the server that knows them, and its shadow's name."""
 
     run_id: str
     started_at: str
     runner: str
     flow_runs: tuple[str, ...]
     server: str
+    shadow: str | None = None
 
 
 def note_open(data: Path, run: OpenRun) -> None:
@@ -47,20 +48,22 @@ def note_ended(data: Path, run_id: str) -> None:
     _note(data, run_id).unlink(missing_ok=True)
 
 
-def settle_killed(data: Path, server: str, spared: Iterable[str] = ()) -> list[str]:
+def settle_killed(data: Path, server: str, spared: Iterable[str] = (), log: Path | None = None) -> list[str]:
     """Give the runs that were killed their row and their state; call it with the lease held.
+
+    `log` is the data folder whose log gets the rows, by default the same.
 
     Returns the ids of those whose end nobody has noticed: whoever started a run in Prefect may have seen it die.
     """
     unnoticed = []
-    logged = {str(row["run_id"]) for row in logged_runs(data)}
+    logged = {str(row["run_id"]) for row in logged_runs(log or data)}
     for note in sorted(_note(data, "*").parent.glob("*.json")):
         if note.stem in spared:
             continue
         with contextlib.suppress(OSError, ValueError, KeyError):  # a torn note is removed all the same
             known = json.loads(note.read_text(encoding="utf-8"))
             if note.stem not in logged:
-                log_run(data, _row(known))
+                log_run(log or data, _row(known))
             if known["server"] == server or server.startswith("http://127.0.0.1:"):  # our own database, at any port
                 state = crashed_state("The build's process was killed.")
                 noticed = [not end_run(UUID(flow_run), state) for flow_run in known["flow_runs"]]
@@ -82,4 +85,5 @@ def _row(known: dict[str, object]) -> dict[str, object]:
         "status": KILLED,
         "runner": known["runner"],
         "settings": "{}",
+        "shadow": known.get("shadow"),
     }

@@ -41,7 +41,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-_OWN_PATH = re.compile(r"/review(?:/(?:decided|search|questions/[0-9a-f]{32}))?(?:\?[\w=&%+.~-]*)?")
+_OWN_PATH = re.compile(r"/review(?:/(?:decided|search|pairs|questions/[0-9a-f]{32}))?(?:\?[\w=&%+.~-]*)?")
 
 
 def review(page: ReviewPage) -> APIRouter:
@@ -52,12 +52,14 @@ def review(page: ReviewPage) -> APIRouter:
         ("/questions/{query_key}", page.question),
         ("/decided", page.decided),
         ("/search", page.search),
+        ("/pairs", page.pairs),
         ("/sign-in", page.ask_key),
     ):
         router.add_api_route(path, page.guarded(shown), methods=_READ)
     for path, changed in (
         ("/questions/{query_key}", page.decide),
         ("/decided", page.take_back),
+        ("/pairs", page.judge_pair),
         ("/sign-in", page.sign_in),
         ("/sign-out", page.sign_out),
     ):
@@ -100,6 +102,7 @@ class ReviewPage:
             reasons=review_view.by_reason(items, chosen, review_desk.reasons()),
             number=number,
             pages=pages,
+            pairs=len(await self.pool.run(review_desk.waiting_pairs, self.data, reviewer.collections)),
             done=await self._last(request, reviewer),
         )
 
@@ -142,6 +145,19 @@ class ReviewPage:
         if refusal is not None:
             return await self._decided(request, reviewer, refusal)
         return self._lead("/review/decided")
+
+    async def pairs(self, request: Request) -> Response:
+        """`GET /review/pairs`: two answers to one question, to say which is better without knowing whose they are."""
+        return await self._pair(request, self.access.reviewer(request))
+
+    async def judge_pair(self, request: Request) -> Response:
+        """`POST /review/pairs`: a verdict on a pair; the next one follows."""
+        reviewer, form = await self.access.form(request)
+        verdict = (form.get("pair", ""), form.get("better", ""))
+        refusal = await self.pool.run(review_desk.judge_pair, self.data, reviewer.collections, reviewer.name, *verdict)
+        if refusal is not None:
+            return await self._pair(request, reviewer, refusal)
+        return self._lead("/review/pairs")
 
     async def search(self, request: Request) -> Response:
         """`GET /review/search`: questions that contain some words, also those that nothing waits for."""
@@ -215,6 +231,15 @@ class ReviewPage:
         status = 200 if refusal is None else 409 if refusal.conflict else 422
         page = made[(number - 1) * _PAGE : number * _PAGE]
         return self._show("decided.html", reviewer, status, made=page, number=number, pages=pages, refusal=refusal)
+
+    async def _pair(self, request: Request, reviewer: Reviewer, refusal: Refusal | None = None) -> Response:
+        waiting = await self.pool.run(review_desk.waiting_pairs, self.data, reviewer.collections)
+        names = [each.pair for each in waiting]
+        after = request.query_params.get("after", "")
+        place = (names.index(after) + 1) % len(names) if after in names else 0
+        status = 200 if refusal is None else 409 if refusal.conflict else 422
+        pair = waiting[place] if waiting else None
+        return self._show("pairs.html", reviewer, status, pair=pair, total=len(waiting), refusal=refusal)
 
     async def _last(self, request: Request, reviewer: Reviewer) -> review_desk.Judged | None:
         """Return the decision that led to this page, to say so and to offer its undoing."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from online.routes.review_form import Submitted
 from rag.filters import Filters
 from rag.text.decoding import tidy
+from warehouse.editorial.blind_pairs import Pair, judge
+from warehouse.editorial.blind_pairs import waiting_pairs as pairs_of
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
 from warehouse.editorial.wordings import Ruling, doubts, settle
@@ -156,6 +158,19 @@ def take_back(data: Path, collections: Collection[str], query_key: str, reviewer
         return _decided_meanwhile(made[-1])
     outcome = undo(data, made[-1].collection, query_key, reviewer)
     return None if outcome.held else Refusal(_sentence(outcome.message))
+
+
+def waiting_pairs(data: Path, collections: Collection[str]) -> list[Pair]:
+    """Return the pairs of answers that nobody has judged."""
+    return pairs_of(data, collections)
+
+
+def judge_pair(data: Path, collections: Collection[str], reviewer: str, name: str, better: str) -> Refusal | None:
+    """Record which of two answers is better; return why it does not hold, None if it does."""
+    if name not in {each.pair for each in pairs_of(data, collections)}:
+        return Refusal("Somebody has judged this pair already.", conflict=True)
+    fault = judge(data, name, better, reviewer)
+    return None if fault is None else Refusal(_sentence(fault))
 
 
 def act(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal | None:

@@ -57,7 +57,9 @@ def _traffic(data: Path, peak_hours: float, today: date) -> dict[str, float | No
 
 
 def _batch(data: Path) -> dict[str, float | None]:
-    runs = [run for run in logged_runs(data) if run["generated"] and run["generation_seconds"]][-_LAST_RUNS:]
+    runs = [run for run in logged_runs(data) if run["generated"] and run["generation_seconds"] and not run["shadow"]][
+        -_LAST_RUNS:
+    ]
     tokens = sum(float(str(run["completion_tokens"] or 0)) for run in runs)
     seconds = sum(float(str(run["generation_seconds"])) for run in runs)
     database = previous_database(data)

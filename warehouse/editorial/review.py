@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from warehouse.editorial.blind_pairs import EXPORTED as EXPORTED_PAIRS
+from warehouse.editorial.blind_pairs import are_judged, exported_pairs
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described
 from warehouse.editorial.doubtful_wordings import EXPORTED, are_settled, doubtful_wordings
 from warehouse.editorial.near_misses import are_labels_recorded, near_misses
@@ -65,6 +67,18 @@ def export_wordings(data: Path, target: Path) -> int:
     return len(rows)
 
 
+def export_pairs(data: Path, target: Path) -> int:
+    """Write the pairs of answers that wait for a blind verdict; return how many.
+
+    Raises:
+        ReviewError: the ending of `target` is unknown, or the file holds work that is not imported yet.
+    """
+    rows = exported_pairs(data)
+    _refuse_to_overwrite(data, target)
+    write_rows(target, EXPORTED_PAIRS, rows)
+    return len(rows)
+
+
 def _exported(item: QueueItem) -> Mapping[str, object]:
     evidence = "\n\n".join(
         f"[{each.number}] {each.title}" + (f": {each.text}" if each.text else "") for each in item.evidence
@@ -118,6 +132,8 @@ def _are_recorded(data: Path, rows: Sequence[ReviewRow]) -> bool:
         return are_labels_recorded(data, rows)
     if any("accept" in row for row in rows):
         return are_settled(data, rows)
+    if any("better" in row for row in rows):
+        return are_judged(data, rows)
     made = by_question(Decisions(data).all())
     return all(any(_records(each, row) for each in made.get(row.get("query_key", ""), ())) for row in rows)
 

@@ -35,6 +35,8 @@ _WIDTHS = {
     "reason": 40,
     "evidence": 80,
     "new_answer": 60,
+    "first": 60,
+    "second": 60,
     "note": 30,
 }
 
@@ -46,7 +48,7 @@ PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
 
 COLUMNS = (
     "collection", "query_key", "fingerprint", "question", "decisions", *TYPED_COLUMNS, *PAIR_COLUMNS,
-    "wording", "accept",
+    "wording", "accept", "pair", "better",
 )  # fmt: skip
 """The columns that an import reads."""
 

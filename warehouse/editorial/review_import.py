@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from rag.text.table_files import as_flag
+from warehouse.editorial.blind_pairs import judge
 from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing, repeated
 from warehouse.editorial.doubtful_wordings import settle_row
 from warehouse.editorial.near_misses import Label, label_of, record_labels
@@ -33,7 +34,7 @@ class RowOutcome:
 class Imported:
     """The counts of what holds (decisions by kind, labelled pairs), of undecided rows, and what became of each row.
 
-    `wordings` counts those that were accepted or denied.
+    `wordings` counts those that were accepted or denied, `verdicts` those about pairs of answers.
     """
 
     decisions: Mapping[str, int]
@@ -41,6 +42,7 @@ class Imported:
     undecided: int
     rows: Sequence[RowOutcome] = ()
     wordings: int = 0
+    verdicts: int = 0
 
     @property
     def refused(self) -> Sequence[RowOutcome]:
@@ -68,8 +70,10 @@ def import_reviews(data: Path, source: Path, reviewer: str) -> Imported:
         return _import_pairs(data, readable, torn, reviewer)
     if any("accept" in row for row in readable.values()):
         return _import_wordings(data, readable, torn, reviewer)
+    if any("better" in row for row in readable.values()):
+        return _import_verdicts(data, readable, torn, reviewer)
     if readable and not any("decision" in row for row in readable.values()):
-        raise ReviewError(f"{source}: there is neither a column 'decision' nor 'same' nor 'accept' in it.")
+        raise ReviewError(f"{source}: there is neither a column 'decision' nor 'same' nor 'accept' nor 'better' in it.")
     return _import_decisions(data, readable, torn, reviewer)
 
 
@@ -163,6 +167,20 @@ def _import_wordings(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[R
     ]
     held = sum(not each.fault for each in decided.values())
     return Imported({}, 0, len(rows) - len(decided), _in_order(found, torn), wordings=held)
+
+
+def _import_verdicts(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[RowOutcome], reviewer: str) -> Imported:
+    faults = {
+        number: judge(data, row.get("pair", ""), row["better"], row.get("reviewer") or reviewer, row.get("note", ""))
+        for number, row in rows.items()
+        if row.get("better")
+    }
+    found = [
+        RowOutcome(number, rows[number].get("question", ""), fault is None, fault or "")
+        for number, fault in faults.items()
+    ]
+    held = sum(fault is None for fault in faults.values())
+    return Imported({}, 0, len(rows) - len(faults), _in_order(found, torn), verdicts=held)
 
 
 _OTHERWISE = "another row labels the same pair otherwise: keep one of them."

@@ -387,7 +387,7 @@ COMMENT ON COLUMN semantic_comparisons.error_rate IS 'Share that disagreed, from
 
 CREATE VIEW run_costs AS
 SELECT
-    r.run_id, r.started_at, r.finished_at, r.status, r.documents, r.questions, r.generated, r.reused, r.dropped,
+    r.run_id, r.shadow, r.started_at, r.finished_at, r.status, r.documents, r.questions, r.generated, r.reused, r.dropped,
     r.rejected, r.prompt_tokens, r.completion_tokens, r.cached_tokens, r.generation_seconds,
     (r.completion_tokens - coalesce(r.batched_completion_tokens, 0)) / nullif(r.generation_seconds, 0)
         AS tokens_a_second,
@@ -400,6 +400,7 @@ SELECT
 FROM runs r, cost_settings c;
 COMMENT ON VIEW run_costs IS 'Runs with their tokens, times and costs.';
 COMMENT ON COLUMN run_costs.run_id IS 'The run; ids sort by time.';
+COMMENT ON COLUMN run_costs.shadow IS 'The name of a shadow build, which publishes nothing.';
 COMMENT ON COLUMN run_costs.started_at IS 'When the run started (UTC).';
 COMMENT ON COLUMN run_costs.finished_at IS 'When the last stage ended (UTC).';
 COMMENT ON COLUMN run_costs.status IS 'How the run ended.';
@@ -423,7 +424,7 @@ WITH speed AS (
     SELECT
         sum(generation_seconds) / nullif(sum(completion_tokens - coalesce(batched_completion_tokens, 0)), 0)
             AS seconds_a_token
-    FROM runs
+    FROM runs WHERE shadow IS NULL
 ), typical AS (
     SELECT avg(completion_tokens) AS tokens FROM answers WHERE origin = 'generated'
 ), hits AS (
