@@ -26,6 +26,7 @@ from batch import progress
 from batch.corpus_check.run_warnings import run_warnings
 from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.retrieval.help_gain import help_warnings
+from batch.sharing import for_workers
 from batch.stages.anticipate import anticipate
 from batch.stages.assess import assess, can_assess
 from batch.stages.calibrate import calibrate
@@ -74,7 +75,8 @@ _FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError, Answer
 class Stage:
     """A stage; `doing` says for a person what it does, `wanted` whether a plan includes it.
 
-    `needs` are the stages whose folders it reads, as far as they are wanted.
+    `needs` are the stages whose folders it reads, as far as they are wanted. One that works `here` has no pipeline: it
+    reads and writes this machine's folder, wherever the workers of the others are.
     """
 
     name: str
@@ -83,6 +85,11 @@ class Stage:
     needs: tuple[str, ...] = ()
     retries: int = 0
     wanted: Callable[[RunPlan], bool] = lambda _: True
+    here: bool = False
+
+    def work(self, plan: RunPlan) -> Figures:
+        """Do the stage's work where its workers are."""
+        return self.body(plan if self.here else for_workers(plan))
 
 
 STAGES: tuple[Stage, ...] = (
@@ -117,7 +124,7 @@ STAGES: tuple[Stage, ...] = (
         retrieve,
         ("prepare", "index", "enrich", "anticipate", "reword", "judge", "assess"),
     ),
-    Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",)),
+    Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",), here=True),
     Stage("generate", "generating answers", generate, ("anticipate", "retrieve"), retries=2),
     Stage("cite", "linking answers to their passages", cite, ("prepare", "anticipate", "retrieve")),
     Stage(
@@ -170,6 +177,8 @@ def build_release(config: Path, plan: RunPlan, publication: Publication, link: U
         run_flow(build_release, flow_run, {"run_id": plan.run_id, "config": str(config)})
     except CancelledRun:
         raise stopped_by(stopped[0]) from None
+    if stopped:
+        raise stopped_by(stopped[0])
     return Outcome(plan.run_id, published[0].release_id, ledger)
 
 
@@ -303,12 +312,12 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
 def _run_alone(stage: Stage, plan: RunPlan) -> None:
     progress.enter(stage.name, stage.doing)
     started = time.monotonic()
-    progress.leave(stage.name, stage.body(plan), time.monotonic() - started)
+    progress.leave(stage.name, stage.work(plan), time.monotonic() - started)
 
 
 def run_stage(stage: Stage, plan: RunPlan, ledger: Ledger) -> None:
     """Run one stage as a task."""
-    _timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)
+    _timed(stage.name, stage.doing, ledger, lambda: stage.work(plan), stage.retries)
 
 
 def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries: int = 0) -> T:
@@ -324,12 +333,22 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    outcome: T = as_task(lambda: without_secrets(body, ledger.secrets))()
+    outcome = as_task(lambda: without_secrets(lambda: _done_or_waiting(body), ledger.secrets))()
+    if isinstance(outcome, AnswersPendingError):
+        raise outcome
     ledger.seconds[name] = time.monotonic() - started
     ledger.figures[name] = _figures(outcome)
     progress.leave(name, ledger.figures[name], ledger.seconds[name])
     say(f"{name}: {progress.describe_figures(ledger.figures[name])}, {ledger.seconds[name]:.1f} s")
     return outcome
+
+
+def _done_or_waiting(body: Callable[[], T]) -> T | AnswersPendingError:
+    """Return what a body returns, or that it waits: a task that waits has not failed."""
+    try:
+        return body()
+    except AnswersPendingError as error:
+        return error
 
 
 def _may_help(_task: object, _run: object, state: State) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from batch.generation.answer_stream import AnswerStream, GenerationTask
 from batch.generation.fleet import Fleet
 from batch.plan import LlmSource, Window
+from batch.stores.fetched import fetched
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
 from warehouse.tables import RejectRow
@@ -68,4 +70,5 @@ def engine_of(source: LlmSource) -> Llm:
     from batch.vllm.engine import engine_for
 
     assert source.folder is not None, "an engine needs the model's folder"
-    return engine_for(source.folder, source.vllm, source.context_tokens)
+    folder = replace(source.folder, path=fetched(source.sent)) if source.sent else source.folder
+    return engine_for(folder, source.vllm, source.context_tokens)
