@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.fake_llm import FakeLlm  # noqa: E402
+from bench.fake_llm import FakeLlm
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 900.0  # seconds

@@ -333,7 +333,9 @@ def _timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    outcome = as_task(lambda: without_secrets(lambda: _done_or_waiting(body), ledger.secrets))()
+    outcome: T | AnswersPendingError = as_task(
+        lambda: without_secrets(lambda: _done_or_waiting(body), ledger.secrets)
+    )()
     if isinstance(outcome, AnswersPendingError):
         raise outcome
     ledger.seconds[name] = time.monotonic() - started

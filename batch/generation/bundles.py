@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -66,9 +67,12 @@ async def _opened(source: LlmSource, in_flight: int) -> AsyncIterator[Fleet]:
 
 
 def engine_of(source: LlmSource) -> Llm:
-    """Return the engine of this process, and start it if it does not run yet."""
+    """Return the engine of this process, or of this machine in a worker of a pool; start it if it does not run yet."""
     from batch.vllm.engine import engine_for
+    from batch.vllm.machine_engine import POOL_FOLDER, EngineRequest, machine_engine
 
     assert source.folder is not None, "an engine needs the model's folder"
     folder = replace(source.folder, path=fetched(source.sent)) if source.sent else source.folder
+    if POOL_FOLDER in os.environ:
+        return machine_engine(EngineRequest(folder, source.vllm, source.context_tokens))
     return engine_for(folder, source.vllm, source.context_tokens)
