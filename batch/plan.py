@@ -41,7 +41,8 @@ class LlmSource:
     """How workers reach the language model; plain data that Beam can send to them.
 
     `name` and `revision` are the model's identity (part of every fingerprint). The `kind` engine loads `folder` with
-    vLLM inside the worker; endpoints calls servers, which know the model by its name.
+    vLLM inside the worker, or what was `sent` of it to the store (`batch.stores.fetched`); endpoints calls servers,
+    which know the model by its name.
     """
 
     kind: Literal["engine", "endpoints"]
@@ -50,6 +51,7 @@ class LlmSource:
     context_tokens: int
     vllm: VllmSettings
     folder: ModelFolder | None = None
+    sent: str | None = None
     endpoints: tuple[SecretAddress, ...] = ()
     api_key: SecretStr | None = None
     timeout_seconds: float = 60.0
@@ -100,6 +102,9 @@ class MissedQuestion:
 class RunPlan:
     """Everything that determines a run. `data` is the data folder, `encoder` and `reranker` the models' folders.
 
+    Workers that share no folder with this machine work with `shared`, the address of the project's store: stages and
+    stores are there then, and the models' folders are those that were sent (`batch.sharing`).
+
     `canaries` are nonsense questions that must not get a confident answer, `golden` are questions whose answers
     are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal;
     `models` says about each model what may be published.
@@ -124,10 +129,16 @@ class RunPlan:
     withdrawn: frozenset[tuple[str, str]] = frozenset()
     misses: tuple[MissedQuestion, ...] = ()
     models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    shared: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The folder, or the address, below which the files of stages and stores are."""
+        return self.shared or self.data
 
     def folder(self, stage: str) -> str:
         """The folder that a stage of this run writes to."""
-        return f"{self.data}/runs/{self.run_id}/{stage}"
+        return f"{self.root}/runs/{self.run_id}/{stage}"
 
     def language(self, collection: str) -> str:
         """The short code of a collection's language."""
@@ -161,16 +172,16 @@ class RunPlan:
     @property
     def answer_store(self) -> str:
         """The store of all answers ever generated (`batch.stores.generation_store`)."""
-        return f"{self.data}/answers"
+        return f"{self.root}/answers"
 
     @property
     def proposal_store(self) -> str:
         """The store of all proposals ever generated, as the model wrote them."""
-        return f"{self.data}/proposals"
+        return f"{self.root}/proposals"
 
     def retrieval_store(self, kind: str) -> str:
         """The store of what the language model ever wrote for retrieval: wordings, judgements or chunk questions."""
-        return f"{self.data}/retrieval/{kind}"
+        return f"{self.root}/retrieval/{kind}"
 
     def index_folder(self, collection: str) -> str:
         """The folder with a collection's indexes: with the questions about its chunks, if it wants them."""
@@ -189,9 +200,9 @@ class RunPlan:
     @property
     def embedding_store(self) -> str:
         """The store of all vectors ever computed with this encoder (`batch.stores.embedding_store`)."""
-        return f"{self.data}/embeddings/{self.encoder_id}"
+        return f"{self.root}/embeddings/{self.encoder_id}"
 
     @property
     def token_store(self) -> str:
         """The coded token vectors of every chunk that was embedded with this encoder (`batch.stores.token_store`)."""
-        return f"{self.data}/token_vectors/{self.encoder_id}"
+        return f"{self.root}/token_vectors/{self.encoder_id}"

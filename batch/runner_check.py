@@ -225,7 +225,8 @@ def _shake_hands(plan: RunPlan, options: PipelineOptions) -> None:
     content = plan.run_id.encode()
     write_bytes(probe, content)
     models = [plan.encoder, plan.reranker, plan.llm.folder and str(plan.llm.folder.path)]
-    folders = tuple(each for each in models if each) if works_elsewhere(plan.settings, options) else ()
+    local = works_elsewhere(plan.settings, options) and plan.shared is None
+    folders = tuple(each for each in models if each) if local else ()
     try:
         with running_pipeline(plan, _HANDSHAKE_SECONDS) as pipeline:
             meet = _Meet(Versions.own(), folders)

@@ -11,12 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from beforehand.configuration import Config, Settings, read_settings
-from rag.errors import ConfigurationError
 from warehouse.errors import ReleaseElsewhereError, StorageError
 from warehouse.objects.generated import GENERATED, pull_generated, push_all
 from warehouse.objects.mirror import Mirror, mirror_of, open_mirror
 from warehouse.objects.outbox import waiting
-from warehouse.objects.place import default_mirror
 from warehouse.objects.shared_log import follow_log
 from warehouse.releases.following import refresh
 from warehouse.releases.transfer import pull_release
@@ -25,15 +23,12 @@ from warehouse.releases.transfer import pull_release
 _ON_THEIR_OWN = ("ask", "init", "key", "llm", "models", "schedule", "serve", "up")
 # Commands that read what runs have generated and embedded; `generate` adds to it.
 _NEED_STORES = ("generate", "impact", "plan")
-# Beam runners whose workers are other machines, which don't see a folder of this one's user.
-_DISTRIBUTED = ("flink", "spark", "dataflow")
 
 
 def with_data(call: Callable[[], None], config: Config, command: str) -> None:
     """Run a command with the data of its project on this machine; a project in a folder has it already.
 
     Raises:
-        ConfigurationError: the runner's workers could not see the folder.
         StorageError: the store can't be used or reached, or the folder holds something else.
     """
     settings = read_settings(config)
@@ -41,7 +36,7 @@ def with_data(call: Callable[[], None], config: Config, command: str) -> None:
     if settings.project.store is None:
         call()
         return
-    mirror = _opened(settings, command)
+    mirror = _opened(settings)
     if command in _ON_THEIR_OWN:
         call()
         return
@@ -75,15 +70,10 @@ def sharing_stores(data: Path) -> Iterator[None]:
         push_all(mirror, GENERATED, deletes=False)
 
 
-def _opened(settings: Settings, command: str) -> Mirror:
-    project, runner = settings.project, settings.batch.runner
+def _opened(settings: Settings) -> Mirror:
+    project = settings.project
     assert project.store is not None
     address = project.store.get_secret_value()
-    if command == "run" and runner in _DISTRIBUTED and project.data == default_mirror(address):
-        raise ConfigurationError(
-            f'[batch] runner = "{runner}": its workers would not see {project.data}, where this machine keeps its copy '
-            f'of {address}; set [project] store = "{address}", and data to a folder that all of them share'
-        )
     endpoint = project.store_endpoint.get_secret_value() if project.store_endpoint else None
     open_mirror(project.data, address, endpoint)
     mirror = mirror_of(project.data)

@@ -41,6 +41,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
         from batch.runner_check import require_runner, require_workers
+        from batch.sharing import for_workers
 
         require_runner(settings.batch)  # before Prefect is loaded
         from flows.prefect_server import LINK, prefect_server
@@ -49,7 +50,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
             from flows.build_release import run_one_stage
 
             plan = compose_plan(settings, run_id or run_for_stage(settings, stage))
-            require_workers(plan)
+            require_workers(for_workers(plan))
             run_one_stage(stage, plan)
             return
         link = os.environ.pop(LINK, "")
@@ -65,7 +66,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
             with told_if_refused(settings.alerts.webhook, link, secret_values(settings)):
                 plan = compose_plan(settings, run_id or new_run())
                 refuse_missing(plan)
-                require_workers(plan)
+                require_workers(for_workers(plan))
             if server is not None:
                 server.wait_until_ready()
             keep = settings.releases

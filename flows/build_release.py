@@ -23,6 +23,7 @@ from batch import progress
 from batch.corpus_check.run_warnings import run_warnings
 from batch.plan import Figures, MissedQuestion, RunPlan
 from batch.retrieval.help_gain import help_warnings
+from batch.sharing import for_workers
 from batch.stages.anticipate import anticipate
 from batch.stages.assess import assess, can_assess
 from batch.stages.calibrate import calibrate
@@ -67,7 +68,8 @@ from warehouse.sql import sql_text
 class Stage:
     """A stage; `doing` says for a person what it does, `wanted` whether a plan includes it.
 
-    `needs` are the stages whose folders it reads, as far as they are wanted.
+    `needs` are the stages whose folders it reads, as far as they are wanted. One that works `here` has no pipeline: it
+    reads and writes this machine's folder, wherever the workers of the others are.
     """
 
     name: str
@@ -76,6 +78,11 @@ class Stage:
     needs: tuple[str, ...] = ()
     retries: int = 0
     wanted: Callable[[RunPlan], bool] = lambda _: True
+    here: bool = False
+
+    def work(self, plan: RunPlan) -> Figures:
+        """Do the stage's work where its workers are."""
+        return self.body(plan if self.here else for_workers(plan))
 
 
 STAGES: tuple[Stage, ...] = (
@@ -110,7 +117,7 @@ STAGES: tuple[Stage, ...] = (
         retrieve,
         ("prepare", "index", "enrich", "anticipate", "reword", "judge", "assess"),
     ),
-    Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",)),
+    Stage("calibrate", "training the verifier of semantic hits", calibrate, ("anticipate",), here=True),
     Stage("generate", "generating answers", generate, ("anticipate", "retrieve"), retries=2),
     Stage("cite", "linking answers to their passages", cite, ("prepare", "anticipate", "retrieve")),
     Stage(
@@ -163,6 +170,8 @@ def build_release(config: Path, plan: RunPlan, publication: Publication, link: U
         run_flow(build_release, flow_run, {"run_id": plan.run_id, "config": str(config)})
     except CancelledRun:
         raise stopped_by(stopped[0]) from None
+    if stopped:
+        raise stopped_by(stopped[0])
     return Outcome(plan.run_id, published[0].release_id, ledger)
 
 
@@ -298,9 +307,9 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
 def _run_alone(stage: Stage, plan: RunPlan) -> None:
     progress.enter(stage.name, stage.doing)
     started = time.monotonic()
-    progress.leave(stage.name, stage.body(plan), time.monotonic() - started)
+    progress.leave(stage.name, stage.work(plan), time.monotonic() - started)
 
 
 def run_stage(stage: Stage, plan: RunPlan, ledger: Ledger) -> None:
     """Run one stage as a task."""
-    timed(stage.name, stage.doing, ledger, lambda: stage.body(plan), stage.retries)
+    timed(stage.name, stage.doing, ledger, lambda: stage.work(plan), stage.retries)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from batch import progress
 from batch.plan import RunPlan
+from batch.runners.options import pipeline_options, works_elsewhere
 from warehouse.errors import StorageError
 from warehouse.objects.client import in_parallel
 from warehouse.objects.generated import GENERATED, push_all
@@ -74,7 +75,7 @@ def share_tidied(plan: RunPlan) -> None:
 
 
 def share_stage(plan: RunPlan, lease: Held) -> None:
-    """Push what a stage has written.
+    """Pull what a stage's workers have written to the store, and push what it has written here.
 
     Raises:
         BuildInProgressError: the lease was lost, so another run builds.
@@ -82,6 +83,8 @@ def share_stage(plan: RunPlan, lease: Held) -> None:
     if (mirror := mirror_of(Path(plan.data))) is not None:
         with suppress(StorageError):  # it is asked again before anything is published
             lease.require()
+        if works_elsewhere(plan.settings, pipeline_options(plan.settings)):
+            in_parallel(lambda prefix: pull_tree(mirror, prefix), (f"runs/{plan.run_id}", *_stores(plan)))
         _push(mirror, (f"runs/{plan.run_id}", *_stores(plan)), deletes=True)
 
 

@@ -41,12 +41,24 @@ def timed(name: str, doing: str, ledger: Ledger, body: Callable[[], T], retries:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    outcome: T = as_task(lambda: without_secrets(body, ledger.secrets))()
+    outcome: T | AnswersPendingError = as_task(
+        lambda: without_secrets(lambda: _done_or_waiting(body), ledger.secrets)
+    )()
+    if isinstance(outcome, AnswersPendingError):
+        raise outcome
     ledger.seconds[name] = time.monotonic() - started
     ledger.figures[name] = _figures(outcome)
     progress.leave(name, ledger.figures[name], ledger.seconds[name])
     say(f"{name}: {progress.describe_figures(ledger.figures[name])}, {ledger.seconds[name]:.1f} s")
     return outcome
+
+
+def _done_or_waiting(body: Callable[[], T]) -> T | AnswersPendingError:
+    """Return what a body returns, or that it waits: a task that waits has not failed."""
+    try:
+        return body()
+    except AnswersPendingError as error:
+        return error
 
 
 def _may_help(_task: object, _run: object, state: State) -> bool:

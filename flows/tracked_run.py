@@ -27,12 +27,14 @@ from flows.reporting.logs import say, warnings_in_prefect
 from flows.reporting.open_runs import OpenRun, note_ended, note_open, settle_killed
 from flows.reporting.run_states import (
     INTERRUPTED_STATE,
+    WAITING_STATE,
     add_tags,
     cancelled_state,
     end_run,
     is_cancelled,
     page_of,
     parent_of,
+    waiting_state,
 )
 from flows.reporting.watch import watching
 from rag.credentials import SecretAddress, hide
@@ -164,13 +166,15 @@ def tracked(run: TrackedRun) -> Iterator[None]:
 
 
 def carry_out(run: TrackedRun, work: Callable[[], None]) -> State[None] | None:
-    """Do the work of a run; return the state of its flow run if a signal or Prefect's page ended it early."""
+    """Do the work of a run; return the state of its flow run if it ended early: by a signal, in Prefect, or to wait."""
     try:
         with ending_soon(run.leave), watching(run.flow_run) as watch, tracked(run):
             work()
             watch.finish(run.done)
     except KeyboardInterrupt:
         return run.stop()
+    except AnswersPendingError as error:
+        return waiting_state(str(error))
     return None
 
 
@@ -182,7 +186,9 @@ def current_flow_run() -> UUID:
 
 
 def stopped_by(state: State[None]) -> BaseException:
-    """Return what to raise outside a flow that was stopped: an error that says so, or the interruption itself."""
+    """Return what to raise outside a flow that ended early: an error that says so, or the interruption itself."""
+    if state.name == WAITING_STATE:
+        return AnswersPendingError(state.message or "")
     if state.name == INTERRUPTED_STATE:
         return KeyboardInterrupt()
     return BuildCancelledError("the build was cancelled in Prefect; finished work is kept, and the next run goes on")

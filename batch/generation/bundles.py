@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from batch.generation.answer_stream import AnswerStream, GenerationTask
 from batch.generation.fleet import Fleet
 from batch.plan import LlmSource, Window
+from batch.stores.fetched import fetched
 from rag.llm.openai_client import OpenAIEndpoint
 from rag.llm.protocol import Llm
 from warehouse.tables import RejectRow
@@ -64,8 +67,12 @@ async def _opened(source: LlmSource, in_flight: int) -> AsyncIterator[Fleet]:
 
 
 def engine_of(source: LlmSource) -> Llm:
-    """Return the engine of this process, and start it if it does not run yet."""
+    """Return the engine of this process, or of this machine in a worker of a pool; start it if it does not run yet."""
     from batch.vllm.engine import engine_for
+    from batch.vllm.machine_engine import POOL_FOLDER, EngineRequest, machine_engine
 
     assert source.folder is not None, "an engine needs the model's folder"
-    return engine_for(source.folder, source.vllm, source.context_tokens)
+    folder = replace(source.folder, path=fetched(source.sent)) if source.sent else source.folder
+    if POOL_FOLDER in os.environ:
+        return machine_engine(EngineRequest(folder, source.vllm, source.context_tokens))
+    return engine_for(folder, source.vllm, source.context_tokens)

@@ -14,6 +14,7 @@ from batch.plan import RunPlan
 from batch.retrieval.question_order import in_page_order
 from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
+from batch.stores.fetched import fetched
 from batch.stores.parquet import list_files, local_copy, read_file_rows, read_rows, read_table, read_tables, table_rows
 from rag.filters import as_marks, filters_from
 from rag.identity import stable_hash
@@ -102,13 +103,13 @@ def question_vectors(plan: RunPlan, rows: Sequence[QuestionRow | WordingRow | Ch
 @functools.lru_cache(maxsize=1)
 def load_reranker(folder: str) -> Reranker:
     """Load the reranker, once per process."""
-    return Reranker.load(Path(folder))
+    return Reranker.load(fetched(folder))
 
 
 @functools.lru_cache(maxsize=1)
 def load_encoder(folder: str, spec: EncoderSpec) -> OnnxEncoder:
     """Load the encoder, once per process."""
-    return OnnxEncoder.load(Path(folder), spec=spec)
+    return OnnxEncoder.load(fetched(folder), spec=spec)
 
 
 def rank(

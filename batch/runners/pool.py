@@ -12,16 +12,20 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
 from batch.child_process import die_with
+from batch.vllm.machine_engine import POOL_FOLDER, POOL_ID
 from rag.errors import ConfigurationError
 
 _STOP_SECONDS = 10.0
@@ -145,6 +149,23 @@ def run_pool(host: str, port: int, ready: Callable[[int], None]) -> None:
     """
     logging.basicConfig(level=logging.ERROR)
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")  # a worker that is killed leaks
+    with private_folder():
+        _serve_until_ended(host, port, ready)
+
+
+@contextmanager
+def private_folder() -> Iterator[None]:
+    """Give the workers that are started in the block a folder of their own, in which they find what they share."""
+    with tempfile.TemporaryDirectory(prefix="beforehand-pool-") as folder:
+        os.environ[POOL_FOLDER] = folder
+        Path(folder, POOL_ID).write_text(str(os.getpid()))
+        try:
+            yield
+        finally:
+            del os.environ[POOL_FOLDER]
+
+
+def _serve_until_ended(host: str, port: int, ready: Callable[[int], None]) -> None:
     server, pool, bound = serve_pool(host, port)
     ended = threading.Event()
     for each in (signal.SIGINT, signal.SIGTERM):

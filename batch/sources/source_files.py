@@ -40,11 +40,20 @@ from warehouse.tables import RejectRow
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of a collection; `name` is its path below the folder that is listed, `path` opens it."""
+    """A file of a collection; `name` is its path below the folder that is listed, `path` opens it.
+
+    `copy` is where workers read it who don't see the path (`batch.sharing`).
+    """
 
     collection: str
     name: str
     path: str
+    copy: str | None = None
+
+    @property
+    def readable(self) -> str:
+        """What a worker opens."""
+        return self.copy or self.path
 
 
 @dataclass

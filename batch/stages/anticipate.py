@@ -44,6 +44,7 @@ from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.retrieval.retired_questions import may_retire, note_questions, retired_questions, retired_row
 from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
+from batch.sharing import readable_sources
 from batch.sources.file_contents import FileContents
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, read_rows
@@ -78,7 +79,7 @@ class _Parse(beam.DoFn):
 
     def process(self, source: SourceFile) -> Iterator[Asked | beam.pvalue.TaggedOutput]:
         try:
-            data = self._contents.read(source.path)
+            data = self._contents.read(source.readable)
         except Exception as error:  # each file system has its own errors; a file that is gone is a reject
             reject = Reject(source.name, f"can't be opened ({hide(str(error), self._secrets)})")
             yield tagged_reject(self._run_id, STAGE, source.collection, reject)
@@ -157,13 +158,15 @@ def anticipate(plan: RunPlan) -> Figures:
     out = plan.folder(STAGE)
     lists = find_sources({name: each.questions for name, each in plan.collections.items()}, plan.settings)
     curated = find_sources({name: each.curated for name, each in plan.collections.items()}, plan.settings)
+    readable_lists = readable_sources(plan, f"{STAGE}/lists", lists.sources)
+    readable_pairs = readable_sources(plan, f"{STAGE}/curated_lists", curated.sources)
     missed, unusable = _journal_questions(plan)
     rulings = _rulings(plan)
     retired = retired_questions(plan)
     unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
-        listed = _parsed(pipeline, "Lists", lists.sources, _Parse(plan, curated=False))
-        pairs = _parsed(pipeline, "Curated", curated.sources, _Parse(plan, curated=True))
+        listed = _parsed(pipeline, "Lists", readable_lists, _Parse(plan, curated=False))
+        pairs = _parsed(pipeline, "Curated", readable_pairs, _Parse(plan, curated=True))
         other = pipeline | "Other" >> beam.Create([*missed, *_corpus_questions(plan), *_audit_questions(plan)])
         answers = (
             (listed.named, pairs.named)

@@ -67,8 +67,8 @@ class _CiteGenerated(beam.DoFn):
 
 
 def _languages(plan: RunPlan, collection: str) -> tuple[str, ...]:
-    with local_copy(f"{plan.index_folder(collection)}/lexical") as folder:
-        return read_languages(folder)
+    with local_copy(plan.index_folder(collection)) as folder:
+        return read_languages(folder / "lexical")
 
 
 def _passage(number: int, chunk_id: str, shown: Sequence[StoredChunk]) -> Passage:

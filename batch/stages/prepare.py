@@ -27,9 +27,11 @@ from batch.reading.front_matter import text_field
 from batch.reading.metadata import what_was_cut
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
+from batch.sharing import forget_sources, readable_sources
 from batch.sources.file_contents import AT_ONCE, FileContents
 from batch.sources.source_files import Listing, SourceFile, find_documents
 from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
+from batch.stores.fetched import fetched
 from batch.stores.parquet import WriteRows, count_rows, read_rows, rows_to_table, write_table
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
@@ -56,7 +58,7 @@ class _Parse(beam.DoFn):
     def process(
         self, sources: list[SourceFile]
     ) -> Iterator[tuple[tuple[str, str], ParsedDocument] | beam.pvalue.TaggedOutput]:
-        read = self._contents.read_each([source.path for source in sources])
+        read = self._contents.read_each([source.readable for source in sources])
         for source, (_, data) in zip(sources, read, strict=True):
             if isinstance(data, bytes):
                 yield from self._parsed(source, data)
@@ -96,7 +98,7 @@ class _Chunk(beam.DoFn):
         self._count: TokenCounter | None = None
 
     def setup(self) -> None:
-        self._count = TokenCounter(Path(self._plan.encoder))
+        self._count = TokenCounter(fetched(self._plan.encoder))
 
     def process(self, document: Document) -> Iterator[DocumentRow | beam.pvalue.TaggedOutput]:
         assert self._count is not None
@@ -127,7 +129,7 @@ def prepare(plan: RunPlan) -> Figures:
     with running_pipeline(plan) as pipeline:
         parsed = (
             pipeline
-            | "Sources" >> beam.Create(listing.sources, reshuffle=True)
+            | "Sources" >> beam.Create(readable_sources(plan, STAGE, listing.sources), reshuffle=True)
             | "Together" >> beam.BatchElements(min_batch_size=AT_ONCE, max_batch_size=AT_ONCE)
             | "Parse" >> beam.ParDo(parse_sources).with_outputs(REJECTED, main="documents")
         )
@@ -138,6 +140,7 @@ def prepare(plan: RunPlan) -> Figures:
         _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DocumentRow)
         _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", ChunkRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
+    forget_sources(plan, STAGE)
     _write_findings(plan, listing)
     tables = {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}
     return tables | listing.skipped_figures()
@@ -146,7 +149,7 @@ def prepare(plan: RunPlan) -> Figures:
 def _write_findings(plan: RunPlan, listing: Listing) -> None:
     """Write what is worth a look in the documents, for the report."""
     out = plan.folder(STAGE)
-    scripts = scripts_of_encoder(Path(plan.encoder))
+    scripts = scripts_of_encoder(fetched(plan.encoder))
     reader = Reader(Path(plan.encoder).name, scripts, plan.retrieval.language)
     documents, chunks = read_rows(f"{out}/documents", DocumentRow), read_rows(f"{out}/chunks", ChunkRow)
     rejects = [row for row in read_rows(f"{out}/rejects", RejectRow) if row["item"] not in listing.skipped_items()]

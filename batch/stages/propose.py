@@ -63,7 +63,8 @@ def propose(plan: RunPlan) -> Figures:
     chats = _all_chats(plan)
     known = known_fingerprints(plan.proposal_store)
     pending = _affordable(plan, [chat for chat in chats if chat["fingerprint"] not in known])
-    task = GenerationTask(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm)
+    optional = plan.settings.generate_with == "batch_files"  # there may be no server at all
+    task = GenerationTask(STAGE, plan.proposal_store, SAMPLING, plan.run_id, plan.llm, optional=optional)
     rejects = generate_rows(plan, pending, task, "passages")
     candidates = _candidates(plan, chats)
     write_table(f"{out}/candidates/candidates.parquet", rows_to_table(candidates, QuestionRow))

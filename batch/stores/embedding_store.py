@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from batch import progress
 from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
+from batch.stores.fetched import fetched
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, read_tables, write_table
 from batch.stores.token_store import write_tokens
@@ -61,7 +62,7 @@ def open_encoder(
     It is a function from n texts to float32 of shape (n, dimensions).
     """
     if not many:
-        encoder = OnnxEncoder.load(Path(folder), spec=spec)
+        encoder = OnnxEncoder.load(fetched(folder), spec=spec)
         return encoder.embed_passages if passages else encoder.embed
     prefix = spec.passage_prefix if passages else spec.query_prefix
     model = _sentence_transformer(folder)
@@ -80,7 +81,7 @@ def open_token_encoder(
 ) -> Callable[[Sequence[str]], tuple[Vectors, list[TokenCodes]]]:
     """Return an encoder of passages, loaded once per process, that also returns the codes of each text's tokens."""
     if not many:
-        return OnnxEncoder.load(Path(folder), spec=spec).embed_with_tokens
+        return OnnxEncoder.load(fetched(folder), spec=spec).embed_with_tokens
     model = _sentence_transformer(folder)
 
     def embed(texts: Sequence[str]) -> tuple[Vectors, list[TokenCodes]]:
@@ -102,7 +103,7 @@ def _sentence_transformer(folder: str) -> SentenceTransformer:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    return SentenceTransformer(folder, trust_remote_code=False)
+    return SentenceTransformer(str(fetched(folder)), trust_remote_code=False)
 
 
 def known_hashes(store: str) -> set[str]:

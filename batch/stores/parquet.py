@@ -23,6 +23,8 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.parquetio import WriteToParquetBatched
 
+from batch.stores.fetched import fetched, send_folder
+from batch.stores.object_files import is_objects, write
 from warehouse.arrow_schema import schema_of
 
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # an exception that is raised need not be logged too
@@ -49,6 +51,9 @@ def read_bytes(path: str) -> bytes:
 
 def write_bytes(path: str, data: bytes) -> None:
     """Write a file whole or not at all."""
+    if is_objects(path):
+        write(path, data)
+        return
     folder, name = FileSystems.split(path)
     make_folder(folder)
     hidden = FileSystems.join(folder, f".{name}.{uuid.uuid4().hex[:8]}")
@@ -78,7 +83,7 @@ def sweep_hidden(folder: str) -> int:
 
 def make_folder(path: str) -> None:
     """Create a folder, where the file system has folders."""
-    if not FileSystems.exists(path):
+    if not is_objects(path) and not FileSystems.exists(path):
         FileSystems.mkdirs(path)
 
 
@@ -159,27 +164,28 @@ def count_rows(folder: str) -> int:
 
 @contextmanager
 def local_copy(folder: str) -> Iterator[Path]:
-    """Yield a folder as a local path; one in an object store is copied to a temporary folder first."""
-    if "://" not in folder:
-        yield Path(folder)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        for path in list_files(f"{folder}/**"):
-            target = Path(temporary) / path.removeprefix(f"{folder}/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(read_bytes(path))
-        yield Path(temporary)
+    """Yield a folder as a local path; one in the store is fetched to this machine, and empty if it is not there."""
+    try:
+        yield fetched(folder)
+    except FileNotFoundError:
+        if not is_objects(folder):
+            raise
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
 
 
 @contextmanager
 def local_output(folder: str) -> Iterator[Path]:
-    """Yield an empty local folder whose files are moved to `folder` at the end."""
+    """Yield an empty local folder whose files are moved to `folder` at the end, where `local_copy` finds them."""
     beside = None
-    if "://" not in folder:  # in the run's folder, which is deleted later even if this process is killed
+    if not is_objects(folder):  # in the run's folder, which is deleted later even if this process is killed
         beside = Path(folder).parent
         beside.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".output-", dir=beside) as temporary:
         yield Path(temporary)
+        if is_objects(folder):
+            send_folder(Path(temporary), folder)
+            return
         for source in sorted(each for each in Path(temporary).rglob("*") if each.is_file()):
             write_bytes(f"{folder}/{source.relative_to(temporary).as_posix()}", source.read_bytes())
 

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from prefect import Flow, Task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
-from prefect.states import Cancelled, Cancelling, Crashed, Failed, Pending, State
+from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Pending, State
 from prefect.utilities.urls import url_for
 
 from flows.prefect_server import PAGELESS
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED_STATE = "Interrupted"
 """The name of the state of a run whose process was told to end, by Ctrl-C or SIGTERM."""
+WAITING_STATE = "Waiting"
+"""The name of the state of a run that waits for answers that are made elsewhere."""
 
 
 @contextmanager
@@ -108,6 +110,11 @@ def cancelled_state(*, in_prefect: bool) -> State[Any]:
 def superseded_state(later: datetime) -> State[Any]:
     """Return the state of a scheduled run that is not carried out, since a later one stands for it."""
     return Cancelled(name="Skipped", message=f"The run that was due at {later.isoformat()} stands for this one.")
+
+
+def waiting_state(message: str) -> State[Any]:
+    """Return the state of a run that ends because its answers are made elsewhere: nothing failed."""
+    return Completed(name=WAITING_STATE, message=message)
 
 
 def crashed_state(message: str) -> State[Any]:

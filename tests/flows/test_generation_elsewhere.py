@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -16,13 +17,17 @@ from warehouse.history.run_log import logged_runs
 
 
 def test_a_run_waits_for_files_and_publishes_what_was_imported(
-    project: Project, llm: ReadingLlm, tmp_path: Path
+    project: Project, llm: ReadingLlm, tmp_path: Path, prefect_api: str
 ) -> None:
     project.questions = [*project.questions, "Does water go into the tank?"]
     project.sets["batch.generate_with"] = "batch_files"
     with pytest.raises(AnswersPendingError, match=r"1 prompts wait for answers in (.*)\.jsonl") as waiting:
         project.build()
-    assert logged_runs(project.data)[-1]["status"] == "waiting"
+    run = logged_runs(project.data)[-1]
+    assert run["status"] == "waiting"
+    named = {"flow_runs": {"name": {"any_": [run["run_id"]]}}}
+    [flow_run] = httpx.post(f"{prefect_api}/flow_runs/filter", json=named, timeout=30).json()
+    assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Waiting")
 
     (requests,) = (project.data / "batches").glob("*.jsonl")
     assert str(requests) in str(waiting.value)

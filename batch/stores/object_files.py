@@ -1,0 +1,185 @@
+"""Beam's file system for the objects of a project's store, so that workers that share no folder read and write them.
+
+Beam's own for S3 makes a client for each object that it opens, which takes longer than reading it; this one keeps the
+client of `warehouse.objects`. An address says which server is meant (`objects://s3=http%3A%2F%2Fhost/bucket/key`), so
+that a worker needs to be told nothing but credentials, which it takes from its environment. An object is written whole
+when it is closed, so nobody sees half of one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata, FileSystem
+
+from warehouse.objects.client import ObjectStore, Stored, in_parallel
+from warehouse.objects.connection import ServerAccess
+
+SCHEME = "objects"
+
+
+def objects_address(address: str, endpoint: str | None) -> str:
+    """Return the address for Beam of a store, as `s3://bucket/prefix`, at a server of its own if `endpoint` says so."""
+    scheme, _, rest = address.partition("://")
+    return f"{SCHEME}://{scheme}={quote(endpoint or '', safe='')}/{rest.rstrip('/')}"
+
+
+def is_objects(path: str) -> bool:
+    """Whether a path is one of this file system."""
+    return path.startswith(f"{SCHEME}://")
+
+
+def read(path: str) -> bytes | None:
+    """Return an object's content, None if there is none."""
+    store, key = _opened(path)
+    found = store.read(key)
+    return None if found is None else found.data
+
+
+def write(path: str, data: bytes | Path) -> None:
+    """Write an object, or a file as one."""
+    store, key = _opened(path)
+    store.write(key, data)
+
+
+def download(path: str, target: Path) -> None:
+    """Write an object to a file, a part at a time."""
+    store, key = _opened(path)
+    store.download(key, target)
+
+
+class ObjectFiles(FileSystem):
+    """The file system; Beam finds it by its scheme once this module is imported."""
+
+    @classmethod
+    def scheme(cls) -> str:
+        """Return the scheme of its addresses."""
+        return SCHEME
+
+    def join(self, basepath: str, *paths: str) -> str:
+        """Join parts of a path."""
+        return "/".join([basepath.rstrip("/"), *(each.strip("/") for each in paths)])
+
+    def split(self, path: str) -> tuple[str, str]:
+        """Split a path into its folder and its name."""
+        folder, _, name = path.rpartition("/")
+        return folder, name
+
+    def mkdirs(self, path: str) -> None:
+        """Do nothing: a store has no folders."""
+
+    def has_dirs(self) -> bool:
+        """Return that there are no folders."""
+        return False
+
+    def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
+        store, key = _opened(dir_or_prefix)
+        root = dir_or_prefix[: len(dir_or_prefix) - len(key)]
+        for each in store.listed(key.rpartition("/")[0]):  # the store lists whole parts of a path
+            if each.key.startswith(key):
+                yield _metadata(root + each.key, each)
+
+    def create(
+        self,
+        path: str,
+        mime_type: str = "application/octet-stream",  # noqa: ARG002  # Beam's signature
+        compression_type: str = CompressionTypes.AUTO,  # noqa: ARG002
+    ) -> io.BytesIO:
+        """Return a file that is written to the store when it is closed."""
+        return _NewObject(path)
+
+    def open(
+        self,
+        path: str,
+        mime_type: str = "application/octet-stream",  # noqa: ARG002
+        compression_type: str = CompressionTypes.AUTO,  # noqa: ARG002
+    ) -> io.BytesIO:
+        """Return an object's content as a file."""
+        found = read(path)
+        if found is None:
+            raise BeamIOError(f"{path} is not there")
+        return io.BytesIO(found)
+
+    def copy(self, source_file_names: Sequence[str], destination_file_names: Sequence[str]) -> None:
+        """Copy objects inside the store."""
+        in_parallel(_copy, zip(source_file_names, destination_file_names, strict=True))
+
+    def rename(self, source_file_names: Sequence[str], destination_file_names: Sequence[str]) -> None:
+        """Copy objects and delete what they were copied from."""
+        self.copy(source_file_names, destination_file_names)
+        self.delete(source_file_names)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object of this name, or a folder."""
+        store, key = _opened(path)
+        return store.find(key) is not None or bool(store.listed(key))
+
+    def size(self, path: str) -> int:
+        """Return an object's size in bytes."""
+        return int(self.metadata(path).size_in_bytes)
+
+    def last_updated(self, path: str) -> float:
+        """Return when an object was written, in seconds since 1970."""
+        return float(self.metadata(path).last_updated_in_seconds)
+
+    def checksum(self, path: str) -> str:
+        """Return an object's mark (its ETag)."""
+        return _found(path).mark
+
+    def metadata(self, path: str) -> FileMetadata:
+        """Return an object's size and time."""
+        return _metadata(path, _found(path))
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete objects, and all objects of folders; what is gone is no error."""
+        for path, keys in zip(paths, in_parallel(_keys, paths), strict=True):
+            _opened(path)[0].delete(keys)
+
+
+class _NewObject(io.BytesIO):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def close(self) -> None:
+        if not self.closed:
+            write(self._path, self.getvalue())
+        super().close()
+
+
+def _opened(path: str) -> tuple[ObjectStore, str]:
+    """Return the client for a path's bucket, and the key in it."""
+    server, bucket, key = [*path.partition("://")[2].split("/", 2), "", ""][:3]
+    scheme, _, endpoint = server.partition("=")
+    return _client(f"{scheme}://{bucket}", unquote(endpoint) or None), key
+
+
+@lru_cache(maxsize=16)
+def _client(address: str, endpoint: str | None) -> ObjectStore:
+    return ObjectStore(address, ServerAccess(endpoint))
+
+
+def _found(path: str) -> Stored:
+    store, key = _opened(path)
+    found = store.find(key)
+    if found is None:
+        raise BeamIOError(f"{path} is not there")
+    return found
+
+
+def _copy(pair: tuple[str, str]) -> None:
+    store, source = _opened(pair[0])
+    store.copy(source, _opened(pair[1])[1])
+
+
+def _keys(path: str) -> list[str]:
+    store, key = _opened(path)
+    return [key, *(each.key for each in store.listed(key))]
+
+
+def _metadata(path: str, stored: Stored) -> FileMetadata:
+    return FileMetadata(path, stored.size, stored.modified.timestamp())
