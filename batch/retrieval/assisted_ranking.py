@@ -7,16 +7,17 @@ that is how the gain is measured.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.plan import Assistance, RunPlan
-from batch.retrieval.question_ranking import question_vectors, rank
+from batch.retrieval.question_ranking import ReadQuestion, rank, read_questions
 from batch.rows import VERDICTS, WORDINGS, VerdictRow, WordingRow
 from batch.stores.parquet import read_tables, table_rows
-from rag.retrieval.fusion import Ranked, fuse_searches
+from rag.retrieval.fusion import Ranked, fuse_searches, numbered
 from rag.retrieval.passages import Lookup
 from warehouse.tables import QuestionRow
 
@@ -34,11 +35,16 @@ class RankedQuestion:
 
 
 def rank_assisted(
-    plan: RunPlan, collection: str, rows: Sequence[QuestionRow], lookup: Lookup, assistance: Assistance | None = None
+    plan: RunPlan,
+    collection: str,
+    rows: Sequence[QuestionRow],
+    lookup: Lookup,
+    assistance: Assistance | None = None,
+    read: Mapping[str, ReadQuestion] = MappingProxyType({}),
 ) -> list[RankedQuestion]:
     """Return the ranked candidates of n questions; `assistance` is by default what the collection wants.
 
-    The vectors of the questions, and what the stages before wrote of wordings and verdicts, must be there.
+    What the stages before wrote of wordings and verdicts must be there. `read` has questions that were read before.
     """
     wanted = assistance or plan.assistance(collection)
     others = _wordings(plan, rows, wanted) if wanted.rewordings or wanted.sketch else {}
@@ -47,7 +53,8 @@ def rank_assisted(
     for row in rows:  # a wording is asked with all that its question has
         texts += [{**row, "question": text} for text in others.get(row["query_key"], ())]
     indexes = f"{plan.folder('enrich' if wanted.chunk_questions else 'index')}/{collection}"
-    ranked = rank(plan, collection, texts, question_vectors(plan, texts), lookup, indexes)
+    unread = list(dict.fromkeys(each["question"] for each in texts if each["question"] not in read))
+    ranked = rank(plan, collection, texts, {**read, **read_questions(plan, unread)}, lookup, indexes)
     further = iter(ranked[len(rows) :])
     found = []
     for row, own in zip(rows, ranked, strict=False):
@@ -68,7 +75,7 @@ def judged(ranked: Sequence[Ranked], verdicts: Mapping[str, float]) -> list[Rank
     order = list(ranked)
     for place, each in zip(places, best, strict=True):
         order[place] = each
-    return [replace(each, rank=rank) for rank, each in enumerate(order, start=1)]
+    return numbered(order)
 
 
 def _wordings(plan: RunPlan, rows: Sequence[QuestionRow], wanted: Assistance) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from batch.plan import RunPlan
 from batch.reading.question_files import named_question
 from batch.retrieval.foreign_questions import foreign_questions
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import load_encoder, rank
+from batch.retrieval.question_ranking import ReadQuestion, load_encoder, rank
 from batch.rows import question_row
 from rag.retrieval.fusion import Ranked
 from rag.retrieval.passages import Lookup, says_something
@@ -29,7 +29,9 @@ def threshold(plan: RunPlan, collection: str) -> float | None:
     texts = foreign_questions()
     filters = plan.collections[collection].filtering.defaults
     rows = [question_row(named_question(collection, text, "foreign", "", filters)) for text in texts]
-    ranked = rank(plan, collection, rows, load_encoder(plan.encoder, plan.encoder_spec).embed(texts), chunks.get)
+    encoder = load_encoder(plan.encoder, plan.encoder_spec)
+    read = {text: ReadQuestion(*found) for text, *found in zip(texts, *encoder.embed_with_states(texts), strict=True)}
+    ranked = rank(plan, collection, rows, read, chunks.get)
     return max(best_score(plan, each, chunks.get) for each in ranked)
 
 

@@ -9,7 +9,7 @@ import apache_beam as beam
 from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import embed_questions, question_vectors, questions_by_collection, rank
+from batch.retrieval.question_ranking import embed_questions, questions_by_collection, rank, read_questions
 from batch.stores.parquet import WriteRows, list_files, read_table
 from rag.retrieval.passages import choose_passages
 from warehouse.tables import QUESTIONS, QuestionRow
@@ -26,8 +26,8 @@ class _LeadBack(beam.DoFn):
     def process(self, batch: tuple[str, list[QuestionRow]]) -> Iterator[QuestionRow]:
         collection, rows = batch
         chunks = load_chunks(self._plan.folder("prepare"), collection)
-        vectors = question_vectors(self._plan, rows)
-        ranked = rank(self._plan, collection, rows, vectors, chunks.get, f"{self._indexes}/{collection}")
+        read = read_questions(self._plan, [row["question"] for row in rows])
+        ranked = rank(self._plan, collection, rows, read, chunks.get, f"{self._indexes}/{collection}")
         for row, found in zip(rows, ranked, strict=True):
             passages = choose_passages(found, chunks.get, self._passages)
             if row["detail"] in {passage.chunk.chunk_id for passage in passages}:

@@ -28,8 +28,9 @@ class DocumentName(TypedDict):
     uri: str
 
 
-def document_names(prepared: str) -> dict[tuple[str, str], DocumentName]:
-    """Return the names of each (collection, document id)."""
+@functools.lru_cache(maxsize=2)
+def document_names(prepared: str) -> Mapping[tuple[str, str], DocumentName]:
+    """Return the names of each (collection, document id); read once per process and run."""
     return {(row["collection"], row["document_id"]): row for row in read_rows(f"{prepared}/documents", DocumentName)}
 
 

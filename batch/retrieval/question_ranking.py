@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from batch.plan import RunPlan
 from batch.retrieval.question_order import in_page_order
 from batch.rows import ChunkQuestionRow, WordingRow
-from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes
+from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes, write_vectors
 from batch.stores.fetched import fetched
-from batch.stores.parquet import list_files, local_copy, read_file_rows, read_rows, read_table, read_tables, table_rows
+from batch.stores.generation_store import batch_name
+from batch.stores.parquet import (
+    file_batches,
+    list_files,
+    local_copy,
+    read_rows,
+    read_table,
+    table_rows,
+)
 from rag.filters import as_marks, filters_from
 from rag.identity import stable_hash
 from rag.retrieval.embedding import EncoderSpec, OnnxEncoder
 from rag.retrieval.fusion import Ranked
+from rag.retrieval.late_interaction import TokenStates
 from rag.retrieval.passages import Lookup
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.retriever import Retriever
 from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.vector_index import QUICK_LIMIT, VectorIndex
 from rag.retrieval.vectors import Vectors
-from warehouse.tables import QUESTIONS, AnswerWordingRow, FenceRow, QuestionRow
+from warehouse.tables import QUESTIONS, AnswerWordingRow, QuestionRow
 
-_TOGETHER = 256  # questions searched at once
+_TOGETHER = 1_024  # questions that are read and searched at once
+_BLOCK = 16_384  # texts
 
 
-class _QuestionText(TypedDict):
-    """The one column of the questions table that is embedded."""
+@dataclass(frozen=True)
+class ReadQuestion:
+    """A question as the encoder reads it: its vector, and for late interaction its tokens and their vectors."""
 
-    question: str
+    vector: Vectors
+    tokens: tuple[NDArray[np.int32], Vectors] | None = None
 
 
 class _AskedWith(TypedDict):
@@ -51,53 +66,92 @@ def question_hash(question: str) -> str:
 
 def embed_questions(plan: RunPlan, folder: str) -> int:
     """Embed the questions of a folder whose vectors are not known; return how many there were."""
-    return _embed(plan, folder, _questions_of)
+    return _embed(plan, folder, "question")
 
 
 def embed_wordings(plan: RunPlan) -> int:
     """Embed the run's wordings and fences whose vectors are not known; return how many there were."""
     folder = plan.folder("anticipate")
-    return _embed(plan, f"{folder}/wordings", _wordings_of) + _embed(plan, f"{folder}/fences", _fences_of)
+    return _embed(plan, f"{folder}/wordings", "wording") + _embed(plan, f"{folder}/fences", "text")
 
 
-def _embed(plan: RunPlan, folder: str, texts_of: Callable[[str], list[str]]) -> int:
+def _embed(plan: RunPlan, folder: str, column: str) -> int:
+    unknown = unknown_texts(plan, folder, column)
+    embed_missing(plan, unknown.files, unknown.read, unknown.hashes)
+    return len(unknown.hashes)
+
+
+@dataclass(frozen=True)
+class UnknownTexts:
+    """The texts in a column of a table that have no vectors yet, by their hashes."""
+
+    files: list[str]
+    column: str
+    hashes: frozenset[str]
+
+    def read(self, path: str) -> Iterator[list[tuple[str, str]]]:
+        """Yield all texts of a file with their hashes, in blocks."""
+        return _hashed(path, self.column)
+
+    def by_file(self) -> dict[str, list[str]]:
+        """Return the hashes by the first file that holds their text."""
+        left, found = set(self.hashes), dict[str, list[str]]()
+        for path in self.files:
+            here = {text_hash for block in self.read(path) for text_hash, _ in block} & left
+            left -= here
+            if here:
+                found[path] = sorted(here)
+        return found
+
+
+def unknown_texts(plan: RunPlan, folder: str, column: str) -> UnknownTexts:
+    """Find the texts of a table that the embedding store does not know."""
     files = list_files(f"{folder}/*.parquet")
-    hashes = {question_hash(text) for path in files for text in texts_of(path)}
-    missing = frozenset(hashes - known_hashes(plan.embedding_store)) if hashes else frozenset()
-    embed_missing(plan, files, functools.partial(_hashed, texts_of), missing)
-    return len(missing)
+    hashes = {text_hash for path in files for block in _hashed(path, column) for text_hash, _ in block}
+    missing = hashes - known_hashes(plan.embedding_store) if hashes else ()
+    return UnknownTexts(files, column, frozenset(missing))
 
 
-def _hashed(texts_of: Callable[[str], list[str]], path: str) -> Iterator[tuple[str, str]]:
-    for text in texts_of(path):
-        yield question_hash(text), text
-
-
-def _questions_of(path: str) -> list[str]:
-    return [row["question"] for row in read_file_rows(path, _QuestionText)]
-
-
-def _wordings_of(path: str) -> list[str]:
-    return [row["wording"] for row in read_file_rows(path, AnswerWordingRow)]
-
-
-def _fences_of(path: str) -> list[str]:
-    return [row["text"] for row in read_file_rows(path, FenceRow)]
+def _hashed(path: str, column: str) -> Iterator[list[tuple[str, str]]]:
+    for table in file_batches(path, pa.schema([pa.field(column, pa.string())]), _BLOCK):
+        yield [(question_hash(text), text) for text in table[column].to_pylist()]
 
 
 def questions_by_collection(path: str) -> Iterator[tuple[str, list[QuestionRow]]]:
     """Read a file of questions in batches of one collection each."""
-    table = pa.concat_tables(read_tables(path, QUESTIONS))
-    for collection in pc.unique(table["collection"]).to_pylist():
-        rows = table_rows(table.filter(pc.equal(table["collection"], collection)), QuestionRow)
-        for start in range(0, len(rows), _TOGETHER):
-            yield collection, rows[start : start + _TOGETHER]
+    for table in file_batches(path, QUESTIONS, _TOGETHER):
+        for collection in pc.unique(table["collection"]).to_pylist():
+            yield collection, table_rows(table.filter(pc.equal(table["collection"], collection)), QuestionRow)
 
 
 def question_vectors(plan: RunPlan, rows: Sequence[QuestionRow | WordingRow | ChunkQuestionRow]) -> Vectors:
     """Return the vectors of n questions, of shape (n, dimensions)."""
     hashes = [question_hash(row["question"]) for row in rows]
     return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
+
+
+def read_questions(plan: RunPlan, texts: Sequence[str]) -> dict[str, ReadQuestion]:
+    """Return n questions as the encoder reads them; without late interaction their vectors must be in the store.
+
+    Late interaction compares token vectors, which no store holds. So questions are read anew for it, many at once, and
+    their own vectors fall out of the same pass.
+    """
+    if not plan.retrieval.late_candidates:
+        vectors = find_vectors(
+            plan.embedding_store, [question_hash(each) for each in texts], plan.encoder_spec.dimensions
+        )
+        return {text: ReadQuestion(vector) for text, vector in zip(texts, vectors, strict=True)}
+    vectors, states = load_encoder(plan.encoder, plan.encoder_spec).embed_with_states(texts)
+    return {text: ReadQuestion(*found) for text, *found in zip(texts, vectors, states, strict=True)}
+
+
+def store_vectors(plan: RunPlan, read: Mapping[str, ReadQuestion], unknown: Collection[str]) -> None:
+    """Keep the vectors of those questions that are unknown, given by their hashes."""
+    hashed = {question_hash(text): found.vector for text, found in read.items()}
+    hashes = sorted(hashed.keys() & unknown)
+    if hashes:
+        path = f"{plan.embedding_store}/{batch_name(hashes)}.parquet"
+        write_vectors(path, hashes, np.stack([hashed[each] for each in hashes]))
 
 
 @functools.lru_cache(maxsize=1)
@@ -116,21 +170,38 @@ def rank(
     plan: RunPlan,
     collection: str,
     rows: Sequence[QuestionRow],
-    vectors: Vectors,
+    read: Mapping[str, ReadQuestion],
     lookup: Lookup,
     indexes: str | None = None,
 ) -> list[list[Ranked]]:
-    """Return the ranked candidates of n questions, given their vectors of shape (n, dimensions).
+    """Return the ranked candidates of n questions, each of which was read.
 
     `indexes` is the folder of the collection's indexes, by default that of the release.
     """
-    reranker = load_reranker(plan.reranker) if plan.reranker else None
     indexed, weighed = indexes or plan.index_folder(collection), f"{plan.folder('weigh')}/{collection}"
-    filters = [filters_from(row["filters"]) for row in rows]
+    questions, filters = [row["question"] for row in rows], [filters_from(row["filters"]) for row in rows]
+    if not questions:
+        return []
+    vectors = np.stack([read[each].vector for each in questions])
     with local_copy(indexed) as folder, local_copy(weighed) as weights:
-        states = load_encoder(plan.encoder, plan.encoder_spec).token_states
-        retriever = Retriever.load(folder, plan.retrieval, reranker, states, weights)
-        return retriever.rank([row["question"] for row in rows], vectors, lookup, filters)
+        retriever = _open_retriever(plan, folder, weights, _states_of(read))
+        return retriever.rank(questions, vectors, lookup, filters)
+
+
+def _open_retriever(plan: RunPlan, folder: Path, weights: Path, states: TokenStates) -> Retriever:
+    reranker = load_reranker(plan.reranker) if plan.reranker else None
+    return Retriever.load(folder, plan.retrieval, reranker, states, weights)
+
+
+def _states_of(read: Mapping[str, ReadQuestion]) -> TokenStates:
+    """Return what late interaction asks for the token vectors of a question."""
+
+    def states(question: str) -> tuple[NDArray[np.int32], Vectors]:
+        found = read[question].tokens
+        assert found is not None
+        return found
+
+    return states
 
 
 def index_questions(

@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 
 from batch import progress
 from batch.generation.prompt_order import batches
@@ -27,7 +25,7 @@ from batch.selection.release_wordings import CollectionTexts, collection_texts, 
 from batch.selection.training import TOLERATED_ERRORS as SELECTED_ERRORS
 from batch.selection.training import recomputed as recomputed_selection
 from batch.selection.training import train_selector
-from batch.stores.embedding_store import EMBEDDINGS, find_vectors, known_hashes, open_encoder
+from batch.stores.embedding_store import find_vectors, known_hashes, open_encoder, write_vectors
 from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, rows_to_table, table_rows, write_table
 from batch.verifier.labelled_pairs import LabelledPair, read_pairs
@@ -222,7 +220,6 @@ def _embed(plan: RunPlan, texts: Sequence[str]) -> Vectors:
         vectors = open_encoder(plan.encoder, plan.encoder_spec, len(missing) > _TOGETHER)(
             [missing[key] for key in keys]
         )
-        table = pa.table({"text_hash": keys, "vector": list(np.asarray(vectors))}, schema=EMBEDDINGS)
-        write_table(f"{plan.embedding_store}/{batch_name(keys)}.parquet", table)
+        write_vectors(f"{plan.embedding_store}/{batch_name(keys)}.parquet", keys, vectors)
         progress.advance(len(keys))
     return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)

@@ -17,9 +17,9 @@ from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.rows import CuratedRow, PromptRow
+from batch.rows import PROMPTS, CuratedRow, PromptRow
 from batch.stores.generation_store import GenerationRow, find_generations
-from batch.stores.parquet import WriteRows, count_rows, list_files, local_copy, read_file_rows, read_rows
+from batch.stores.parquet import WriteRows, count_rows, file_batches, list_files, local_copy, read_rows, table_rows
 from rag.filters import Marks, filters_from, fits
 from rag.identity import stable_hash, template_id
 from rag.prompting.answer_rules import without_reasoning
@@ -30,6 +30,7 @@ from rag.retrieval.passages import Passage, StoredChunk
 from warehouse.tables import AnswerRow, CitationRow
 
 STAGE = "cite"
+_TOGETHER = 8_192  # prompts whose generations are looked up at once: each look-up reads the whole store
 
 
 class _CiteGenerated(beam.DoFn):
@@ -39,7 +40,10 @@ class _CiteGenerated(beam.DoFn):
         self._plan = plan
 
     def process(self, path: str) -> Iterator[AnswerRow | beam.pvalue.TaggedOutput]:
-        prompts = read_file_rows(path, PromptRow)
+        for table in file_batches(path, PROMPTS, _TOGETHER):
+            yield from self._cited(table_rows(table, PromptRow))
+
+    def _cited(self, prompts: Sequence[PromptRow]) -> Iterator[AnswerRow | beam.pvalue.TaggedOutput]:
         generations = find_generations(self._plan.answer_store, [prompt["fingerprint"] for prompt in prompts])
         curated = {row["query_key"] for row in _curated_rows(self._plan)}
         languages = {name: _languages(self._plan, name) for name in {prompt["collection"] for prompt in prompts}}

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import apache_beam as beam
+import pyarrow as pa
 
 from batch.generation.prompt_order import passages_hash
 from batch.pipeline import running_pipeline
@@ -20,9 +21,18 @@ from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
 from batch.retrieval.coverage import best_score, threshold
 from batch.retrieval.help_gain import read_gains, used_assistance
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.retrieval.question_ranking import embed_questions, embed_wordings, questions_by_collection
+from batch.retrieval.question_ranking import (
+    ReadQuestion,
+    embed_questions,
+    embed_wordings,
+    questions_by_collection,
+    read_questions,
+    store_vectors,
+    unknown_texts,
+)
 from batch.rows import PromptRow
-from batch.stores.parquet import WriteRows, count_rows, list_files
+from batch.stores.embedding_store import read_list, write_list
+from batch.stores.parquet import WriteTables, count_rows, list_files, rows_to_table
 from rag.identity import fingerprint
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.fusion import Ranked
@@ -33,7 +43,10 @@ STAGE = "retrieve"
 
 
 class _Retrieve(beam.DoFn):
-    """(collection, questions) → rows of prompts, and of retrievals as a second output."""
+    """File of questions → tables of prompts; of retrievals and of coverage as further outputs.
+
+    What the encoder reads gives the vectors of questions as well; those that the embedding store lacks are kept there.
+    """
 
     def __init__(
         self, plan: RunPlan, thresholds: Mapping[str, float | None], assistance: Mapping[str, Assistance]
@@ -42,18 +55,30 @@ class _Retrieve(beam.DoFn):
         self._thresholds = thresholds
         self._assistance = assistance
 
-    def process(self, batch: tuple[str, list[QuestionRow]]) -> Iterator[PromptRow | beam.pvalue.TaggedOutput]:
-        collection, rows = batch
+    def process(self, source: tuple[str, str]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
+        path, listed = source
+        unknown = frozenset(read_list(listed)) if listed else frozenset()
+        for collection, rows in questions_by_collection(path):
+            read = read_questions(self._plan, [row["question"] for row in rows])
+            store_vectors(self._plan, read, unknown)
+            yield from self._retrieved(collection, rows, read)
+
+    def _retrieved(
+        self, collection: str, rows: Sequence[QuestionRow], read: Mapping[str, ReadQuestion]
+    ) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         template = PromptTemplate(self._plan.template)
         chunks = load_chunks(self._plan.folder("prepare"), collection)
         settings = self._plan.retrieval
-        ranked = rank_assisted(self._plan, collection, rows, chunks.get, self._assistance[collection])
+        ranked = rank_assisted(self._plan, collection, rows, chunks.get, self._assistance[collection], read)
+        prompts, retrievals, coverage = list[PromptRow](), list[RetrievalRow](), list[CoverageRow]()
         for row, found in zip(rows, ranked, strict=True):
             passages = choose_passages(found.ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
-            yield self._prompt(row, passages, template)
-            for each in retrieval_rows(row, found.ranked, passages):
-                yield beam.pvalue.TaggedOutput("retrievals", each)
-            yield beam.pvalue.TaggedOutput("coverage", self._coverage(row, found, chunks.get))
+            prompts.append(self._prompt(row, passages, template))
+            retrievals += retrieval_rows(row, found.ranked, passages)
+            coverage.append(self._coverage(row, found, chunks.get))
+        yield rows_to_table(prompts, PromptRow)
+        yield beam.pvalue.TaggedOutput("retrievals", rows_to_table(retrievals, RetrievalRow))
+        yield beam.pvalue.TaggedOutput("coverage", rows_to_table(coverage, CoverageRow))
 
     def _coverage(self, row: QuestionRow, found: RankedQuestion, lookup: Lookup) -> CoverageRow:
         return {
@@ -115,21 +140,34 @@ def retrieval_rows(question: QuestionRow, ranked: Sequence[Ranked], passages: Se
 def retrieve(plan: RunPlan) -> Figures:
     """Embed the questions whose vectors are not known, retrieve their passages, and fill the prompts."""
     questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
-    embedded = embed_questions(plan, questions) + embed_wordings(plan)
+    files, embedded = _files(plan, questions)
+    embedded += embed_wordings(plan)
     thresholds = {name: threshold(plan, name) for name in plan.collections}
     gains = read_gains(plan)
     assistance = {name: used_assistance(plan, name, gains) for name in plan.collections}
     with running_pipeline(plan) as pipeline:
-        rows = (
+        tables = (
             pipeline
-            | "Questions" >> beam.Create(list_files(f"{questions}/*.parquet"))
-            | "Read" >> beam.FlatMap(questions_by_collection)
+            | "Questions" >> beam.Create(files)
             | "Retrieve"
             >> beam.ParDo(_Retrieve(plan, thresholds, assistance)).with_outputs(
                 "retrievals", "coverage", main="prompts"
             )
         )
-        _ = rows.prompts | "WritePrompts" >> WriteRows(f"{out}/prompts", PromptRow)
-        _ = rows.coverage | "WriteCoverage" >> WriteRows(f"{out}/coverage", CoverageRow)
-        _ = rows.retrievals | "WriteRetrievals" >> WriteRows(f"{out}/retrievals", RetrievalRow)
+        _ = tables.prompts | "WritePrompts" >> WriteTables(f"{out}/prompts", PromptRow)
+        _ = tables.coverage | "WriteCoverage" >> WriteTables(f"{out}/coverage", CoverageRow)
+        _ = tables.retrievals | "WriteRetrievals" >> WriteTables(f"{out}/retrievals", RetrievalRow)
     return {"questions": count_rows(questions), "embedded": embedded}
+
+
+def _files(plan: RunPlan, questions: str) -> tuple[list[tuple[str, str]], int]:
+    """Return the files of questions, each with the list of what it holds without a vector, and how many those are.
+
+    Without late interaction nothing is read anew, and so they are embedded here.
+    """
+    if not plan.retrieval.late_candidates:
+        embedded = embed_questions(plan, questions)
+        return [(path, "") for path in list_files(f"{questions}/*.parquet")], embedded
+    unknown = unknown_texts(plan, questions, "question")
+    listed = {path: write_list(plan, found) for path, found in unknown.by_file().items()}
+    return [(path, listed.get(path, "")) for path in unknown.files], len(unknown.hashes)

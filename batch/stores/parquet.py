@@ -132,6 +132,13 @@ def read_file_rows(path: str, row: type[R]) -> list[R]:
     return [each for table in read_tables(path, schema_of(row)) for each in table_rows(table, row)]
 
 
+def file_batches(path: str, schema: pa.Schema, most: int) -> Iterator[pa.Table]:
+    """Yield the rows of one Parquet file as tables of at most so many rows; no more than that is in memory."""
+    with FileSystems.open(path, compression_type="uncompressed") as stream:
+        for batch in pq.ParquetFile(stream).iter_batches(most, columns=schema.names):
+            yield pa.Table.from_batches([batch]).cast(schema)
+
+
 def table_rows(table: pa.Table, row: type[R]) -> list[R]:
     """Turn an Arrow table into rows; of the columns, those of the row type."""
     rows: list[R] = table.select(schema_of(row).names).to_pylist(maps_as_pydicts="strict")
@@ -201,11 +208,24 @@ class WriteRows(beam.PTransform):
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
         """Batch the rows into Arrow tables and write them."""
         row = self._row
-        empty_folder(self._folder)
         return (
             rows
             | "Batch" >> beam.BatchElements(min_batch_size=1_000, max_batch_size=10_000)
             | "ToArrow" >> beam.Map(lambda batch: rows_to_table(batch, row))
-            | "Write"
-            >> WriteToParquetBatched(f"{self._folder}/part", schema_of(row), codec="zstd", file_name_suffix=".parquet")
+            | "Tables" >> WriteTables(self._folder, row)
         )
+
+
+class WriteTables(beam.PTransform):
+    """Write Arrow tables as the Parquet files of a folder: for rows so many that Beam should not see each."""
+
+    def __init__(self, folder: str, row: type) -> None:
+        super().__init__()
+        self._folder = folder
+        self._row = row
+
+    def expand(self, tables: beam.PCollection) -> beam.PCollection:
+        """Write the tables."""
+        empty_folder(self._folder)
+        prefix, schema = f"{self._folder}/part", schema_of(self._row)
+        return tables | "Write" >> WriteToParquetBatched(prefix, schema, codec="zstd", file_name_suffix=".parquet")

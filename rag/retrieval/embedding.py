@@ -24,6 +24,7 @@ from rag.retrieval.vectors import Vectors
 
 ENCODER = "encoder.json"
 _REMEMBERED = 64  # questions
+_TOGETHER = 3_000  # characters, padding included, in a batch: what fits the processor's caches is quickest
 _UNKNOWN = ("[UNK]", "<unk>", "[unk]")
 
 
@@ -107,14 +108,29 @@ class OnnxEncoder:
                 tokens[row] = TokenCodes(ids[mask > 0].astype(np.int32), encode(states[mask > 0]))
         return vectors, [tokens[row] for row in range(len(texts))]
 
+    def embed_with_states(
+        self, texts: Sequence[str], batch_size: int = 32
+    ) -> tuple[Vectors, list[tuple[NDArray[np.int32], Vectors]]]:
+        """Return the vectors of n questions, and what `token_states` returns of each, from one pass."""
+        vectors = np.zeros((len(texts), self.spec.dimensions), dtype=np.float32)
+        states: dict[int, tuple[NDArray[np.int32], Vectors]] = {}
+        for rows, output in self._batches(texts, self.spec.query_prefix, batch_size):
+            vectors[rows] = _pool(output.values, output.mask, self.spec)
+            for row, values, ids, mask in zip(rows, output.values, output.ids, output.mask, strict=True):
+                states[row] = self._own(ids[mask > 0], values[mask > 0])
+        return vectors, [states[row] for row in range(len(texts))]
+
     def token_states(self, text: str) -> tuple[NDArray[np.int32], Vectors]:
         """Return the numbers of a question's tokens, shape (tokens,), and their vectors, shape (tokens, dimensions).
 
         Those of the prefix are left out: no passage has them, so they would count most in late interaction.
         """
         output = self._one(self.spec.query_prefix + text)
-        own = self._prefix_length(output.ids[0].tolist())
-        return output.ids[0][own:].astype(np.int32), output.values[0][own:]
+        return self._own(output.ids[0], output.values[0])
+
+    def _own(self, ids: NDArray[np.int64], values: Vectors) -> tuple[NDArray[np.int32], Vectors]:
+        own = self._prefix_length(ids.tolist())
+        return ids[own:].astype(np.int32), values[own:]
 
     def _prefix_length(self, ids: Sequence[int]) -> int:
         """Return how many of a question's tokens are the prefix's, with what stands before it."""
@@ -123,11 +139,21 @@ class OnnxEncoder:
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], alike))
 
     def _batches(self, texts: Sequence[str], prefix: str, size: int) -> Iterator[tuple[list[int], ModelOutput]]:
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # less padding
-        for start in range(0, len(texts), size):
-            rows = by_length[start : start + size]
+        for rows in _alike([len(prefix) + len(text) for text in texts], size):
             read = [prefix + texts[i] for i in rows]
             yield rows, self._one(read[0]) if len(read) == 1 else self._session.run(read)
+
+
+def _alike(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yield batches of texts of about the same length, by their numbers: at most `size` and `_TOGETHER` characters."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) == size or lengths[row] * (len(batch) + 1) > _TOGETHER):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def _pool(hidden: Vectors, mask: NDArray[np.int64], spec: EncoderSpec) -> Vectors:
