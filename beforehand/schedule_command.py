@@ -27,6 +27,6 @@ def schedule(config: Config) -> None:
 
         if server is not None:
             server.wait_until_ready()
-        settle_before_schedule(settings.project.data, own_server=server is not None)
+        settle_before_schedule(settings.project.data, settings.alerts.webhook, own_server=server is not None)
         click.echo(f"a release is built at {plan.cron!r} ({plan.timezone}), until Ctrl-C", err=True)
         keep_schedule(config[0], plan, settings.project.data, settings.history.recorded(), settings.alerts.webhook)

@@ -1,12 +1,14 @@
 """Nights of a help desk: visitors ask what nobody anticipated, and each night's run anticipates the next day.
 
-    python bench/nights.py HELP_FOLDER [--set banking] [--nights 3] [--requests 300]
+    python bench/nights.py HELP_FOLDER [--set banking] [--nights 3] [--requests 1000]
 
 The questions are those of the set's `asked` rows, some of them asked again and again; the team has listed one question
 for every other answer, and has a page about each. Flow, service, encoder, journal and the judge's exam are real; the
 language model is a fake one that answers from the passage about the right answer, if it is given that, and errs as
-a judge in `--mistakes` of the cases. Prints one JSON line a day, and what the night after it did: the share of the
-requests answered beforehand, how many of those rightly, and the tokens of live answers and of the night, per request.
+a judge in `--mistakes` of the cases. Prints one JSON line a day, with what the night before it did: the share of the
+requests answered beforehand, how many of those rightly, and what 1,000 questions cost in tokens: live, with the night
+(whose tokens cost `--batch-price` of a live one's, as in a Batch API), and if all of them were answered live. A night's
+answers serve more days than the next; so the line also has these sums over all days so far.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import http_load as http
@@ -42,6 +44,9 @@ from beforehand.configuration import prepare_environment, read_settings  # noqa:
 from bench.fake_llm import FakeLlm, served  # noqa: E402
 from warehouse.editorial.listing import list_question  # noqa: E402
 from warehouse.releases.release import current  # noqa: E402
+
+if TYPE_CHECKING:
+    from flows.ledger import Ledger
 
 _KEYS = 12
 _JUDGED = re.compile(r"The answer was prepared for this question: (.*)\n\nA visitor asks: (.*)\n")
@@ -181,7 +186,12 @@ def build(folder: Path) -> dict[str, Any]:
         "questions": anticipated["questions"], "wordings": anticipated.get("wordings", 0),
         "joined": {name: joined.get(name, 0) for name in ("clusters", "wordings", "fences", "doubtful")},
         "approved": approve(settings.project.data), "seconds": round(sum(ledger.seconds.values()), 1),
+        "tokens": {stage: tokens for stage in ledger.figures if (tokens := _tokens(ledger, stage))},
     }  # fmt: skip
+
+
+def _tokens(ledger: Ledger, stage: str) -> int:
+    return ledger.figure(stage, "prompt_tokens") + ledger.figure(stage, "completion_tokens")
 
 
 def approve(data: Path) -> int:
@@ -238,7 +248,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--set", default="banking", choices=("banking", "assistant"))
     parser.add_argument("--nights", type=int, default=3)
-    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--batch-price", type=float, default=0.5)
     parser.add_argument("--mistakes", type=float, default=0.03)
     options = parser.parse_args()
     desk = read(options.folder / f"{options.set}.jsonl.gz")
@@ -256,20 +267,48 @@ def main() -> None:
             replay(folder, desk, llm, url, options)
 
 
+@dataclass
+class Spent:
+    """Tokens: of live answers, of nights at their price, and of what would be if all questions were answered live."""
+
+    questions: int = 0
+    live: float = 0.0
+    night: float = 0.0
+    all_live: float = 0.0
+
+    def add(self, other: Spent) -> None:
+        """Add those of a day."""
+        self.questions += other.questions
+        self.live += other.live
+        self.night += other.night
+        self.all_live += other.all_live
+
+    def of_a_thousand(self) -> dict[str, int]:
+        """Return them for 1,000 questions."""
+        each = 1000 / self.questions
+        return {
+            "live": round(self.live * each), "night": round(self.night * each),
+            "total": round((self.live + self.night) * each), "all_live": round(self.all_live * each),
+        }  # fmt: skip
+
+
 def replay(folder: Path, desk: Desk, llm: DeskLlm, url: str, options: argparse.Namespace) -> None:
     chance = random.Random(7)
+    so_far = Spent()
     night = {"night": build(folder), "tokens": llm.spent}
     for day in range(options.nights + 1):
         before = llm.spent
         with service(folder, url) as address:
             counts = asyncio.run(ask_all(address, traffic(desk, options.requests, chance), chance))
         live, hits = llm.spent - before, counts["exact"] + counts["semantic"]
+        # what was answered beforehand would have cost as much as what was answered live
+        all_live = live * options.requests / max(1, options.requests - hits)
+        spent = Spent(options.requests, live, night["tokens"] * options.batch_price, all_live)
+        so_far.add(spent)
         line = {
             "bench": "nights", "set": options.set, "day": day + 1, "requests": options.requests,
-            "beforehand": round(hits / options.requests, 3), **counts,
-            "tokens_live_a_request": round(live / options.requests, 1),
-            "tokens_a_request": round((live + night["tokens"]) / options.requests, 1),
-            "tokens_of_the_night_before": night["tokens"], "the_night_before": night["night"],
+            "beforehand": round(hits / options.requests, 3), **counts, "tokens_of_1000": spent.of_a_thousand(),
+            "tokens_of_1000_so_far": so_far.of_a_thousand(), "the_night_before": night["night"],
         }  # fmt: skip
         print(json.dumps(line), flush=True)
         if day < options.nights:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 from prefect import flow
 from prefect.exceptions import CancelledRun
 from prefect.flow_engine import run_flow
@@ -40,7 +41,7 @@ from batch.stages.reword import reword, wants_wordings
 from batch.stages.vary import vary, wants_variations
 from batch.stages.weigh import can_weigh, weigh
 from flows.compact_journal import compact_journal
-from flows.errors import UnknownStageError, without_secrets
+from flows.errors import UnknownStageError, server_error, without_secrets
 from flows.ledger import PUBLISHED, Ledger, run_row
 from flows.publish_release import Publication, audit_release, load_release, publish_release
 from flows.reporting import artifacts
@@ -152,16 +153,22 @@ def build_release(config: Path, plan: RunPlan, publication: Publication, link: U
         AuditFailedError: the build failed its audit; it is kept and not published.
         AnswersPendingError: answers that are made elsewhere are not there yet.
         BuildCancelledError: somebody cancelled it in Prefect.
+        PrefectServerError: Prefect's server can't keep track of the run.
     """
     ledger = Ledger(secrets=secret_values(plan))
     published: list[Release] = []
     stopped: list[State[None]] = []
+    failed: list[Exception] = []
 
     @flow(name="build_release", flow_run_name="{run_id}", validate_parameters=False, persist_result=False)
     def build_release(run_id: str, config: str) -> State[None] | None:  # noqa: ARG001  # for people who look at the run
         run = TrackedRun(plan, ledger, current_flow_run(), publication.webhook, link is not None)
         work = partial(_build, plan, publication, run, published)
-        state = without_secrets(lambda: carry_out(run, work), ledger.secrets)
+        try:
+            state = without_secrets(lambda: carry_out(run, work), ledger.secrets)
+        except Exception as error:
+            failed.append(error)
+            raise
         stopped.extend([state] if state else [])
         return state
 
@@ -170,6 +177,12 @@ def build_release(config: Path, plan: RunPlan, publication: Publication, link: U
         run_flow(build_release, flow_run, {"run_id": plan.run_id, "config": str(config)})
     except CancelledRun:
         raise stopped_by(stopped[0]) from None
+    except httpx.HTTPError as error:  # Prefect's server, which may have the full disk that the build has
+        if failed:
+            raise failed[0] from None
+        if not (published or stopped):
+            raise server_error(Path(plan.data), error) from error
+        progress.warn([str(server_error(Path(plan.data), error))])
     if stopped:
         raise stopped_by(stopped[0])
     return Outcome(plan.run_id, published[0].release_id, ledger)

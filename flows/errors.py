@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TypeVar
+
+import httpx
 
 from rag.errors import BeforehandError, ConfigurationError
 from rag.hidden_errors import hidden
 
 T = TypeVar("T")
+
+_LEAST_ROOM = 1_000_000  # bytes
 
 
 class UnknownStageError(ConfigurationError):
@@ -24,7 +30,15 @@ class BuildCancelledError(BeforehandError):
 
 
 class PrefectServerError(BeforehandError):
-    """The temporary Prefect server did not start."""
+    """The temporary Prefect server did not start, or a Prefect server does not answer as it should."""
+
+
+def server_error(data: Path, error: httpx.HTTPError) -> PrefectServerError:
+    """Return the error for a Prefect server that failed; our own has its database in the data folder."""
+    said = f"answered {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else "does not answer"
+    full = shutil.disk_usage(data).free < _LEAST_ROOM
+    hint = f"the disk of {data} is full; free some space" if full else "its log says why"
+    return PrefectServerError(f"Prefect's server {said}, so it can't keep track of the run: {hint}")
 
 
 def without_secrets(body: Callable[[], T], secrets: Collection[str]) -> T:

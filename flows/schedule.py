@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import chdir, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,7 @@ from flows.reporting.run_states import (
     cancelled_state,
     crashed_state,
     end_run,
+    end_run_surely,
     failed_state,
     is_cancelled,
     make_child_run,
@@ -47,9 +49,14 @@ from flows.reporting.run_states import (
     superseded_state,
 )
 from flows.settings import ScheduleSettings
+from flows.settle import settle_meanwhile
 from flows.tracked_run import current_flow_run
 from rag.credentials import SecretAddress
 from rag.errors import EXIT_WAITING
+from warehouse.errors import WarehouseError
+
+_SETTLE_SECONDS = 30.0
+_TELL_SECONDS = 3600.0  # a full disk is found in the morning, and then the reason is of use
 
 
 @flow(name="scheduled_build", persist_result=False)
@@ -105,8 +112,8 @@ def _as_its_process(ended: Ended, child: UUID, own: UUID) -> str | State[Any]:
         return line
     killed = ended.code < 0
     message = f"the build's process was killed by signal {-ended.code}" if killed else ended.sentence
-    end_run(child, crashed_state(message) if killed else failed_state(message))
     send(webhook_of_environment(), Alert("crashed" if killed else "failed", message, None, str(own), page_of(own)))
+    end_run_surely(child, crashed_state(message) if killed else failed_state(message), _TELL_SECONDS)
     return crashed_state(message) if killed else failed_state(message)
 
 
@@ -149,10 +156,14 @@ def keep_schedule(
     # Prefect imports a flow from the working folder first, where a user may have packages of our names.
     with chdir(data), awaited_processes(data / "prefect" / "flows") as end_flows, suppress(KeyboardInterrupt):
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
-        asyncio.run(_serve(planned, end_flows))
+        asyncio.run(_serve(planned, end_flows, partial(settle_meanwhile, data, webhook)))
 
 
-async def _serve(planned: Sequence[RunnerDeployment], end_flows: Callable[[], None]) -> None:
+async def _serve(
+    planned: Sequence[RunnerDeployment],
+    end_flows: Callable[[], None],
+    settle: Callable[[Collection[str]], Collection[str]],
+) -> None:
     """Run what is due, until Ctrl-C or SIGTERM; either lets the flows that run end in order.
 
     Prefect's runner kills them at once, and on SIGTERM it stops halfway, with pages of errors.
@@ -170,4 +181,16 @@ async def _serve(planned: Sequence[RunnerDeployment], end_flows: Callable[[], No
 
     signal.signal(signal.SIGINT, end)
     runner.handle_sigterm = end
-    await runner.start()
+    settling = asyncio.create_task(_settle_ever_again(settle))
+    try:
+        await runner.start()
+    finally:
+        settling.cancel()
+
+
+async def _settle_ever_again(settle: Callable[[Collection[str]], Collection[str]]) -> None:
+    seen: Collection[str] = ()
+    while True:
+        await asyncio.sleep(_SETTLE_SECONDS)
+        with suppress(WarehouseError, OSError):  # a full disk: it is tried again
+            seen = await asyncio.to_thread(settle, seen)

@@ -42,7 +42,7 @@ from rag.errors import AnswersPendingError
 from warehouse.durable import storage_errors
 from warehouse.errors import AuditFailedError, BuildInProgressError
 from warehouse.history.run_log import log_run
-from warehouse.releases.build import abandon, begin_build
+from warehouse.releases.build import abandon, begin_build, clear
 from warehouse.releases.build_folder import Build
 
 _INTERRUPTED, CANCELLED, _FAILED, _WAITING = "interrupted", "cancelled", "failed", "waiting"
@@ -116,10 +116,11 @@ class TrackedRun:
         self._ended = True
         data = Path(self.plan.data)
         try:
+            clear(self.build)  # first, since the row needs room, and the disk may be full
             log_run(self.log or data, run_row(self.plan, self.ledger, status))
             note_ended(data, self.plan.run_id)
         finally:
-            abandon(self.build)  # a build that was published or kept as failed has been renamed by now
+            abandon(self.build)
 
     def stop(self) -> State[None]:
         """End the run after a signal, and return the state of its flow run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,6 +18,7 @@ from uuid import UUID, uuid4
 from prefect import Flow, Task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Pending, State
 from prefect.utilities.urls import url_for
 
@@ -30,6 +32,7 @@ INTERRUPTED_STATE = "Interrupted"
 """The name of the state of a run whose process was told to end, by Ctrl-C or SIGTERM."""
 WAITING_STATE = "Waiting"
 """The name of the state of a run that waits for answers that are made elsewhere."""
+_RETRY_SECONDS = 5.0
 
 
 @contextmanager
@@ -79,6 +82,24 @@ def is_cancelled(run: UUID) -> bool:
         state = read_run(run).state
         return state is not None and (state.is_cancelling() or state.is_cancelled())
     return False
+
+
+def end_run_surely(run: UUID, state: State[Any], seconds: float) -> None:
+    """Bring a flow run to its final state; while Prefect can't write, for want of disk say, try again for so long."""
+    deadline = time.monotonic() + seconds
+    while not end_run(run, state) and is_open(run) and time.monotonic() < deadline:
+        time.sleep(_RETRY_SECONDS)
+
+
+def is_open(run: UUID) -> bool:
+    """Whether a flow run has not ended, as Prefect has it; True as well if its server can't be asked."""
+    try:
+        state = read_run(run).state
+    except ObjectNotFound:
+        return False
+    except Exception:
+        return True
+    return state is None or not state.is_final()
 
 
 def begin_cancelling(run: UUID) -> None:

@@ -167,11 +167,16 @@ def fail(build: Build, reason: str, facts: Mapping[str, object] | None = None) -
     return Release(build.release_id, target, cast(Manifest, manifest))
 
 
+def clear(build: Build) -> None:
+    """Remove the folder of an unfinished build; one that was published or kept as failed has been renamed by then."""
+    if build.path.exists():
+        remove_tree(build.path)
+
+
 def abandon(build: Build) -> None:
     """Remove an unfinished build and release the lease."""
     try:
-        if build.path.exists():
-            remove_tree(build.path)
+        clear(build)
     finally:
         build.lease.release()
 
