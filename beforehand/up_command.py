@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 
 import click
@@ -48,6 +49,7 @@ def up(config: Config) -> None:
         click.echo(line, err=True)
 
     parts = parts_of(settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a build has its seconds to end then, too
     say(f"starting {', '.join(each.name for each in parts)}; a language model takes a minute or two")
     try:
         with running_parts(parts, config[0].resolve(), settings.project.data / "logs" / "up", say) as running:

@@ -181,9 +181,12 @@ class Week:
     def _ask(self, path: str, body: object = None) -> Any:
         """Ask Prefect; its server says 503 while its database is busy, and is asked again."""
         how = "GET" if body is None else "POST"
-        return until(
-            lambda: (reply := self.prefect.request(how, path, json=body)).status_code < 500 and reply, path
-        ).json()
+
+        def answered() -> list[httpx.Response]:
+            reply = self.prefect.request(how, path, json=body)
+            return [reply] if reply.status_code < 500 else []
+
+        return until(answered, path)[0].raise_for_status().json()
 
     def _has_deployments(self) -> bool:
         with contextlib.suppress(httpx.TransportError):

@@ -22,6 +22,7 @@ from flows.reporting.logs import say
 
 _PATIENCE = 20.0  # seconds to end by itself; Prefect kills us after 30
 _MOST_LINES = 2000
+_OF_PREFECT = "\n--- Error logging to API ---"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class Ended:
     @property
     def sentence(self) -> str:
         """The command line's own sentence at the end of its output; what packages print stays outside."""
-        *_, sentence = ["", *re.split(r"^beforehand: ", self.complaints, flags=re.MULTILINE)[1:]]
-        return sentence.strip() or f"the command ended with code {self.code}; see the log"
+        marked = re.split(r"^beforehand: ", self.complaints, flags=re.MULTILINE)
+        if len(marked) == 1:  # what Prefect says of a server that fails has no line end
+            marked = self.complaints.split("beforehand: ")
+        sentence = marked[-1].partition(_OF_PREFECT)[0].strip() if len(marked) > 1 else ""
+        return sentence or f"the command ended with code {self.code}; see the log"
 
 
 def run_command(config: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Ended:
