@@ -18,7 +18,15 @@ from uuid import UUID
 import pyarrow as pa
 from prefect.states import State
 
-from flows.reporting.run_states import cancelled_state, crashed_state, end_run, failed_state, is_open, read_run
+from flows.reporting.run_states import (
+    cancelled_state,
+    crashed_state,
+    end_run,
+    failed_state,
+    is_open,
+    read_run,
+    waiting_state,
+)
 from warehouse.durable import replace_file
 from warehouse.history.run_log import log_run, logged_runs
 from warehouse.tables import RUNS
@@ -96,10 +104,12 @@ def _read(note: Path) -> OpenRun | None:
 
 def _state(status: str) -> State[None]:
     """Return the state of a run of which Prefect was not told how it ended."""
-    if status in (KILLED, "published"):  # what was published may still have been killed before its last word
+    if status in (KILLED, "published", "built"):  # what was done may still have been killed before its last word
         return crashed_state("The build's process was killed, or its disk was full.")
     if status in ("cancelled", "interrupted"):
         return cancelled_state(in_prefect=status == "cancelled")
+    if status == "waiting":
+        return waiting_state("It waits for answers that are made elsewhere.")
     return failed_state(f"The run log says: {status}. Prefect could not be told at the time.")
 
 
