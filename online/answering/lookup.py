@@ -16,7 +16,6 @@ from online.answering.question import (
     AnswerFlight,
     Asked,
     Begun,
-    Head,
     Live,
     LiveAnswer,
     Opening,
@@ -32,6 +31,7 @@ from online.errors import Problem, Suggestion, as_problem
 from online.http.schemas import UnansweredSource
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
+from online.release.stored_heads import Head, decode_head
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
 from rag.filters import Filters
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from rag.retrieval.vectors import Vectors
 
 _BATCH = 32  # questions that are embedded at once
-_decode_head = msgspec.json.Decoder(Head).decode
 
 
 @dataclass
@@ -113,15 +112,21 @@ class Lookup:
         body = self.reviewed.answer(release.index, query_key)
         if body is None:
             return None
-        head = _decode_head(body)
-        foreign = head.collection != collection or collection in release.unfiltered
-        if foreign or self.withdrawn.touches(collection, head.documents):
-            return None
-        if head.expired(self.withholding.collections[collection].max_age):
+        head = decode_head(body)
+        if not self._may_serve(release, collection, head):
             return None
         if self.withholding.repeats_rejected(release, collection, query_key, body):
             return None
         return Prepared(body, head, release.release_id)
+
+    def _may_serve(self, release: OpenRelease, collection: str, head: Head) -> bool:
+        """Whether an answer belongs to a collection, rests on no withdrawn document, and is not too old."""
+        foreign = head.collection != collection or collection in release.unfiltered
+        return not (
+            foreign
+            or self.withdrawn.touches(collection, head.documents)
+            or head.expired(self.withholding.collections[collection].max_age)
+        )
 
     @contextlib.asynccontextmanager
     async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Unanswered | Live]:
@@ -296,8 +301,12 @@ class Lookup:
         return replace(self._told(asked, release, source, reason, opening.sought), opening=opening, live=live)
 
     def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
-        """Whether an anticipated question has an answer that may be served."""
-        return self._prepared(release, collection, query_key) is not None
+        """Whether an anticipated question has an answer that may be served; a search asks this of dozens."""
+        reviewed = self.reviewed.standing(query_key) is not None or query_key in release.index.before_reviews
+        if reviewed or self.withholding.rejects_words(release, collection):
+            return self._prepared(release, collection, query_key) is not None
+        head = release.heads.find(query_key)
+        return head is not None and self._may_serve(release, collection, head)
 
     def is_listed(self, release: OpenRelease, collection: str, query_key: str) -> bool:
         """Whether an anticipated question may be shown to others than who asks it.

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from online.answering.single_flight import Flight
+from online.release.stored_heads import Head
 from rag.filters import Filters
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
@@ -100,31 +99,6 @@ class Sought:
         if self.decision is not None:
             return self.decision.reason
         return "off" if self.candidates else "no_candidates"
-
-
-class Head(msgspec.Struct):
-    """The fields of an anticipated answer's body that the service itself needs."""
-
-    collection: str
-    fingerprint: str
-    query_key: str
-    generated_at: datetime.datetime
-    documents: list[str]
-    origin: str = ""
-    valid_until: datetime.datetime | None = None
-
-    def expired(self, max_age: int | None) -> bool:
-        """Whether the answer is too old to be served as prepared; `max_age` is in seconds.
-
-        What a reviewer wrote instead of a curated answer is not bound to the end of that.
-        """
-        if max_age is None and (self.valid_until is None or self.origin == "edited"):
-            return False
-        now = time.time()
-        if max_age is not None and now - self.generated_at.timestamp() > max_age:
-            return True
-        until = None if self.origin == "edited" else self.valid_until
-        return until is not None and now > until.timestamp()
 
 
 @dataclass(frozen=True)

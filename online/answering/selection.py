@@ -6,7 +6,6 @@ whatever words, and wants no other answer instead.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from online.answering.near_wording import NearWording
 from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Decision
 from rag.selection.evidence import NEAREST, Wordings
 
 if TYPE_CHECKING:
-    from online.answering.near_wording import NearWording
     from online.release.open_release import OpenRelease
+    from online.release.stored_wordings import StoredWording
     from rag.filters import Filters
     from rag.paraphrase.calibration import Certificate
     from rag.retrieval.vectors import Vectors
@@ -31,15 +31,21 @@ _SEARCHED = (NEAREST, 512)  # further, so that wordings that may not be used hid
 
 @dataclass(frozen=True)
 class Near:
-    """The wordings near a question, nearest first, with their vectors."""
+    """The wordings near a question, nearest first, with their cosines and vectors."""
 
-    wordings: Sequence[NearWording]
+    wordings: Sequence[StoredWording]
+    cosines: Sequence[float]
     vectors: Vectors
 
-    def of(self, answers: Callable[[str], bool]) -> Near:
-        """Return those of some answers."""
-        kept = [row for row, each in enumerate(self.wordings) if answers(each.query_key)]
-        return Near([self.wordings[row] for row in kept], self.vectors[kept])
+    def first(self, answers: Callable[[str], bool], count: int) -> tuple[NearWording, ...]:
+        """Return the nearest wording of each of the first `count` of some answers, nearest first."""
+        found: dict[str, NearWording] = {}
+        for each, cosine in zip(self.wordings, self.cosines, strict=True):
+            if each.query_key not in found and answers(each.query_key):
+                found[each.query_key] = NearWording(each.text, each.query_key, cosine, each.wording_key, each.question)
+                if len(found) == count:
+                    break
+        return tuple(found.values())
 
 
 def near_wordings(
@@ -47,25 +53,30 @@ def near_wordings(
     collection: str,
     filters: Filters,
     vector: Vectors,
-    named: Callable[[str, float], NearWording | None],
+    permitted: Callable[[str], bool],
 ) -> Near:
-    """Return the wordings near a question; `named` gives what a key and a cosine stand for, or None."""
+    """Return the wordings near a question, of the answers that are `permitted`."""
     indexes = release.collection(collection)
+    searched_in = [each for each in (indexes.questions, indexes.withheld, *indexes.wordings) if each is not None]
     for searched in _SEARCHED:
-        near: list[tuple[str, float, Vectors]] = []
-        whole = True
-        for index in (indexes.questions, indexes.withheld, *indexes.wordings):
-            if index is not None:
-                own = index.nearest(vector, searched, index.asked_with(filters))
-                near += own
-                whole &= len(own) < searched
-        near.sort(key=lambda each: -each[1])
-        usable = ((found, row) for key, cosine, row in near if (found := named(key, cosine)) is not None)
-        kept = list(itertools.islice(usable, NEAREST))
-        if whole or len(kept) == NEAREST:
+        found = [index.nearest(vector, searched, index.asked_with(filters)) for index in searched_in]
+        cosines = np.concatenate([each.scores for each in found])
+        keys = [(index, row) for index, each in zip(searched_in, found, strict=True) for row in each.rows.tolist()]
+        kept: list[int] = []
+        wordings: list[StoredWording] = []
+        for place in np.argsort(-cosines, kind="stable").tolist():
+            index, row = keys[place]
+            wording = release.wordings.find(index.vectors.id_of(row))
+            # the index is the collection's own; checked again all the same
+            if wording is not None and wording.collection == collection and permitted(wording.query_key):
+                kept.append(place)
+                wordings.append(wording)
+                if len(kept) == NEAREST:
+                    break
+        if len(kept) == NEAREST or all(len(each.rows) < searched for each in found):
             break
-    vectors = np.stack([row for _, row in kept]) if kept else np.zeros((0, len(vector)), np.float32)
-    return Near([each for each, _ in kept], vectors)
+    vectors = np.concatenate([each.vectors for each in found])
+    return Near(wordings, cosines[kept].tolist(), vectors[kept])
 
 
 def choose(
@@ -77,10 +88,11 @@ def choose(
     if opened.selector is None or not near.wordings:
         return Decision(False, 0.0, math.inf, "no_candidates"), None
     answers = [each.query_key for each in near.wordings]
-    further = {each.query_key for each in near.wordings if each.wording_key != each.query_key}
-    single = frozenset(key for key in set(answers) - further if not release.index.has_wordings(key))
-    wordings = Wordings([each.question for each in near.wordings], answers, near.vectors)
-    found, certificate = release.select(collection, question, vector, wordings, tolerated_error, single)
+    worded = {each.query_key for each in near.wordings if not each.alone}
+    wordings = Wordings([each.text for each in near.wordings], answers, near.vectors)
+    found, certificate = release.select(
+        collection, question, vector, wordings, tolerated_error, frozenset(answers) - worded
+    )
     if found.reason != "accepted_pair":
         return _decision(found), certificate
     if not guarded:

@@ -117,13 +117,9 @@ def _selected(
 ) -> Sought:
     """Return what the collection's selector chooses among the wordings near a question."""
     usable, barred_by = functools.cache(permits.usable), functools.cache(permits.barred)
-
-    def named(key: str, cosine: float) -> NearWording | None:
-        return _candidate(release, asked.collection, key, cosine, lambda answer: usable(answer) or barred_by(answer))
-
-    near = near_wordings(release, asked.collection, asked.filters, vector, named)
-    candidates = tuple(_one_an_answer(near.of(usable).wordings))
-    withheld = tuple(_one_an_answer(near.of(barred_by).wordings))
+    permitted = functools.cache(lambda answer: usable(answer) or barred_by(answer))
+    near = near_wordings(release, asked.collection, asked.filters, vector, permitted)
+    candidates, withheld = near.first(usable, _CANDIDATES), near.first(barred_by, _CANDIDATES)
     choose_at = functools.partial(choose, release, asked.collection, asked.question, vector, near)
     decision, certificate = (None, None) if tolerated_error is None or not candidates else choose_at(tolerated_error)
     barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
@@ -134,14 +130,6 @@ def _selected(
     if decision is not None and decision.query_key is not None and not usable(decision.query_key):
         decision = replace(decision, accepted=False, reason="withheld", query_key=None)
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
-
-
-def _one_an_answer(near: Sequence[NearWording]) -> list[NearWording]:
-    """Return the nearest wording of each answer, nearest first."""
-    nearest: dict[str, NearWording] = {}
-    for each in near:
-        nearest.setdefault(each.query_key, each)
-    return list(nearest.values())[:_CANDIDATES]
 
 
 def _decide(verifier: Verifier, question: str, candidates: tuple[NearWording, ...], tolerated_error: float) -> Decision:

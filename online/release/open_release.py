@@ -14,6 +14,7 @@ import numpy as np
 
 from online.errors import Problem
 from online.release.question_index import QuestionIndex
+from online.release.stored_heads import StoredHeads
 from online.release.stored_wordings import StoredWordings
 from rag.errors import IndexUnusableError, ModelError, OutdatedVerifierError
 from rag.filters import Filters, as_marks, filters_from, fits
@@ -110,6 +111,7 @@ class OpenRelease:
         self.release_id = release_id
         self.index = index
         self.wordings = StoredWordings(index)
+        self.heads = StoredHeads(index)
         self.models = models
         self.encoder = models.encoder
         self.collections = collections

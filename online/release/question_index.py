@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag.filters import Filters
 from rag.retrieval.row_groups import Mask, RowGroups
-from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vector_index import Nearest, VectorIndex
 from rag.retrieval.vectors import Vectors
 
 
@@ -34,8 +34,8 @@ class QuestionIndex:
         """Return the k questions nearest to a vector, as (query key, cosine); with `only`, among those."""
         return self.vectors.search(vector.reshape(1, -1), k, only)[0]
 
-    def nearest(self, vector: Vectors, k: int, only: Mask | None = None) -> list[tuple[str, float, Vectors]]:
-        """Return the k questions nearest to a vector, as (query key, cosine, vector); with `only`, among those."""
+    def nearest(self, vector: Vectors, k: int, only: Mask | None = None) -> Nearest:
+        """Return the k questions nearest to a vector; with `only`, among those."""
         return self.vectors.nearest(vector, k, only)
 
     def asked_with(self, filters: Filters) -> Mask | None:

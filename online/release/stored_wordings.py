@@ -31,12 +31,17 @@ class _Further(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class StoredWording:
-    """A wording: its text, the key of its answer, and the question and collection of that."""
+    """A wording: its text, its key and that of its answer, the question and collection of that.
+
+    `alone` says that the answer has no further wording.
+    """
 
     text: str
+    wording_key: str
     query_key: str
     question: str
     collection: str
+    alone: bool
 
 
 class StoredWordings:
@@ -55,4 +60,5 @@ class StoredWordings:
             return None
         anticipated = msgspec.json.decode(stored, type=Anticipated)
         text = anticipated.question if further is None else msgspec.json.decode(further, type=_Further).wording
-        return StoredWording(text, query_key, anticipated.question, anticipated.collection)
+        alone = further is None and not self._index.has_wordings(query_key)
+        return StoredWording(text, wording_key, query_key, anticipated.question, anticipated.collection, alone)

@@ -7,7 +7,6 @@ words the answer may be asked for, nor which words matter. Such an answer is kno
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 from rag.paraphrase.everyday import everyday_form
 from rag.paraphrase.question_parser import parse
@@ -15,7 +14,8 @@ from rag.paraphrase.question_parser import parse
 _TELLING = 3  # content words; a text that repeats so many may say anything beside them
 
 
-def restated(wordings: Sequence[str]) -> bool:
+@functools.lru_cache(maxsize=16384)
+def restated(wordings: tuple[str, ...]) -> bool:
     """Whether all wordings repeat the content words of the one that has the fewest; few of those, and no others."""
     contents = [_content(each) for each in wordings]
     core = min(contents, key=len)

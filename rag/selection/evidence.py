@@ -103,15 +103,25 @@ def nearest(vector: Vectors, wordings: Wordings, without: NDArray[np.bool_] | No
 
 
 def _likeness(texts: Sequence[str], vectors: Vectors) -> NDArray[np.float32]:
-    grams = np.zeros((len(texts), _BUCKETS), dtype=np.float32)
-    for row, text in enumerate(texts):
-        grams[row, _buckets(text)] = 1
-    seen = grams.sum(axis=0)
-    grams = grams[:, seen > 0] * np.log((len(texts) + 1) / (seen[seen > 0] + 0.5))
-    grams /= np.maximum(np.linalg.norm(grams, axis=1, keepdims=True), 1e-9)
     meaning = np.exp(_SHARPNESS * (vectors @ vectors.T - 1))
-    likeness: NDArray[np.float32] = ((1 - _CHARACTERS) * meaning + _CHARACTERS * (grams @ grams.T)).astype(np.float32)
+    likeness: NDArray[np.float32] = (1 - _CHARACTERS) * meaning + _CHARACTERS * _spelling(texts)
     return likeness
+
+
+def _spelling(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Return the cosines of n texts by their n-grams, of which rare ones count more, of shape (n, n)."""
+    found = [_buckets(text) for text in texts]
+    buckets, rows = np.concatenate(found), np.repeat(np.arange(len(found)), [len(each) for each in found])
+    seen = np.bincount(buckets, minlength=_BUCKETS)
+    weights = np.log((len(texts) + 1) / (seen + 0.5))[buckets]
+    weights /= np.sqrt(np.maximum(np.bincount(rows, weights**2, len(texts)), 1e-18))[rows]
+    shared = seen > 1  # the others add to the diagonal alone, which is 1
+    kept, columns = shared[buckets], np.cumsum(shared) - 1
+    grams = np.zeros((len(texts), int(shared.sum())), np.float32)
+    grams[rows[kept], columns[buckets[kept]]] = weights[kept]
+    cosines: NDArray[np.float32] = grams @ grams.T
+    np.fill_diagonal(cosines, [float(len(each) > 0) for each in found])
+    return cosines
 
 
 @functools.cache

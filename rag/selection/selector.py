@@ -25,7 +25,7 @@ from rag.paraphrase.calibration import applying, stricter_error, threshold_for
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
 from rag.paraphrase.restating import restated
-from rag.paraphrase.verifier import Candidate, Verifier
+from rag.paraphrase.verifier import Candidate, Decision, Verifier
 from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import SelectionCertificate
 from rag.selection.evidence import Evidence, Wordings, weigh
@@ -154,7 +154,7 @@ def restated_answers(near: Wordings) -> frozenset[str]:
     texts: dict[str, list[str]] = {}
     for text, answer in zip(near.texts, near.answers, strict=True):
         texts.setdefault(answer, []).append(text)
-    return frozenset(answer for answer, mine in texts.items() if len(mine) > 1 and restated(mine))
+    return frozenset(answer for answer, mine in texts.items() if len(mine) > 1 and restated(tuple(mine)))
 
 
 def _among_wordings(
@@ -198,8 +198,15 @@ def _by_pair(
         for row, cosine in zip(rows, cosines, strict=True)
         if cosine >= _JUDGED_SIMILARITY
     ]
-    judged = [(each, verifier.decide(question, [each], tolerated_error)) for each in candidates]
-    best = max((each for _, each in judged if each.accepted), key=lambda each: each.score, default=None)
+    best: Decision | None = None
+    judged: list[tuple[Candidate, Decision]] = []
+    for each in candidates:
+        if best is not None and best.score >= 1 and each.query_key != best.query_key:
+            continue  # no other can be better
+        decision = verifier.decide(question, [each], tolerated_error)
+        judged.append((each, decision))
+        if decision.accepted and (best is None or decision.score > best.score):
+            best = decision
     if best is None:
         return None
     same = [(each, decision) for each, decision in judged if each.query_key == best.query_key]
