@@ -60,7 +60,7 @@ def test_a_shadow_build_publishes_nothing_and_a_run_with_its_settings_generates_
 @pytest.mark.parametrize(
     ("sections", "arguments", "sentence"),
     [
-        ("[shadow.big.llm]\nmodle = 'x'", ["big"], "[shadow.big.llm] modle: unknown; did you mean 'model'?"),
+        ("[shadow.big.llm]\nmodell = 'x'", ["big"], "[shadow.big.llm] modell: unknown; did you mean 'model'?"),
         ("[shadow.big.audit]\nlimit = 1", ["big"], "[shadow.big] audit: unknown"),
         ("[shadow.big.llm]\nmodel = 'x'", ["bigger"], "has no [shadow.bigger]; there are big"),
         ("", ["big"], "has no [shadow.big]; add one, as [shadow.big.llm]"),
