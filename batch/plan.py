@@ -41,8 +41,8 @@ class LlmSource:
     """How workers reach the language model; plain data that Beam can send to them.
 
     `name` and `revision` are the model's identity (part of every fingerprint). The `kind` engine loads `folder` with
-    vLLM inside the worker, or what was `sent` of it to the store (`batch.stores.fetched`); endpoints calls servers,
-    which know the model by its name.
+    vLLM inside the worker, or what was `sent` of it to the store (`batch.stores.fetched`), with `sent_adapter`;
+    endpoints calls servers, which know the model by its name.
     """
 
     kind: Literal["engine", "endpoints"]
@@ -52,6 +52,7 @@ class LlmSource:
     vllm: VllmSettings
     folder: ModelFolder | None = None
     sent: str | None = None
+    sent_adapter: str | None = None
     endpoints: tuple[SecretAddress, ...] = ()
     api_key: SecretStr | None = None
     timeout_seconds: float = 60.0

@@ -33,12 +33,13 @@ def for_workers(plan: RunPlan) -> RunPlan:
         return plan
     root = objects_address(place.address, place.endpoint)
     model = plan.llm.folder
+    adapter = _sent(model.adapter.path, root) if model and model.adapter else None
     return replace(
         plan,
         shared=root,
         encoder=_sent(Path(plan.encoder), root),
         reranker=_sent(Path(plan.reranker), root) if plan.reranker else None,
-        llm=replace(plan.llm, sent=_sent(model.path, root)) if model else plan.llm,
+        llm=replace(plan.llm, sent=_sent(model.path, root), sent_adapter=adapter) if model else plan.llm,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
@@ -12,6 +13,9 @@ from beforehand.configuration import Config, Settings, prepare_environment, read
 from beforehand.run_plan import compose_plan, new_run, run_for_stage
 from rag.credentials import secret_values
 from rag.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from batch.plan import RunPlan
 
 console = Console(stderr=True, highlight=False)
 
@@ -112,6 +116,7 @@ def run_shadow(config: Config, name: str, run_id: str | None) -> None:
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
+        _refuse_runner(settings, plan, name)
         with prefect_server(home) as server:
             from batch.sources.source_files import refuse_missing
             from beforehand.object_store import sharing_stores
@@ -142,3 +147,19 @@ def _refuse_waiting_for_files(settings: Settings, name: str) -> None:
             f'--shadow {name}: [batch] generate_with = "batch_files" waits for files, which a shadow build can\'t; set '
             f'[shadow.{name}.batch] generate_with to "engine", "endpoints" or "batch_api"'
         )
+
+
+def _refuse_runner(settings: Settings, plan: RunPlan, name: str) -> None:
+    """Raise unless the runner is there, with workers that see the folder of a shadow build."""
+    from batch.runner_check import require_runner, require_workers
+    from batch.runners.options import pipeline_options, works_elsewhere
+    from warehouse.objects.place import place_of
+
+    require_runner(settings.batch)
+    stored = place_of(settings.project.data) is not None
+    if stored and works_elsewhere(settings.batch, pipeline_options(settings.batch)):
+        raise ConfigurationError(
+            f"--shadow {name}: its workers would share no folder with this machine, which a shadow build needs; set "
+            f'[shadow.{name}.batch] runner = "embedded"'
+        )
+    require_workers(plan)

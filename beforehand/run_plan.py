@@ -181,7 +181,11 @@ def served_model(settings: Settings) -> ModelFolder:
     section = settings.models.get(settings.llm.model)
     name = section.base if section is not None and section.base is not None else settings.llm.model
     whole = find_model(settings, "[llm] model", name, "language model")
-    base = named_model(settings.models, name)
-    upon = [each for each in settings.models if named_model(settings.models, each).base == base]
+    files = named_model(settings.models, name).files
+    upon = [
+        each
+        for each in settings.models
+        if (base := named_model(settings.models, each).base) is not None and base.files == files
+    ]
     adapters = (find_model(settings, f"[models.{each}]", each, "language model").adapter for each in upon)
     return replace(whole, adapters=tuple(each for each in adapters if each is not None))

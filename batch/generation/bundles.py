@@ -73,6 +73,8 @@ def engine_of(source: LlmSource) -> Llm:
 
     assert source.folder is not None, "an engine needs the model's folder"
     folder = replace(source.folder, path=fetched(source.sent)) if source.sent else source.folder
+    if source.sent_adapter and folder.adapter:
+        folder = replace(folder, adapter=replace(folder.adapter, path=fetched(source.sent_adapter)))
     if POOL_FOLDER in os.environ:
         return machine_engine(EngineRequest(folder, source.vllm, source.context_tokens))
     return engine_for(folder, source.vllm, source.context_tokens)

@@ -53,6 +53,11 @@ class NamedModel:
         return folder_name(self.source) + (f"@{self.revision}" if self.revision and is_hub_id(self.source) else "")
 
     @property
+    def files(self) -> tuple[str, str | None]:
+        """What is loaded, whatever its name: the folder, and how its weights are quantised."""
+        return self.folder_name, self.quantisation
+
+    @property
     def own_name(self) -> str:
         """The name in its identity, and by which a server knows it."""
         if self.base is not None:

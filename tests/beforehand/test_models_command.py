@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from batch.models.model_folder import locate
 from beforehand.cli import cli
+from beforehand.configuration import Settings, read_settings
+from beforehand.run_plan import language_model, live_identity, llm_source, served_model
 
 SECTIONS = """
 [models.answers]
@@ -38,6 +41,11 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
+
+
+def settings_of(project: Path, llm_model: str, **flags: str) -> Settings:
+    given = {"llm.model": llm_model, **flags}
+    return read_settings((project / "beforehand.toml", tuple(f"{key}={value}" for key, value in given.items())))
 
 
 def say(project: Path, *arguments: str) -> tuple[int, str]:
@@ -104,3 +112,24 @@ def test_a_wrong_name_is_one_sentence_before_a_build_loads_anything(
     assert code == 2
     assert sentence in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["answers", "tuned"])
+def test_a_pinned_model_has_one_identity_in_the_engine_and_at_an_endpoint(project: Path, name: str) -> None:
+    loaded = settings_of(project, llm_model=name)
+    found = language_model(loaded)
+    endpoint = {f"models.{name}.checksum": found.checksum, "batch.generate_with": "endpoints"}
+    if name == "tuned":
+        endpoint["models.answers.checksum"] = locate(str(project / "whole"), project / "models").checksum
+    served = settings_of(project, llm_model=name, **endpoint)
+
+    assert llm_source(loaded).model_id == llm_source(served).model_id == str(live_identity(served)) == found.identity
+    assert llm_source(served).name == {"answers": "whole", "tuned": "tuned"}[name]
+
+
+def test_the_service_of_a_model_offers_every_adapter_on_it(project: Path) -> None:
+    for name in ("answers", "tuned", "./whole"):
+        served = served_model(settings_of(project, llm_model=name))
+
+        assert (served.name, served.adapter) == ("whole", None)
+        assert [each.name for each in served.adapters] == ["tuned"]

@@ -9,8 +9,10 @@ from rag.evaluation import (
     normalise_answer,
     recall_at,
     reciprocal_rank,
+    sign_test,
     summarise,
     token_f1,
+    wilson_interval,
 )
 
 IDS = st.lists(st.sampled_from("abcdefgh"), unique=True)
@@ -98,3 +100,16 @@ def test_answers_are_averaged_and_a_missing_one_counts_as_wrong():
 def test_a_summary_of_nothing_has_no_means():
     assert summarise([]).questions == 0
     assert summarise([]).means == {}
+
+
+def test_the_interval_of_a_share_is_wide_for_few_trials_and_never_leaves_what_is_possible():
+    assert wilson_interval(8, 10) == pytest.approx((0.490, 0.943), abs=0.001)
+    assert wilson_interval(0, 3)[0] == 0.0
+    assert wilson_interval(3, 3)[1] == 1.0
+    with pytest.raises(ValueError, match="at least one trial"):
+        wilson_interval(0, 0)
+
+
+@pytest.mark.parametrize(("better", "judged", "p"), [(5, 10, 1.0), (9, 10, 0.0215), (1, 10, 0.0215), (1, 1, 1.0)])
+def test_the_sign_test_is_two_sided_and_exact(better, judged, p):
+    assert sign_test(better, judged) == pytest.approx(p, abs=0.0001)

@@ -153,14 +153,16 @@ Publish = Callable[..., Release]
 def publish_rows(tmp_path: Path) -> Publish:
     """Return a function that publishes rows as a release of the data folder `tmp_path / "data"`."""
 
-    def publish_them(rows: Rows) -> Release:
-        build = begin_build(tmp_path / "data", "r1")
-        load_release_database(build.database, write_parquet(tmp_path / f"stages-{build.release_id}", rows))
-        write_serving_index(build.database, build.serving_index, build.release_id)
-        seal(build, {"counts": {}})
-        return publish(build)
+    return lambda rows: publish_in(tmp_path, rows)
 
-    return publish_them
+
+def publish_in(folder: Path, rows: Rows) -> Release:
+    """Publish rows as a release of the data folder `folder / "data"`."""
+    build = begin_build(folder / "data", "r1")
+    load_release_database(build.database, write_parquet(folder / f"stages-{build.release_id}", rows))
+    write_serving_index(build.database, build.serving_index, build.release_id)
+    seal(build, {"counts": {}})
+    return publish(build)
 
 
 def forget(database: Path, table: str, *columns: str) -> None:

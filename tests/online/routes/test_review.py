@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve
 from tests.online.routes.test_faq import seen, words
+from warehouse.analysis.diff import Difference
+from warehouse.editorial.blind_pairs import pairs, sample_pairs
 from warehouse.editorial.decisions import Decision, Decisions, append_decisions
 from warehouse.editorial.listing import Listings
 from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
@@ -656,3 +659,27 @@ def test_a_doubtful_wording_is_accepted_or_denied_beside_its_answer(library: Lib
         (texts[1], "fence", "grace"),
     }
     assert shown(service.get(path)).select("form.wording") == []
+
+
+def test_a_pair_is_judged_blind_and_leaves_the_queue(library: Library, signed_in: Reviewer) -> None:
+    differing = Difference(
+        "answered differently", "library", CARD, query_key("library", CARD), "It costs two euros [1].",
+        "Two euros, says the **library** [1].", "served", "served", ["model"], [],
+    )  # fmt: skip
+    elsewhere = replace(differing, collection="museum", query_key=query_key("museum", CARD))
+    sample_pairs(library.data, [differing, elsewhere], 2)
+    ada = signed_in("ada")
+
+    queue, shown = ada.get("/review"), ada.get("/review/pairs")
+    form = {field["name"]: field["value"] for field in seen(shown).select("main form input")}
+    said = ada.post("/review/pairs", data=form | {"better": "second"})
+    again = ada.post("/review/pairs", data=form | {"better": "first"})
+
+    assert "1 pair of answers waits to be compared" in words(seen(queue))
+    assert "<strong>library</strong>" in shown.text
+    assert "model" not in words(seen(shown)).lower()
+    assert said.headers["location"] == "/review/pairs"
+    assert (again.status_code, "Somebody has judged this pair already." in again.text) == (409, True)
+    (judged,) = [each for each in pairs(library.data) if each.collection == "library"]
+    assert judged.better == "second"
+    assert "No pairs wait" in ada.get("/review/pairs").text
