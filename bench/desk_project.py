@@ -162,11 +162,12 @@ class Desk:
 
     def content(self) -> dict[str, list[tuple[object, ...]]]:
         """Return the tables of the current release."""
-        [pointer] = [each for each in self._data_folders() if (each / "releases" / "CURRENT").exists()]
+        [pointer] = [each for each in self.data_folders() if (each / "releases" / "CURRENT").exists()]
         with duckdb.connect(str(current(pointer).database), read_only=True) as connection:
             return {name: sorted(connection.execute(sql).fetchall(), key=str) for name, sql in CONTENT.items()}
 
-    def _data_folders(self) -> list[Path]:
+    def data_folders(self) -> list[Path]:
+        """Return the folders that may hold the project's data: its own, and copies of a store."""
         cache = self.folder / "cache" / "beforehand"
         return [self.folder / "data", *(cache.iterdir() if cache.is_dir() else ())]
 

@@ -57,7 +57,9 @@ def test_something_else_at_the_job_server_s_address_is_noticed(silent_server: st
 def test_a_worker_of_another_version_says_what_both_have() -> None:
     meet = _Meet(Versions("3.9", "2.40.0", "0.0.1"), ())
 
-    with pytest.raises(RunnerError, match=r"the workers have Python .* has Python 3.9, Beam 2.40.0 and Beforehand 0.0.1"):
+    with pytest.raises(
+        RunnerError, match=r"the workers have Python .* has Python 3.9, Beam 2.40.0 and Beforehand 0.0.1"
+    ):
         list(meet.process(("nowhere", b"")))
 
 
