@@ -12,14 +12,13 @@ from apache_beam.io.filesystems import FileSystems
 from batch.rows import WordingRow
 from batch.stores import fetched as fetching
 from batch.stores.fetched import fetched, send_folder
+from batch.stores.local_folders import local_copy, local_output
 from batch.stores.object_files import objects_address
 from batch.stores.parquet import (
     WriteRows,
     count_rows,
     empty_folder,
     list_files,
-    local_copy,
-    local_output,
     read_rows,
     write_bytes,
 )
