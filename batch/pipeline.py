@@ -7,6 +7,7 @@ worker is another process. A job of a job server outlives its client, so one tha
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +25,9 @@ from batch.runners.jobs import Job, cancel, noted
 from batch.runners.options import job_endpoint, job_name, pipeline_options, runner_of, works_in_this_process
 from rag import errors
 from warehouse.errors import StorageError
+
+# It logs what a job says and raises it too; a run prints one sentence.
+logging.getLogger().addFilter(lambda record: record.module != "portable_runner")
 
 _STEP = re.compile(r" \[while running '[^']*'\]")
 _RAISED = re.compile(r"^(?:[\w.]*\.)?(\w+Error): (.+)$", re.MULTILINE)

@@ -64,7 +64,9 @@ class BatchSettings(RoomSettings):
     )
 
     runner: Literal["embedded", "multi_processing", "portable", "flink", "spark", "dataflow"] = Field(
-        "embedded", description="Where the Beam pipelines run; `embedded` is this process."
+        "embedded",
+        description="Where the Beam pipelines run; `embedded` is this process, `multi_processing` are processes of "
+        "this machine. docs/runners.md tells of the others.",
     )
     runner_options: list[SecretOption] = Field(
         default_factory=list,

@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.fake_llm import FakeLlm
+from warehouse.releases.release import current
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 900.0  # seconds
@@ -161,12 +162,12 @@ class Desk:
 
     def content(self) -> dict[str, list[tuple[object, ...]]]:
         """Return the tables of the current release."""
-        [pointer] = [each for each in self._data_folders() if (each / "releases" / "CURRENT").exists()]
-        release = (pointer / "releases" / "CURRENT").read_text().strip()
-        with duckdb.connect(str(pointer / "releases" / release / "release.duckdb"), read_only=True) as connection:
+        [pointer] = [each for each in self.data_folders() if (each / "releases" / "CURRENT").exists()]
+        with duckdb.connect(str(current(pointer).database), read_only=True) as connection:
             return {name: sorted(connection.execute(sql).fetchall(), key=str) for name, sql in CONTENT.items()}
 
-    def _data_folders(self) -> list[Path]:
+    def data_folders(self) -> list[Path]:
+        """Return the folders that may hold the project's data: its own, and copies of a store."""
         cache = self.folder / "cache" / "beforehand"
         return [self.folder / "data", *(cache.iterdir() if cache.is_dir() else ())]
 

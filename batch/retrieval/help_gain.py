@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batch.plan import Assistance, RunPlan
-from batch.stores.parquet import local_copy
+from batch.stores.local_folders import local_copy
 
 HELPS = ("rewordings", "sketch", "judge", "chunk_questions")
 PLAIN, ALL = "plain", "all"

@@ -21,7 +21,7 @@ from batch.retrieval.prepared_chunks import (
 from batch.retrieval.question_ranking import question_vectors
 from batch.rows import ChunkQuestionRow
 from batch.stores.embedding_store import find_vectors
-from batch.stores.parquet import local_output
+from batch.stores.local_folders import local_output
 from batch.stores.token_store import find_token_ids, read_codes
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.lexical_index import LexicalIndex

@@ -19,10 +19,10 @@ from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes, write_vectors
 from batch.stores.fetched import fetched
 from batch.stores.generation_store import batch_name
+from batch.stores.local_folders import local_copy
 from batch.stores.parquet import (
     file_batches,
     list_files,
-    local_copy,
     read_rows,
     read_table,
     table_rows,

@@ -11,7 +11,8 @@ from batch.plan import Assistance, Figures, RunPlan
 from batch.retrieval.help_gain import HelpGain, save_gains
 from batch.retrieval.help_measuring import measure_help
 from batch.retrieval.question_ranking import embed_questions
-from batch.stores.parquet import local_output, rows_to_table, write_table
+from batch.stores.local_folders import local_output
+from batch.stores.parquet import rows_to_table, write_table
 from warehouse.tables import FindingRow
 
 STAGE = "assess"

@@ -19,7 +19,8 @@ from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.rows import PROMPTS, CuratedRow, PromptRow
 from batch.stores.generation_store import GenerationRow, find_generations
-from batch.stores.parquet import WriteRows, count_rows, file_batches, list_files, local_copy, read_rows, table_rows
+from batch.stores.local_folders import local_copy
+from batch.stores.parquet import WriteRows, count_rows, file_batches, list_files, read_rows, table_rows
 from rag.filters import Marks, filters_from, fits
 from rag.identity import stable_hash, template_id
 from rag.prompting.answer_rules import without_reasoning

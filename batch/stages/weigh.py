@@ -19,7 +19,8 @@ from batch.plan import Figures, RunPlan
 from batch.retrieval.fusion_learning import LEAST_QUESTIONS, Sought, learn
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import load_encoder
-from batch.stores.parquet import local_copy, local_output, read_rows
+from batch.stores.local_folders import local_copy, local_output
+from batch.stores.parquet import read_rows
 from rag.filters import Filters, filters_from
 from rag.retrieval.collection_fusion import CollectionFusion, configured_weights, read_fusion
 from rag.retrieval.fusion import FusionWeights

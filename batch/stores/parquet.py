@@ -10,11 +10,8 @@ from __future__ import annotations
 import io
 import logging
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import apache_beam as beam
@@ -23,8 +20,6 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.parquetio import WriteToParquetBatched
 
-from batch.stores.fetched import fetched, send_folder
-from batch.stores.object_files import is_objects, write
 from warehouse.arrow_schema import schema_of
 
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # an exception that is raised need not be logged too
@@ -51,8 +46,9 @@ def read_bytes(path: str) -> bytes:
 
 def write_bytes(path: str, data: bytes) -> None:
     """Write a file whole or not at all."""
-    if is_objects(path):
-        write(path, data)
+    if "://" in path:  # an object appears whole when it is closed
+        with FileSystems.create(path, compression_type="uncompressed") as stream:
+            stream.write(data)
         return
     folder, name = FileSystems.split(path)
     make_folder(folder)
@@ -83,7 +79,7 @@ def sweep_hidden(folder: str) -> int:
 
 def make_folder(path: str) -> None:
     """Create a folder, where the file system has folders."""
-    if not is_objects(path) and not FileSystems.exists(path):
+    if "://" not in path and not FileSystems.exists(path):
         FileSystems.mkdirs(path)
 
 
@@ -167,34 +163,6 @@ def count_rows(folder: str) -> int:
         with FileSystems.open(path, compression_type="uncompressed") as stream:
             total += pq.read_metadata(stream).num_rows
     return total
-
-
-@contextmanager
-def local_copy(folder: str) -> Iterator[Path]:
-    """Yield a folder as a local path; one in the store is fetched to this machine, and empty if it is not there."""
-    try:
-        yield fetched(folder)
-    except FileNotFoundError:
-        if not is_objects(folder):
-            raise
-        with tempfile.TemporaryDirectory() as temporary:
-            yield Path(temporary)
-
-
-@contextmanager
-def local_output(folder: str) -> Iterator[Path]:
-    """Yield an empty local folder whose files are moved to `folder` at the end, where `local_copy` finds them."""
-    beside = None
-    if not is_objects(folder):  # in the run's folder, which is deleted later even if this process is killed
-        beside = Path(folder).parent
-        beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".output-", dir=beside) as temporary:
-        yield Path(temporary)
-        if is_objects(folder):
-            send_folder(Path(temporary), folder)
-            return
-        for source in sorted(each for each in Path(temporary).rglob("*") if each.is_file()):
-            write_bytes(f"{folder}/{source.relative_to(temporary).as_posix()}", source.read_bytes())
 
 
 class WriteRows(beam.PTransform):

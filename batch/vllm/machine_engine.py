@@ -30,8 +30,8 @@ POOL_FOLDER = "BEFOREHAND_POOL_FOLDER"
 """The variable that names the private folder of the pool that a worker process belongs to."""
 POOL_ID = "pid"
 """The file in that folder that holds the id of the pool's process."""
+_COMMAND = (sys.executable, "-m", "batch.vllm.engine_process")
 _START_SECONDS = 1800.0  # a large model from a slow disk
-_IDLE_SECONDS = 600.0
 _LOOK_SECONDS = 0.5
 _LENGTH = 8  # bytes before each message
 
@@ -87,7 +87,7 @@ class MachineEngine:
         yield Delta(completion.text, completion)
 
 
-def machine_engine(request: EngineRequest, command: Sequence[str] = (sys.executable, "-m", __name__)) -> Llm:
+def machine_engine(request: EngineRequest, command: Sequence[str] = _COMMAND) -> Llm:
     """Return this machine's engine, and start it if it does not run.
 
     Raises:
@@ -190,32 +190,3 @@ async def _read(reader: asyncio.StreamReader) -> object:
     length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
     message: object = pickle.loads(await reader.readexactly(length))  # see `_write`
     return message
-
-
-def _main() -> None:
-    """Build the engine that is described on standard input, and serve it at the socket that is named."""
-    path = Path(sys.argv[1])
-    request: EngineRequest = pickle.load(sys.stdin.buffer)
-    from batch.vllm.engine import VllmEngine
-
-    engine = VllmEngine(request.model, request.settings, request.context_tokens)
-    try:
-        engine.start()
-    except ModelError as error:
-        sys.exit(str(error))
-    pool = int((path.parent / POOL_ID).read_text())
-    asyncio.run(serve_engine(engine, path, _IDLE_SECONDS, lambda: _lives(pool)))
-    path.unlink(missing_ok=True)
-    engine.close()
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-if __name__ == "__main__":
-    _main()

@@ -11,6 +11,7 @@ from rag.errors import LlmUnavailableError
 class Plan:
     """What a pipeline needs of a plan."""
 
+    run_id = "r1"
     data = "data"
     settings = BatchSettings()
 

@@ -82,11 +82,12 @@ def test_a_store_that_can_t_be_used_is_one_sentence(desk: Desk, data: str, sente
     assert len(result.output.splitlines()) == 1
 
 
-def test_a_runner_whose_workers_would_not_see_the_copy_is_refused(desk: Desk):
+def test_a_runner_without_a_job_server_is_refused_with_a_store_as_with_a_folder(desk: Desk):
     result = desk.run("--set", "batch.runner=flink", "run")
 
     assert result.exit_code == 2
-    assert "its workers would not see" in result.output
+    assert "neither a job server nor a cluster is named" in result.output
+    assert len(result.output.splitlines()) == 1
 
 
 def test_a_folder_with_data_of_its_own_is_no_copy(desk: Desk, machines: Machines, tmp_path: Path):

@@ -404,18 +404,6 @@ def test_an_endpoint_that_is_down_leaves_its_work_to_the_others(project: Project
     assert generate(project.plan())["generated"] == len(project.questions)
 
 
-def test_several_worker_processes_share_the_work(project: Project, llm: ReadingLlm) -> None:
-    project.sets["batch.runner"] = "multi_processing"
-    project.sets["batch.runner_options"] = '["--direct_num_workers=2"]'
-    plan = project.plan("20261124T000001-many")
-
-    for stage in (prepare, index, anticipate, retrieve, generate, cite):
-        stage(plan)
-
-    answers = rows(plan, "cite", "answers", ANSWERS)
-    assert len(answers) == len(project.questions) == len(llm.requests)
-
-
 def test_cite_links_answers_to_chunks_that_were_in_the_prompt(project: Project) -> None:
     plan = project.plan()
     generate(plan)
