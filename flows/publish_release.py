@@ -19,6 +19,7 @@ from batch.corpus_check.run_warnings import run_warnings
 from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
 from batch.retrieval.help_gain import help_facts, help_warnings
+from batch.retrieval.index_building import index_kinds
 from batch.retrieval.question_ranking import index_questions, index_wordings
 from batch.stages.calibrate import count_fences, selection_facts, selector_path
 from batch.stages.check_encoder import encoder_agreement
@@ -201,8 +202,7 @@ def publish_release(
             f"the build failed its audit and is not published; it is kept as {kept.release_id} for inspection "
             f"(`beforehand releases show {kept.release_id}`):{reasons}"
         )
-    fill_release(plan, build)
-    seal(build, facts)
+    seal(build, facts | fill_release(plan, build))
     release = publish(build)
     prune(build.data, keep)
     return release
@@ -220,8 +220,8 @@ def facts_of_build(
     }
 
 
-def fill_release(plan: RunPlan, build: Build) -> None:
-    """Add what servers need to the build's folder."""
+def fill_release(plan: RunPlan, build: Build) -> dict[str, object]:
+    """Add what servers need to the build's folder; return the manifest's facts about it."""
     cite_fields = {name: each.cite_fields for name, each in plan.collections.items()}
     write_serving_index(build.database, build.serving_index, build.release_id, cite_fields)
     served, withheld = served_keys(build.database), withheld_keys(build.database)
@@ -245,6 +245,7 @@ def fill_release(plan: RunPlan, build: Build) -> None:
     if verifier.exists():
         shutil.copy2(verifier, build.path / "verifier.json")
     (build.path / "prompt.txt").write_text(plan.template, encoding="utf-8")
+    return {"indexes": index_kinds(build.path / "collections")}
 
 
 def describe(plan: RunPlan) -> dict[str, object]:

@@ -102,5 +102,4 @@ def _build(
 
 
 def _kept(plan: RunPlan, run: TrackedRun, facts: dict[str, object]) -> Release:
-    fill_release(plan, run.begun)
-    return keep_shadow(run.begun, seal(run.begun, facts))
+    return keep_shadow(run.begun, seal(run.begun, facts | fill_release(plan, run.begun)))

@@ -7,6 +7,7 @@ also `keys.faiss` and `keys.ids`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from batch.plan import RunPlan
@@ -23,11 +24,12 @@ from batch.rows import ChunkQuestionRow
 from batch.stores.embedding_store import find_vectors
 from batch.stores.local_folders import local_output
 from batch.stores.token_store import find_token_ids, read_codes
+from rag.retrieval.index_kinds import read_kind
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.token_vectors import save_token_vectors
-from rag.retrieval.vector_index import VectorIndex
+from rag.retrieval.vector_index import COMPRESSED_FROM, VectorIndex
 
 
 def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequence[ChunkQuestionRow] = ()) -> None:
@@ -46,7 +48,7 @@ def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequen
     hashes = [chunk_text_hash(row["content_hash"]) for row in rows]
     vectors = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
     with local_output(target) as folder:
-        VectorIndex.build(vectors, ids).save(Path(folder) / "passages")
+        VectorIndex.build(vectors, ids, compressed_from=COMPRESSED_FROM).save(Path(folder) / "passages")
         language = plan.language(collection)
         own = own_languages(prepared, collection)
         languages = [own.get(row["document_id"], language) for row in rows]
@@ -62,3 +64,13 @@ def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequen
             tokens = find_token_ids(plan.token_store, hashes)
             codes = read_codes(plan.token_store, hashes, plan.encoder_spec.dimensions)
             save_token_vectors(Path(folder) / "tokens", ids, hashes, tokens, codes)
+
+
+def index_kinds(folder: Path) -> dict[str, dict[str, object]]:
+    """Return for each collection below a folder what kinds its indexes are, with their recall beside exact searches."""
+    found: dict[str, dict[str, object]] = {}
+    for path in sorted(folder.glob("*/*.kind.json")):
+        name = path.name.removesuffix(".kind.json")
+        kind = read_kind(path.with_name(name))
+        found.setdefault(path.parent.name, {})[name] = None if kind is None else asdict(kind)
+    return found

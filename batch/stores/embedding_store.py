@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _FEW = 256  # texts; up to here ONNX Runtime is done before sentence-transformers is imported
 _GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, and either under WSL
 _BATCH = 512  # texts per file of the store
+_MANY = 50_000  # vectors, 75 MB of 384 dimensions
 
 EMBEDDINGS = pa.schema([pa.field("text_hash", pa.string()), pa.field("vector", pa.list_(pa.float32()))])
 
@@ -123,20 +125,32 @@ def known_hashes(store: str) -> set[str]:
 
 
 def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
-    """Return the vectors of n text hashes, in order, of shape (n, dimensions); raise KeyError if one is unknown."""
-    wanted = pa.array(sorted(set(hashes)), pa.string())
-    rows = {text_hash: row for row, text_hash in enumerate(wanted.to_pylist())}
-    vectors = np.full((len(rows), dimensions), np.nan, dtype=np.float32)
-    for table in read_tables(f"{store}/*.parquet", EMBEDDINGS):
-        found = table.filter(pc.is_in(table["text_hash"], wanted)).combine_chunks()
-        if found.num_rows:
-            places = [rows[text_hash] for text_hash in found["text_hash"].to_pylist()]
-            vectors[places] = np.stack(found["vector"].to_numpy())
-    gaps: list[bool] = np.asarray(np.isnan(vectors).any(axis=1)).tolist()
-    unknown = [row for row, gap in enumerate(gaps) if gap]
-    if unknown:
-        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {wanted[unknown[0]]}")
-    return vectors[[rows[text_hash] for text_hash in hashes]] if rows else vectors
+    """Return the vectors of n text hashes, in order, of shape (n, dimensions); raise KeyError if one is unknown.
+
+    Many are mapped from a temporary file, so that they take no memory that the machine could not take back.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, text_hash in enumerate(hashes):
+        rows.setdefault(text_hash, []).append(row)
+    wanted = pa.array(sorted(rows), pa.string())
+    vectors = _room(len(hashes), dimensions)
+    found: set[str] = set()
+    for table in read_tables(f"{store}/*.parquet", EMBEDDINGS) if hashes else ():
+        here = table.filter(pc.is_in(table["text_hash"], wanted)).combine_chunks()
+        for text_hash, vector in zip(here["text_hash"].to_pylist(), here["vector"].to_numpy(), strict=True):
+            vectors[rows[text_hash]] = vector
+            found.add(text_hash)
+    if unknown := sorted(rows.keys() - found):
+        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {unknown[0]}")
+    return vectors
+
+
+def _room(count: int, dimensions: int) -> Vectors:
+    """Return room for vectors: in memory, or mapped from a temporary file if they are many."""
+    if count < _MANY:
+        return np.zeros((count, dimensions), dtype=np.float32)
+    with tempfile.TemporaryFile() as file:  # the mapping keeps it
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=(count, dimensions))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Nearest-neighbour search by inner product, with FAISS.
 
 Up to `_EXACT_LIMIT` vectors the index is exact: a flat scan, 14 ms of processor time for 100,000 vectors of 384
-dimensions and 70 to 130 on two busy cores. Larger indexes probe the nearest cells of an inverted file, 0.6 ms. Of
-anticipated questions it is exact up to `QUICK_LIMIT`, since every decision searches them, for what is nearly the same;
-of passages, what is farther away counts too. The ids are stored beside the index: line i
-is the id of row i. Degenerate vectors (zero or not finite) are refused, since they would match every query.
+dimensions and 70 to 130 on two busy cores. Larger indexes probe the nearest cells of an inverted file, 0.6 ms
+(`rag.retrieval.index_kinds`). Of anticipated questions it is exact up to `QUICK_LIMIT`, since every decision searches
+them, for what is nearly the same; of passages, what is farther away counts too. The ids are stored beside the index:
+line i is the id of row i. Degenerate vectors (zero or not finite) are refused, since they would match every query.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexUnusableError
+from rag.retrieval.index_kinds import IndexKind, build_index
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 from rag.retrieval.row_groups import Mask
 from rag.retrieval.vectors import Vectors, degenerate_rows
 
 QUICK_LIMIT = 20_000
+COMPRESSED_FROM = 1_000_000
+"""Passages, from which on an index keeps a byte a dimension."""
+
 _EXACT_LIMIT = 100_000
-_PROBES = 32
-_ROUNDS, _SAMPLE = 10, 64  # of the clustering: iterations, and vectors a cell; FAISS's own take three times as long
 _KNOWN_IDS = 1 << 14  # decoded before: a mapped line takes 2 µs
 _HEADER_BYTES = 45  # of an index without vectors; FAISS crashes the process on some shorter files
 
@@ -42,45 +44,41 @@ class Nearest(NamedTuple):
 class VectorIndex:
     """A searchable set of vectors with their ids."""
 
-    def __init__(self, index: Any, ids: Sequence[str]) -> None:
+    def __init__(self, index: Any, ids: Sequence[str], kind: IndexKind | None = None) -> None:
         self._index = index
         self.ids = ids
         self.id_of = functools.lru_cache(_KNOWN_IDS)(ids.__getitem__)
+        self._kind = kind
 
     @classmethod
-    def build(cls, vectors: Vectors, ids: Sequence[str], exact_limit: int = _EXACT_LIMIT) -> VectorIndex:
+    def build(
+        cls, vectors: Vectors, ids: Sequence[str], exact_limit: int | None = None, compressed_from: int | None = None
+    ) -> VectorIndex:
         """Index n vectors of shape (n, dimensions), n >= 0; up to `exact_limit` of them the index is exact.
+
+        From `compressed_from` on, if it is given, a vector's dimensions are a byte each.
 
         Raises:
             IndexUnusableError: there are not as many ids as vectors, or a vector is degenerate.
         """
-        import faiss
-
         if len(vectors) != len(ids):
             raise IndexUnusableError(f"{len(vectors)} vectors for {len(ids)} ids: build the index again")
         bad = degenerate_rows(vectors)
         if bad:
             raise IndexUnusableError(f"the encoder gave {len(bad)} degenerate vectors, the first for {ids[bad[0]]}")
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        dimensions = vectors.shape[1]
-        if len(ids) <= exact_limit:
-            index: Any = faiss.IndexFlatIP(dimensions)
-        else:
-            cells = int(4 * math.sqrt(len(ids)))
-            index = faiss.index_factory(dimensions, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
-            index.cp.niter, index.cp.max_points_per_centroid = _ROUNDS, _SAMPLE
-            index.train(vectors)
-            index.nprobe = _PROBES
-        index.add(vectors)
-        return cls(index, ids)
+        limit = _EXACT_LIMIT if exact_limit is None else exact_limit
+        index, kind = build_index(vectors, limit, compressed_from)
+        return cls(index, ids, kind)
 
     def save(self, stem: Path) -> None:
-        """Write `<stem>.faiss` and `<stem>.ids`."""
+        """Write `<stem>.faiss`, `<stem>.ids` and `<stem>.kind.json`."""
         import faiss
 
         stem.parent.mkdir(parents=True, exist_ok=True)
         faiss.write_index(self._index, str(stem.with_suffix(".faiss")))
         save_lines(self.ids, stem.with_suffix(".ids"))
+        if self._kind is not None:
+            self._kind.save(stem)
 
     @classmethod
     def load(cls, stem: Path) -> VectorIndex:
@@ -163,5 +161,7 @@ class VectorIndex:
         if not hasattr(self._index, "nprobe"):
             return faiss.SearchParameters(sel=selector)
         cells = self._index.nlist
-        probes = cells if allowed <= _EXACT_LIMIT else min(cells, math.ceil(_PROBES * len(self.ids) / allowed))
+        probes = (
+            cells if allowed <= _EXACT_LIMIT else min(cells, math.ceil(self._index.nprobe * len(self.ids) / allowed))
+        )
         return faiss.SearchParametersIVF(sel=selector, nprobe=probes)

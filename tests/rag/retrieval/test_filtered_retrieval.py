@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rag.errors import IndexUnusableError
 from rag.filters import Filters, Marks, fits
-from rag.retrieval import vector_index
+from rag.retrieval import index_kinds, vector_index
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.passages import StoredChunk
@@ -87,7 +87,7 @@ def test_filters_that_are_forgotten_show_less_and_not_more() -> None:
 
 def test_few_rows_are_found_in_whatever_cells_of_a_large_index_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vector_index, "_EXACT_LIMIT", 500)
-    monkeypatch.setattr(vector_index, "_PROBES", 1)
+    monkeypatch.setattr(index_kinds, "_PROBES", 1)
     vectors = np.random.default_rng(2).normal(size=(2000, DIMENSIONS)).astype(np.float32)
     index = VectorIndex.build(vectors, [str(row) for row in range(2000)])
     only = np.zeros(2000, np.bool_)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import rag.retrieval.vector_index
 from rag.errors import IndexUnusableError
+from rag.retrieval import index_kinds
+from rag.retrieval.index_kinds import read_kind
 from rag.retrieval.vector_index import VectorIndex
 from rag.retrieval.vectors import degenerate_rows
 
@@ -69,6 +71,32 @@ def test_a_large_index_finds_nearly_the_same_as_an_exact_one(tmp_path, monkeypat
     )
     assert [line[0][0] for line in found] == _ids(50)
     assert hits > 450
+
+
+@pytest.mark.parametrize(("compressed_from", "kind"), [(None, "cells"), (1000, "cells of 8 bits")])
+def test_a_large_index_says_what_kind_it_is_and_its_recall(tmp_path, compressed_from, kind):
+    vectors = _vectors(3000, width=16)
+    VectorIndex.build(vectors, _ids(3000), 1000, compressed_from).save(tmp_path / "passages")
+
+    found = read_kind(tmp_path / "passages")
+
+    assert (found.kind, found.vectors, found.asked) == (kind, 3000, 200)
+    assert 0.95 <= found.recall <= 1
+    assert VectorIndex.load(tmp_path / "passages").search(vectors[:5], 1)[4][0][0] == "id4"
+
+
+def test_probes_follow_from_the_recall_that_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(index_kinds, "_PROBES", 1)
+    VectorIndex.build(_vectors(3000, width=64), _ids(3000), 1000).save(tmp_path / "passages")
+
+    found = read_kind(tmp_path / "passages")
+
+    assert found.probes > 1
+    assert found.recall >= 0.95
+
+
+def test_a_release_of_before_does_not_say_its_kind(tmp_path):
+    assert read_kind(tmp_path / "passages") is None
 
 
 def test_an_empty_index_finds_nothing(tmp_path):
