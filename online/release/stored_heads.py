@@ -8,10 +8,12 @@ from __future__ import annotations
 import datetime
 import functools
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from warehouse.releases.serving_index import ServingIndex
+if TYPE_CHECKING:
+    from warehouse.releases.serving_index import ServingIndex
 
 _KEPT = 1 << 14  # some 10 MB
 
