@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from batch.retrieval.foreign_questions import foreign_questions
 from batch.wordings.cases import Case, Exam
-from rag.identity import normalise, stable_hash
+from rag.identity import stable_hash
+from rag.prompting.citations import bare_words
 
 if TYPE_CHECKING:
     from batch.wordings.nearest_answers import Near
@@ -35,8 +36,8 @@ def exam_of(chosen: Sequence[PreparedAnswer], near: Sequence[Sequence[Near]]) ->
 
 
 def _other(answer: PreparedAnswer, near: Sequence[Near]) -> Case | None:
-    """Return the nearest question of another answer beside this answer, unless both say the same."""
+    """Return the nearest question of another answer beside this answer, unless both say the same, references aside."""
     for each in near:
-        if each.answer is not answer and normalise(each.answer.answer) != normalise(answer.answer):
+        if each.answer is not answer and bare_words(each.answer.answer) != bare_words(answer.answer):
             return Case(each.answer.question, answer)
     return None

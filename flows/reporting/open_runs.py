@@ -104,7 +104,7 @@ def _read(note: Path) -> OpenRun | None:
 
 def _state(status: str) -> State[None]:
     """Return the state of a run of which Prefect was not told how it ended."""
-    if status in (KILLED, "published", "built"):  # what was done may still have been killed before its last word
+    if status in (KILLED, "published", "shadow"):  # what was done may still have been killed before its last word
         return crashed_state("The build's process was killed, or its disk was full.")
     if status in ("cancelled", "interrupted"):
         return cancelled_state(in_prefect=status == "cancelled")
