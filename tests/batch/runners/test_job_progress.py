@@ -28,10 +28,8 @@ class Result:
             raise ConnectionError("not now")
         found = api.GetJobMetricsResponse()
         for step, name, value in (("Embed", "done", 30), ("Ask", "done", 12), ("Ask", "tokens", 480)):
-            found.metrics.attempted.append(
-                monitoring_infos.int64_user_counter("beforehand", name, value, ptransform=step)
-            )
-        found.metrics.attempted.append(monitoring_infos.int64_user_counter("other", "done", 7, ptransform="Ask"))
+            found.metrics.attempted.append(counter("beforehand", name, value, ptransform=step))
+        found.metrics.attempted.append(counter("other", "done", 7, ptransform="Ask"))
         return found
 
 
