@@ -48,6 +48,7 @@ def running_pipeline(plan: RunPlan, seconds: float | None = None) -> Iterator[be
         PipelineLateError: it has not ended after so many `seconds`; only jobs of a job server can be late.
     """
     options = pipeline_options(plan.settings, job_name(plan.run_id))
+    endpoint = job_endpoint(options)  # before Beam takes the runner's name out of the options
     try:
         with _Pipeline(plan, options, seconds) as pipeline:
             yield pipeline
@@ -56,7 +57,7 @@ def running_pipeline(plan: RunPlan, seconds: float | None = None) -> Iterator[be
     except Exception as error:
         if _INTERRUPTED.match(str(error)):
             raise KeyboardInterrupt from None
-        known = _recognised(str(error), plan.data) or _lost(error, options)
+        known = _recognised(str(error), plan.data) or _lost(error, endpoint)
         if known is None:
             raise
         raise known from error
@@ -113,9 +114,8 @@ def _recognised(text: str, data: str) -> errors.BeforehandError | None:
     return None
 
 
-def _lost(error: Exception, options: PipelineOptions) -> errors.BeforehandError | None:
+def _lost(error: Exception, endpoint: str | None) -> errors.BeforehandError | None:
     """Return the error that says that the job server is gone, None if it is not."""
-    endpoint = job_endpoint(options)
     if endpoint and (isinstance(error, grpc.RpcError) or _GONE.search(str(error))):
         return errors.RunnerError(
             f"the job server at {endpoint} was lost while a job ran; finished work is kept, start again when it is back"

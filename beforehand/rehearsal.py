@@ -42,7 +42,8 @@ def rehearsal(plan: RunPlan, *, keep_vectors: bool) -> Iterator[RunPlan]:
     with tempfile.TemporaryDirectory(prefix="beforehand-") as folder:
         scratch = Path(folder, "data")
         _shadow(Path(plan.data), scratch, keep_vectors=keep_vectors)
-        settings = plan.settings.model_copy(update={"budget_tokens": 0, "budget_minutes": None})
+        here = {"runner": "embedded"}  # workers elsewhere don't see the scratch folder
+        settings = plan.settings.model_copy(update={"budget_tokens": 0, "budget_minutes": None, **here})
         yield replace(plan, data=str(scratch), settings=settings)
 
 

@@ -11,7 +11,7 @@ import io
 import logging
 import re
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.transforms.environments import ExternalEnvironment
@@ -39,6 +39,7 @@ RUNNERS: dict[str, tuple[str, ...]] = {
     "spark": ("--runner=SparkRunner", "--environment_cache_millis=1000"),
     "dataflow": ("--runner=DataflowRunner",),
 }
+_OF_JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner")
 
 
 def pipeline_options(settings: BatchSettings, job: str | None = None) -> PipelineOptions:
@@ -74,9 +75,9 @@ def job_name(run_id: str) -> str:
 
 
 def job_endpoint(options: PipelineOptions) -> str | None:
-    """Return the address of the job server that the options name."""
+    """Return the address of the job server that a job goes to; None for a runner that has none."""
     endpoint: str | None = options.view_as(PortableOptions).job_endpoint
-    return endpoint
+    return endpoint if options.view_as(StandardOptions).runner in _OF_JOB_SERVERS else None
 
 
 def works_in_this_process(settings: BatchSettings, options: PipelineOptions) -> bool:
