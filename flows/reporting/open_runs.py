@@ -26,7 +26,7 @@ KILLED = "killed"
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run, when it began, its flow runs (the child's first), the server that knows them, and its shadow's name."""
+    """A run: when it began, its flow runs (the child's first), their server, its shadow's name, what started it."""
 
     run_id: str
     started_at: str
@@ -34,6 +34,7 @@ class OpenRun:
     flow_runs: tuple[str, ...]
     server: str
     shadow: str | None = None
+    trigger: str | None = None
 
 
 def note_open(data: Path, run: OpenRun) -> None:
@@ -86,4 +87,5 @@ def _row(known: dict[str, object]) -> dict[str, object]:
         "runner": known["runner"],
         "settings": "{}",
         "shadow": known.get("shadow"),
+        "trigger": known.get("trigger"),
     }
