@@ -18,7 +18,7 @@ from batch.settings import BatchSettings, VllmSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
 from rag.filters import Filters
-from rag.identity import ModelIdentity, template_id
+from rag.identity import ModelIdentity, query_key, template_id
 from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
 from rag.settings import ChunkingSettings, RetrievalSettings
@@ -151,6 +151,10 @@ class RunPlan:
         return self.collections[missed.collection].filtering.of(
             {str(name): str(value) for name, value in given.items()}
         )
+
+    def key_of(self, missed: MissedQuestion) -> str:
+        """The query key of a visitor's question, in whatever spelling."""
+        return query_key(missed.collection, missed.question, self.asked_with(missed))
 
     @property
     def window(self) -> Window:

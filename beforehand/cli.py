@@ -45,6 +45,7 @@ _COMMANDS = {
     "check": "beforehand.check_command:check",
     "decide": "beforehand.decide_command:decide",
     "eval": "beforehand.eval_command:evaluate",
+    "follow": "beforehand.follow_command:follow",
     "generate": "beforehand.generate_command:generate",
     "impact": "beforehand.impact_command:impact",
     "init": "beforehand.init_command:init",

@@ -21,7 +21,7 @@ from beforehand.model_names import refuse_wrong_names
 from beforehand.project_settings import ProjectSettings
 from beforehand.settings_loader import from_environment, load, merge, read_toml
 from beforehand.shadow_settings import ShadowSettings, overlaid_sections, refuse_wrong_shadows
-from flows.settings import AlertSettings, ScheduleSettings
+from flows.settings import AlertSettings, FollowSettings, ScheduleSettings
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import HidingFormatter, SecretAddress, secret_values
@@ -56,6 +56,7 @@ class Settings(RoomSettings):
     batch: BatchSettings = Field(default_factory=BatchSettings)
     shadow: dict[str, ShadowSettings] = Field(default_factory=dict)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+    follow: FollowSettings = Field(default_factory=FollowSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)

@@ -20,7 +20,7 @@ from warehouse.releases.following import refresh
 from warehouse.releases.transfer import pull_release
 
 # Commands that read and write no data, or follow the store themselves.
-_ON_THEIR_OWN = ("ask", "init", "key", "llm", "models", "schedule", "serve", "up")
+_ON_THEIR_OWN = ("ask", "follow", "init", "key", "llm", "models", "schedule", "serve", "up")
 # Commands that read what runs have generated and embedded; `generate` adds to it.
 _NEED_STORES = ("generate", "impact", "plan")
 

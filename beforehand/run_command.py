@@ -48,7 +48,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
         from batch.sharing import for_workers
 
         require_runner(settings.batch)  # before Prefect is loaded
-        from flows.prefect_server import LINK, prefect_server
+        from flows.prefect_server import LINK, TRIGGER, prefect_server
 
         if stage:
             from flows.build_release import run_one_stage
@@ -57,7 +57,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
             require_workers(for_workers(plan))
             run_one_stage(stage, plan)
             return
-        link = os.environ.pop(LINK, "")
+        link, trigger = os.environ.pop(LINK, ""), os.environ.pop(TRIGGER, "manual")
         if not link:
             refuse_second_build(settings.project.data)
         with prefect_server(settings.project.data / "prefect") as server:
@@ -83,7 +83,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
                 settings.alerts.webhook,
             )
             try:
-                outcome = build_release(config[0].resolve(), plan, publication, UUID(link) if link else None)
+                outcome = build_release(config[0].resolve(), plan, publication, UUID(link) if link else None, trigger)
             finally:
                 flush()
     click.echo(f"published release {outcome.release_id}")

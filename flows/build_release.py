@@ -141,12 +141,14 @@ class Outcome:
     ledger: Ledger
 
 
-def build_release(config: Path, plan: RunPlan, publication: Publication, link: UUID | None = None) -> Outcome:
+def build_release(
+    config: Path, plan: RunPlan, publication: Publication, link: UUID | None = None, trigger: str = "manual"
+) -> Outcome:
     """Run every stage, load the warehouse, audit the build and publish it.
 
     Prefect records the parameters of a flow and the texts of its errors. So the flow's parameters are only the run's
     id and the path of the configuration; the plan, which may be large and holds secrets, stays in this process.
-    `link` is the flow run that a scheduled build has made for this one.
+    `link` is the flow run that a scheduled build has made for this one, `trigger` says what started it.
 
     Raises:
         BuildInProgressError: another build is running; a linked one waits for it instead.
@@ -155,7 +157,7 @@ def build_release(config: Path, plan: RunPlan, publication: Publication, link: U
         BuildCancelledError: somebody cancelled it in Prefect.
         PrefectServerError: Prefect's server can't keep track of the run.
     """
-    ledger = Ledger(secrets=secret_values(plan))
+    ledger = Ledger(secrets=secret_values(plan), trigger=trigger)
     published: list[Release] = []
     stopped: list[State[None]] = []
     failed: list[Exception] = []

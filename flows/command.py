@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,8 @@ class Command:
             lines.append(line)
             del lines[:-_MOST_LINES]
 
-    def wait(self) -> Ended:
-        """Pass its lines on to the flow's log until it has ended."""
+    def wait(self, tell: Callable[[str], None] = say) -> Ended:
+        """Pass its lines on, by default to the flow's log, until it has ended."""
         passed = 0
         while True:
             with suppress(subprocess.TimeoutExpired):
@@ -91,7 +91,7 @@ class Command:
                 for reader in self._readers:
                     reader.join()
             for line in self._complaints[passed:]:
-                say(line.rstrip())
+                tell(line.rstrip())
             passed = len(self._complaints)
             if ended:
                 return Ended(self._process.returncode, "".join(self._said).strip(), "".join(self._complaints))

@@ -29,6 +29,10 @@ class BuildCancelledError(BeforehandError):
     """The build was cancelled on Prefect's page, or through its API."""
 
 
+class FollowedAlreadyError(BeforehandError):
+    """Another process follows the project."""
+
+
 class PrefectServerError(BeforehandError):
     """The temporary Prefect server did not start, or a Prefect server does not answer as it should."""
 

@@ -26,7 +26,8 @@ _WRITING = (
 class Ledger:
     """What the stages of a run have done so far: figures, start and seconds by stage.
 
-    `secrets` are those of the run, which no error may quote; `shadow` is the name of a shadow build.
+    `secrets` are those of the run, which no error may quote; `shadow` is the name of a shadow build, `trigger` what
+    started the run.
     """
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -35,6 +36,7 @@ class Ledger:
     seconds: dict[str, float] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
     shadow: str | None = None
+    trigger: str = "manual"
 
     def figure(self, stage: str, name: str) -> int:
         """Return one figure of a stage, 0 if it has none."""
@@ -68,6 +70,7 @@ def run_row(plan: RunPlan, ledger: Ledger, status: str) -> RunRow:
         "generation_seconds": sum(ledger.seconds.get(stage, 0.0) for stage in _writing_here(plan)),
         "settings": recorded_settings(plan),
         "shadow": ledger.shadow,
+        "trigger": ledger.trigger,
     }
 
 

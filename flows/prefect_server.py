@@ -29,6 +29,8 @@ _START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
 LINK = "_BEFOREHAND_FLOW_RUN"
 """The variable that tells a build's process which flow run was made for it."""
+TRIGGER = "_BEFOREHAND_TRIGGER"
+"""The variable that tells a build's process what started it; a person, if nothing says so."""
 PAGELESS = "_BEFOREHAND_PREFECT_WITHOUT_PAGE"
 """The variable that says to this process that its server has no page, so that nothing links to it."""
 _ADDRESS = "server.json"

@@ -31,7 +31,7 @@ from flows.command import Ended, command, told
 from flows.compact_journal import compact_journal
 from flows.flow_process import awaited_processes, live_with_schedule, undisturbed
 from flows.missed_runs import is_superseded, skip_superseded, trigger_of
-from flows.prefect_server import LINK
+from flows.prefect_server import LINK, TRIGGER
 from flows.reporting.alerts import WEBHOOK, Alert, send, webhook_of_environment
 from flows.reporting.run_states import (
     INTERRUPTED_STATE,
@@ -72,10 +72,11 @@ def scheduled_build(config: str) -> str | State[Any]:
     own = current_flow_run()
     if later := is_superseded(own, datetime.now(UTC)):
         return superseded_state(later)
-    tags = [f"trigger:{trigger_of(own)}"]
+    trigger = trigger_of(own)
+    tags = [f"trigger:{trigger}"]
     add_tags(own, *tags)
     child = make_child_run(_named("build_release"), {"config": config}, tags)
-    with command(config, "run", environment={LINK: str(child)}) as build:
+    with command(config, "run", environment={LINK: str(child), TRIGGER: trigger}) as build:
         try:
             ended = build.wait()
         except BaseException:  # Prefect ends a flow with an exception of its own, Ctrl-C with another

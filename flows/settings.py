@@ -30,6 +30,27 @@ class ScheduleSettings(RoomSettings):
     )
 
 
+class FollowSettings(RoomSettings):
+    """What `beforehand follow` does while the day goes on."""
+
+    poll_seconds: float = Field(
+        30.0, gt=0, description="Seconds between two looks at documents, lists of questions and the journal."
+    )
+    settle_seconds: float = Field(
+        20.0,
+        ge=0,
+        description="A build begins when nothing more has changed for so long, so that no document is read that is "
+        "still being written; with changes all the time it begins after ten times as long.",
+    )
+    builds_an_hour: int = Field(6, ge=1, description="Most builds that `follow` starts within an hour.")
+    tokens_an_hour: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens that the builds of `follow` may spend within an hour, as `[batch] budget_tokens` of each. "
+        "What does not fit waits, at the latest for the nightly build. Unset means no limit.",
+    )
+
+
 class AlertSettings(RoomSettings):
     """Who is told when a build fails."""
 

@@ -94,9 +94,9 @@ class TrackedRun:
         parent = parent_of(self.flow_run)
         known = (str(self.flow_run), *([str(parent)] if parent else []))
         started = self.ledger.started_at.isoformat()
-        shadow = self.ledger.shadow
-        note_open(data, OpenRun(self.plan.run_id, started, self.plan.settings.runner, known, server, shadow))
-        own = () if self.linked else ("trigger:manual",)
+        about = self.ledger.shadow, self.ledger.trigger
+        note_open(data, OpenRun(self.plan.run_id, started, self.plan.settings.runner, known, server, *about))
+        own = () if self.linked else (f"trigger:{self.ledger.trigger}",)
         add_tags(self.flow_run, *own, *(f"collection:{name}" for name in [*self.plan.collections][:_MOST_TAGS]))
         return self.build
 

@@ -209,6 +209,7 @@ class RunRow(TypedDict):
     generation_seconds: float
     settings: str
     shadow: str | None
+    trigger: str | None
 
 
 class RunStageRow(TypedDict):

@@ -36,7 +36,7 @@ KILLED = "killed"
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run, when it began, its flow runs (the child's first), the server that knows them, and its shadow's name."""
+    """A run: when it began, its flow runs (the child's first), their server, its shadow's name, what started it."""
 
     run_id: str
     started_at: str
@@ -44,6 +44,7 @@ class OpenRun:
     flow_runs: tuple[str, ...]
     server: str
     shadow: str | None = None
+    trigger: str | None = None
 
 
 def note_open(data: Path, run: OpenRun) -> None:
@@ -136,4 +137,5 @@ def _row(known: OpenRun, status: str) -> dict[str, object]:
         "runner": known.runner,
         "settings": "{}",
         "shadow": known.shadow,
+        "trigger": known.trigger,
     }

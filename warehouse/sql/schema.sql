@@ -274,7 +274,8 @@ CREATE TABLE runs (
     batched_completion_tokens BIGINT,
     generation_seconds DOUBLE,
     settings VARCHAR,
-    shadow VARCHAR
+    shadow VARCHAR,
+    trigger VARCHAR
 );
 COMMENT ON TABLE runs IS 'The run that built this release and all earlier runs, also those that published nothing.';
 COMMENT ON COLUMN runs.run_id IS 'Id of the run; ids sort by time.';
@@ -300,6 +301,7 @@ COMMENT ON COLUMN runs.batched_completion_tokens IS 'How many of completion_toke
 COMMENT ON COLUMN runs.generation_seconds IS 'Seconds that the language model was at work; not the wait for batches.';
 COMMENT ON COLUMN runs.settings IS 'The settings of the run as JSON.';
 COMMENT ON COLUMN runs.shadow IS 'The name of a shadow build, which publishes nothing; empty for a run that builds a release.';
+COMMENT ON COLUMN runs.trigger IS 'What started the run: schedule, manual, api or follow; empty where an older version did not say.';
 
 CREATE TABLE run_stages (
     run_id VARCHAR NOT NULL,
