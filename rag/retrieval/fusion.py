@@ -10,7 +10,8 @@ worse than the better of its halves, neither on questions in the documents' word
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 _CONSTANT = 5
 
@@ -28,8 +29,7 @@ class FusionWeights:
     late: float = 1.0
 
 
-@dataclass(frozen=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A ranked candidate. Ranks start at 1; those of an index that did not find it are None."""
 
     chunk_id: str
@@ -85,7 +85,7 @@ def fuse_searches(rankings: Sequence[Sequence[Ranked]]) -> list[Ranked]:
             fused[each.chunk_id] = fused.get(each.chunk_id, 0.0) + 1 / (_CONSTANT + each.rank)
             found.setdefault(each.chunk_id, each)
     ordered = sorted(fused, key=lambda each: (-fused[each], found[each].rank, each))
-    return [replace(found[each], rank=rank, score=fused[each]) for rank, each in enumerate(ordered, start=1)]
+    return [found[each]._replace(rank=rank, score=fused[each]) for rank, each in enumerate(ordered, start=1)]
 
 
 def blend(ranked: Sequence[Ranked], late: Mapping[str, float], weight: float) -> list[Ranked]:
@@ -93,7 +93,7 @@ def blend(ranked: Sequence[Ranked], late: Mapping[str, float], weight: float) ->
 
     Late scores count from the worst to the best of them, fused scores from 0 to the best. The others follow.
     """
-    best = [replace(each, score=late[each.chunk_id]) for each in ranked if each.chunk_id in late]
+    best = [each._replace(score=late[each.chunk_id]) for each in ranked if each.chunk_id in late]
     if not best or weight <= 0:
         return list(ranked)
     if weight < 1:
@@ -101,8 +101,7 @@ def blend(ranked: Sequence[Ranked], late: Mapping[str, float], weight: float) ->
         top = max(each.score for each in ranked) or 1.0
         fused = {each.chunk_id: each.score / top for each in ranked}
         best = [
-            replace(
-                each,
+            each._replace(
                 score=weight * (each.score - low) / ((high - low) or 1.0) + (1 - weight) * fused[each.chunk_id],
             )
             for each in best
@@ -115,4 +114,5 @@ def put_first(best: Sequence[Ranked], ranked: Sequence[Ranked]) -> list[Ranked]:
     best = sorted(best, key=lambda each: (-each.score, each.rank))
     scored = {each.chunk_id for each in best}
     rest = [each for each in ranked if each.chunk_id not in scored]
-    return [replace(each, rank=rank) for rank, each in enumerate([*best, *rest], start=1)]
+    placed = enumerate([*best, *rest], start=1)
+    return [each if each.rank == rank else each._replace(rank=rank) for rank, each in placed]

@@ -8,7 +8,6 @@ chunks that fit the question.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +42,7 @@ def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Re
         return list(ranked)
     texts = ["\n".join(part for part in (chunk.title, chunk.heading, chunk.text) if part) for _, chunk in read]
     scores = reranker.scores(question, texts)
-    best = [replace(each, score=float(score)) for (each, _), score in zip(read, scores, strict=True)]
+    best = [each._replace(score=float(score)) for (each, _), score in zip(read, scores, strict=True)]
     return put_first(best, ranked)
 
 

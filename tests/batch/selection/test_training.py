@@ -3,7 +3,7 @@ import numpy as np
 from batch.selection.shipping import learn
 from batch.selection.training import leave_out, recomputed, train_selector
 from rag.selection.certificate import SHIPPED, SelectionCertificate
-from rag.selection.evidence import Wordings
+from rag.selection.evidence import Wordings, nearest, weigh
 from rag.selection.selector import Selector, Weights
 
 NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 64), np.float32))
@@ -72,4 +72,11 @@ def test_single_wordings_train_no_selector():
 def test_the_shipped_selector_prefers_strong_evidence_without_a_rival():
     learned = learn([desk(5, 22, 1, "a"), desk(5, 22, 2, "b")], deals=1)
 
-    assert learned.weights.first > 0 > learned.weights.second
+    def score(*parts: float) -> float:
+        vector = np.array(parts, np.float32) / np.linalg.norm(parts)
+        evidence = weigh("what is asked", vector, nearest(vector, two))
+        assert evidence is not None
+        return learned.weights.score(evidence)
+
+    two = Wordings(["one", "ones", "other", "others"], ["a", "a", "b", "b"], np.eye(2, dtype=np.float32)[[0, 0, 1, 1]])
+    assert score(1, 0) > score(1, 0.5) > score(1, 0.95)
