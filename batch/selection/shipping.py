@@ -3,7 +3,7 @@
     python -m batch.selection.shipping HELP_FOLDER ENCODER_FOLDER [--out rag/selection/shipped.json]
 
 Each set of questions is dealt many times into a small help desk: most answers are known by 2 to 20 wordings each, some
-are left out. Other wordings are then asked, and questions of the other set. The weights of a logistic model are
+are left out. Other wordings are then asked, and questions of the other set. Four weights of a logistic model are
 learned, and its thresholds are certified; the questions of one answer count as one group throughout, however often
 they are asked. Only rows marked `known` are read.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,13 @@ from batch.selection.training import TOLERATED_ERRORS
 from rag.paraphrase.calibration import loosest
 from rag.retrieval.embedding import OnnxEncoder
 from rag.selection.certificate import CONFIDENCE, SHIPPED, SelectionCertificate
-from rag.selection.evidence import SIGNS, Evidence, Wordings, nearest, weigh
+from rag.selection.evidence import Evidence, Wordings, nearest, weigh
 from rag.selection.selector import Selector, Weights, final_objection
 
 SETS = ("banking", "assistant")
 _KNOWN = (2, 3, 5, 8, 12, 20)  # wordings of each answer
 _LEFT_OUT = 0.05  # share of the answers
 _STARTS = (0.3,)  # share accepted, from which thresholds are tested; thousands of questions need one start
-_LEARNED = 0.1  # inverse of the penalty on the weights
 _ASKED = 10  # questions of an answer that is known, and half as many of one that is left out
 
 
@@ -126,13 +126,9 @@ def _dealt(desk: Wordings, source: Wordings, row: int, wanted: str) -> Dealt:
 def _regress(rows: Sequence[Dealt]) -> Weights:
     from sklearn.linear_model import LogisticRegression
 
-    table = np.array([[row.evidence.signs[name] for name in SIGNS] for row in rows])
-    mean, spread = table.mean(axis=0), table.std(axis=0) + 1e-9
-    model = LogisticRegression(C=_LEARNED, max_iter=1000).fit((table - mean) / spread, [row.right for row in rows])
-    weights = model.coef_[0] / spread
-    bias = float(model.intercept_[0] - weights @ mean)
-    found = {name: round(float(each), 3) for name, each in zip(SIGNS, weights, strict=True)}
-    return Weights(round(bias, 3), **found)
+    table = [[row.evidence.first, row.evidence.second, math.log(row.evidence.known)] for row in rows]
+    model = LogisticRegression(C=10.0).fit(table, [row.right for row in rows])
+    return Weights(*(round(float(each), 3) for each in (model.intercept_[0], *model.coef_[0])))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ logistic regression and LDA in docs/semantic-hits.md.
 from __future__ import annotations
 
 import functools
-import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,6 @@ _SHARPNESS = 2.0  # of the Gaussian kernel: likeness exp(-2 (1 - cosine))
 _RIDGE = 0.1
 _LONG = 4  # characters of an n-gram
 _BUCKETS = 1024
-_LEAST = 0.02  # response; the logarithm of less says nothing more
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,7 @@ class Evidence:
     """What speaks for the best answer: its response, the next other answer's, the closest wording of
     the best, and how many of its wordings are near.
 
-    A response is about 1 amid the wordings of an answer and about 0 far from them. `signs` are what the score is made
-    of, by the names of `SIGNS`.
+    A response is about 1 amid the wordings of an answer and about 0 far from them.
     """
 
     answer: str
@@ -57,23 +54,11 @@ class Evidence:
     wording: int
     similarity: float
     known: int
-    signs: Mapping[str, float]
 
     @property
     def margin(self) -> float:
         """How much more speaks for this answer than for the next."""
         return self.first - self.second
-
-
-SIGNS = (
-    "first", "second", "known", "log_first", "third", "positive", "absolute", "votes", "doubt", "length", "closest",
-    "rival_closest", "mean", "alike", "rival_alike", "centre",
-)  # fmt: skip
-"""The responses of the best three answers (`log_first`: the logarithm of the first), the sums of all positive ones, of
-their absolute values and of those of the votes, the variance that the wordings leave (`doubt`), the logarithms of the
-number of wordings and of n-grams (`known`, `length`); of the answer's wordings the cosine of the closest, their mean
-and that of their centre, and the likeness of the most alike; the closest of the next answer, the most alike of all
-others."""
 
 
 def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
@@ -87,45 +72,22 @@ def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
     with _blas().limit(limits=1, user_api="blas"):  # several threads wait for each other longer than one computes
         likeness = _likeness([*near.texts[:count], question], vectors)
         ridge = _RIDGE * np.eye(count, dtype=np.float32)
-        alike = likeness[:count, -1]
-        votes = np.linalg.solve(likeness[:count, :count] + ridge, alike)
-        cosines = vectors[:count] @ vectors[-1]
+        votes = np.linalg.solve(likeness[:count, :count] + ridge, likeness[:count, -1])
     responses = np.bincount(owner, weights=votes, minlength=len(names))
     listed = list(names)
     order = np.argsort(-responses, kind="stable")
     best = int(order[0])
-    own, rival = owner == best, owner == order[1] if len(order) > 1 else np.zeros(count, bool)
-    closest = int(np.where(own, cosines, -np.inf).argmax())
-    centre = vectors[:count][own].mean(axis=0)
-    known = int(own.sum())
-    first, second, third = [*responses[order[:3]].tolist(), 0.0, 0.0][:3]
-    signs = {
-        "first": first,
-        "second": second,
-        "known": math.log(known),
-        "log_first": math.log(max(first, _LEAST)),
-        "third": third,
-        "positive": float(responses[responses > 0].sum()),
-        "absolute": float(np.abs(responses).sum()),
-        "votes": float(np.abs(votes).sum()),
-        "doubt": 1.0 - float(alike @ votes),
-        "length": math.log1p(len(_buckets(question))),
-        "closest": float(cosines[closest]),
-        "rival_closest": _highest(cosines, rival),
-        "mean": float(cosines[own].mean()),
-        "alike": _highest(alike, own),
-        "rival_alike": _highest(alike, ~own),
-        "centre": float(centre @ vectors[-1] / max(float(np.linalg.norm(centre)), 1e-9)),
-    }
+    own = np.flatnonzero(owner == best)
+    cosines = vectors[own] @ vectors[-1]
+    closest = int(own[int(cosines.argmax())])
     return Evidence(
         answer=listed[best],
-        first=first,
-        second=second,
+        first=float(responses[best]),
+        second=float(responses[order[1]]) if len(order) > 1 else 0.0,
         runner_up=listed[int(order[1])] if len(order) > 1 else None,
         wording=closest,
-        similarity=float(cosines[closest]),
-        known=known,
-        signs=signs,
+        similarity=float(cosines.max()),
+        known=len(own),
     )
 
 
@@ -160,10 +122,6 @@ def _spelling(texts: Sequence[str]) -> NDArray[np.float32]:
     cosines: NDArray[np.float32] = grams @ grams.T
     np.fill_diagonal(cosines, [float(len(each) > 0) for each in found])
     return cosines
-
-
-def _highest(values: NDArray[np.float32], of: NDArray[np.bool_]) -> float:
-    return float(values[of].max(initial=0.0))
 
 
 @functools.cache

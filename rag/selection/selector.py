@@ -30,8 +30,7 @@ from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import SelectionCertificate
 from rag.selection.evidence import Evidence, Wordings, weigh
 
-FORMAT = 3  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
-_READ = (2, FORMAT)
+FORMAT = 2  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
 SHIPPED = Path(__file__).with_name("shipped.json")
 _JUDGED = 4  # single wordings that the verifier looks at
 _JUDGED_SIMILARITY = 0.5  # from here on
@@ -48,33 +47,17 @@ FINAL_GUARDS = frozenset(
 
 @dataclass(frozen=True)
 class Weights:
-    """A logistic model on the signs that speak for an answer (`rag.selection.evidence.SIGNS`).
-
-    That of format 2 has three of them, and no weight for the others.
-    """
+    """The logistic model on the responses of the best and the next answer, and on the best one's number of wordings."""
 
     bias: float
-    first: float = 0.0
-    second: float = 0.0
-    known: float = 0.0
-    log_first: float = 0.0
-    third: float = 0.0
-    positive: float = 0.0
-    absolute: float = 0.0
-    votes: float = 0.0
-    doubt: float = 0.0
-    length: float = 0.0
-    closest: float = 0.0
-    rival_closest: float = 0.0
-    mean: float = 0.0
-    alike: float = 0.0
-    rival_alike: float = 0.0
-    centre: float = 0.0
+    first: float
+    second: float
+    known: float
 
     def score(self, evidence: Evidence) -> float:
         """Return how sure it is that the question wants the best answer, from 0 to 1."""
-        weights = vars(self)
-        logit = self.bias + sum(weights[name] * value for name, value in evidence.signs.items())
+        logit = self.bias + self.first * evidence.first + self.second * evidence.second
+        logit += self.known * math.log(evidence.known)
         return float(1 / (1 + math.exp(-max(-500.0, min(500.0, logit)))))
 
 
@@ -128,7 +111,7 @@ class Selector:
         """
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            if found["format"] not in _READ:
+            if found["format"] != FORMAT:
                 raise ModelError(f"{path}: was made by another version of the selector; build the release again")
             return cls(
                 Weights(**found["weights"]),

@@ -19,7 +19,7 @@ from rag.selection.certificate import (
     estimated,
     looser,
 )
-from rag.selection.evidence import NEAREST, SIGNS, Wordings, nearest, weigh
+from rag.selection.evidence import NEAREST, Wordings, nearest, weigh
 from rag.selection.selector import SHIPPED as SHIPPED_FILE
 from rag.selection.selector import Selector, Weights, final_objection, select
 
@@ -176,30 +176,6 @@ def test_a_selector_is_the_same_after_saving_and_loading(tmp_path):
     SELECTOR.save(tmp_path / "selector.json")
 
     assert Selector.load(tmp_path / "selector.json") == SELECTOR
-
-
-def test_a_selector_of_the_former_format_scores_as_it_did(tmp_path):
-    path = tmp_path / "selector.json"
-    weights = {"bias": -1.0, "first": 12.0, "second": -7.0, "known": -0.5}
-    path.write_text(json.dumps({"format": 2, "weights": weights, "certificates": [], "guarded": True}))
-    evidence = weigh("switch alerts on", unit(1, 0.15), nearest(unit(1, 0.15), DESK))
-    assert evidence is not None
-
-    score = Selector.load(path).weights.score(evidence)
-
-    logit = -1 + 12 * evidence.first - 7 * evidence.second - 0.5 * math.log(2)
-    assert score == pytest.approx(1 / (1 + math.exp(-logit)))
-
-
-def test_the_signs_of_an_answer_say_how_near_it_and_the_next_one_are():
-    evidence = weigh("switch alerts on", unit(1, 0.15), nearest(unit(1, 0.15), DESK))
-
-    assert evidence is not None
-    assert (evidence.answer, evidence.known) == ("alerts", 2)
-    assert set(evidence.signs) == set(SIGNS)
-    assert evidence.signs["closest"] > 0.99 > evidence.signs["rival_closest"]
-    assert evidence.signs["centre"] > evidence.signs["mean"]
-    assert evidence.signs["doubt"] < 0.3
 
 
 def test_answers_that_are_all_a_matter_of_pairs_are_left_to_the_verifier():
