@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -38,6 +39,7 @@ _log = logging.getLogger("beforehand.release")
 # every question hits one answer, gives nearly 1.
 _CANARIES = ("How do I bake a sourdough bread?", "Which treaty ended the Thirty Years' War?")
 _CANARY_LIMIT = 0.9
+_KEPT_CHUNKS = 2048  # some 5 MB; a miss looks at dozens
 
 _log = logging.getLogger("beforehand.release")
 
@@ -112,6 +114,7 @@ class OpenRelease:
         self.index = index
         self.wordings = StoredWordings(index)
         self.heads = StoredHeads(index)
+        self.stored_chunk = functools.lru_cache(_KEPT_CHUNKS)(self._read_chunk)
         self.models = models
         self.encoder = models.encoder
         self.collections = collections
@@ -209,7 +212,7 @@ class OpenRelease:
             self.index.close()
             self._on_close()
 
-    def stored_chunk(self, chunk_id: str) -> StoredChunk | None:
+    def _read_chunk(self, chunk_id: str) -> StoredChunk | None:
         """Return a chunk, or None if the release does not have it."""
         found = self.index.chunk(chunk_id)
         return None if found is None else msgspec.json.decode(found, type=StoredChunk)

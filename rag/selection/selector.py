@@ -166,6 +166,8 @@ def _among_wordings(
     single: frozenset[str],
 ) -> Selection:
     threshold = selector.threshold(tolerated_error)
+    if single.issuperset(near.answers):  # nothing to choose among; weighing takes longer than all else
+        return Selection(None, 0.0, threshold, "below_threshold" if near.texts else "no_candidates")
     evidence = weigh(question, vector, near)
     if evidence is None:
         return Selection(None, 0.0, threshold, "no_candidates")

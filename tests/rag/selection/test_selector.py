@@ -178,6 +178,14 @@ def test_a_selector_is_the_same_after_saving_and_loading(tmp_path):
     assert Selector.load(tmp_path / "selector.json") == SELECTOR
 
 
+def test_answers_that_are_all_a_matter_of_pairs_are_left_to_the_verifier():
+    near = nearest(unit(1, 0.15), DESK)
+
+    found = select(SELECTOR, Verifier.default(), "turn alerts on", unit(1, 0.15), near, 0.02, frozenset(DESK.answers))
+
+    assert (found.answer, found.reason, found.evidence) == (None, "below_threshold", {})
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"format": 0}', '{"format": 2, "weights": {}, "certificates": []}'])
 def test_a_broken_selector_says_what_to_do(tmp_path, content):
     path = tmp_path / "selector.json"
