@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from warehouse.settings import CostSettings
 
 _SHOWN = 10
+_SURE = 0.05  # a result so uneven is called chance no more
 _MEASURES = {
     "answers": ("answers of a model", "{:,.0f}"),
     "served": ("served", "{:,.0f}"),
@@ -159,9 +160,6 @@ def _verdict(before: Side, after: Side, judged: Judged) -> Iterator[str]:
         f"{judged.same}; {judged.share:.0%} for {after.name} (95 % interval {low:.0%} to {high:.0%}, sign test p = "
         f"{judged.p:.3f}): {sure}"
     )
-
-
-_SURE = 0.05
 
 
 def _differences(compared: SideBySide, *, full: bool) -> Iterator[str]:
