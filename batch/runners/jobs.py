@@ -39,7 +39,7 @@ class Job:
 
 @contextmanager
 def noted(data: Path, job: Job) -> Iterator[None]:
-    """Keep a note of a job during the block, which submits it and waits for it; cancel it if the block is left early."""
+    """Keep a note of a job during the block, which submits it and waits for it; cancel it if the block fails."""
     note = _note(data, job.name)
     note.parent.mkdir(parents=True, exist_ok=True)
     replace_file(note, json.dumps(asdict(job)).encode())

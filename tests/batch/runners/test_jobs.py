@@ -60,7 +60,8 @@ def test_only_running_jobs_of_the_name_are_cancelled(jobs: JobServer) -> None:
 
 def test_the_job_of_a_killed_client_is_cancelled_at_the_next_start(jobs: JobServer, tmp_path: Path) -> None:
     jobs.jobs = {"1": ("beforehand-a", RUNNING)}
-    noted(tmp_path, Job(jobs.endpoint, "beforehand-a")).__enter__()  # and the client is killed
+    client = noted(tmp_path, Job(jobs.endpoint, "beforehand-a"))
+    client.__enter__()  # and it is killed
 
     said = cancel_left_jobs(tmp_path)
 
