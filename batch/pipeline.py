@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import apache_beam as beam
@@ -21,7 +21,7 @@ from apache_beam.runners.runner import PipelineResult
 from batch import progress
 from batch.plan import RunPlan
 from batch.runners.job_progress import following
-from batch.runners.jobs import Job, cancel, noted
+from batch.runners.jobs import Job, noted
 from batch.runners.options import job_endpoint, job_name, pipeline_options, runner_of, works_in_this_process
 from rag import errors
 from warehouse.errors import StorageError
@@ -33,7 +33,6 @@ _STEP = re.compile(r" \[while running '[^']*'\]")
 _RAISED = re.compile(r"^(?:[\w.]*\.)?(\w+Error): (.+)$", re.MULTILINE)
 _INTERRUPTED = re.compile(r"KeyboardInterrupt\b")
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
-_PATIENCE = 2.0  # seconds; who interrupts a run waits
 _GONE = re.compile(r"StatusCode\.UNAVAILABLE")
 
 
@@ -83,18 +82,11 @@ class _Pipeline(beam.Pipeline):
         with ExitStack() as around:
             if job:
                 around.enter_context(noted(Path(self._plan.data), job))
-            try:
-                result = super().run(test_runner_api)
-                if job:
-                    if self._shown:
-                        around.enter_context(following(result, progress.observe))
-                    self._wait(result)
-            except BaseException:
-                if job:
-                    with suppress(grpc.RpcError):
-                        cancel(job, _PATIENCE)
-                    around.pop_all()  # the note stays until the next start has seen that the job is gone
-                raise
+            result = super().run(test_runner_api)
+            if job:
+                if self._shown:
+                    around.enter_context(following(result, progress.observe))
+                self._wait(result)
         return result
 
     def _wait(self, result: PipelineResult) -> None:

@@ -42,6 +42,7 @@ from batch.stages.vary import vary, wants_variations
 from batch.stages.weigh import can_weigh, weigh
 from flows.compact_journal import compact_journal
 from flows.errors import UnknownStageError, server_error, without_secrets
+from flows.interruption import ending_soon, interruptions
 from flows.ledger import PUBLISHED, Ledger, run_row
 from flows.publish_release import Publication, audit_release, load_release, publish_release
 from flows.reporting import artifacts
@@ -312,7 +313,7 @@ def run_one_stage(name: str, plan: RunPlan) -> None:
     lease = BuildLease.acquire(data, plan.run_id)
     try:
         end_left_jobs(data)
-        with storage_errors(data, f"run the stage {name}"), sharing(plan):
+        with ending_soon(lease.release), interruptions(), storage_errors(data, f"run the stage {name}"), sharing(plan):
             _run_alone(found[0], plan)
             share_stage(plan, lease)
     finally:

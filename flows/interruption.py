@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 
 _PATIENCE = 3.0  # seconds
+_told = threading.Event()  # that a signal has come
 
 
 @contextmanager
@@ -28,16 +29,37 @@ def ending_soon(last: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _told.clear()
     interrupt = partial(_interrupt, last)
+    hook, sys.unraisablehook = sys.unraisablehook, _unraisable
     before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+        sys.unraisablehook = hook
+
+
+@contextmanager
+def interruptions() -> Iterator[None]:
+    """Raise what a block raises after a signal as an interruption: DuckDB, for one, makes another error of it."""
+    try:
+        yield
+    except Exception:
+        if _told.is_set():
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Tell of an error that nobody can catch, unless it is the signal: the timer ends the process all the same."""
+    if found.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(found)
 
 
 def _interrupt(last: Callable[[], None], number: int, _frame: object) -> None:
+    _told.set()
     timer = threading.Timer(_PATIENCE, _leave, [number, last])
     timer.daemon = True
     timer.start()

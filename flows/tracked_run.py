@@ -20,7 +20,7 @@ from batch import progress
 from batch.plan import RunPlan
 from batch.runners.jobs import cancel_left_jobs
 from flows.errors import BuildCancelledError
-from flows.interruption import ending_soon
+from flows.interruption import ending_soon, interruptions
 from flows.ledger import FAILED_AUDIT, PUBLISHED, Ledger, run_row
 from flows.reporting.alerts import Alert, Event, send
 from flows.reporting.logs import say, warnings_in_prefect
@@ -169,7 +169,7 @@ def tracked(run: TrackedRun) -> Iterator[None]:
 def carry_out(run: TrackedRun, work: Callable[[], None]) -> State[None] | None:
     """Do the work of a run; return the state of its flow run if it ended early: by a signal, in Prefect, or to wait."""
     try:
-        with ending_soon(run.leave), watching(run.flow_run) as watch, tracked(run):
+        with ending_soon(run.leave), watching(run.flow_run) as watch, tracked(run), interruptions():
             work()
             watch.finish(run.done)
     except KeyboardInterrupt:

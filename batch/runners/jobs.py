@@ -23,6 +23,7 @@ from warehouse.durable import replace_file
 
 _ANSWER_SECONDS = 5.0
 _END_SECONDS = 15.0
+_PATIENCE = 2.0  # seconds; who interrupts a run waits
 _NAME = "beam:option:job_name:v1"
 _ENDED = (api.JobState.DONE, api.JobState.DRAINED, api.JobState.FAILED, api.JobState.CANCELLED)
 
@@ -38,12 +39,18 @@ class Job:
 
 @contextmanager
 def noted(data: Path, job: Job) -> Iterator[None]:
-    """Keep a note of a job during the block, which submits it and waits for it."""
+    """Keep a note of a job during the block, which submits it and waits for it; cancel it if the block fails."""
     note = _note(data, job.name)
     note.parent.mkdir(parents=True, exist_ok=True)
     replace_file(note, json.dumps(asdict(job)).encode())
-    yield
-    note.unlink(missing_ok=True)  # not after an error: the job may go on
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(grpc.RpcError):  # then the note stays, for the next start
+            cancel(job, _PATIENCE)
+            note.unlink(missing_ok=True)
+        raise
+    note.unlink(missing_ok=True)
 
 
 def cancel_left_jobs(data: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from apache_beam.metrics.monitoring_infos import int64_user_counter as counter
 from apache_beam.portability.api import beam_job_api_pb2 as api
 
 from batch import progress

@@ -60,14 +60,24 @@ def test_only_running_jobs_of_the_name_are_cancelled(jobs: JobServer) -> None:
 
 def test_the_job_of_a_killed_client_is_cancelled_at_the_next_start(jobs: JobServer, tmp_path: Path) -> None:
     jobs.jobs = {"1": ("beforehand-a", RUNNING)}
-    with pytest.raises(RuntimeError), noted(tmp_path, Job(jobs.endpoint, "beforehand-a")):
-        raise RuntimeError("as if it were killed")
+    client = noted(tmp_path, Job(jobs.endpoint, "beforehand-a"))
+    client.__enter__()  # and it is killed
 
     said = cancel_left_jobs(tmp_path)
 
     assert said == [f"job beforehand-a of a killed run was still running at {jobs.endpoint}; cancelled"]
     assert jobs.jobs["1"][1] == CANCELLED
     assert cancel_left_jobs(tmp_path) == []
+
+
+def test_the_job_of_an_interrupted_client_is_cancelled_at_once(jobs: JobServer, tmp_path: Path) -> None:
+    jobs.jobs = {"1": ("beforehand-a", RUNNING)}
+
+    with pytest.raises(KeyboardInterrupt), noted(tmp_path, Job(jobs.endpoint, "beforehand-a")):
+        raise KeyboardInterrupt
+
+    assert jobs.jobs["1"][1] == CANCELLED
+    assert list((tmp_path / "open_jobs").iterdir()) == []
 
 
 def test_a_job_that_ended_well_leaves_no_note(jobs: JobServer, tmp_path: Path) -> None:
@@ -78,8 +88,8 @@ def test_a_job_that_ended_well_leaves_no_note(jobs: JobServer, tmp_path: Path) -
 
 
 def test_a_server_that_is_away_is_told_and_asked_again_next_time(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), noted(tmp_path, Job("127.0.0.1:1", "beforehand-a")):
-        raise RuntimeError("as if it were killed")
+    with pytest.raises(KeyboardInterrupt), noted(tmp_path, Job("127.0.0.1:1", "beforehand-a")):
+        raise KeyboardInterrupt
 
     [said] = cancel_left_jobs(tmp_path)
 
