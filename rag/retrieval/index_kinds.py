@@ -6,8 +6,8 @@
 - *cells of 8 bits*: as before with a byte a dimension, a quarter of the size. For passages only, since answers are
   selected by the vectors of their wordings.
 
-How many cells are probed follows from the recall that is measured when the index is built, on its own vectors. Graphs
-(HNSW) and product quantisation (IVF-PQ) take many times as long to build (docs/measurements.md).
+How many cells are probed follows from the recall that is measured when the index is built, on its own vectors. Product
+quantisation (IVF-PQ) takes many times as long to build (docs/measurements.md).
 """
 
 from __future__ import annotations

@@ -50,6 +50,16 @@ def test_the_vector_of_a_text_does_not_depend_on_its_batch(encoder, texts, batch
         assert vector == pytest.approx(alone[text], abs=1e-5)
 
 
+def test_one_pass_gives_the_vectors_and_the_token_states_of_many_questions(encoder):
+    vectors, states = encoder.embed_with_states(TEXTS)
+
+    assert np.allclose(vectors, encoder.embed(TEXTS), atol=1e-5)
+    for text, (tokens, each) in zip(TEXTS, states, strict=True):
+        alone, expected = encoder.token_states(text)
+        assert tokens.tolist() == alone.tolist()
+        assert np.allclose(each, expected, atol=1e-4)
+
+
 def test_texts_of_the_same_meaning_are_closer_than_others(encoder):
     asked, same, other = encoder.embed(
         ["How do I reset my password?", "I forgot my password, how can I change it?", "When does the museum open?"]
