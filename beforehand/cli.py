@@ -28,15 +28,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that child processes are stopped
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # through the current handler
-    logging.basicConfig(level=logging.ERROR)
-    handler = logging.getLogger().handlers[0]
-    handler.setLevel(logging.ERROR)  # packages lower the level of their loggers
-    handler.setFormatter(HidingFormatter(logging.BASIC_FORMAT))
+    show_errors()
     os.environ["PYTHONSAFEPATH"] = "1"  # child processes import nothing from the working folder
     # The selector solves small systems: several threads for one cost more than they save on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     reach_loopback_directly()
     cli(prog_name="beforehand")
+
+
+def show_errors() -> None:
+    """Print errors that packages log, without secrets; what a run raises is left to the command, as one sentence."""
+    logging.basicConfig(level=logging.ERROR)
+    handler = logging.getLogger().handlers[0]
+    handler.setLevel(logging.ERROR)  # packages lower the level of their loggers
+    handler.setFormatter(HidingFormatter(logging.BASIC_FORMAT))
+    handler.addFilter(lambda record: not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")))
 
 
 _COMMANDS = {

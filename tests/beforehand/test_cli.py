@@ -424,3 +424,15 @@ def test_the_command_line_loads_no_heavy_packages() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
 
     assert said.strip() == "[]"
+
+
+def test_an_error_that_ends_a_run_is_left_to_the_sentence_of_its_command() -> None:
+    program = (
+        "import logging; from beforehand.cli import show_errors; show_errors();"
+        "logging.getLogger('prefect.flow_runs').error('a traceback');"
+        "logging.getLogger('beam').error('a worker is gone')"
+    )
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+
+    assert said == "ERROR:beam:a worker is gone\n"
