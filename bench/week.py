@@ -374,6 +374,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where to work; the default is a temporary folder")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its processes and its disk end with it
     llm = NightLlm()
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary, served(llm.app) as url:
         folder = Path(temporary)

@@ -103,7 +103,7 @@ def queue(
 ) -> list[QueueItem]:
     """Return what waits for a person in a release, by default the current one; the most urgent first.
 
-    Without `evidence` most items have no passages: a list of 100,000 comes in a third of the time.
+    Without `evidence` most items have no passages: a list of 100,000 comes in half the time.
 
     Raises:
         NoReleaseError: nothing has been published.
