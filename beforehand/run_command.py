@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -44,30 +45,28 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
 
     with progress.display(console):
         progress.enter("start", "loading Beam and Prefect")
-        from batch.runner_check import require_runner, require_workers
-        from batch.sharing import for_workers
-
-        require_runner(settings.batch)  # before Prefect is loaded
+        if stage:
+            _run_stage(settings, stage, run_id)
+            return
         from flows.prefect_server import LINK, TRIGGER, prefect_server
 
-        if stage:
-            from flows.build_release import run_one_stage
-
-            plan = compose_plan(settings, run_id or run_for_stage(settings, stage))
-            require_workers(for_workers(plan))
-            run_one_stage(stage, plan)
-            return
         link, trigger = os.environ.pop(LINK, ""), os.environ.pop(TRIGGER, "manual")
         if not link:
             refuse_second_build(settings.project.data)
         with prefect_server(settings.project.data / "prefect") as server:
+            from batch.runner_check import require_runner, require_workers
+            from flows.reporting.early_failure import told_if_refused
+
+            telling = partial(told_if_refused, settings.alerts.webhook, link, secret_values(settings))
+            with telling():
+                require_runner(settings.batch)  # before Prefect is loaded
+            from batch.sharing import for_workers
             from batch.sources.source_files import refuse_missing
             from flows.build_release import build_release
             from flows.publish_release import Publication
-            from flows.reporting.early_failure import told_if_refused
             from flows.reporting.logs import flush
 
-            with told_if_refused(settings.alerts.webhook, link, secret_values(settings)):
+            with telling():
                 plan = compose_plan(settings, run_id or new_run())
                 refuse_missing(plan)
                 require_workers(for_workers(plan))
@@ -87,6 +86,17 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
             finally:
                 flush()
     click.echo(f"published release {outcome.release_id}")
+
+
+def _run_stage(settings: Settings, stage: str, run_id: str | None) -> None:
+    from batch.runner_check import require_runner, require_workers
+    from batch.sharing import for_workers
+    from flows.build_release import run_one_stage
+
+    require_runner(settings.batch)
+    plan = compose_plan(settings, run_id or run_for_stage(settings, stage))
+    require_workers(for_workers(plan))
+    run_one_stage(stage, plan)
 
 
 def run_shadow(config: Config, name: str, run_id: str | None) -> None:
