@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -39,6 +40,7 @@ def follow(config: Config) -> None:
         with command(path, "run", environment={TRIGGER: FOLLOW, **budget}) as child:
             return child.wait(lambda _: None)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
     limits = settings.follow
     click.echo(
         f"following {', '.join(plan.collections)}: a look every {limits.poll_seconds:g} s, at most "
