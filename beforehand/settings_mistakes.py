@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import get_args
+from types import UnionType
+from typing import Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
@@ -95,6 +96,8 @@ def _annotation_at(schema: type[BaseModel], path: list[str]) -> object:
     """Return the type of a place, or of the innermost setting around it."""
     found: object = schema
     for key in path:
+        if get_origin(found) in (Union, UnionType) and (models := _models_in(found)):  # a section that may be absent
+            found = models[0]
         if isinstance(found, type) and issubclass(found, BaseModel):
             field = found.model_fields.get(key)
             found = field.annotation if field else None

@@ -20,7 +20,12 @@ CANARY = "c4n4ry"
 """What each secret contains, the hash of a key aside."""
 
 HASH = hashlib.sha256(CANARY.encode()).hexdigest()
-_NAMES = {"collections": "default", "keys": "desk"}  # of the sections that users name
+_NAMES = {
+    "collections": "default",
+    "keys": "desk",
+    "models": "small",
+    "shadow": "other",
+}  # of the sections that users name
 
 
 @dataclass(frozen=True)
