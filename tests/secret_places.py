@@ -25,7 +25,7 @@ _NAMES = {
     "keys": "desk",
     "models": "small",
     "shadow": "other",
-}  # of the sections that users name
+}  # of sections
 
 
 @dataclass(frozen=True)
