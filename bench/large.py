@@ -229,7 +229,7 @@ def _bare(project: Path) -> dict[str, Any]:
 
     clock = Clock()
     with clock.part("read"):
-        encoder = OnnxEncoder.load(_encoder_of(project), threads=int(os.environ.get("OMP_NUM_THREADS", "0")))
+        encoder = OnnxEncoder.load(_encoder_of(project))
         texts = [
             f"{page.splitlines()[0]}\n{section}"
             for path in sorted((project / "documents").glob("*.md"))
