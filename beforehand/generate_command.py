@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SHOWN = 10
+_CHECK_SECONDS = 3.0  # a server that takes longer is asked when its turn comes
 
 
 @click.group("generate")
@@ -151,3 +152,24 @@ def refuse_without_batch_api(settings: Settings) -> None:
             '"batch_api" has the batches of one; name that one'
         )
     asyncio.run(_with_client(settings, lambda client: client.check()))
+
+
+def refuse_wrong_key(settings: Settings) -> None:
+    """Raise if a server that is to generate answers rejects the key; one that is away may not be needed.
+
+    Raises:
+        LlmMisconfiguredError: a server rejects the key.
+    """
+    if settings.batch.generate_with == "endpoints":
+        asyncio.run(_check_keys(settings))
+
+
+async def _check_keys(settings: Settings) -> None:
+    from rag.llm.openai_client import OpenAIEndpoint
+
+    key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else None
+    async with AsyncExitStack() as stack:
+        for address in settings.batch.endpoints or [settings.llm.endpoint]:
+            endpoint = OpenAIEndpoint(address.get_secret_value(), settings.llm.model, key, _CHECK_SECONDS)
+            await stack.enter_async_context(aclosing(endpoint))
+            await endpoint.check_key()

@@ -25,5 +25,9 @@ class LazyGroup(click.Group):
         if cmd_name not in self._lazy:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = self._lazy[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except KeyboardInterrupt:  # click would say "Aborted!", with code 1
+            click.echo("beforehand: interrupted", err=True)
+            ctx.exit(130)
         return command

@@ -62,6 +62,8 @@ class FakeLlm:
         )
 
     async def _models(self, _: Request) -> Response:
+        if self.behaviour.fail_with == 401:
+            return JSONResponse({"error": self.behaviour.error}, 401)
         return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
     async def _health(self, _: Request) -> Response:

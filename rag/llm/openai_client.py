@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 import aiohttp
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from rag.llm.openai_requests import chat_body
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
 _DONE = b"[DONE]"
+_UNAUTHORISED = 401
 # Raised when a body has an unexpected shape.
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
@@ -111,6 +113,21 @@ class OpenAIEndpoint:
         if (rest := reply.end()).says_something:
             yield rest
         yield Delta("", reply.completion())
+
+    async def check_key(self) -> None:
+        """Ask for the list of models, which costs nothing. A server that is away, or has no such list, is no error.
+
+        Raises:
+            LlmMisconfiguredError: the server rejects the key.
+        """
+        with suppress(*NetworkError):
+            response = await self._session.request("GET", self._session.url("/models"))
+            try:
+                if response.status == _UNAUTHORISED:
+                    content = await response.read()
+                    raise refused(self._base_url, response.status, response.headers, content, self._secrets)
+            finally:
+                response.close()
 
     async def forward(self, body: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
         """Send a raw chat completion request with this model's name; yield the response as it arrives.

@@ -26,7 +26,7 @@ from beforehand.configuration import read_settings
 from online.http.authentication import Keys
 from rag.llm.openai_batches import OpenAIBatches
 from tests.fake_batches import FakeBatches
-from tests.fake_llm import FakeLlm, served
+from tests.fake_llm import Behaviour, FakeLlm, served
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "corpus"
@@ -424,6 +424,17 @@ def test_the_command_line_loads_no_heavy_packages() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
 
     assert said.strip() == "[]"
+
+
+def test_a_server_that_rejects_the_key_ends_a_run_before_anything_is_loaded(project: Path) -> None:
+    chats = FakeLlm(Behaviour(fail_with=401, error={"message": "no such key"}))
+
+    with served(chats.app) as url:
+        said = complaint(project, "--set", f'batch.endpoints=["{url}/v1"]', "run")
+
+    assert said == f"the language model at {url}/v1 answered 401: no such key; check [llm] api_key"
+    assert chats.requests == []
+    assert not (project.parent / "data").exists()
 
 
 def test_an_error_that_ends_a_run_is_left_to_the_sentence_of_its_command() -> None:
