@@ -19,7 +19,7 @@ test: setup-dev models
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 setup: .venv/$(EXTRA).done
 

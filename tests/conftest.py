@@ -21,9 +21,9 @@ settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]
-# Two processes share the tests: what starts the real vLLM as a service stays together, and so does what needs a
-# Prefect server, so that neither is started twice. These take longest, so they come first; the engine in this very
-# process comes last, since all that it imports stays.
+# Three processes share the tests (two leave a fifth of two cores idle). What starts the real vLLM as a service stays
+# together, and so does what needs a Prefect server, so that neither is started twice. These take longest, so they come
+# first; the engine in this very process comes last, since all that it imports stays.
 _FIRST = ("llm service", "prefect")
 _LAST = "llm engine"
 PREFECT_ENVIRONMENT = {
