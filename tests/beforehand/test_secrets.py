@@ -158,7 +158,7 @@ def test_a_command_that_fails_unforeseen_tells_no_secret(tmp_path: Path, monkeyp
     def fail(_: Path) -> None:
         raise OSError(f"Authorization: Bearer {CANARY}-key")
 
-    monkeypatch.setattr("batch.models.model_folder.list_models", fail)
+    monkeypatch.setattr("batch.models.model_store.list_models", fail)
     result = CliRunner().invoke(front_door.cli, ["--config", str(config), "models", "list"])
 
     assert result.exit_code == 2
