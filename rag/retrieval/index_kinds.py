@@ -6,7 +6,8 @@
 - *cells of 8 bits*: as before with a byte a dimension, a quarter of the size. For passages only, since answers are
   selected by the vectors of their wordings.
 
-How many cells are probed follows from the recall that is measured when the index is built, on its own vectors. Product
+How many cells are probed follows from the recall that is measured when the index is built, on its own vectors; at most
+128, so that a search stays quick where the vectors have no neighbourhoods. Product
 quantisation (IVF-PQ) takes many times as long to build (docs/measurements.md).
 """
 
@@ -26,7 +27,8 @@ from rag.retrieval.vectors import Vectors
 
 EXACT, CELLS, CELLS_OF_8_BITS = "exact", "cells", "cells of 8 bits"
 _PROBES = 32
-_RECALL = 0.95  # that the probes must reach
+_RECALL = 0.95  # that the probes should reach
+_MOST_PROBES = 128  # vectors without neighbourhoods, as random ones, would need nearly all cells
 _ROUNDS, _SAMPLE = 10, 64  # of the clustering: iterations, and vectors a cell; FAISS's own take three times as long
 _ASKED, _NEAREST = 200, 10  # vectors whose neighbours are compared, and how many
 _BLOCK = 16_384  # vectors
@@ -87,17 +89,18 @@ def _spread(vectors: Vectors, most: int) -> Vectors:
 
 
 def _tune(index: Any, vectors: Vectors, cells: int) -> tuple[float, int]:
-    """Probe as many cells as the wanted recall takes; return the recall, and of how many vectors."""
+    """Probe as many cells as the wanted recall takes, within limits; return the recall, and of how many vectors."""
     asked = _spread(vectors, _ASKED)
     exact = _nearest(vectors, asked)
     index.nprobe = min(_PROBES, cells)
+    most = min(_MOST_PROBES, cells)
     while True:
         found = index.search(asked, _NEAREST)[1]
         same = [len(set(one) & set(other)) for one, other in zip(found.tolist(), exact.tolist(), strict=True)]
         recall = round(sum(same) / exact.size, 4)
-        if recall >= _RECALL or index.nprobe >= cells:
+        if recall >= _RECALL or index.nprobe >= most:
             return recall, len(asked)
-        index.nprobe = min(cells, index.nprobe * 2)
+        index.nprobe = min(most, index.nprobe * 2)
 
 
 def _nearest(vectors: Vectors, asked: Vectors) -> NDArray[np.int64]:
