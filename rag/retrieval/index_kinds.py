@@ -6,9 +6,9 @@
 - *cells of 8 bits*: as before with a byte a dimension, a quarter of the size. For passages only, since answers are
   selected by the vectors of their wordings.
 
-How many cells are probed follows from the recall that is measured when the index is built, on its own vectors; at most
-128, so that a search stays quick where the vectors have no neighbourhoods. Product
-quantisation (IVF-PQ) takes many times as long to build (docs/measurements.md).
+How many cells are probed follows from the recall that is measured when the index is built, on its own vectors; 64 at
+most, so that a search stays quick where the vectors have no neighbourhoods. Product quantisation (IVF-PQ) takes many
+times as long to build (docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rag.retrieval.vectors import Vectors
 EXACT, CELLS, CELLS_OF_8_BITS = "exact", "cells", "cells of 8 bits"
 _PROBES = 32
 _RECALL = 0.95  # that the probes should reach
-_MOST_PROBES = 128  # vectors without neighbourhoods, as random ones, would need nearly all cells
+_MOST_PROBES = 64  # vectors without neighbourhoods, as random ones, would need nearly all cells
 _ROUNDS, _SAMPLE = 10, 64  # of the clustering: iterations, and vectors a cell; FAISS's own take three times as long
 _ASKED, _NEAREST = 200, 10  # vectors whose neighbours are compared, and how many
 _BLOCK = 16_384  # vectors

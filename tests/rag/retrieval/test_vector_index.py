@@ -87,7 +87,7 @@ def test_a_large_index_says_what_kind_it_is_and_its_recall(tmp_path, compressed_
 
 def test_probes_follow_from_the_recall_that_was_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(index_kinds, "_PROBES", 1)
-    VectorIndex.build(_vectors(3000, width=64), _ids(3000), 1000).save(tmp_path / "passages")
+    VectorIndex.build(_vectors(3000, width=16), _ids(3000), 1000).save(tmp_path / "passages")
 
     found = read_kind(tmp_path / "passages")
 
