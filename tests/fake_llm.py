@@ -38,6 +38,7 @@ class Behaviour:
     finish_reason: str = "stop"
     extra_message: dict[str, Any] = field(default_factory=dict)
     gate: threading.Event | None = None
+    models_fail_with: int | None = None
 
 
 class FakeLlm:
@@ -62,8 +63,8 @@ class FakeLlm:
         )
 
     async def _models(self, _: Request) -> Response:
-        if self.behaviour.fail_with == 401:
-            return JSONResponse({"error": self.behaviour.error}, 401)
+        if self.behaviour.models_fail_with is not None:
+            return JSONResponse({"error": self.behaviour.error}, self.behaviour.models_fail_with)
         return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
     async def _health(self, _: Request) -> Response:

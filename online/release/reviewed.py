@@ -8,6 +8,7 @@ dictionaries that are nearly always without the question.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,13 +25,16 @@ class Reviewed:
 
     def __init__(self, data: Path) -> None:
         self._log = Decisions(data)
+        self._lock = threading.Lock()
         self._standing: Mapping[str, Standing] = {}
         self.rejected: Mapping[str, Standing] = {}
         self.rejected_fingerprints: frozenset[str] = frozenset()
 
     def follow(self) -> None:
-        """Read what is new."""
-        if self._log.changed():
+        """Read what is new; a caller waits while another thread reads, so that no decision is overlooked."""
+        with self._lock:
+            if not self._log.changed():
+                return
             self._standing = self._log.standing()
             standing = self._standing.items()
             # those that nobody may hear, as opposed to those whose reviewer allowed a live answer

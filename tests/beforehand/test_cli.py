@@ -427,7 +427,7 @@ def test_the_command_line_loads_no_heavy_packages() -> None:
 
 
 def test_a_server_that_rejects_the_key_ends_a_run_before_anything_is_loaded(project: Path) -> None:
-    chats = FakeLlm(Behaviour(fail_with=401, error={"message": "no such key"}))
+    chats = FakeLlm(Behaviour(models_fail_with=401, error={"message": "no such key"}))
 
     with served(chats.app) as url:
         said = complaint(project, "--set", f'batch.endpoints=["{url}/v1"]', "run")
