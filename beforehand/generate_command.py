@@ -137,15 +137,21 @@ async def _with_client(settings: Settings, call: Callable[[OpenAIBatches], Await
         return await call(client)
 
 
-def refuse_without_batch_api(settings: Settings) -> None:
-    """Raise unless answers are generated otherwise, or the one server that is named has a Batch API.
+def refuse_servers(settings: Settings) -> None:
+    """Raise if the servers that are to generate answers can't, as far as that is known before anything is loaded.
 
     Raises:
-        ConfigurationError: several servers are named.
-        LlmError: the server has none, refuses the key or can't be reached.
+        ConfigurationError: several servers are named for a Batch API.
+        LlmMisconfiguredError: a server rejects the key.
+        LlmError: the server has no Batch API where one is wanted, or can't be reached.
     """
-    if settings.batch.generate_with != "batch_api":
-        return
+    if settings.batch.generate_with == "batch_api":
+        _check_batch_api(settings)
+    elif settings.batch.generate_with == "endpoints":
+        asyncio.run(_check_keys(settings))
+
+
+def _check_batch_api(settings: Settings) -> None:
     if len(settings.batch.endpoints) > 1:
         raise ConfigurationError(
             f"[batch] endpoints names {len(settings.batch.endpoints)} servers, but generate_with = "
@@ -154,17 +160,8 @@ def refuse_without_batch_api(settings: Settings) -> None:
     asyncio.run(_with_client(settings, lambda client: client.check()))
 
 
-def refuse_wrong_key(settings: Settings) -> None:
-    """Raise if a server that is to generate answers rejects the key; one that is away may not be needed.
-
-    Raises:
-        LlmMisconfiguredError: a server rejects the key.
-    """
-    if settings.batch.generate_with == "endpoints":
-        asyncio.run(_check_keys(settings))
-
-
 async def _check_keys(settings: Settings) -> None:
+    """Ask each server whether it takes the key; one that is away may not be needed."""
     from rag.llm.openai_client import OpenAIEndpoint
 
     key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else None

@@ -36,10 +36,9 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
         return
     settings = read_settings(config)
     if stage in (None, "generate"):
-        from beforehand.generate_command import refuse_without_batch_api, refuse_wrong_key
+        from beforehand.generate_command import refuse_servers
 
-        refuse_without_batch_api(settings)
-        refuse_wrong_key(settings)
+        refuse_servers(settings)
     prepare_environment(settings)
     from batch import progress
     from warehouse.releases.build_lease import refuse_second_build
@@ -109,13 +108,12 @@ def run_shadow(config: Config, name: str, run_id: str | None) -> None:
     """
     settings = read_settings(config, shadow=name)
     _refuse_waiting_for_files(settings, name)
-    from beforehand.generate_command import refuse_without_batch_api, refuse_wrong_key
+    from beforehand.generate_command import refuse_servers
     from flows.prefect_server import prefect_server, running_server
     from warehouse.releases.build_lease import refuse_second_build
     from warehouse.releases.shadows import shadow_folder
 
-    refuse_without_batch_api(settings)
-    refuse_wrong_key(settings)
+    refuse_servers(settings)
     folder = shadow_folder(settings.project.data, name)
     refuse_second_build(folder)
     plan = compose_plan(settings, run_id or new_run())

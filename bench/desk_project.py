@@ -90,6 +90,10 @@ in_flight = 4
     )
 
 
+Content = dict[str, list[tuple[object, ...]]]
+"""The rows of a release by table."""
+
+
 @dataclass
 class CountingLlm(FakeLlm):
     """The fake model; it counts what it was asked."""
@@ -160,7 +164,7 @@ class Desk:
             raise RuntimeError(f"exit code {code}: {run.said}")
         return time.monotonic() - began
 
-    def content(self) -> dict[str, list[tuple[object, ...]]]:
+    def content(self) -> Content:
         """Return the tables of the current release."""
         [pointer] = [each for each in self.data_folders() if (each / "releases" / "CURRENT").exists()]
         with duckdb.connect(str(current(pointer).database), read_only=True) as connection:
@@ -200,6 +204,11 @@ def running(
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def differing(found: Content, expected: Content) -> dict[str, int]:
+    """Return how many rows differ, for the tables that do."""
+    return {name: len(set(rows) ^ set(expected[name])) for name, rows in found.items() if rows != expected[name]}
 
 
 @contextmanager

@@ -21,10 +21,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.desk_project import CountingLlm, Desk, Run, bucket, wait_for, write_project
+from bench.desk_project import CountingLlm, Desk, Run, bucket, differing, wait_for, write_project
 from bench.fake_llm import served
 
-Content = dict[str, list[tuple[object, ...]]]
 _STAGES = ("prepare", "index", "anticipate", "retrieve", "calibrate", "generate", "cite", "load", "changes", "audit")
 
 
@@ -46,11 +45,6 @@ def left_behind(desk: Desk) -> list[str]:
             *(path for name in ("answers", "embeddings") for path in data.glob(f"{name}/.*")),
         ]
     return sorted(path.name for path in found)
-
-
-def differing(found: Content, expected: Content) -> dict[str, int]:
-    """Return how many rows differ, for the tables that do."""
-    return {name: len(set(rows) ^ set(expected[name])) for name, rows in found.items() if rows != expected[name]}
 
 
 def main() -> None:
@@ -100,17 +94,12 @@ def main() -> None:
                 stages[stage_of(run)] += 1
                 print(sum(stages.values()), stage_of(run), file=sys.stderr, flush=True)
             desk.finish()
-            content = desk.content()
             results.append(
                 {
                     "kills": kills,
                     "asked": llm.asked,
                     "left behind": left_behind(desk),
-                    "rows that differ": {
-                        name: len(set(rows) ^ set(expected[name]))
-                        for name, rows in content.items()
-                        if rows != expected[name]
-                    },
+                    "rows that differ": differing(desk.content(), expected),
                 }
             )
     print(

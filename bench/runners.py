@@ -28,9 +28,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.desk_project import (
     ROOT,
+    Content,
     CountingLlm,
     Desk,
     bucket,
+    differing,
     free_port,
     running,
     wait_for,
@@ -162,7 +164,7 @@ def main() -> None:
         with prefect_server(Path(temporary) / "prefect") as server, served(llm.app) as url:
             if server is not None:
                 server.wait_until_ready()
-            expected: dict[str, list[tuple[object, ...]]] | None = None
+            expected: Content | None = None
             for case in [Case("embedded"), *(each for each in cases if each != Case("embedded"))]:
                 folder = Path(temporary) / case.name.replace(" ", "-")
                 with prepared(case, folder, options.prism, store if case.store else None, url) as desk:
@@ -172,11 +174,10 @@ def main() -> None:
                     seconds = carried_out(case, desk, llm)
                     content = desk.content()
                 expected = expected or content
-                differing = {name: len(set(rows) ^ set(expected[name])) for name, rows in content.items()}
                 results[case.name] = {
                     "seconds": round(seconds, 1),
                     "rows": {name: len(rows) for name, rows in content.items()},
-                    "rows that differ": {name: count for name, count in differing.items() if count},
+                    "rows that differ": differing(content, expected),
                 }
                 print(case.name, json.dumps(results[case.name]), file=sys.stderr, flush=True)
     print(json.dumps({"workers saw no folder": HIDDEN, "cases": results}, indent=1))

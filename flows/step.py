@@ -20,7 +20,7 @@ from rag.errors import AnswersPendingError, ConfigurationError, LlmMisconfigured
 T = TypeVar("T")
 
 # A retry of these would end like the first attempt.
-_FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError, AnswersPendingError)
+_FINAL = (ConfigurationError, LlmMisconfiguredError, TooManyRejectsError)
 
 
 def loaded_figures(rows: Mapping[str, int]) -> dict[str, int]:
