@@ -312,7 +312,8 @@ class Serve:
         self, collections: Mapping[str, CollectionSettings] | None = None, **settings: Any
     ) -> Iterator[httpx.Client]:
         """Start it for a while."""
-        service = ServiceSettings.model_validate({"poll_seconds": 0.02, "breaker_seconds": 0.2} | settings)
+        quick = {"poll_seconds": 0.02, "breaker_seconds": 0.2, "comparison_share": 0}  # no comparison by chance
+        service = ServiceSettings.model_validate(quick | settings)
         model = OpenAIEndpoint(self.llm.url, MODEL, timeout=20.0)
         app = create_app(
             service,
