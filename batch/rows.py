@@ -9,11 +9,11 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TypedDict
 
+from batch.questions.question_files import CuratedPair, Question
 from batch.reading.chunking import Chunk
 from batch.reading.document import Document
 from batch.reading.metadata import metadata_of
 from batch.reading.own_date import own_date
-from batch.reading.question_files import CuratedPair, Question
 from warehouse.arrow_schema import schema_of
 from warehouse.tables import ChunkRow, DocumentRow, QuestionRow
 

@@ -16,14 +16,15 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from online.chat.bypass import Bypassing
+from online.chat.conversation import Conversing
 from online.http.middleware import Edge
 from online.http.openapi import describe
 from online.http.origin import SitePolicy
 from online.http.problems import refuse_http, refuse_invalid
+from online.pages.review_access import Access
 from online.routes.answers import Asking, answers
-from online.routes.bypass import Bypassing
 from online.routes.chat import Chatting, chat
-from online.routes.conversation import Conversing
 from online.routes.embeddings import embeddings
 from online.routes.faq import faq, faq_page
 from online.routes.feedback import FeedbackDesk, feedback
@@ -34,7 +35,6 @@ from online.routes.questions import questions
 from online.routes.report import ReportPage, Reports, report
 from online.routes.responses import Responding, responses
 from online.routes.review import ReviewPage, review
-from online.routes.review_access import Access
 from online.routes.widget import widget
 from online.service import LiveParts, Service
 from online.settings import ServiceSettings

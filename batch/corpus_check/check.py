@@ -14,8 +14,8 @@ from batch.corpus_check.corpus import Corpus, ReadFile
 from batch.corpus_check.encoder_fit import EncoderFit, fit_warnings
 from batch.corpus_check.near_duplicates import character_shingles, near_duplicates, word_shingles
 from batch.corpus_check.scripts import letters_by_script, shares, warnings
+from batch.questions.question_files import Question
 from batch.reading.chunking import Chunk
-from batch.reading.question_files import Question
 from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse

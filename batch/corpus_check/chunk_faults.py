@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from batch.formats.outline import Section
 from batch.reading.chunking import Chunk
 from batch.reading.cut_points import blocks, frame
-from batch.reading.outline import Section
 
 SHORT = 20  # characters; a chunk of less says hardly anything
 

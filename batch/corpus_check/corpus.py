@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from batch.questions.question_files import Question
 from batch.reading.chunking import Chunk
 from batch.reading.document import Document
-from batch.reading.question_files import Question
 from rag.text.table_files import Reject
 
 

@@ -11,10 +11,10 @@ from functools import partial
 from typing import TypeVar
 
 from batch.corpus_check.corpus import Corpus, ReadDocument, ReadFile
+from batch.questions.question_files import Question, parse_questions
 from batch.reading.chunking import Chunk, chunk
 from batch.reading.document import Document, with_file
 from batch.reading.documents import parse
-from batch.reading.question_files import Question, parse_questions
 from batch.rejects import unexpected
 from batch.settings import BatchSettings
 from batch.sources.file_contents import FileContents

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from batch.corpus_check.near_duplicates import near_duplicates, word_shingles
 from batch.corpus_check.scripts import letters_by_script, warnings
-from batch.reading.includes import NOT_HERE
-from batch.reading.outline import LEFT_OUT
+from batch.formats.includes import NOT_HERE
+from batch.formats.outline import LEFT_OUT
 from warehouse.tables import ChunkRow, DocumentRow, FindingRow, RejectRow
 
 _EXAMPLES = 5

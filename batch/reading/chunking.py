@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from batch.formats.outline import SEPARATOR
 from batch.reading.cut_points import Frame, Span, belongs_to_previous, blocks, frame, lines, words
 from batch.reading.document import Document
-from batch.reading.outline import SEPARATOR
 from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.links import with_anchor

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from batch.reading.hidden_text import without_invisible
-from batch.reading.outline import Hidden, Outline, Section
+from batch.formats.hidden_text import without_invisible
+from batch.formats.outline import Hidden, Outline, Section
 from rag.credentials import link_without_credentials
 from rag.errors import DocumentError
 from rag.identity import stable_hash

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from batch.formats.front_matter import plain_fields
+from batch.formats.hidden_text import without_invisible
+from batch.formats.readers import reader_of_text
 from batch.reading.document import Document, check_size, document_of, file_id, title_from
-from batch.reading.formats import reader_of_text
-from batch.reading.front_matter import plain_fields
-from batch.reading.hidden_text import without_invisible
 from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.text.decoding import tidy

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from batch.formats.encodings import decode_document
+from batch.formats.hidden_text import without_invisible
+from batch.formats.includes import unread_includes
+from batch.formats.office import OFFICE_ENDINGS, read_office
+from batch.formats.readers import READERS, read_undeclared
 from batch.reading.document import Document, check_size, document_of, file_id, title_from
 from batch.reading.document_rows import parse_rows
-from batch.reading.encodings import decode_document
-from batch.reading.formats import READERS, read_undeclared
-from batch.reading.hidden_text import without_invisible
-from batch.reading.includes import unread_includes
-from batch.reading.office import OFFICE_ENDINGS, read_office
 from rag.errors import DocumentError
 from rag.text.decoding import tidy
 from rag.text.table_files import ROW_ENDINGS, Reject, ending

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batch.plan import RunPlan
-from batch.reading.question_files import named_question
+from batch.questions.question_files import named_question
 from batch.retrieval.foreign_questions import foreign_questions
 from batch.retrieval.prepared_chunks import load_chunks
 from batch.retrieval.question_ranking import ReadQuestion, load_encoder, rank

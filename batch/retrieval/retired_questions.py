@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch.plan import RunPlan
-from batch.reading.question_files import CuratedPair, Question
+from batch.questions.question_files import CuratedPair, Question
 from batch.stores.parquet import read_rows, read_table
 from warehouse.analysis.demand import demand_by_day
 from warehouse.editorial.decisions import Decisions

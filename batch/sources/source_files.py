@@ -21,10 +21,10 @@ from urllib.parse import unquote
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from batch.formats.office import OFFICE_ENDINGS, is_readable
+from batch.formats.readers import READABLE
 from batch.plan import RunPlan
 from batch.reading.document import file_id
-from batch.reading.formats import READABLE
-from batch.reading.office import OFFICE_ENDINGS, is_readable
 from batch.rejects import reject_row
 from batch.runners.options import pipeline_options
 from batch.settings import BatchSettings

@@ -3,7 +3,7 @@
 They come from the team's lists, from the journal (what people asked and nobody had anticipated), from the corpus
 (`batch.stages.propose`), and with curated pairs from the team itself. A question is identified by its normalised
 form: the same one in other capitals or without its question mark is a duplicate, and the reject says of what.
-Several questions that want one answer become one question and its wordings (`batch.reading.wordings`), together with
+Several questions that want one answer become one question and its wordings (`batch.questions.wordings`), together with
 what nights and people found to be wordings and fences (`warehouse.editorial.wordings`).
 
 A visitor's question in which something personal is found is refused, and its text is written nowhere.
@@ -18,8 +18,7 @@ import apache_beam as beam
 
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
-from batch.reading.personal_data import finder, is_public, refuse_personal, words_of
-from batch.reading.question_files import (
+from batch.questions.question_files import (
     CuratedPair,
     Question,
     named_question,
@@ -27,8 +26,8 @@ from batch.reading.question_files import (
     parse_questions,
     tidy_question,
 )
-from batch.reading.validity import has_expired
-from batch.reading.wordings import (
+from batch.questions.validity import has_expired
+from batch.questions.wordings import (
     Asked,
     Fence,
     Item,
@@ -40,6 +39,7 @@ from batch.reading.wordings import (
     ruled,
     wording_row,
 )
+from batch.reading.personal_data import finder, is_public, refuse_personal, words_of
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
 from batch.retrieval.retired_questions import may_retire, note_questions, retired_questions, retired_row
 from batch.retrieval.settled_wordings import settle_wordings

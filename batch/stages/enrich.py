@@ -15,7 +15,7 @@ from batch.generation.chats import Chat, Task
 from batch.generation.proposing import key_messages, proposed
 from batch.generation.wording import prompt_id
 from batch.plan import Figures, RunPlan
-from batch.reading.question_files import named_question, tidy_question
+from batch.questions.question_files import named_question, tidy_question
 from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.index_building import build_indexes
 from batch.retrieval.leading_back import leading_back

@@ -18,12 +18,12 @@ import apache_beam as beam
 
 from batch.corpus_check.run_findings import Prepared, Reader, run_findings
 from batch.corpus_check.scripts import scripts_of_encoder
+from batch.formats.front_matter import text_field
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.reading.chunking import chunk
 from batch.reading.document import Document
 from batch.reading.documents import parse
-from batch.reading.front_matter import text_field
 from batch.reading.metadata import what_was_cut
 from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row

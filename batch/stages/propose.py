@@ -21,7 +21,7 @@ from batch.generation.night_budget import BYTES_A_TOKEN, proposals_left
 from batch.generation.prompt_files import ChatRow
 from batch.generation.proposing import SAMPLING, proposed, proposing_messages, proposing_template
 from batch.plan import Figures, RunPlan
-from batch.reading.question_files import Question, named_question, tidy_question
+from batch.questions.question_files import Question, named_question, tidy_question
 from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.leading_back import leading_back
 from batch.retrieval.prepared_chunks import load_chunks

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch.plan import RunPlan
+from batch.questions.question_files import tidy_question
 from batch.reading.personal_data import finder, is_public, words_in, words_of
-from batch.reading.question_files import tidy_question
 from batch.stores.parquet import list_files, read_file_rows
 from rag.errors import QuestionError
 from rag.filters import Filters

@@ -16,6 +16,7 @@ import msgspec
 from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from online.answering.asked_question import asked_by
 from online.answering.exchange import Exchanges
 from online.answering.jobs import Jobs
 from online.answering.question import Asked, Live, Prepared, Unanswered
@@ -29,7 +30,6 @@ from online.http.request_parsing import Directives, directives, read_ask, read_b
 from online.http.responses import AsgiResponse, RawHeaders, begin_stream, end_stream, send_bytes, send_part, sse
 from online.http.schemas import Answer, Ask, Job
 from online.records.job_store import StoredJob
-from online.routes.asked_question import asked_by
 
 _JSON = b"application/json"
 _REDRAWN_SECONDS = 0.2  # a text as HTML is sent whole, so not with every word

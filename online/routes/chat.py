@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`: any application that speaks OpenAI gets the cache by changing one address.
 
-What becomes of a chat is decided in `online.routes.conversation`. A hit and a live answer have the same shape, whole
+What becomes of a chat is decided in `online.chat.conversation`. A hit and a live answer have the same shape, whole
 or streamed, and the same text in both forms. A client of OpenAI's can't take back what it has shown, so a live answer
 is sent, streamed or not, when it is whole and checked.
 """
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from online.chat.conversation import ONLY_READY, Chat, Conversing
+from online.chat.reply import ChatReply
 from online.http.authentication import Headers, Keys
 from online.http.openapi import gives, problems, streams, takes
 from online.http.request_parsing import read_body, read_fields
 from online.http.responses import AsgiResponse
 from online.http.schemas import ChatCompletion, ChatRequest
-from online.routes.chat_reply import ChatReply
-from online.routes.conversation import ONLY_READY, Chat, Conversing
 
 _COMPLETION = gives(
     "The completion",

@@ -24,6 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import RedirectResponse
 
 from online.answering.anticipated import Page, browse, search
+from online.answering.asked_question import asked_by
 from online.answering.exchange import Exchanges
 from online.answering.lookup import Lookup
 from online.answering.question import Asked
@@ -33,8 +34,7 @@ from online.http.authentication import Caller, Keys
 from online.http.problems import details, headers_of, status_of
 from online.http.request_parsing import Directives, read_body, require_media_type
 from online.http.schemas import QUESTION_CHARACTERS, Answer, AnticipatedQuestion, Ask, UnansweredSource
-from online.routes import faq_view
-from online.routes.asked_question import asked_by
+from online.pages import faq_view
 from rag.filters import Filters, filters_from
 
 if TYPE_CHECKING:

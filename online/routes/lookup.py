@@ -15,6 +15,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from online.answering.asked_question import asked_by
 from online.answering.exchange import Exchanges
 from online.answering.question import Asked, Prepared, Sought, Unanswered
 from online.answering.rendering import prepared_body, provenance
@@ -25,7 +26,6 @@ from online.http.openapi import gives, problems, takes
 from online.http.request_parsing import Directives, directives, read_body, read_json
 from online.http.responses import AsgiResponse, send_bytes
 from online.http.schemas import Answer, Ask, JsonObject, LookupRequest, LookupResults
-from online.routes.asked_question import asked_by
 from rag.collection_settings import CollectionSettings
 from rag.identity import normalise
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from online.chat.request import MODEL
 from online.errors import Problem
 from online.http.authentication import Keys
 from online.http.openapi import gives, problems
 from online.http.responses import json_response
 from online.http.schemas import Model, Models
-from online.routes.chat_request import MODEL
 
 
 def models(keys: Keys, language_model: str) -> APIRouter:

@@ -26,7 +26,7 @@ from starlette.responses import RedirectResponse
 from online.errors import Kind, Problem
 from online.http.problems import details, status_of
 from online.model.work_pool import WorkPool
-from online.routes.review_access import (
+from online.pages.review_access import (
     Access,
     Endpoint,
     Reviewer,

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from online.chat.conversation import ONLY_READY, Chat, Conversing
+from online.chat.responses_reply import ResponsesReply
+from online.chat.responses_request import chat_of_response, refuse_state
 from online.http.authentication import Headers, Keys
 from online.http.openai_schemas import ResponseObject, ResponseRequest
 from online.http.openapi import gives, problems, streams, takes
 from online.http.request_parsing import known_fields, read_body, read_fields
 from online.http.responses import AsgiResponse
 from online.http.schemas import JsonObject
-from online.routes.conversation import ONLY_READY, Chat, Conversing
-from online.routes.responses_reply import ResponsesReply
-from online.routes.responses_request import chat_of_response, refuse_state
 
 _RESPONSE = gives(
     "The response",

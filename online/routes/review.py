@@ -22,8 +22,8 @@ from starlette.responses import RedirectResponse
 from online.errors import Kind, Problem
 from online.http.problems import details, status_of
 from online.model.work_pool import WorkPool
-from online.routes import review_desk, review_view
-from online.routes.review_access import (
+from online.pages import review_desk, review_view
+from online.pages.review_access import (
     Access,
     Endpoint,
     Form,
@@ -31,9 +31,9 @@ from online.routes.review_access import (
     SignInError,
     guarded,
 )
-from online.routes.review_desk import Case, Refusal
-from online.routes.review_form import number_of, submitted
-from online.routes.review_view import Filter, part_of_queue
+from online.pages.review_desk import Case, Refusal
+from online.pages.review_form import number_of, submitted
+from online.pages.review_view import Filter, part_of_queue
 
 _READ = ["GET", "HEAD"]
 _PAGE = 20

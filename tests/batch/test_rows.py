@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.reading.question_files import CuratedPair
+from batch.questions.question_files import CuratedPair
 from batch.rows import CURATED, PROMPTS, CuratedRow, PromptRow, question_row
 from batch.stores.generation_store import GENERATIONS
 from batch.stores.parquet import read_file_rows, read_rows, rows_to_table, write_table

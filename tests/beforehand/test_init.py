@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beforehand.cli import cli
+from beforehand.commands.init import configuration_text
 from beforehand.configuration import read_settings
-from beforehand.init_command import configuration_text
 
 
 def init(*arguments: str) -> Result:

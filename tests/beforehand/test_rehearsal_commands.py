@@ -19,7 +19,7 @@ from batch.stages.prepare import prepare
 from batch.stages.retrieve import retrieve
 from batch.stores.parquet import read_table
 from beforehand.cli import cli
-from beforehand.plan_command import as_data, described, next_run
+from beforehand.commands.plan import as_data, described, next_run
 from flows.ledger import Ledger
 from flows.publish_release import load_release
 from tests.corpus_project import Project, ReadingLlm

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from beforehand.commands.up import parts_of
 from beforehand.configuration import Settings
 from beforehand.parts import Part, PartEndedError, running_parts, wait_until_well
-from beforehand.up_command import parts_of
 
 
 @pytest.mark.parametrize(

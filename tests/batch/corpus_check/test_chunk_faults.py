@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batch.corpus_check.chunk_faults import template_code, torn_tables
+from batch.formats.outline import Section
 from batch.reading.chunking import Chunk
-from batch.reading.outline import Section
 
 TABLE = "| Part | Price |\n|---|---|\n| hose | 4 |\n| valve | 9 |"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batch.corpus_check.run_findings import Prepared, Reader, run_findings
-from batch.reading.outline import Hidden
+from batch.formats.outline import Hidden
 from warehouse.tables import ChunkRow, DocumentRow, RejectRow
 
 READER = Reader("all-minilm-l6-v2", frozenset({"Latin"}), "english")

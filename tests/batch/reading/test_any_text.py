@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.formats.readers import READABLE
 from batch.reading.chunking import chunk
 from batch.reading.document import Document
 from batch.reading.documents import parse
-from batch.reading.formats import READABLE
 
 MARKS = [
     "# a", "text", "", "```", "~~~sh", "    code", "- i", "1. i", "> q", "| a | b |", "|---|---|", "---", "===", "***",

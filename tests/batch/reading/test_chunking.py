@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from batch.formats.outline import Section
 from batch.reading.chunking import chunk, embedded_text
 from batch.reading.document import Document
-from batch.reading.outline import Section
 from rag.errors import DocumentError
 from rag.text.sentences import sentences
 

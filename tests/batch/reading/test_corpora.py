@@ -8,9 +8,9 @@ from pydoc_data.topics import topics
 
 import pytest
 
+from batch.questions.question_files import CuratedPair, Question, parse_curated, parse_questions
 from batch.reading.document import Document
 from batch.reading.documents import parse
-from batch.reading.question_files import CuratedPair, Question, parse_curated, parse_questions
 from rag.text.table_files import Reject
 
 TESTS = Path(__file__).parents[2]

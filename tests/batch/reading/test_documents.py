@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch.formats.readers import READABLE
 from batch.reading.document import Document
 from batch.reading.documents import parse
-from batch.reading.formats import READABLE
 from rag.text.table_files import Reject
 
 

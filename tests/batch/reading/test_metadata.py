@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.reading.front_matter import split_front_matter
+from batch.formats.front_matter import split_front_matter
 from batch.reading.metadata import LONGEST_VALUE, MOST_FIELDS, metadata_of, what_was_cut
 from batch.reading.own_date import own_date, read_date
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.plan import MissedQuestion, RunPlan
+from batch.questions.question_files import parse_questions
 from batch.reading.document import Document
 from batch.reading.documents import parse
-from batch.reading.question_files import parse_questions
 from batch.rows import CURATED, PROMPTS
 from batch.sources.source_files import SourceFile
 from batch.stages.anticipate import anticipate

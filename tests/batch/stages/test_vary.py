@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batch.plan import RunPlan
-from batch.reading.question_files import named_question
+from batch.questions.question_files import named_question
 from batch.rows import question_row
 from batch.stages.vary import vary, wants_variations
 from batch.stores.parquet import rows_to_table, write_table

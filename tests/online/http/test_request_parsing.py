@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from online.answering.asked_question import asked_by
 from online.errors import Problem
 from online.http.authentication import Caller
 from online.http.problems import status_of
 from online.http.request_parsing import Directives, directives, read_ask, read_fields
 from online.http.schemas import Ask, ChatRequest
-from online.routes.asked_question import asked_by
 from rag.identity import query_key
 
 JSON = {b"content-type": b"application/json"}

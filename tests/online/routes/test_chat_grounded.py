@@ -14,8 +14,8 @@ import openai
 import pytest
 
 from online.app import create_app
+from online.chat.request import grounded, last_question
 from online.http.schemas import ChatRequest
-from online.routes.chat_request import grounded, last_question
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.identity import query_key

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from bs4 import BeautifulSoup
 
-from online.routes.faq_view import age, is_web_address
+from online.pages.faq_view import age, is_web_address
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError

@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from online.routes.chat_rules import prompt_hash
+from online.chat.rules import prompt_hash
 from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal

@@ -11,8 +11,8 @@ import httpx
 import openai
 import pytest
 
+from online.chat.responses_request import chat_of_response
 from online.http.openai_schemas import ResponseRequest
-from online.routes.responses_request import chat_of_response
 from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve, journal

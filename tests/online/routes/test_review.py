@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup, Tag
 
 from online.http.authentication import hash_key
 from online.http.session import Sessions
-from online.routes.review_view import snippet, when
+from online.pages.review_view import snippet, when
 from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve

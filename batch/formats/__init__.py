@@ -1,0 +1,1 @@
+"""From a file of any format to the outline of a document."""

@@ -1,0 +1,1 @@
+"""Conversations: Chat Completions and Responses, read, answered from the release and written."""

@@ -1,0 +1,1 @@
+"""What HTML pages show, and who may see them."""

@@ -1,0 +1,207 @@
+"""Which chats an anticipated answer may answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from online.chat.format import pieces
+from online.chat.request import Limits, chat_of, collection_of, read_chat, shaping
+from online.chat.rules import ChatRules, is_ordinary, prompt_hash
+from online.errors import Problem
+from online.http.schemas import ChatRequest
+from rag.llm.protocol import Sampling
+
+QUESTION = "When does the library open?"
+
+
+def chat(**fields: Any) -> tuple[ChatRequest, dict[str, Any]]:
+    body = {"model": "m", "messages": [{"role": "user", "content": QUESTION}], **fields}
+    return msgspec.convert(body, ChatRequest), body
+
+
+def question_of(request: ChatRequest, fields: dict[str, Any], answer_tokens: int) -> str | None:
+    """Return the question of a chat that is nothing but one, or None."""
+    reading = read_chat(request, fields, answer_tokens, ChatRules())
+    return None if reading.bypass or reading.limits is not None else reading.question
+
+
+@pytest.mark.parametrize(
+    "content",
+    [QUESTION, [{"type": "text", "text": QUESTION}]],
+)
+def test_plain_text_is_a_question_in_both_forms(content: object) -> None:
+    assert question_of(*chat(messages=[{"role": "user", "content": content}]), 192) == QUESTION
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, [], "", "x" * 2001, [{"type": "image_url", "image_url": {"url": "data:"}}], [{"type": "text"}],
+     [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:"}}]],
+)  # fmt: skip
+def test_only_plain_text_is_a_question(content: object) -> None:
+    assert question_of(*chat(messages=[{"role": "user", "content": content}]), 192) is None
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "assistant", "tool"])
+def test_only_a_user_asks(role: str) -> None:
+    assert question_of(*chat(messages=[{"role": role, "content": QUESTION}]), 192) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, []),
+        ({"temperature": 0, "top_p": 0.5, "seed": 7, "user": "u", "metadata": {"a": "b"}, "store": True}, []),
+        ({"n": 1, "tools": [], "tool_choice": "none", "response_format": {"type": "text"}, "stop": None}, []),
+        ({"n": 0}, ["n"]),
+        ({"n": 2, "logprobs": True}, ["logprobs", "n"]),
+        ({"response_format": {"type": "json_schema"}}, ["response_format"]),
+        ({"tool_choice": "auto"}, ["tool_choice"]),
+        ({"max_tokens": 192}, []),
+        ({"max_tokens": 191}, ["max_tokens"]),
+        ({"max_completion_tokens": 5}, ["max_completion_tokens"]),
+        ({"stop": "."}, ["stop"]),
+        ({"something_new": 1}, ["something_new"]),
+    ],
+)
+def test_the_parameters_that_shape_an_answer(fields: dict[str, Any], found: list[str]) -> None:
+    assert shaping(chat(**fields)[1], 192) == found
+
+
+@pytest.mark.parametrize(
+    ("model", "collection"),
+    [
+        ("beforehand/library", "library"),
+        ("beforehand/a/b", "a/b"),
+        ("beforehand", None),
+        ("gpt-x", None),
+        ("x/y", None),
+    ],
+)
+def test_a_model_may_name_a_collection(model: str, collection: str | None) -> None:
+    assert collection_of(model) == collection
+
+
+def test_a_bypassed_chat_keeps_roles_and_parameters() -> None:
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": [{"type": "text", "text": "Bye"}]},
+    ]
+    request, fields = chat(messages=messages, temperature=0.0, top_p=0.9, seed=3, stop="x", max_completion_tokens=9)
+    carried, sampling = chat_of(request, fields, Sampling(temperature=0.7, seed=1))
+    assert [(each.role, each.content) for each in carried] == [
+        ("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye"),
+    ]  # fmt: skip
+    assert (sampling.temperature, sampling.top_p, sampling.seed, sampling.stop, sampling.max_tokens) == (
+        0.0, 0.9, 3, ("x",), 9,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", [{"tools": [{"type": "function"}]}, {"n": 3}, {"logit_bias": {"50256": -100}}])
+def test_nothing_is_dropped_silently(fields: dict[str, Any]) -> None:
+    with pytest.raises(Problem, match=next(iter(fields))):
+        chat_of(*chat(**fields), Sampling())
+
+
+@given(st.text(max_size=300))
+def test_the_pieces_of_a_prepared_answer_joined_are_its_text(text: str) -> None:
+    assert "".join(pieces(text)) == text
+
+
+ASSISTANT = {
+    "role": "system",
+    "content": "You are a helpful assistant. Answer the user's questions briefly and politely.",
+}
+PIRATE = {"role": "developer", "content": "Speak like a pirate."}
+USER = {"role": "user", "content": QUESTION}
+BEFORE = [{"role": "user", "content": "How do I renew a loan?"}, {"role": "assistant", "content": "At the desk."}]
+FOLLOW_UP = {"role": "user", "content": "And for students?"}
+TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {}}}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "rules", "bypass"),
+    [
+        ([ASSISTANT, USER], ChatRules(), ()),
+        ([PIRATE, USER], ChatRules(), ("system_prompt",)),
+        ([PIRATE, USER], ChatRules("ignore"), ()),
+        ([PIRATE, USER], ChatRules("pin", known=frozenset({prompt_hash(" Speak like a pirate.\n")})), ()),
+        ([ASSISTANT, USER], ChatRules("bypass"), ("system_prompt",)),
+        ([{"role": "system", "content": [{"type": "image_url"}]}, USER], ChatRules("ignore"), ("system_prompt",)),
+        ([*BEFORE, USER], ChatRules(), ()),
+        ([*BEFORE, FOLLOW_UP], ChatRules(), ("earlier_turns",)),
+        ([*BEFORE, FOLLOW_UP], ChatRules(earlier_turns="rewrite"), ()),
+        ([*BEFORE, USER], ChatRules(earlier_turns="bypass"), ("earlier_turns",)),
+        ([USER, {"role": "assistant", "content": "", "tool_calls": [{}]}, USER], ChatRules(), ("messages",)),
+        ([*BEFORE, {"role": "tool", "content": "12:00"}], ChatRules(), ("messages", "earlier_turns")),
+    ],
+)
+def test_the_rules_say_what_a_system_prompt_and_earlier_turns_mean(
+    messages: list[dict[str, Any]], rules: ChatRules, bypass: tuple[str, ...]
+) -> None:
+    assert read_chat(*chat(messages=messages), 192, rules).bypass == bypass
+
+
+def test_only_a_follow_up_is_made_to_stand_alone() -> None:
+    rewrite = ChatRules(earlier_turns="rewrite")
+    assert read_chat(*chat(messages=[*BEFORE, FOLLOW_UP]), 192, rewrite).follow_up
+    assert not read_chat(*chat(messages=[*BEFORE, USER]), 192, rewrite).follow_up
+    assert not read_chat(*chat(messages=[FOLLOW_UP]), 192, rewrite).follow_up
+    assert not read_chat(*chat(messages=[PIRATE, *BEFORE, FOLLOW_UP]), 192, rewrite).follow_up
+
+
+@pytest.mark.parametrize(
+    ("wishes", "limits"),
+    [
+        ({"reasoning_effort": "low", "verbosity": "low", "tools": TOOLS, "tool_choice": "none"}, None),
+        ({"tools": TOOLS}, Limits()),
+        ({"tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": False}, Limits()),
+        ({"stop": "\n\n", "max_tokens": 50}, Limits(50, ("\n\n",))),
+        ({"stop": ["a", ""], "max_completion_tokens": 500}, Limits(None, ("a",))),
+    ],
+)
+def test_what_limits_a_prepared_answer_does_not_keep_it_from_being_looked_up(
+    wishes: dict[str, Any], limits: Limits | None
+) -> None:
+    reading = read_chat(*chat(**wishes), 192, ChatRules())
+    assert (reading.bypass, reading.limits) == ((), limits)
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "clock"}}, 7, []])
+def test_a_tool_that_must_be_called_bypasses(choice: object) -> None:
+    assert read_chat(*chat(tools=TOOLS, tool_choice=choice), 192, ChatRules()).bypass == ("tool_choice",)
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        (Limits(), True),
+        (Limits(12), True),
+        (Limits(11), False),
+        (Limits(stop=("nine", "x")), False),
+        (Limits(stop=("\n",)), True),
+    ],
+)
+def test_a_prepared_answer_is_served_if_it_satisfies_the_limits(limits: Limits, *, allowed: bool) -> None:
+    assert limits.allow("The library opens at nine in the morning [1].") is allowed
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "You are a helpful assistant that answers in JSON.",
+        "Translate the user's text into French.",
+        "You are a helpful assistant. Classify the user's question.",
+        "Never answer questions.",
+        "Be helpful! " * 40,
+    ],
+)
+def test_a_prompt_that_may_ask_for_something_else_is_not_ordinary(prompt: str) -> None:
+    assert not is_ordinary(prompt)
