@@ -4,8 +4,10 @@
 
 Each server takes its seconds for an answer and has so many places; all run in another process and speak HTTP. Two
 ideals are printed: the prompts divided by the summed rate of all places, and the best that whole answers allow, since a
-server of 1 s has nothing to give to a run of 0.2 s. The first run of a process loads libraries and is printed apart.
-With `--hangs` a further server takes requests and never answers; it may cost one time limit (3 s here). Prints JSON.
+server of 1 s has nothing to give to a run of 0.2 s. What the machine allows stands beside them: a bare client (aiohttp
+and json) that knows beforehand how many prompts each server is to have, run by turns with the fleet. The first run of a
+process loads libraries and is printed apart. With `--hangs` a further server takes requests and never answers; it may
+cost one time limit (3 s here). Prints JSON.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
+
+import aiohttp
 
 from batch.generation.answer_stream import GenerationTask
 from batch.generation.bundles import generate_files
@@ -31,7 +35,8 @@ from batch.plan import LlmSource, Window
 from batch.settings import VllmSettings
 from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import count_rows, make_folder
-from bench import fake_llm
+from bench.fake_llm import MODEL
+from bench.paced_servers import PacedServer, serve
 from rag.credentials import SecretAddress
 from rag.llm.protocol import Sampling
 
@@ -52,11 +57,15 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        _serve(options.seconds, options.places)
+        asyncio.run(_serve(options.seconds, options.places))
         return
     paces = [*options.seconds, *([_FOREVER] if options.hangs else [])]
     with _servers(paces, options.places) as urls:
-        runs = [_run(urls, options.prompts, options.in_flight) for _ in range(options.runs + 1)]
+        shares = best_shares(options.seconds, options.places, options.prompts)
+        runs, bare = [], []
+        for _ in range(options.runs + 1):
+            runs.append(_run(urls, options.prompts, options.in_flight))
+            bare.append(asyncio.run(_bare(urls, shares, options.in_flight)))
     ideal = whole_answers(options.seconds, options.places, options.prompts)
     print(
         json.dumps(
@@ -72,6 +81,10 @@ def main() -> None:
                 "seconds": sorted(seconds for seconds, _ in runs[1:]),
                 "times_the_ideal": round(statistics.median(seconds for seconds, _ in runs[1:]) / ideal, 2),
                 "cpu_seconds": statistics.median(cpu for _, cpu in runs[1:]),
+                "bare_client_seconds": sorted(bare[1:]),
+                "times_the_bare_client": round(
+                    statistics.median(seconds for seconds, _ in runs[1:]) / statistics.median(bare[1:]), 2
+                ),
                 "load": os.getloadavg()[0],
                 "cores": os.cpu_count(),
             }
@@ -85,12 +98,38 @@ def whole_answers(paces: Sequence[float], places: int, prompts: int) -> float:
     return next(end for end in moments if sum(places * math.floor(end / pace + 1e-6) for pace in paces) >= prompts)
 
 
+def best_shares(paces: Sequence[float], places: int, prompts: int) -> list[int]:
+    """Return how many prompts each server gets, the quickest ones first, so that all end in that time."""
+    end = whole_answers(paces, places, prompts)
+    shares = [0] * len(paces)
+    for number in sorted(range(len(paces)), key=paces.__getitem__):
+        shares[number] = min(places * math.floor(end / paces[number] + 1e-6), prompts - sum(shares))
+    return shares
+
+
+async def _bare(urls: Sequence[str], shares: Sequence[int], in_flight: int) -> float:
+    """Ask each server its share of the prompts; return the seconds."""
+    prompts = [json.loads(_prompt(number)["messages"]) for number in range(sum(shares))]
+    clock = time.monotonic()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def ask(url: str, gate: asyncio.Semaphore, messages: object) -> str:
+            body = {"model": MODEL, "messages": messages, "max_tokens": 192, "temperature": 0.0}
+            async with gate, session.post(f"{url}/v1/chat/completions", json=body) as response:
+                return str((await response.json())["choices"][0]["message"]["content"])
+
+        gates = [asyncio.Semaphore(in_flight) for _ in urls]
+        places = [number for number, share in enumerate(shares) for _ in range(share)]
+        await asyncio.gather(
+            *(ask(urls[place], gates[place], prompt) for place, prompt in zip(places, prompts, strict=True))
+        )
+    return round(time.monotonic() - clock, 3)
+
+
 def _run(urls: Sequence[str], prompts: int, in_flight: int) -> tuple[float, float]:
     """Generate anew; return the seconds, and those of this process's processor time."""
     endpoints = tuple(SecretAddress(f"{url}/v1") for url in urls)
-    source = LlmSource(
-        "endpoints", fake_llm.MODEL, "1", 8192, VllmSettings(), endpoints=endpoints, timeout_seconds=_TIME_LIMIT
-    )
+    source = LlmSource("endpoints", MODEL, "1", 8192, VllmSettings(), endpoints=endpoints, timeout_seconds=_TIME_LIMIT)
     with tempfile.TemporaryDirectory() as folder:
         store = f"{folder}/store"
         make_folder(store)
@@ -115,13 +154,10 @@ def _prompt(number: int) -> ChatRow:
     }
 
 
-def _serve(paces: Sequence[float], places: int) -> None:
-    with ExitStack() as stack:
-        models = [fake_llm.FakeLlm(seconds=pace, concurrency=places) for pace in paces]
-        urls = [stack.enter_context(fake_llm.served(model.app)) for model in models]
-        print(json.dumps(urls), flush=True)
-        sys.stdin.read()
-        os._exit(0)  # a request that hangs would be waited for
+async def _serve(paces: Sequence[float], places: int) -> None:
+    print(json.dumps(await serve([PacedServer(pace, places) for pace in paces])), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    os._exit(0)  # a request that hangs would be waited for
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,10 @@ MODEL = "fake-model"
 
 @dataclass
 class Behaviour:
-    """What the model does; `concurrency` None means without limit, beyond it calls wait (`refuse_above`: 429)."""
+    """What the model does; `concurrency` None means without limit, beyond it calls wait (`refuse_above`: 429).
+
+    Like some servers it answers by any name, unless it `knows_listed_alone`.
+    """
 
     text: str = "The library opens at nine [1]. It closes at five [1]."
     seconds: float = 0.0
@@ -38,7 +41,9 @@ class Behaviour:
     finish_reason: str = "stop"
     extra_message: dict[str, Any] = field(default_factory=dict)
     gate: threading.Event | None = None
+    models: Sequence[str] = (MODEL,)
     models_fail_with: int | None = None
+    knows_listed_alone: bool = False
 
 
 class FakeLlm:
@@ -65,7 +70,8 @@ class FakeLlm:
     async def _models(self, _: Request) -> Response:
         if self.behaviour.models_fail_with is not None:
             return JSONResponse({"error": self.behaviour.error}, self.behaviour.models_fail_with)
-        return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        listed = [{"id": each, "object": "model"} for each in self.behaviour.models]
+        return JSONResponse({"object": "list", "data": listed})
 
     async def _health(self, _: Request) -> Response:
         return Response()
@@ -75,10 +81,8 @@ class FakeLlm:
         self.requests.append(body)
         self.headers.append(dict(request.headers))
         how = self.behaviour
-        if how.fail_with is not None:
-            return JSONResponse({"error": how.error}, how.fail_with)
-        if how.refuse_above is not None and self.running >= how.refuse_above:
-            return JSONResponse({"error": {"message": "busy"}}, 429, {"retry-after": "1"})
+        if (refusal := self._refusal(body)) is not None:
+            return refusal
         if body.get("stream"):
             return StreamingResponse(self._stream(body), media_type="text/event-stream")
         work = asyncio.ensure_future(self._think())
@@ -92,6 +96,16 @@ class FakeLlm:
         if how.break_stream_after is not None:
             return StreamingResponse(self._torn(body), media_type="application/json")
         return Response(json.dumps(self._answer(body)), media_type="application/json")
+
+    def _refusal(self, body: dict[str, Any]) -> Response | None:
+        how = self.behaviour
+        if how.fail_with is not None:
+            return JSONResponse({"error": how.error}, how.fail_with)
+        if how.knows_listed_alone and body["model"] not in how.models:
+            return JSONResponse({"error": {"message": f"The model `{body['model']}` does not exist."}}, 404)
+        if how.refuse_above is not None and self.running >= how.refuse_above:
+            return JSONResponse({"error": {"message": "busy"}}, 429, {"retry-after": "1"})
+        return None
 
     async def _think(self) -> None:
         async with self._place():

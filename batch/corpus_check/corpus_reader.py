@@ -70,11 +70,11 @@ def _read_documents(
     files: list[ReadFile] = []
     kept: dict[str, ReadDocument] = {}
     rows_last = sorted(sources, key=lambda each: (ending(each.name) in ROW_ENDINGS, each.path))
-    for source in rows_last:
+    for source, data in _opened(rows_last, batch):
         parsed = partial(parse, collection=source.collection, max_bytes=batch.max_document_bytes, encoding=encoding)
         rejects: list[Reject] = []
         before = len(kept)
-        for each in _opened(source, batch, parsed):
+        for each in _read(source, data, batch, parsed):
             if isinstance(each, Reject):
                 rejects.append(each)
                 continue
@@ -92,7 +92,7 @@ def _read_questions(
 ) -> tuple[list[ReadFile], tuple[Question, ...]]:
     files: list[ReadFile] = []
     kept: dict[str, Question] = {}
-    for source in sources:
+    for source, data in _opened(sources, batch):
         parsed = partial(
             parse_questions,
             collection=source.collection,
@@ -100,7 +100,7 @@ def _read_questions(
             encoding=collection.encoding,
             filtering=collection.filtering,
         )
-        found = list(_opened(source, batch, parsed))
+        found = list(_read(source, data, batch, parsed))
         asked = [each for each in found if not isinstance(each, Reject)]
         rejects = tuple(each for each in found if isinstance(each, Reject))
         files.append(ReadFile(source.name, len(asked), rejects, of_questions=True))
@@ -109,15 +109,21 @@ def _read_questions(
     return files, tuple(kept.values())
 
 
-def _opened(
-    source: SourceFile, batch: BatchSettings, parsed: Callable[[str, bytes], Iterable[T | Reject]]
+def _opened(sources: list[SourceFile], batch: BatchSettings) -> Iterator[tuple[SourceFile, bytes | Exception]]:
+    """Yield each file with its bytes, or why it can't be opened."""
+    read = FileContents(batch).read_each([source.path for source in sources])
+    return ((source, data) for source, (_, data) in zip(sources, read, strict=True))
+
+
+def _read(
+    source: SourceFile,
+    data: bytes | Exception,
+    batch: BatchSettings,
+    parsed: Callable[[str, bytes], Iterable[T | Reject]],
 ) -> Iterator[T | Reject]:
     """Yield what a file holds; a file that can't be opened or read is a reject."""
-    try:
-        data = FileContents(batch).read(source.path)
-    except Exception as error:  # each file system has its own errors
-        said = hide(str(error), secret_values(batch))
-        yield Reject(source.name, f"{source.name}: can't be opened ({said})")
+    if isinstance(data, Exception):
+        yield Reject(source.name, f"{source.name}: can't be opened ({hide(str(data), secret_values(batch))})")
         return
     try:
         yield from parsed(source.name, data)

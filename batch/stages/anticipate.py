@@ -45,7 +45,7 @@ from batch.retrieval.retired_questions import may_retire, note_questions, retire
 from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
 from batch.sharing import readable_sources
-from batch.sources.file_contents import FileContents
+from batch.sources.file_contents import AT_ONCE, FileContents
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, read_rows
 from batch.wordings.visitors import public_words
@@ -66,7 +66,7 @@ _Keyed = tuple[str, Item]
 
 
 class _Parse(beam.DoFn):
-    """Source file → questions or curated pairs; those that name an answer with its name as a second output; rejects."""
+    """Source files → questions or curated pairs; those of named answers are a second output, with the name; rejects."""
 
     def __init__(self, plan: RunPlan, *, curated: bool) -> None:
         self._contents = FileContents(plan.settings)
@@ -77,13 +77,16 @@ class _Parse(beam.DoFn):
         self._secrets = secret_values(plan.settings)
         self._curated = curated
 
-    def process(self, source: SourceFile) -> Iterator[Asked | beam.pvalue.TaggedOutput]:
-        try:
-            data = self._contents.read(source.readable)
-        except Exception as error:  # each file system has its own errors; a file that is gone is a reject
-            reject = Reject(source.name, f"can't be opened ({hide(str(error), self._secrets)})")
-            yield tagged_reject(self._run_id, STAGE, source.collection, reject)
-            return
+    def process(self, sources: list[SourceFile]) -> Iterator[Asked | beam.pvalue.TaggedOutput]:
+        read = self._contents.read_each([source.readable for source in sources])
+        for source, (_, data) in zip(sources, read, strict=True):
+            if isinstance(data, bytes):
+                yield from self._parsed(source, data)
+            else:  # a file that is gone is a reject
+                reject = Reject(source.name, f"can't be opened ({hide(str(data), self._secrets)})")
+                yield tagged_reject(self._run_id, STAGE, source.collection, reject)
+
+    def _parsed(self, source: SourceFile, data: bytes) -> Iterator[Asked | beam.pvalue.TaggedOutput]:
         try:
             for each in self._parse(source, data):
                 if isinstance(each, Reject):
@@ -218,7 +221,11 @@ def anticipate(plan: RunPlan) -> Figures:
 
 
 def _parsed(pipeline: beam.Pipeline, label: str, files: list[SourceFile], parse: _Parse) -> beam.pvalue.DoOutputsTuple:
-    sources = pipeline | f"{label}Files" >> beam.Create(files)
+    sources = (
+        pipeline
+        | f"{label}Files" >> beam.Create(files)
+        | f"{label}Together" >> beam.BatchElements(min_batch_size=AT_ONCE, max_batch_size=AT_ONCE)
+    )
     return sources | f"Parse{label}" >> beam.ParDo(parse).with_outputs(REJECTED, "named", main="questions")
 
 

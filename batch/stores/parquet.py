@@ -103,7 +103,8 @@ def read_tables(pattern: str, schema: pa.Schema, columns: Sequence[str] | None =
     wanted = pa.schema([schema.field(name) for name in columns]) if columns else schema
     for path in list_files(pattern):
         with FileSystems.open(path, compression_type="uncompressed") as stream:  # reads the wanted columns alone
-            yield pq.read_table(stream, columns=wanted.names).cast(wanted)
+            # half the time of `pq.read_table`, which looks for a data set, where files are small
+            yield pq.ParquetFile(stream, pre_buffer=True).read(wanted.names).select(wanted.names).cast(wanted)
 
 
 def has_columns(path: str, schema: pa.Schema) -> bool:

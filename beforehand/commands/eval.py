@@ -12,6 +12,7 @@ import click
 from beforehand.commands.eval_output import described, print_gain, print_json
 from beforehand.configuration import Config, Settings, read_settings, reported
 from beforehand.model_names import served_name
+from beforehand.model_servers import refuse_judge
 from beforehand.run_plan import golden_questions
 from rag.errors import ConfigurationError, IndexUnusableError, ModelError
 
@@ -47,6 +48,7 @@ def evaluate(config: Config, release: str | None, changed: tuple[str, ...], as_j
     if (settings.evaluation.judge_endpoint is None) != (settings.evaluation.judge_model is None):
         raise ConfigurationError("[evaluation]: judge_endpoint and judge_model belong together; give both or neither")
     other = read_settings((config[0], (*config[1], *map(_of_retrieval, changed)))) if changed else None
+    refuse_judge(settings)
     from warehouse.append_log import now
     from warehouse.evaluation.record import Evaluation, golden_set, keep, last
     from warehouse.evaluation.retrieval import Models, locate_in_release, read_stored, retrieval_measures

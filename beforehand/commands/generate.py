@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SHOWN = 10
-_CHECK_SECONDS = 3.0  # a server that takes longer is asked when its turn comes
 
 
 @click.group("generate")
@@ -135,38 +134,3 @@ async def _with_client(settings: Settings, call: Callable[[OpenAIBatches], Await
     key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else None
     async with aclosing(OpenAIBatches(address.get_secret_value(), key, settings.llm.timeout_seconds)) as client:
         return await call(client)
-
-
-def refuse_servers(settings: Settings) -> None:
-    """Raise if the servers that are to generate answers can't, as far as that is known before anything is loaded.
-
-    Raises:
-        ConfigurationError: several servers are named for a Batch API.
-        LlmMisconfiguredError: a server rejects the key.
-        LlmError: the server has no Batch API where one is wanted, or can't be reached.
-    """
-    if settings.batch.generate_with == "batch_api":
-        _check_batch_api(settings)
-    elif settings.batch.generate_with == "endpoints":
-        asyncio.run(_check_keys(settings))
-
-
-def _check_batch_api(settings: Settings) -> None:
-    if len(settings.batch.endpoints) > 1:
-        raise ConfigurationError(
-            f"[batch] endpoints names {len(settings.batch.endpoints)} servers, but generate_with = "
-            '"batch_api" has the batches of one; name that one'
-        )
-    asyncio.run(_with_client(settings, lambda client: client.check()))
-
-
-async def _check_keys(settings: Settings) -> None:
-    """Ask each server whether it takes the key; one that is away may not be needed."""
-    from rag.llm.openai_client import OpenAIEndpoint
-
-    key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else None
-    async with AsyncExitStack() as stack:
-        for address in settings.batch.endpoints or [settings.llm.endpoint]:
-            endpoint = OpenAIEndpoint(address.get_secret_value(), settings.llm.model, key, _CHECK_SECONDS)
-            await stack.enter_async_context(aclosing(endpoint))
-            await endpoint.check_key()

@@ -36,7 +36,7 @@ def run(config: Config, stage: str | None, run_id: str | None, shadow: str | Non
         return
     settings = read_settings(config)
     if stage in (None, "generate"):
-        from beforehand.commands.generate import refuse_servers
+        from beforehand.model_servers import refuse_servers
 
         refuse_servers(settings)
     prepare_environment(settings)
@@ -108,7 +108,7 @@ def run_shadow(config: Config, name: str, run_id: str | None) -> None:
     """
     settings = read_settings(config, shadow=name)
     _refuse_waiting_for_files(settings, name)
-    from beforehand.commands.generate import refuse_servers
+    from beforehand.model_servers import refuse_servers
     from flows.prefect_server import prefect_server, running_server
     from warehouse.releases.build_lease import refuse_second_build
     from warehouse.releases.shadows import shadow_folder

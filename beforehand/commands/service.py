@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import get_args
 
 import click
 
-from beforehand.configuration import Config, read_settings, reported
+from beforehand.configuration import Config, Settings, read_settings, reported
 from beforehand.model_names import served_name
+from beforehand.model_servers import service_warning
 from beforehand.run_plan import language_model, live_identity, served_model
 from online.settings import Scope
 
@@ -37,7 +39,9 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
         redaction=settings.history.redaction,
     )
     engine = None
-    if settings.llm.mode == "in_process":
+    if settings.llm.mode == "endpoint":
+        threading.Thread(target=_warn_of_server, args=(settings,), daemon=True).start()
+    else:
         refuse_before_loading(serving)
         from batch.vllm.engine import VllmEngine
 
@@ -50,6 +54,12 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
     finally:
         if engine is not None:
             engine.close()
+
+
+def _warn_of_server(settings: Settings) -> None:
+    """Say if the language model's server can give no answers: beside the start, since it may take seconds to reply."""
+    if (warning := service_warning(settings)) is not None:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _given(**options: object) -> dict[str, object]:

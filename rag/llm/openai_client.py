@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 
 import aiohttp
 from pydantic import SecretStr
@@ -114,20 +113,23 @@ class OpenAIEndpoint:
             yield rest
         yield Delta("", reply.completion())
 
-    async def check_key(self) -> None:
-        """Ask for the list of models, which costs nothing. A server that is away, or has no such list, is no error.
+    async def listed_models(self) -> frozenset[str]:
+        """Return the models that the server lists, which costs nothing; none if it is away or has no such list.
 
         Raises:
             LlmMisconfiguredError: the server rejects the key.
         """
-        with suppress(*NetworkError):
+        try:
             response = await self._session.request("GET", self._session.url("/models"))
             try:
+                content = await response.read()
                 if response.status == _UNAUTHORISED:
-                    content = await response.read()
                     raise refused(self._base_url, response.status, response.headers, content, self._secrets)
+                return frozenset(str(each["id"]) for each in json.loads(content)["data"])
             finally:
                 response.close()
+        except (*NetworkError, *_UNREADABLE):
+            return frozenset()
 
     async def forward(self, body: Mapping[str, object]) -> AsyncGenerator[bytes, None]:
         """Send a raw chat completion request with this model's name; yield the response as it arrives.

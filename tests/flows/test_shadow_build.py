@@ -32,6 +32,7 @@ def test_a_shadow_build_publishes_nothing_and_a_run_with_its_settings_generates_
     project: Project, llm: ReadingLlm
 ) -> None:
     before = current_id(project.data)
+    llm.behaviour.models = ("fake-model", "other-model")
     project.write_configuration(SHADOW.format(url=llm.url))
     code, said = say(project, "run", "--shadow", "wider")
     asked = len(llm.requests)
