@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from apache_beam.io.filesystems import FileSystems
-
+from batch.runners.options import pipeline_options
 from batch.settings import BatchSettings
 from batch.sources.local_files import is_glob
+from batch.sources.remote_files import RemoteFiles
 from batch.sources.source_files import find_documents, find_sources
 from rag.collection_settings import CollectionSettings
 from rag.identity import stable_hash
+from warehouse.objects.client import in_parallel
 
 
 def mark_of_sources(collections: Mapping[str, CollectionSettings], settings: BatchSettings) -> str:
@@ -27,7 +28,7 @@ def mark_of_sources(collections: Mapping[str, CollectionSettings], settings: Bat
             for kind in ("questions", "curated")
         },
     }
-    remote = dict(_remote(collections))
+    remote = dict(_remote(collections, settings))
     marks = sorted(
         (kind, each.collection, each.name, each.path, remote.get(each.path) or _local(each.path))
         for kind, listing in listed.items()
@@ -44,17 +45,19 @@ def _local(path: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
-def _remote(collections: Mapping[str, CollectionSettings]) -> Iterator[tuple[str, str]]:
+def _remote(collections: Mapping[str, CollectionSettings], settings: BatchSettings) -> Iterator[tuple[str, str]]:
     """Yield the remote files with their sizes and times, as far as their file system tells."""
     entries = {
         entry.get_secret_value()
         for each in collections.values()
         for entry in (*each.documents, *each.questions, *each.curated)
     }
-    for entry in sorted(entries):
-        scheme, separator, _ = entry.partition("://")
-        if separator and scheme != "file":
-            patterns = [entry] if is_glob(entry) else [entry, f"{entry.rstrip('/')}/**"]
-            for found in FileSystems.match(patterns):
-                for each in found.metadata_list:
-                    yield each.path, f"{each.size_in_bytes} {each.last_updated_in_seconds}"
+    remote = RemoteFiles(pipeline_options(settings))
+    patterns = [
+        pattern
+        for entry in sorted(entries)
+        if "://" in entry and not entry.startswith("file://")
+        for pattern in ([entry] if is_glob(entry) else [entry, f"{entry.rstrip('/')}/**"])
+    ]
+    for found in in_parallel(remote.marks, patterns):
+        yield from found.items()

@@ -28,13 +28,15 @@ from batch.reading.document import file_id
 from batch.rejects import reject_row
 from batch.runners.options import pipeline_options
 from batch.settings import BatchSettings
-from batch.sources import local_files, remote_files
+from batch.sources import local_files
 from batch.sources.exclusions import excluder, without_excluded
 from batch.sources.local_files import FoundFiles, is_glob
+from batch.sources.remote_files import RemoteFiles, innermost
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress, hide, secret_values
 from rag.errors import ConfigurationError
 from rag.text.table_files import Reject, ending
+from warehouse.objects.client import in_parallel
 from warehouse.tables import RejectRow
 
 
@@ -121,12 +123,11 @@ def find_sources(
     for collection, entries in collections.items():
         names = _Names()
         excluded_by = excluder((exclude or {}).get(collection, ()))
-        for entry in entries:
-            try:
-                root, found = _expand(entry.get_secret_value(), options)
-            except ConfigurationError as error:
-                said = hide(str(error), secret_values(entry, settings))
+        for entry, expanded in zip(entries, _expand_each(entries, options), strict=True):
+            if isinstance(expanded, ConfigurationError):
+                said = hide(str(expanded), secret_values(entry, settings))
                 raise ConfigurationError(f"[collections.{collection}] {entry}: {said}") from None
+            root, found = expanded
             if not found.files:
                 listing.missing.append(SourceFile(collection, str(entry), entry.get_secret_value()))
             found, patterns = without_excluded(found, partial(_below, root=root), excluded_by)
@@ -163,18 +164,35 @@ def refuse_missing(plan: RunPlan) -> None:
 # -- one entry ---------------------------------------------------------------------------------------------
 
 
-def _expand(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
+def _expand_each(
+    entries: Sequence[SecretAddress], options: PipelineOptions
+) -> list[tuple[str, FoundFiles] | ConfigurationError]:
+    """Return the folder and the files of each entry, or what is wrong with it; remote entries are listed together."""
+    remote = RemoteFiles(options)
+
+    def expanded(entry: SecretAddress) -> tuple[str, FoundFiles] | ConfigurationError:
+        try:
+            return _expand(entry.get_secret_value(), remote)
+        except ConfigurationError as error:
+            return error
+
+    if any("://" in entry.get_secret_value() for entry in entries):
+        return in_parallel(expanded, entries)
+    return [expanded(entry) for entry in entries]
+
+
+def _expand(entry: str, remote: RemoteFiles) -> tuple[str, FoundFiles]:
     """Return the folder of an entry and its files; in a folder, those with a readable ending."""
     scheme, separator, rest = entry.partition("://")
     try:
         if separator and scheme != "file":
-            return _remote(entry.rstrip("/"), options)
+            return _remote(entry.rstrip("/"), remote)
         return _local(_path_of_url(rest) if separator else entry)
     except ConfigurationError:
         raise
     except Exception as error:  # each file system has errors of its own
         raise ConfigurationError(
-            f"can't be listed ({remote_files.innermost(error)}); check the address and your access to it"
+            f"can't be listed ({innermost(error)}); check the address and your access to it"
         ) from error
 
 
@@ -197,10 +215,10 @@ def _local(entry: str) -> tuple[str, FoundFiles]:
     return root, FoundFiles([each for each in found.files if not _base(each).startswith(".")], found.broken)
 
 
-def _remote(entry: str, options: PipelineOptions) -> tuple[str, FoundFiles]:
-    remote_files.require_access(entry, options)
-    inside = _in_folder(entry, remote_files.walk(entry))
-    return (entry, inside) if inside.files else remote_files.find(entry)
+def _remote(entry: str, remote: RemoteFiles) -> tuple[str, FoundFiles]:
+    remote.require_access(entry)
+    inside = _in_folder(entry, remote.walk(entry))
+    return (entry, inside) if inside.files else remote.find(entry)
 
 
 def _in_folder(root: str, found: FoundFiles) -> FoundFiles:

@@ -266,8 +266,11 @@ class Bucket:
 
     KEYS = ("policies/a.md", "policies/deep/b.md", "policies/notes [1].md", "policies/x.png", "policies/")
 
+    made = 0
+
     def __init__(self, **options: Any) -> None:
         self.endpoint = options["endpoint_url"]
+        Bucket.made += 1
 
     def list_objects_v2(self, Prefix: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         if self.endpoint != "http://store.example":
@@ -305,6 +308,18 @@ def test_an_object_store_is_listed_with_the_runner_s_options() -> None:
     assert found("s3://bucket/policies/notes [1].md") == ["notes [1].md"]
     assert found("s3://bucket/policies/a.md") == ["a.md"]
     assert found("s3://bucket/nowhere") == []
+
+
+@pytest.mark.usefixtures("bucket")
+def test_all_entries_of_a_listing_share_one_client() -> None:
+    settings = BatchSettings(runner_options=["--s3_endpoint_url=http://store.example"])
+    entries = [SecretAddress(f"s3://bucket/{key}") for key in ("policies/a.md", "policies/deep/b.md", "policies")]
+    before = Bucket.made
+
+    found = find_sources({"default": entries}, settings)
+
+    assert [each.path.rpartition("/")[2] for each in found.sources] == ["a.md", "b.md", "notes [1].md"]
+    assert Bucket.made == before + 1
 
 
 @pytest.mark.usefixtures("bucket")
