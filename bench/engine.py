@@ -6,8 +6,8 @@ The prompts are those of a run on a reading task, with three passages each and 1
 after the other, load the same engine with the same settings, and only then the clock starts:
 
 - `pipeline`: the stage `generate`, from its tables to its store (Beam, checkpoints, Parquet);
-- `ours`: `vllm.LLM`, given all prompts at once in our order;
-- `random`: the same in random order.
+- `ours`: `vllm.LLM`, given the same prompts at once in our order;
+- `random`: `vllm.LLM`, given all at once in random order, the passages inside each best first.
 
 `--rounds` repeats all three, in turn. Prints JSON: each run, then the ratios of the medians, with the processor or the
 card. On two cores it takes about half an hour a round; with `--questions 40 --tokens 8` some minutes.
@@ -26,11 +26,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 from batch.generation.prompt_order import order_by_prefix
 from batch.plan import RunPlan
 from batch.stages.generate import generate
 from bench.reading_prompts import make_prompts, plan_of, prompts_of, write_project
+from rag.settings import PassageOrder
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("pipeline", "ours", "random")
@@ -56,8 +58,17 @@ def main() -> None:
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        write_project(project, options.reading, options.models, options.model, options.questions, options.tokens)
-        make_prompts(plan_of(project))
+        for order in ("document", "relevance"):
+            write_project(
+                project / order,
+                options.reading,
+                options.models,
+                options.model,
+                options.questions,
+                options.tokens,
+                cast(PassageOrder, order),
+            )
+            make_prompts(plan_of(project / order))
         for number in range(options.rounds):
             for way in WAYS:
                 figures = _in_a_process(way, project)
@@ -77,7 +88,8 @@ def main() -> None:
 
 
 def _in_a_process(way: str, project: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.engine", "--way", way, "--project", str(project)]
+    made = project / ("relevance" if way == "random" else "document")
+    command = [sys.executable, "-m", "bench.engine", "--way", way, "--project", str(made)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, float] = json.loads(ended.stdout.strip().splitlines()[-1])
     return figures

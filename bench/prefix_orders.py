@@ -17,11 +17,13 @@ import tempfile
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from tokenizers import Tokenizer
 
 from batch.generation.prompt_order import order_by_prefix
 from bench.reading_prompts import make_prompts, plan_of, prompts_of, write_project
+from rag.settings import PassageOrder
 
 ROOT = Path(__file__).parents[1]
 BLOCK = 16  # tokens
@@ -43,12 +45,17 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=64)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        write_project(Path(folder), options.reading, options.models, options.model, options.questions, 48)
-        plan = plan_of(Path(folder))
-        make_prompts(plan)
+        rows = {}
+        for name in ("relevance", "document"):
+            project, order = Path(folder) / name, cast(PassageOrder, name)
+            write_project(project, options.reading, options.models, options.model, options.questions, 48, order)
+            make_prompts(plan_of(project))
+            rows[name] = prompts_of(plan_of(project))
         tokenizer = Tokenizer.from_file(str(options.models / options.model / "tokenizer.json"))
-        prompts = [_prompt(tokenizer, row["messages"], tuple(row["chunk_ids"])) for row in prompts_of(plan)]
-    for name, ordered in orders(prompts, options.cache_tokens // BLOCK):
+    prompts = [_prompt(tokenizer, row["messages"], tuple(row["chunk_ids"])) for row in rows["relevance"]]
+    in_documents = {row["query_key"]: tuple(row["chunk_ids"]) for row in rows["document"]}
+    placed = [in_documents[row["query_key"]] for row in rows["relevance"]]
+    for name, ordered in orders(prompts, placed, options.cache_tokens // BLOCK):
         share, total = _hits(ordered, options.cache_tokens // BLOCK, options.sequences)
         endless, _ = _hits(ordered, 1 << 40, options.sequences)
         print(
@@ -75,21 +82,24 @@ def _prompt(tokenizer: Tokenizer, messages: str, ids: tuple[str, ...]) -> Prompt
     return ids, blocks
 
 
-def orders(prompts: Sequence[Prompt], cache: int) -> Iterator[tuple[str, list[Blocks]]]:
+def orders(
+    prompts: Sequence[Prompt], in_documents: Sequence[tuple[str, ...]], cache: int
+) -> Iterator[tuple[str, list[Blocks]]]:
     """Yield each order's name, and the blocks of the prompts in it."""
     ids = [each for each, _ in prompts]
     relevance = [blocks(order) for order, blocks in prompts]
     shuffled = list(range(len(prompts)))
     random.Random(1).shuffle(shuffled)
     yield "random", [relevance[place] for place in shuffled]
-    ours = [relevance[place] for place in order_by_prefix(ids)]
-    yield "ours: by passages in order of relevance", ours
-    yield "ours, each next one the best of 64 that wait", look_ahead(ours, cache, 64)
+    sequence = [relevance[place] for place in order_by_prefix(ids)]
+    yield "by the sequence of passages, these by relevance", sequence
+    yield "the same, each next one the best of 64 that wait", look_ahead(sequence, cache, 64)
     often = Counter(each for order in ids for each in order)
     by_name = [tuple(sorted(order)) for order in ids]
     by_count = [tuple(sorted(order, key=lambda each: (-often[each], each))) for order in ids]
     kept_first = [(order[0], *sorted(order[1:], key=lambda each: (-often[each], each))) for order in ids]
     for name, inside in (
+        ("ours: passages in the order of their documents", in_documents),
         ("passages by their hash", by_name),
         ("passages by how many prompts have them", by_count),
         ("the best passage first, the others by how many prompts have them", kept_first),

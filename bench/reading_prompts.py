@@ -16,6 +16,7 @@ from batch.stages.retrieve import retrieve
 from batch.stores.parquet import read_rows
 from beforehand.configuration import prepare_environment, read_settings
 from beforehand.run_plan import compose_plan
+from rag.settings import PassageOrder
 
 _CONFIGURATION = """
 [project]
@@ -28,6 +29,7 @@ documents = [{documents}]
 questions = ["questions.txt"]
 [retrieval]
 passage_tokens = 0
+passage_order = "{order}"
 learn_fusion = false
 [sampling]
 max_tokens = {tokens}
@@ -36,8 +38,17 @@ kv_cache_gb = 1
 """
 
 
-def write_project(folder: Path, reading: Path, models: Path, model: str, questions: int, tokens: int) -> None:
+def write_project(
+    folder: Path,
+    reading: Path,
+    models: Path,
+    model: str,
+    questions: int,
+    tokens: int,
+    order: PassageOrder = "document",
+) -> None:
     """Write a project that asks so many questions of a reading task, in random order, for answers of so many tokens."""
+    folder.mkdir(exist_ok=True)
     lines = (reading / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     asked = [json.loads(line)["question"] for line in lines]
     random.Random(0).shuffle(asked)
@@ -47,6 +58,7 @@ def write_project(folder: Path, reading: Path, models: Path, model: str, questio
         model=json.dumps(model),
         documents=json.dumps(str((reading / "documents.jsonl").resolve())),
         tokens=tokens,
+        order=order,
     )
     (folder / "beforehand.toml").write_text(filled)
 

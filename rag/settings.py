@@ -24,6 +24,8 @@ from pydantic_core import PydanticCustomError
 from rag.credentials import SecretAddress
 from rag.text.languages import known_languages, language_code
 
+PassageOrder = Literal["document", "relevance"]
+
 
 class RoomSettings(BaseModel):
     """Base of every section of the configuration: frozen, and unknown keys are refused.
@@ -140,6 +142,7 @@ class RetrievalSettings(RoomSettings):
         {
             "passages",
             "passage_tokens",
+            "passage_order",
             "candidates",
             "late_candidates",
             "lexical_weight",
@@ -163,6 +166,12 @@ class RetrievalSettings(RoomSettings):
         description="Tokens for the passages in all, as the embedding model counts. What the passages leave is filled "
         "with the rest of their sections, then with further passages. 0 shows the passages alone. At most three "
         "quarters of what [llm] context_tokens leave beside the answer are used.",
+    )
+    passage_order: PassageOrder = Field(
+        "document",
+        description="In which order the prompt shows the passages that were chosen. `document`, that of their "
+        "documents: prompts that share passages begin alike, so the language model reads less, and an answer stays "
+        "when ranks alone change. `relevance`: best first.",
     )
     candidates: int = Field(40, ge=1, description="How many candidates each index contributes before fusion.")
     late_candidates: int = Field(

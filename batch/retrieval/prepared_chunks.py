@@ -85,5 +85,6 @@ def load_chunks(prepared: str, collection: str) -> Mapping[str, StoredChunk]:
             previous=before["chunk_id"] if before and before["document_id"] == row["document_id"] else "",
             following=after["chunk_id"] if after and after["document_id"] == row["document_id"] else "",
             tokens=row["tokens"],
+            position=row["position"],
         )
     return found

@@ -36,7 +36,7 @@ from batch.stores.parquet import WriteTables, count_rows, list_files, rows_to_ta
 from rag.identity import fingerprint
 from rag.prompting.template import PromptTemplate
 from rag.retrieval.fusion import Ranked
-from rag.retrieval.passages import Lookup, Passage, choose_passages
+from rag.retrieval.passages import Lookup, Passage, choose_passages, in_order
 from warehouse.tables import CoverageRow, QuestionRow, RetrievalRow
 
 STAGE = "retrieve"
@@ -72,7 +72,8 @@ class _Retrieve(beam.DoFn):
         ranked = rank_assisted(self._plan, collection, rows, chunks.get, self._assistance[collection], read)
         prompts, retrievals, coverage = list[PromptRow](), list[RetrievalRow](), list[CoverageRow]()
         for row, found in zip(rows, ranked, strict=True):
-            passages = choose_passages(found.ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
+            best = choose_passages(found.ranked, chunks.get, settings.passages, budget=settings.passage_tokens)
+            passages = in_order(best, settings.passage_order)
             prompts.append(self._prompt(row, passages, template))
             retrievals += retrieval_rows(row, found.ranked, passages)
             coverage.append(self._coverage(row, found, chunks.get))

@@ -161,7 +161,7 @@ def _add_live(row: JournalRow, asked: Asked, opening: Opening, answer: LiveAnswe
     row.queue_seconds = opening.queue_seconds
     row.llm_seconds = answer.llm_seconds
     if opening.passages:
-        row.passage_score = opening.passages[0].score
+        row.passage_score = max(each.score for each in opening.passages)
     _add_search(row, opening.sought)
     if not asked.private:
         row.answer = answer.linked.text

@@ -5,6 +5,8 @@ passages are shown with the rest of their sections, nearest first, as far as a b
 equal share of what is left. What the sections leave goes to further candidates: they hold the answer more often than
 the text beyond the section does. A candidate that is shown already, around a better one, takes no place of its own, and
 neither does one that says the same. What that gains and what it costs in prompt tokens: docs/retrieval.md.
+
+Which passages a prompt shows follows from the ranking alone; their order in it is another choice (`in_order`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from rag.identity import stable_hash
 from rag.retrieval.fusion import Ranked
+from rag.settings import PassageOrder
 
 _WORD = re.compile(r"\w+")
 _PLACEHOLDERS = frozenset("coming fixme here placeholder soon tba tbd todo wip xxx".split())
@@ -44,8 +47,8 @@ class StoredChunk:
     """A chunk, with the fields of its document that a citation shows.
 
     `previous` and `following` are the ids of its neighbours in the document: "" at its ends, and everywhere in
-    releases that do not tell. `tokens` is its size for the embedding model, `url` leads a reader to it, `metadata` is
-    what of its document's is shown.
+    releases that do not tell. `position` is its place in the document, 0 where a release does not tell. `tokens` is its
+    size for the embedding model, `url` leads a reader to it, `metadata` is what of its document's is shown.
     """
 
     chunk_id: str
@@ -60,6 +63,7 @@ class StoredChunk:
     tokens: int = 0
     url: str = ""
     metadata: Mapping[str, list[str]] = field(default_factory=dict)
+    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,17 @@ def choose_passages(
         said.update(gist(each.text) for each in passage.shown)
         chosen.append(passage)
     return chosen
+
+
+def in_order(passages: Sequence[Passage], order: PassageOrder) -> list[Passage]:
+    """Return the passages of a prompt, best first, in the order in which it shows them, and numbered in it.
+
+    In the order of the documents, prompts that share passages share a prefix whatever each ranks first, and a change of
+    ranks alone makes no new prompt.
+    """
+    if order == "document":
+        passages = sorted(passages, key=lambda each: (each.chunk.document_id, each.chunk.position, each.chunk.chunk_id))
+    return [replace(each, number=number) for number, each in enumerate(passages, start=1)]
 
 
 def _with_section(passage: Passage, lookup: Lookup, taken: Collection[str], room: int) -> Passage:

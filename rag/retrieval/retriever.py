@@ -19,7 +19,7 @@ from rag.retrieval.fusion import FusionWeights, Ranked, fuse, fuse_searches, put
 from rag.retrieval.key_index import KeyIndex
 from rag.retrieval.late_interaction import LateInteraction, TokenStates
 from rag.retrieval.lexical_index import LexicalIndex
-from rag.retrieval.passages import Lookup, Passage, choose_passages
+from rag.retrieval.passages import Lookup, Passage, choose_passages, in_order
 from rag.retrieval.reranking import Reranker
 from rag.retrieval.row_groups import Mask, RowGroups
 from rag.retrieval.token_vectors import TokenVectors
@@ -186,7 +186,9 @@ class Retriever:
             ranked = self._reranked(question, fuse_searches(both), lookup)
         if max((each.dense_score for each in ranked if each.dense_score is not None), default=1.0) < nearest:
             return []
-        return choose_passages(ranked, lookup, self._settings.passages, withdrawn, self._settings.passage_tokens)
+        settings = self._settings
+        best = choose_passages(ranked, lookup, settings.passages, withdrawn, settings.passage_tokens)
+        return in_order(best, settings.passage_order)
 
 
 def _same(first: Path, second: Path) -> bool:

@@ -16,7 +16,7 @@ SELECT 'c:' || k.chunk_id AS key, json_merge_patch('{}', to_json({
     'chunk_id': k.chunk_id, 'document_id': k.document_id, 'title': coalesce(d.title, ''),
     'uri': coalesce(d.uri, ''), 'heading': coalesce(k.heading, ''), 'text': k.text, 'content_hash': k.content_hash, 'collection': k.collection,
     'previous': coalesce(lag(k.chunk_id) OVER document, ''), 'following': coalesce(lead(k.chunk_id) OVER document, ''),
-    'tokens': coalesce(k.tokens, 0), 'url': coalesce(nullif(k.url, ''), nullif(d.url, '')),
+    'tokens': coalesce(k.tokens, 0), 'position': k.position, 'url': coalesce(nullif(k.url, ''), nullif(d.url, '')),
     'metadata': CASE WHEN cardinality(d.shown) > 0 THEN d.shown END
 })) AS value
 FROM chunks k JOIN cited_documents d USING (collection, document_id)

@@ -286,7 +286,7 @@ def test_retrieve_gives_each_question_its_passages_and_its_prompt(project: Proje
             for each in prompt["chunk_ids"]
         )  # type: ignore[attr-defined]
     error = next(row for row in prompts if "E4" in str(row["question"]))
-    assert "E4" in str(chunks[error["chunk_ids"][0]]["text"])  # type: ignore[index]
+    assert any("E4" in str(chunks[each]["text"]) for each in error["chunk_ids"])  # type: ignore[index]
 
 
 def test_a_prompt_shows_what_stands_around_its_passages(project: Project) -> None:

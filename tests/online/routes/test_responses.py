@@ -54,7 +54,7 @@ def test_a_prepared_answer_with_its_citations_whole_and_streamed(official: opena
 def test_a_miss_is_answered_live_and_one_with_instructions_is_grounded(
     official: openai.OpenAI, llm: FakeLlm, library: Library, *, stream: bool
 ) -> None:
-    llm.behaviour.text = "At five [1]."
+    llm.behaviour.text = "At five [2]."
     llm.behaviour.extra_message = {"reasoning_content": "Hm."}
 
     def respond(**more: Any) -> Any:
@@ -63,7 +63,7 @@ def test_a_miss_is_answered_live_and_one_with_instructions_is_grounded(
 
     live, grounded = respond(max_output_tokens=500), respond(instructions=PIRATE)
     for each, cost in ((live, 3), (grounded, 3)):
-        assert each.output_text == "At five [1]."
+        assert each.output_text == "At five [2]."
         assert [item.type for item in each.output] == ["reasoning", "message"]
         assert each.output[1].content[0].annotations[0].filename == "Hours"
         assert each.usage.output_tokens == cost

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.retrieval.fusion import Ranked
-from rag.retrieval.passages import Passage, StoredChunk, choose_passages
+from rag.retrieval.passages import Passage, StoredChunk, choose_passages, in_order
 
 LETTERS = "abcdefgh"
 
@@ -28,6 +28,7 @@ def document(*sections, name="doc", tokens=10):
             ids[place - 1][0] if place else "",
             ids[place + 1][0] if place + 1 < len(ids) else "",
             tokens,
+            position=place,
         )
         for place, (each, heading) in enumerate(ids)
     }
@@ -192,3 +193,15 @@ def test_nothing_of_a_withdrawn_document_is_shown(budget):
     chunks = document("abc") | document("def", name="withdrawn")
 
     assert shown(choose_passages(ranked("eb"), chunks.get, 2, {"withdrawn"}, budget)) == ["abc" if budget else "b"]
+
+
+@given(st.permutations("adg"))
+def test_a_prompt_shows_its_passages_in_the_order_of_their_documents_whatever_ranks_first(ranking):
+    chunks = document("abc", name="one") | document("defgh", name="two")
+    best = choose_passages(ranked("".join(ranking)), chunks.get, 3)
+
+    passages = in_order(best, "document")
+
+    assert shown(passages) == ["a", "d", "g"]
+    assert [each.number for each in passages] == [1, 2, 3]
+    assert shown(in_order(best, "relevance")) == list(ranking)
