@@ -100,6 +100,7 @@ def _measure(way: str, plan: RunPlan) -> dict[str, float]:
 
 
 def _pipeline(plan: RunPlan) -> dict[str, float]:
+    import batch.generation.inference  # noqa: F401  # its imports are start-up, as the engine's are
     from batch.vllm.engine import engine_for
 
     assert plan.llm.folder is not None
