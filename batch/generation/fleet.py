@@ -7,7 +7,8 @@ a quick one too; the first answer counts. An engine in this process is a fleet o
 
 A server that fails opens its circuit (`batch.generation.fleet_member`). A failure counts against a prompt only where
 the server survived it: where it dies, all the prompts that it had are under suspicion, and one that was there several
-times is asked alone. A prompt that fails again and again on servers that are otherwise well, or alone, is refused.
+times is asked alone. A prompt that fails again and again on servers that are otherwise well, or alone, is refused; the
+more often servers have died without it, the more failures alone that takes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from rag.errors import LlmError, LlmRefusedError, LlmUnavailableError
 from rag.llm.protocol import Completion, Llm, Message, Sampling
 
 TRIES = 4  # of a prompt: so many servers, or all that are well, have failed with it
-_ALONE = 3  # failures of a prompt that was asked alone
+_ALONE, _MOST_ALONE = 3, 8  # failures of a prompt that was asked alone, one more for each death without it
 _PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds, doubled with each try, before a server gets a prompt that it failed with
 
 _LEAST_WINDOW = 256  # prompts at hand, so that the end of a run is seen in time
@@ -57,6 +58,7 @@ class Fleet:
         self._calls: dict[Call, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._recovering: set[Member] = set()
+        self._deaths = 0  # of servers
         self._given_up: LlmUnavailableError | None = None
         self._finishing = False
 
@@ -156,17 +158,21 @@ class Fleet:
         else:
             call.suspicions += 1
         enough = call.tries >= TRIES and (call.has_failed_everywhere(self._members) or len(call.failed_at) >= TRIES)
-        if enough or call.failed_alone >= _ALONE:
+        without = max(0, self._deaths - call.suspicions - call.failed_alone)
+        if enough or call.failed_alone >= min(_MOST_ALONE, _ALONE + without):
             failures = call.tries + call.suspicions + call.failed_alone
             call.settle(LlmRefusedError(f"it failed {failures} times, the last time so: {error}"))
 
     async def _died(self, call: Call, member: Member, error: LlmUnavailableError) -> bool:
-        """Whether a server seems to have died: it lost its other prompts too, or had this one alone."""
-        if not error.lost:
-            return False
-        member.lose(call, asyncio.get_running_loop().time())
+        """Whether a server seems to have died: it failed with others together, or lost the one that it had alone."""
+        now = asyncio.get_running_loop().time()
+        member.broke_off = member.broke_off or error.lost
+        if member.lose(call, now) or (call.alone and error.lost):
+            self._deaths += 1
         await asyncio.sleep(TOGETHER)
-        return call.alone or member.lost_others(call)
+        if call.alone:
+            return error.lost
+        return member.lost_others(call) and (error.lost or member.heard <= now)
 
     async def _is_otherwise_well(self, call: Call, member: Member, started: float) -> bool:
         """Whether a server has answered other prompts until lately, or would, before a prompt is refused, a probe."""
@@ -246,7 +252,8 @@ class Fleet:
         has_answered = any(member.answered for member in self._members)
         errors = []
         for member in self._members:
-            patience = _PATIENCE if has_answered or (member.away and member.away.busy) else self._patience
+            was_there = member.broke_off or (member.away and member.away.busy)
+            patience = _PATIENCE if has_answered or was_there else self._patience
             if member.away is None or member.probes < patience:
                 return
             errors.append(member.away)

@@ -24,6 +24,7 @@ _OVERDUE = 3.0  # times what an answer takes, without any answer
 _EASING = 1.02  # with each answer the quickest one is taken for a little slower
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between probes
 _LONGEST_WAIT = 60.0  # seconds, for a server that asks to wait
+_SECOND = 2
 _PROBE = [Message("user", "Say yes.")]
 
 
@@ -33,8 +34,8 @@ class Member:
 
     Up to `steep` it grows by one an answer. `probes` counts the failed probes in a row, `seconds` is what an answer
     takes on average. A request without an end fails after `time_limit` seconds. A server that is `reserved` is emptied
-    for one prompt. `losses` are the prompts whose connections broke off, and when. `heard` is when it last answered, or
-    got something to do.
+    for one prompt. `losses` are the prompts that failed lately, and when; `broke_off` says that it closed a
+    connection before the answer. `heard` is when it last answered, or got something to do.
     """
 
     llm: Llm
@@ -50,6 +51,7 @@ class Member:
     away: LlmUnavailableError | None = field(default=None)
     reserved: object | None = field(default=None)
     losses: dict[object, float] = field(default_factory=dict)
+    broke_off: bool = False
     heard: float = 0.0
     quickest: float = field(default=math.inf)
     _at_work: float = 0.0  # seconds, and the answers in them
@@ -137,12 +139,13 @@ class Member:
             self.limit = 1
         return True
 
-    def lose(self, prompt: object, now: float) -> None:
-        """Note that a prompt's connection broke off."""
+    def lose(self, prompt: object, now: float) -> bool:
+        """Note that a prompt failed; return whether it is the second of those that failed together."""
         self.losses = {each: when for each, when in self.losses.items() if now - when < TOGETHER} | {prompt: now}
+        return len(self.losses) == _SECOND
 
     def lost_others(self, prompt: object) -> bool:
-        """Whether other prompts' connections broke off together with a prompt's, as where a server dies."""
+        """Whether other prompts failed together with a prompt, as where a server dies."""
         return any(
             abs(when - self.losses[prompt]) < TOGETHER for each, when in self.losses.items() if each is not prompt
         )

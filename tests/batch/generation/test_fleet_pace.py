@@ -37,13 +37,19 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 class Server:
-    """Takes `seconds` for an answer, in eight places; `dies` times it loses all that it has, the first prompt too."""
+    """Takes `seconds` for an answer, in eight places; `dies` times it loses all that it has, the first prompt too.
+
+    It may also die all by itself, every so many seconds, and fail in another way than by closing its connections.
+    """
 
     model = "m"
 
-    def __init__(self, seconds: float, dies: int = 0) -> None:
+    def __init__(self, seconds: float, dies: int = 0, every: float = math.inf, *, lost: bool = True) -> None:
         self.seconds = seconds
         self.dies = dies
+        self.every = every
+        self.lost = lost
+        self.next = every
         self.places = asyncio.Semaphore(PLACES)
         self.death = asyncio.Event()
 
@@ -52,15 +58,19 @@ class Server:
             if self.dies and messages[0].content == "prompt 0":
                 asyncio.get_running_loop().call_later(self.seconds / 2, self._die)
             death = self.death
+            if math.isfinite(self.next):
+                asyncio.get_running_loop().call_at(self.next, self._die)
+                self.next = math.inf
             try:
                 async with asyncio.timeout(self.seconds):
                     await death.wait()
             except TimeoutError:
                 return Completion("Yes.", "stop", 1, 1, "m")
-        raise LlmUnavailableError("connection reset", lost=True)
+        raise LlmUnavailableError("connection reset" if self.lost else "answered 500", lost=self.lost)
 
     def _die(self) -> None:
         self.dies -= 1
+        self.next = asyncio.get_running_loop().time() + self.every
         self.death.set()
         self.death = asyncio.Event()
 
@@ -128,6 +138,17 @@ def test_a_prompt_that_was_there_whenever_a_server_died_is_answered() -> None:
     _, failures = answered([server], 60, 8)
 
     assert not failures and server.dies == 0
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["resets", "500"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_servers_that_die_all_the_time_by_themselves_cost_no_prompt(count: int, lost: bool) -> None:
+    servers = [Server(0.3, every=0.7 + number / 10, lost=lost) for number in range(count)]
+
+    _, failures = answered(servers, 100, 8)
+
+    assert not failures
+    assert all(server.dies < -2 for server in servers)
 
 
 def test_a_prompt_that_a_server_always_dies_of_is_refused_and_no_other() -> None:
