@@ -172,7 +172,7 @@ class Fleet:
         await asyncio.sleep(TOGETHER)
         if call.alone:
             return error.lost
-        return member.lost_others(call) and (error.lost or member.heard <= now)
+        return member.lost_others(call, now) and (error.lost or member.heard <= now)
 
     async def _is_otherwise_well(self, call: Call, member: Member, started: float) -> bool:
         """Whether a server has answered other prompts until lately, or would, before a prompt is refused, a probe."""

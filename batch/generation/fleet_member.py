@@ -24,6 +24,7 @@ _OVERDUE = 3.0  # times what an answer takes, without any answer
 _EASING = 1.02  # with each answer the quickest one is taken for a little slower
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0  # seconds between probes
 _LONGEST_WAIT = 60.0  # seconds, for a server that asks to wait
+_REMEMBERED = 5.0  # seconds: a busy event loop looks back later than after `TOGETHER`
 _SECOND = 2
 _PROBE = [Message("user", "Say yes.")]
 
@@ -141,14 +142,12 @@ class Member:
 
     def lose(self, prompt: object, now: float) -> bool:
         """Note that a prompt failed; return whether it is the second of those that failed together."""
-        self.losses = {each: when for each, when in self.losses.items() if now - when < TOGETHER} | {prompt: now}
-        return len(self.losses) == _SECOND
+        self.losses = {each: when for each, when in self.losses.items() if now - when < _REMEMBERED} | {prompt: now}
+        return sum(now - when < TOGETHER for when in self.losses.values()) == _SECOND
 
-    def lost_others(self, prompt: object) -> bool:
-        """Whether other prompts failed together with a prompt, as where a server dies."""
-        return any(
-            abs(when - self.losses[prompt]) < TOGETHER for each, when in self.losses.items() if each is not prompt
-        )
+    def lost_others(self, prompt: object, then: float) -> bool:
+        """Whether other prompts failed together with a prompt that failed then, as where a server dies."""
+        return any(abs(when - then) < TOGETHER for each, when in self.losses.items() if each is not prompt)
 
     def pause(self) -> float:
         """Return the seconds until the next probe."""

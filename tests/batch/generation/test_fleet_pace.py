@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from batch.generation.fleet import Fleet
+from batch.generation.fleet_member import Member
 from rag.errors import LlmError, LlmUnavailableError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
 
@@ -158,3 +159,13 @@ def test_a_prompt_that_a_server_always_dies_of_is_refused_and_no_other() -> None
 
     (failure,) = failures
     assert re.fullmatch("it failed [67] times, the last time so: connection reset", str(failure))
+
+
+def test_failures_together_are_told_from_others_however_late_one_looks_back() -> None:
+    member = Member(Server(1.0), PLACES, 8.0)  # type: ignore[arg-type]
+
+    seconds = [member.lose(prompt, when) for prompt, when in [("first", 0.0), ("second", 0.05), ("third", 0.3)]]
+
+    assert seconds == [False, True, False]
+    assert member.lost_others("first", 0.0) and member.lost_others("second", 0.05)
+    assert not member.lost_others("third", 0.3)
