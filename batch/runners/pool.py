@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -142,10 +142,11 @@ def serve_pool(host: str, port: int) -> tuple[grpc.Server, WorkerPool, int]:
 
 
 def run_pool(host: str, port: int, ready: Callable[[int], None]) -> None:
-    """Serve a pool until SIGINT or SIGTERM, and kill its workers then; `ready` is told the port. Main thread only.
+    """Serve a pool until SIGTERM, and kill its workers then; `ready` is told the port. Main thread only.
 
     Raises:
         ConfigurationError: the address can't be had.
+        KeyboardInterrupt: SIGINT came; the workers are killed.
     """
     logging.basicConfig(level=logging.ERROR)
     sys.warnoptions.append("ignore::UserWarning:multiprocessing.resource_tracker")  # a worker that is killed leaks
@@ -168,18 +169,27 @@ def private_folder() -> Iterator[None]:
 def _serve_until_ended(host: str, port: int, ready: Callable[[int], None]) -> None:
     server, pool, bound = serve_pool(host, port)
     ended = threading.Event()
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        ended.set()
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: ended.set())
+        signal.signal(each, end)
     ready(bound)
     ended.wait()
     server.stop(0)
     pool.close()
+    if signal.SIGINT in came:
+        raise KeyboardInterrupt
 
 
 def _main() -> None:
     """Serve the pool of the process that has started this one, and end with it."""
     die_with(os.getppid())
-    run_pool("127.0.0.1", 0, lambda port: print(port, flush=True))  # to that process
+    with suppress(KeyboardInterrupt):  # that process tells of it
+        run_pool("127.0.0.1", 0, lambda port: print(port, flush=True))  # to that process
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _BUDGET = "BEFOREHAND_BATCH__BUDGET_TOKENS"
 @click.pass_obj
 @reported
 def follow(config: Config) -> None:
-    """Build small releases as documents and visitors' questions come, until Ctrl-C."""
+    """Build small releases as documents and visitors' questions come, until Ctrl-C or SIGTERM."""
     settings = read_settings(config)
     os.environ |= as_environment(config[1])  # builds are processes of their own
     prepare_environment(settings)
@@ -40,7 +40,8 @@ def follow(config: Config) -> None:
         with command(path, "run", environment={TRIGGER: FOLLOW, **budget}) as child:
             return child.wait(lambda _: None)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    for each in (signal.SIGINT, signal.SIGTERM):  # a job in the background of a shell ignores the first
+        signal.signal(each, signal.default_int_handler)
     limits = settings.follow
     click.echo(
         f"following {', '.join(plan.collections)}: a look every {limits.poll_seconds:g} s, at most "
