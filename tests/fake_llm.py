@@ -209,14 +209,14 @@ class _Server(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         for server in self.servers:
             server.close()
         state = self.server_state
         for connection in list(state.connections):
             connection.shutdown()
         deadline = time.monotonic() + _GRACE_SECONDS
-        while (state.connections or state.tasks) and time.monotonic() < deadline:
+        while (state.connections or state.tasks) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         for task in state.tasks:
             task.cancel()

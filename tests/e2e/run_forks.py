@@ -1,9 +1,9 @@
 """A process that has imported what `beforehand run` needs, and forks one for each line that it reads.
 
 A run spends most of its seconds importing Beam and Prefect; a test that kills twenty of them can't wait for that.
-A line is JSON: `arguments` of the command line, `log` for what it says, `ended` for its exit code (negative: the signal)
-once it has ended, and optionally `die_at`, the number of the file operation of publishing before which the run kills
-itself; the log ends with how many there were. For each run a line with its process id comes back.
+A line is JSON: `arguments` of the command line, `log` for what it says, `ended` for its exit code once it has ended
+(negative: the signal), and optionally `die_at`, the number of the file operation of publishing before which the run
+kills itself; the log ends with how many there were. For each run a line with its process id comes back.
 """
 
 from __future__ import annotations

@@ -343,9 +343,7 @@ def fill(folder: Path, but: int) -> None:
         file.truncate(max(0, file.tell() - but))
 
 
-def test_a_full_disk_is_said_in_one_sentence_and_harms_nothing(
-    runs: Runs, released: Project, small_disk: Path
-) -> None:
+def test_a_full_disk_is_said_in_one_sentence_and_harms_nothing(runs: Runs, released: Project, small_disk: Path) -> None:
     data = small_disk / "data"
     there = ("--set", f"project.data={data}")
     shutil.copytree(released.data, data)
