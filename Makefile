@@ -9,6 +9,8 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 DEMO := examples/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# An image may forbid bytecode; then each of hundreds of processes compiles Beam, Prefect and vLLM again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test setup setup-dev models multilingual lock docs clean
 

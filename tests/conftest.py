@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.corpus_project import ReadingLlm
+from tests.corpus_project import Project, ReadingLlm
 from tests.fake_llm import Behaviour, served
 from tests.object_store import CREDENTIALS, Machines, StoreServer, serving_objects
 
@@ -115,6 +115,19 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ):
             yield url
     environment.undo()
+
+
+@pytest.fixture(scope="session")
+def base_project(
+    tmp_path_factory: pytest.TempPathFactory,
+    reading_llm: ReadingLlm,
+    prefect_api: str,  # noqa: ARG001
+    encoder_folder: Path,  # noqa: ARG001
+) -> Project:
+    """A project with one release, to be copied: that is quicker than to build it again."""
+    project = Project.create(tmp_path_factory.mktemp("base") / "project", reading_llm.url)
+    project.build()
+    return project
 
 
 @pytest.fixture(scope="session")

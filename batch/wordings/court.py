@@ -68,7 +68,7 @@ def _by_model(verdicts: Verdicts, text: str, near: Near) -> Ruled:
 def disputed_judges(plan: RunPlan) -> set[tuple[str, str]]:
     """Return the judges, by collection, whom people contradict too often."""
     try:
-        with closing(connect(Path(plan.data))) as session:
+        with closing(connect(Path(plan.data), described=False)) as session:
             rows = session.execute(sql_text("disputed_judges.sql"), [_ENOUGH, plan.settings.least_agreement]).fetchall()
     except NoReleaseError:
         return set()

@@ -46,7 +46,7 @@ def answers_of_release(data: Path) -> list[PreparedAnswer]:
         NoReleaseError: nothing has been published.
     """
     rejected = {key for key, held in Decisions(data).standing().items() if held.decision == "reject"}
-    with closing(connect(data)) as session:
+    with closing(connect(data, described=False)) as session:
         rows = session.execute(sql_text("prepared_answers.sql")).fetchall()
         evidence = evidence_of(session, [row[1] for row in rows])
         known = session.execute("SELECT query_key, wording FROM wordings ORDER BY ALL").fetchall()

@@ -50,7 +50,7 @@ def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
     Raises:
         NoReleaseError: nothing has been published.
     """
-    with closing(connect(Path(plan.data))) as session:
+    with closing(connect(Path(plan.data), described=False)) as session:
         rows = session.execute(sql_text("unanswered_phrasings.sql")).fetchall()
     found: list[Phrasing] = []
     for collection, text, filters, asked, keys, anonymous in rows:

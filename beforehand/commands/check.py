@@ -55,7 +55,7 @@ def same_answers(settings: Settings) -> list[Twin]:
 
     data = settings.project.data
     try:
-        with closing(connect(data)) as session:
+        with closing(connect(data, described=False)) as session:
             return undecided(twins(session), standing_rulings(data))
     except NoReleaseError:
         return []

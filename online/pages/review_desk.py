@@ -119,7 +119,7 @@ def _twin(data: Path, item: QueueItem) -> tuple[Twin | None, str | None]:
     from warehouse.editorial.joining import ruled_on
     from warehouse.editorial.twins import twins
 
-    with closing(connect(data)) as session:
+    with closing(connect(data, described=False)) as session:
         twin = next((each for each in twins(session) if each.query_key == item.query_key), None)
     return twin, None if twin is None else ruled_on(data, twin)
 
@@ -134,7 +134,7 @@ def find(data: Path, collections: Collection[str], text: str) -> list[Found]:
     from warehouse.editorial.evidence import filters_of
     from warehouse.sql import sql_text
 
-    with closing(connect(data)) as session:
+    with closing(connect(data, described=False)) as session:
         rows = session.execute(sql_text("find_questions.sql"), [list(collections), text, _FOUND]).fetchall()
         filters = filters_of(session, [key for _, key, _ in rows])
     return [Found(collection, key, question, filters.get(key, ())) for collection, key, question in rows]

@@ -1,9 +1,9 @@
 """A process that has imported what `beforehand run` needs, and forks one for each line that it reads.
 
 A run spends most of its seconds importing Beam and Prefect; a test that kills twenty of them can't wait for that.
-A line is JSON: `arguments` of the command line, `log` for what it says, and optionally `die_at`, the number of the
-file operation of publishing before which the run kills itself; the log ends with how many there were. For each run
-two lines come back: the process id, and the exit code (negative: the signal) when it has ended.
+A line is JSON: `arguments` of the command line, `log` for what it says, `ended` for its exit code once it has ended
+(negative: the signal), and optionally `die_at`, the number of the file operation of publishing before which the run
+kills itself; the log ends with how many there were. For each run a line with its process id comes back.
 """
 
 from __future__ import annotations
@@ -27,15 +27,24 @@ def main() -> None:
 
     remember_what_beam_derives()
 
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that keep a run
     print("ready", flush=True)
     while line := sys.stdin.readline():
-        job = json.loads(line)
-        process = os.fork()
-        if process == 0:
-            run(job)
-        print(process, flush=True)
-        _, status = os.waitpid(process, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        if os.fork() == 0:
+            keep(json.loads(line))
+
+
+def keep(job: dict[str, Any]) -> None:
+    """Start a run as a process, wait for it, and write how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    process = os.fork()
+    if process == 0:
+        run(job)
+    print(process, flush=True)
+    _, status = os.waitpid(process, 0)
+    with open(job["ended"], "w") as ended:  # noqa: PTH123
+        print(os.waitstatus_to_exitcode(status), file=ended)
+    os._exit(0)
 
 
 def run(job: dict[str, Any]) -> None:

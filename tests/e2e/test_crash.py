@@ -29,6 +29,7 @@ from warehouse.history.run_log import logged_runs
 from warehouse.releases.release import current, current_id, verify
 
 EDGES = ("prepare", "generate", "cite", "load")
+ANEW = ("--set", "sampling.max_tokens=99")  # all answers are to be generated again
 BATCH = 2
 PATIENCE = 120.0  # seconds; only a broken test waits so long
 
@@ -39,15 +40,15 @@ class Run:
 
     process: int
     log: Path
-    forks: subprocess.Popen[str]
+    ended: int  # the descriptor from which its exit code is read
 
     def said(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
     def wait(self) -> int:
         """Wait for its end and return the exit code; negative for a signal."""
-        assert self.forks.stdout is not None
-        return int(self.forks.stdout.readline())
+        with os.fdopen(self.ended) as ended:
+            return int(ended.readline())
 
     def kill_when(self, moment: Callable[[], bool]) -> int:
         """Kill it as soon as a moment has come, and return the exit code."""
@@ -73,33 +74,7 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.started = 0
-        self._forks: list[subprocess.Popen[str]] = []
-        self._latest: dict[int, int] = {}  # the process id of a fork server to that of its latest run
-
-    def start(self, project: Project, *arguments: str, die_at: int | None = None) -> Run:
-        forks = next((each for each in self._forks if not self._busy(each)), None) or self._fork_server()
-        self.started += 1
-        log = self.folder / f"run-{self.started}.log"
-        command = ["--config", str(project.folder / "beforehand.toml"), *arguments, "run"]
-        assert forks.stdin is not None
-        assert forks.stdout is not None
-        forks.stdin.write(json.dumps({"arguments": command, "log": str(log), "die_at": die_at}) + "\n")
-        forks.stdin.flush()
-        run = Run(int(forks.stdout.readline()), log, forks)
-        self._latest[forks.pid] = run.process
-        return run
-
-    def finish(self, project: Project, *arguments: str) -> str:
-        """Run to the end, which must be a good one, and return what was said."""
-        run = self.start(project, *arguments)
-        assert run.wait() == 0, run.said()
-        return run.said()
-
-    def _busy(self, forks: subprocess.Popen[str]) -> bool:
-        return forks.pid in self._latest and _runs(self._latest[forks.pid])
-
-    def _fork_server(self) -> subprocess.Popen[str]:
-        forks = subprocess.Popen(
+        self._forks = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("run_forks.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -107,15 +82,33 @@ class Runs:
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        assert forks.stdout is not None
-        assert forks.stdout.readline() == "ready\n"
-        self._forks.append(forks)
-        return forks
+        assert self._said() == "ready\n"
+
+    def start(self, project: Project, *arguments: str, die_at: int | None = None) -> Run:
+        self.started += 1
+        log, ended = (self.folder / f"run-{self.started}.{end}" for end in ("log", "ended"))
+        os.mkfifo(ended)
+        reading = os.open(ended, os.O_RDWR)  # so that nobody has to wait for the other to open it
+        command = ["--config", str(project.folder / "beforehand.toml"), *arguments, "run"]
+        job = {"arguments": command, "log": str(log), "ended": str(ended), "die_at": die_at}
+        assert self._forks.stdin is not None
+        self._forks.stdin.write(json.dumps(job) + "\n")
+        self._forks.stdin.flush()
+        return Run(int(self._said()), log, reading)
+
+    def finish(self, project: Project, *arguments: str) -> str:
+        """Run to the end, which must be a good one, and return what was said."""
+        run = self.start(project, *arguments)
+        assert run.wait() == 0, run.said()
+        return run.said()
 
     def close(self) -> None:
-        for forks in self._forks:
-            with forks:  # closes its input, which ends it
-                pass
+        with self._forks:  # closes its input, which ends it
+            pass
+
+    def _said(self) -> str:
+        assert self._forks.stdout is not None
+        return self._forks.stdout.readline()
 
 
 class StopAfter:
@@ -155,6 +148,15 @@ def project(tmp_path: Path, llm: ReadingLlm, encoder_folder: Path) -> Project:  
     return Project.create(tmp_path / "project", llm.url)
 
 
+@pytest.fixture
+def released(base_project: Project, tmp_path: Path, llm: ReadingLlm) -> Project:
+    """A project with a release, and a model of its own."""
+    project = base_project.copy(tmp_path / "project")
+    project.endpoint = llm.url
+    project.write_configuration()
+    return project
+
+
 def checkpointed(project: Project) -> int:
     """Count the answers that are known."""
     from batch.stores.generation_store import count_generations
@@ -182,19 +184,17 @@ def check_whole(project: Project, allowed: set[str | None]) -> None:
 
 
 def test_a_run_killed_at_any_stage_s_edge_leaves_the_release_and_loses_no_answer(
-    runs: Runs, project: Project, llm: ReadingLlm
+    runs: Runs, released: Project, llm: ReadingLlm
 ) -> None:
-    runs.finish(project)
+    project = released
     release = current_id(project.data)
-    llm.requests.clear()
-    project.sets["sampling.max_tokens"] = "99"  # all answers are to be generated anew
     for edge in EDGES:
-        run = runs.start(project, "--set", "sampling.max_tokens=99")
+        run = runs.start(project, *ANEW)
         code = run.kill_when(lambda run=run, edge=edge: f"\n{edge} " in f"\n{run.said()}")  # type: ignore[misc]
         assert code == -signal.SIGKILL, run.said()
         check_whole(project, {release})
 
-    said = runs.finish(project, "--set", "sampling.max_tokens=99")
+    said = runs.finish(project, *ANEW)
 
     assert len(llm.requests) == len(project.questions), "each answer was generated once"
     assert f"{len(project.questions)} reused" in said
@@ -232,10 +232,11 @@ def test_a_run_killed_while_it_generates_repeats_the_batch_in_flight_at_most(
 
 
 def test_a_run_that_is_cancelled_in_prefect_ends_everywhere(
-    runs: Runs, project: Project, llm: ReadingLlm, prefect_api: str
+    runs: Runs, released: Project, llm: ReadingLlm, prefect_api: str
 ) -> None:
+    project = released
     gate = llm.behaviour.gate = StopAfter(1)  # type: ignore[assignment]
-    run = runs.start(project)
+    run = runs.start(project, *ANEW)
     assert gate.reached.wait(PATIENCE)
     [note] = (project.data / "open_runs").iterdir()
     with httpx.Client(base_url=prefect_api, timeout=30) as prefect:
@@ -249,12 +250,12 @@ def test_a_run_that_is_cancelled_in_prefect_ends_everywhere(
     assert code in (2, 128 + signal.SIGTERM), run.said()
     assert "beforehand: " in run.said()
     assert "Traceback" not in run.said()
-    assert [row["status"] for row in logged_runs(project.data)] == ["cancelled"]
+    assert [row["status"] for row in logged_runs(project.data)] == ["published", "cancelled"]
     assert [*leftovers(project), *(project.data / "open_runs").iterdir()] == []
 
 
-def test_a_run_killed_while_it_publishes_leaves_the_old_release_or_the_new(runs: Runs, project: Project) -> None:
-    runs.finish(project)
+def test_a_run_killed_while_it_publishes_leaves_the_old_release_or_the_new(runs: Runs, released: Project) -> None:
+    project = released
     operations = count_operations(runs, project)
     assert operations > 40
     outcomes = set()
@@ -281,8 +282,8 @@ def count_operations(runs: Runs, project: Project) -> int:
     return int(run.said().rsplit("operations: ", 1)[1])
 
 
-def test_runs_killed_at_random_never_harm_the_current_release(runs: Runs, project: Project) -> None:
-    runs.finish(project)
+def test_runs_killed_at_random_never_harm_the_current_release(runs: Runs, released: Project) -> None:
+    project = released
     dice = random.Random(11)
     for number in range(3):
         before = current_id(project.data)
@@ -300,9 +301,10 @@ def test_runs_killed_at_random_never_harm_the_current_release(runs: Runs, projec
     assert leftovers(project) == []
 
 
-def test_a_second_run_at_once_refuses_and_the_first_goes_on(runs: Runs, project: Project, llm: ReadingLlm) -> None:
+def test_a_second_run_at_once_refuses_and_the_first_goes_on(runs: Runs, released: Project, llm: ReadingLlm) -> None:
+    project = released
     gate = llm.behaviour.gate = StopAfter(1)  # type: ignore[assignment]
-    first = runs.start(project)
+    first = runs.start(project, *ANEW)
     assert gate.reached.wait(PATIENCE)
 
     second = runs.start(project)
@@ -341,28 +343,27 @@ def fill(folder: Path, but: int) -> None:
         file.truncate(max(0, file.tell() - but))
 
 
-@pytest.mark.parametrize("room", [20_000, 1_500_000], ids=["while reading", "while loading"])
-def test_a_full_disk_is_said_in_one_sentence_and_harms_nothing(
-    runs: Runs, project: Project, small_disk: Path, room: int
-) -> None:
-    there = ("--set", f"project.data={small_disk}/data")
-    runs.finish(project, *there)
-    release = current_id(small_disk / "data")
-    change_a_document(project, "F")
-    fill(small_disk, but=room)
+def test_a_full_disk_is_said_in_one_sentence_and_harms_nothing(runs: Runs, released: Project, small_disk: Path) -> None:
+    data = small_disk / "data"
+    there = ("--set", f"project.data={data}")
+    shutil.copytree(released.data, data)
+    release = current_id(data)
+    change_a_document(released, "F")
+    for room in (20_000, 1_500_000):  # it fills while documents are read, and while the warehouse is loaded
+        fill(small_disk, but=room)
 
-    run = runs.start(project, *there)
+        run = runs.start(released, *there)
 
-    assert run.wait() == 2, run.said()
-    complaint = [line for line in run.said().splitlines() if line.startswith("beforehand: ")]
-    assert len(complaint) == 1
-    assert "is full; free some space and start again" in complaint[0]
-    assert "Traceback" not in run.said()
-    assert current_id(small_disk / "data") == release
-    verify(current(small_disk / "data"))
-    (small_disk / "filler").unlink()
-    runs.finish(project, *there)
-    assert current_id(small_disk / "data") != release
+        assert run.wait() == 2, run.said()
+        complaint = [line for line in run.said().splitlines() if line.startswith("beforehand: ")]
+        assert len(complaint) == 1
+        assert "is full; free some space and start again" in complaint[0]
+        assert "Traceback" not in run.said()
+        assert current_id(data) == release
+        verify(current(data))
+        (small_disk / "filler").unlink()
+    runs.finish(released, *there)
+    assert current_id(data) != release
 
 
 def test_the_prefect_server_dies_with_a_killed_run(project: Project) -> None:

@@ -40,6 +40,7 @@ from tests.fake_llm import MODEL, FakeLlm, served
 from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database, writing
+from warehouse.releases.release import current_id
 from warehouse.releases.serving_index import served_keys, write_serving_index
 from warehouse.tables import TABLES
 
@@ -138,8 +139,21 @@ class Library:
     def publish(self, suffix: str = "", facts: Mapping[str, object] | None = None, **corpora: Corpus) -> str:
         """Publish a release of these collections; `suffix` is put after each answer. Returns its id.
 
-        `facts` are further ones of its manifest.
+        `facts` are further ones of its manifest. Many tests begin with the same release, so the first one of a data
+        folder is made once and copied.
         """
+        if self.data.exists():
+            return self._publish(suffix, facts, corpora)
+        known = repr((suffix, facts, corpora, self.template.text))
+        kept = self.encoder.parent / f"release-{content_hash(known)}"
+        if kept.exists():
+            shutil.copytree(kept, self.data)
+            return str(current_id(self.data))
+        published = self._publish(suffix, facts, corpora)
+        shutil.copytree(self.data, kept)
+        return published
+
+    def _publish(self, suffix: str, facts: Mapping[str, object] | None, corpora: Mapping[str, Corpus]) -> str:
         build = begin_build(self.data, "r1")
         parquet = build.path / "stages"
         rows = _rows(corpora, self.template, suffix)
@@ -284,13 +298,33 @@ def library(tmp_path: Path, encoder_folder: Path) -> Library:
     return Library(tmp_path / "data", encoder_folder)
 
 
+class _OneByOne:
+    """An application that is the model of the test that runs; all of them share one server."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        self.model = FakeLlm()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.model.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def model_server() -> Iterator[_OneByOne]:
+    models = _OneByOne()
+    with served(models) as models.url:
+        yield models
+
+
 @pytest.fixture
-def llm() -> Iterator[FakeLlm]:
+def llm(model_server: _OneByOne) -> Iterator[FakeLlm]:
     """A language model behind real HTTP."""
-    fake = FakeLlm()
-    with served(fake.app) as url:
-        fake.url = f"{url}/v1"
-        yield fake
+    fake = model_server.model = FakeLlm()
+    fake.url = f"{model_server.url}/v1"
+    yield fake
+    if fake.behaviour.gate is not None:
+        fake.behaviour.gate.set()  # so that nothing of this test waits in the server for half a minute
 
 
 @dataclass

@@ -81,7 +81,7 @@ def bisect(data: Path, key: str) -> Bisection:
 
 
 def _answer_then(data: Path, release: Release, key: str) -> AnswerThen:
-    with closing(connect(data, release.release_id)) as session:
+    with closing(connect(data, release.release_id, described=False)) as session:
         row = session.execute(sql_text("answer_in_release.sql"), {"key": key}).fetchone()
     return AnswerThen(release.release_id, str(release.manifest["created_at"]), *(row or (None,) * 7))
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from warehouse.errors import TornReleaseError
 from warehouse.releases.load import attach
 from warehouse.releases.release import Release, current_id, failed_builds, releases, unreadable
-from warehouse.sql import sql_text
+from warehouse.sql import sql_text, without_comments
 from warehouse.tables import TABLES
 
 _MOST_ATTACHED = 40
@@ -40,7 +40,7 @@ _MANIFESTS = pa.schema([
 ])  # fmt: skip
 
 
-def take_releases(connection: duckdb.DuckDBPyConnection, data: Path, own: Release) -> None:
+def take_releases(connection: duckdb.DuckDBPyConnection, data: Path, own: Release, *, described: bool) -> None:
     """Attach the newest releases and failed builds, list them all, and define the views that read any of them."""
     failed, published = failed_builds(data), releases(data)
     newest = sorted((*failed, *published), key=lambda each: each.release_id)[-_MOST_ATTACHED:]
@@ -52,7 +52,7 @@ def take_releases(connection: duckdb.DuckDBPyConnection, data: Path, own: Releas
     connection.register("manifest_rows", pa.Table.from_pylist(rows, schema=_MANIFESTS))
     connection.execute("CREATE TABLE memory.main.release_manifests AS FROM manifest_rows ORDER BY release_id")
     connection.unregister("manifest_rows")
-    define_by_release(connection, catalogs)
+    define_by_release(connection, catalogs, described=described)
 
 
 def attach_all(connection: duckdb.DuckDBPyConnection, found: Iterable[Release]) -> dict[str, str]:
@@ -66,16 +66,19 @@ def attach_all(connection: duckdb.DuckDBPyConnection, found: Iterable[Release]) 
     return catalogs
 
 
-def define_by_release(connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str]) -> None:
+def define_by_release(
+    connection: duckdb.DuckDBPyConnection, catalogs: Mapping[str, str], *, described: bool = False
+) -> None:
     """Define the views over releases, by their ids and catalogs, and the macros `answers_of` and `changes`."""
     statements = []
     for table, select in _BY_RELEASE.items():
         parts = [select.format(id=_literal(release), at=f"{name}.main") for release, name in sorted(catalogs.items())]
         parts.append(_all_columns(connection, table))
         statements.append(f"CREATE VIEW memory.main.{table}_by_release AS {' UNION ALL BY NAME '.join(parts)};")
-        statements += _comments(table)
+        statements += _comments(table) if described else ()
     known = ", ".join(map(_literal, sorted(catalogs)))
-    statements.append(sql_text("release_macros.sql").replace("{known}", known))
+    macros = sql_text("release_macros.sql").replace("{known}", known)
+    statements.append(macros if described else without_comments(macros))
     connection.execute(f"BEGIN; {' '.join(statements)} COMMIT")
 
 

@@ -31,7 +31,7 @@ def doubtful_wordings(data: Path) -> list[dict[str, object]]:
     Raises:
         NoReleaseError: nothing has been published.
     """
-    with closing(connect(data)) as session:
+    with closing(connect(data, described=False)) as session:
         served = session.execute(sql_text("prepared_answers.sql")).fetchall()
     answers = {(collection, key): (question, answer) for collection, key, question, answer, *_ in served}
     rows = []

@@ -68,7 +68,7 @@ def pair(data: Path, kept: str, other: str, collection: str | None = None) -> Tw
         ReviewError: one is not in the release, or not in one place only, or both are the same.
         NoReleaseError: nothing has been published.
     """
-    with closing(connect(data)) as session:
+    with closing(connect(data, described=False)) as session:
         first, second = (_found(session, named, collection) for named in (kept, other))
     if first[1] == second[1]:
         raise ReviewError("Both name the same question.")

@@ -23,7 +23,7 @@ from warehouse.sql import sql_text
 def near_misses(data: Path) -> tuple[list[str], list[dict[str, object]]]:
     """Return the columns and the pairs that have no label yet."""
     labelled = {(record.get("a"), record.get("b")) for record in read(_labels(data))}
-    with closing(connect(data)) as connection:
+    with closing(connect(data, described=False)) as connection:
         found = connection.execute(sql_text("near_miss_export.sql"))
         names = [column[0] for column in found.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

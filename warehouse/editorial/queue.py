@@ -134,7 +134,7 @@ def queue_and(data: Path, query_key: str, release: str | None = None, *, evidenc
     """
     made = by_question(Decisions(data).all())
     standing = {key: held for key, each in made.items() if (held := standing_after(each)) is not None}
-    with closing(connect(data, release)) as connection:
+    with closing(connect(data, release, described=False)) as connection:
         _register(connection, data, made, standing)
         rows = _rows(connection, sql_text("queue.sql"), query_key)
         keys = [row["query_key"] for row in rows]

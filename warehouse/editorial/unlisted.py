@@ -30,6 +30,6 @@ def unlisted_questions(data: Path) -> list[UnlistedQuestion]:
         NoReleaseError: nothing has been published.
     """
     decided = sorted(Listings(data).decided())
-    with connect(data) as session:
+    with connect(data, described=False) as session:
         rows = session.execute(sql_text("unlisted_questions.sql"), [decided]).fetchall()
     return [UnlistedQuestion(*row) for row in rows]

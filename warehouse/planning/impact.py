@@ -76,7 +76,7 @@ def impact(
         {"collection": [each[0] for each in pairs], "document_id": [each[1] for each in pairs]},
         schema=pa.schema([("collection", pa.string()), ("document_id", pa.string())]),
     )
-    with closing(connect(data)) as session:
+    with closing(connect(data, described=False)) as session:
         for name, table in tables.items():
             session.register(name, table)
         rows = session.execute(sql_text("impact.sql")).fetchall()

@@ -99,7 +99,7 @@ def report_of(
         StorageError: a file of the history can't be read.
     """
     release = current(data)
-    with naming_torn_days(data), closing(connect(data, None, cost, redaction, threads)) as session:
+    with naming_torn_days(data), closing(connect(data, None, cost, redaction, threads, described=False)) as session:
         _set(session, scope, scope.first - timedelta(days=scope.days), scope.first - timedelta(days=1))
         before = {name: _rows(session, query) for name, query in _queries().items() if name in _COMPARED}
         _set(session, scope, scope.first, scope.last)

@@ -577,20 +577,9 @@ def test_a_decision_of_the_command_line_counts_like_one_of_the_page(library: Lib
 
 
 @pytest.fixture
-def asked_by_visitors(library: Library, monkeypatch: pytest.MonkeyPatch) -> str:
+def asked_by_visitors(library: Library) -> str:
     """Let a question of the release come from the journal, and return its address."""
-    from tests.online import conftest
-
-    made = conftest._add_answer
-
-    def from_journal(rows: Any, name: str, question: str, *more: Any) -> Any:
-        rows = made(rows, name, question, *more)
-        if question == OPENING:
-            rows["questions"][-1] |= {"origin": "journal"}
-        return rows
-
-    monkeypatch.setattr(conftest, "_add_answer", from_journal)
-    library.publish(library=LIBRARY)
+    library.publish(library=replace(LIBRARY, visitors=frozenset({OPENING})))
     return f"/review/questions/{query_key('library', OPENING)}"
 
 
