@@ -45,7 +45,9 @@ def test_every_file_of_the_rooms_is_in_the_wheel_and_nothing_else(installed: Pat
     of_wheel = {
         str(path.relative_to(installed))
         for path in installed.rglob("*")
-        if path.is_file() and not path.parts[len(installed.parts)].endswith(".dist-info")
+        if path.is_file()
+        and not path.parts[len(installed.parts)].endswith(".dist-info")
+        and "__pycache__" not in path.parts  # of the commands that are run from it
     }
     example = {f"beforehand/example/{path.name}" for path in (ROOT / "examples" / "python").iterdir() if path.is_file()}
 

@@ -346,7 +346,7 @@ class Serve:
         self, collections: Mapping[str, CollectionSettings] | None = None, **settings: Any
     ) -> Iterator[httpx.Client]:
         """Start it for a while."""
-        quick = {"poll_seconds": 0.02, "breaker_seconds": 0.2, "comparison_share": 0}  # no comparison by chance
+        quick = {"poll_seconds": 0.05, "breaker_seconds": 0.2, "comparison_share": 0}  # no comparison by chance
         service = ServiceSettings.model_validate(quick | settings)
         model = OpenAIEndpoint(self.llm.url, MODEL, timeout=20.0)
         app = create_app(

@@ -99,9 +99,8 @@ def _take_cost(connection: duckdb.DuckDBPyConnection, cost: CostSettings) -> Non
 
 def _complete_old_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Give a release that is older than some tables or columns these, empty."""
-    rows = connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'release'"
-    ).fetchall()
+    query = "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'release'"
+    rows = set(connection.execute(query).fetchall())
     for table, schema in TABLES.items():
         missing = [name for name in schema.names if (table, name) not in rows]
         if not missing:

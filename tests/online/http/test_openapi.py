@@ -21,11 +21,11 @@ negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", 
 """
 
 
-def schemathesis(url: str, folder: Path, *options: str) -> str:
+def schemathesis(url: str, folder: Path, *options: str, most: int = 80) -> str:
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "--config-file", str(folder / "schemathesis.toml"), "run", f"{url}/openapi.json"]
-    examples = os.environ.get("SCHEMATHESIS_EXAMPLES", "80")
+    examples = os.environ.get("SCHEMATHESIS_EXAMPLES", str(most))
     options = ("--checks", "all", "--max-examples", examples, "--suppress-health-check", "all", *options)
     done = subprocess.run([*command, *options, "--seed", "7"], capture_output=True, text=True, cwd=folder, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
@@ -40,8 +40,8 @@ def test_they_agree_with_keys_too(
     library: Library, serve: Serve, keys: dict[str, dict[str, object]], tmp_path: Path
 ) -> None:
     library.publish(library=LIBRARY)
-    client = serve(keys=keys)
-    found = schemathesis(str(client.base_url), tmp_path, "-H", "Authorization: Bearer boss")
+    client = serve(keys=keys)  # only who may ask is new, so half of the examples do
+    found = schemathesis(str(client.base_url), tmp_path, "-H", "Authorization: Bearer boss", most=40)
     assert not found, found
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx
 import openai
@@ -211,10 +214,16 @@ def test_a_stream_that_breaks_off_says_so(official: openai.OpenAI, llm: FakeLlm)
         list(official.chat.completions.create(model="beforehand", messages=user("Where can I park here?"), stream=True))
 
 
+def pauses_go_to(pause: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the official client pause as a test wants; other threads of this process sleep as ever."""
+    monkeypatch.setattr("openai._base_client.time", SimpleNamespace(sleep=pause, time=time.time))
+
+
 def test_the_official_client_is_told_not_to_retry_when_the_model_is_down(
-    library: Library, serve: Serve, llm: FakeLlm
+    library: Library, serve: Serve, llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.publish(library=LIBRARY)
+    pauses_go_to(lambda _: None, monkeypatch)
     client = serve(breaker_failures=1, breaker_seconds=60)
     llm.behaviour.fail_with = 500
     with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="unused", max_retries=5) as official:
@@ -243,7 +252,7 @@ def test_the_official_client_retries_by_itself_when_the_queue_was_full(
         gate.set()
         first.result()
 
-    monkeypatch.setattr("openai._base_client.time.sleep", wait)
+    pauses_go_to(wait, monkeypatch)
     with ThreadPoolExecutor(1) as pool, openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="x") as official:
         first = pool.submit(client.post, "/v1/answers", json={"question": "Please tell me a story?"})
         while not llm.running:
@@ -259,7 +268,7 @@ def test_the_official_client_does_not_retry_while_the_model_counts_as_down(
     library.publish(library=LIBRARY)
     client = serve(breaker_failures=1, breaker_seconds=60)
     waits: list[float] = []
-    monkeypatch.setattr("openai._base_client.time.sleep", waits.append)
+    pauses_go_to(waits.append, monkeypatch)
     llm.behaviour.fail_with = 500
     assert client.post("/v1/answers", json={"question": "Is there parking?"}).status_code == 503
     with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="x") as official:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import multiprocessing
 import os
 import random
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import write_serving_index
 
 ROOT = Path(__file__).parents[3]
+PROCESSES = multiprocessing.get_context("forkserver")  # whose processes begin without another test's threads
+PROCESSES.set_forkserver_preload([__name__])
 
 
 def build_release(data: Path, content: str) -> str:
@@ -59,13 +63,11 @@ def check_whole(data: Path, allowed: set[str]) -> None:
 
 def test_a_crash_at_any_file_operation_leaves_the_old_release_or_the_new(tmp_path):
     build_release(tmp_path, "old")
-    context = multiprocessing.get_context("forkserver")  # whose processes begin without another test's threads
-    context.set_forkserver_preload([__name__])
     point, ended = 0, False
     outcomes = set()
     while not ended:
         point += 1
-        child = context.Process(target=build_and_die_at, args=(tmp_path, point))
+        child = PROCESSES.Process(target=build_and_die_at, args=(tmp_path, point))
         child.start()
         child.join()
         ended = child.exitcode == 0
@@ -80,27 +82,23 @@ def test_a_crash_at_any_file_operation_leaves_the_old_release_or_the_new(tmp_pat
     assert outcomes == {"old", "new"}
 
 
-LOOP = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from tests.warehouse.releases.test_release_crash import build_release
-from warehouse.releases.retention import prune
-for n in range(10_000):
-    print(build_release(Path(sys.argv[2]), str(n)), flush=True)
-    prune(Path(sys.argv[2]), 2)
-"""
+def build_for_ever(data: Path, announce: Connection) -> None:
+    """Build one release after the other, and announce each."""
+    for number in itertools.count():
+        announce.send(build_release(data, str(number)))
+        prune(data, 2)
 
 
 def test_a_process_killed_at_random_leaves_a_whole_release(tmp_path):
     dice = random.Random(7)
     for _ in range(8):
-        with subprocess.Popen(
-            [sys.executable, "-c", LOOP, str(ROOT), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        ) as process:
-            for _ in range(dice.randint(1, 8)):
-                announced = process.stdout.readline().strip()
-            process.kill()
+        told, announce = PROCESSES.Pipe(duplex=False)
+        child = PROCESSES.Process(target=build_for_ever, args=(tmp_path, announce))
+        child.start()
+        for _ in range(dice.randint(1, 8)):
+            announced = told.recv()
+        child.kill()
+        child.join()
         verify(current(tmp_path))
         assert current_id(tmp_path) >= announced
     abandon(begin_build(tmp_path, "after"))
