@@ -170,6 +170,13 @@ class BatchSettings(RoomSettings):
         description="What older configurations say: requests at once, at all endpoints together, and answers per "
         "checkpoint, where these are not set.",
     )
+    memory_gb: float | None = Field(
+        None,
+        ge=0.5,
+        description="Memory in GB that a process of the run may take, vLLM apart; the sizes of the pieces that it "
+        "works in follow from it, and an index for which it does not suffice is refused. The default is half of what "
+        "the machine has.",
+    )
     max_document_bytes: int = Field(32_000_000, ge=1, description="Larger documents are rejected.")
     max_question_characters: int = Field(2_000, ge=1, description="Longer questions are rejected.")
 

@@ -107,7 +107,7 @@ def _in_a_process(way: str, texts: Path, project: Path) -> dict[str, Any]:
 def write_project(project: Path, texts: Path, chunks: int, questions: int, encoder: str) -> None:
     """Write documents of so many sections, so many questions and a configuration."""
     chosen = random.Random(1)
-    sentences = _sentences(texts / "docs")
+    sentences = real_sentences(texts / "docs")
     words = sorted({word for each in sentences for word in each.split() if word.isalpha() and len(word) > 4})
     documents = project / "documents"
     documents.mkdir()
@@ -139,7 +139,7 @@ def _encoder_of(project: Path) -> Path:
     return Path(found[1])
 
 
-def _sentences(folder: Path) -> list[str]:
+def real_sentences(folder: Path) -> list[str]:
     """Return the sentences of all pages, in order; markup and code are left out."""
     found: list[str] = []
     for path in sorted(each for each in folder.rglob("*") if each.suffix in (".md", ".rst", ".txt", ".mdx")):
@@ -160,12 +160,17 @@ def _varied(sentences: list[str], words: list[str], chosen: random.Random) -> st
     return " ".join(chosen.choice(words) if chosen.random() < 1 / 8 else each for each in said)
 
 
-def _asked(pairs: Path, words: list[str], chosen: random.Random) -> Iterator[str]:
-    """Yield questions that differ: first as people wrote them, then with two words more."""
+def real_questions(pairs: Path) -> list[str]:
+    """Return the questions of labelled pairs, each once."""
     with gzip.open(pairs, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     known = dict.fromkeys(" ".join(row[side].split()) for row in rows for side in ("a", "b"))
-    real = [each for each in known if 10 < len(each) < 200 and not each.startswith("#")]
+    return [each for each in known if 10 < len(each) < 200 and not each.startswith("#")]
+
+
+def _asked(pairs: Path, words: list[str], chosen: random.Random) -> Iterator[str]:
+    """Yield questions that differ: first as people wrote them, then with two words more."""
+    real = real_questions(pairs)
     yield from real
     while True:
         about = f"{chosen.choice(words)} and {chosen.choice(words)} {chosen.randrange(10**6)}"

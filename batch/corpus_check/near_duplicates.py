@@ -75,7 +75,7 @@ def jaccard(one: Shingles, other: Shingles) -> float:
     return common / max(1, one.size + other.size - common)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=1 << 15)  # words; most repeat soon
 def _hash(part: str) -> int:
     return zlib.crc32(part.encode("utf-8", "surrogatepass")) + 1
 

@@ -6,9 +6,11 @@ looked for among 20,000 chunks of a collection at most, chosen by their hashes.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from batch.corpus_check.near_duplicates import near_duplicates, word_shingles
 from batch.corpus_check.scripts import letters_by_script, warnings
@@ -35,8 +37,8 @@ class Prepared:
     """What `prepare` wrote about a collection; `skipped` counts files by an ending that is not read."""
 
     collection: str
-    documents: Sequence[DocumentRow]
-    chunks: Sequence[ChunkRow]
+    documents: Collection[DocumentRow]
+    chunks: Collection[ChunkRow]
     rejects: Sequence[RejectRow]
     skipped: Mapping[str, int]
 
@@ -44,7 +46,7 @@ class Prepared:
 def run_findings(prepared: Prepared, reader: Reader) -> list[FindingRow]:
     """Return what is worth a look in a collection, without what is in order."""
     documents, chunks = prepared.documents, prepared.chunks
-    titled_by_name = [row for row in documents if row["titled_by_name"]]
+    titled_by_name = (row for row in documents if row["titled_by_name"])
     hidden = [row for row in prepared.rejects if row["reason"].endswith(LEFT_OUT)]
     included = [row for row in prepared.rejects if row["reason"].endswith(NOT_HERE)]
     lost = [row for row in prepared.rejects if not row["reason"].endswith((LEFT_OUT, NOT_HERE))]
@@ -59,28 +61,30 @@ def run_findings(prepared: Prepared, reader: Reader) -> list[FindingRow]:
         ("rows and files lost", None, map(_told, lost)),
         ("scripts that don't fit", None, misfits),
     )
-    rows = [_row(prepared.collection, name, whole, list(examples)) for name, whole, examples in found]
+    rows = [_row(prepared.collection, name, whole, examples) for name, whole, examples in found]
     by_ending = [f"{kind or 'no ending'}: {count}" for kind, count in Counter(prepared.skipped).most_common()]
     skipped = _row(prepared.collection, "files skipped", None, by_ending)
     skipped["count"] = sum(prepared.skipped.values())
-    texts = [(row["chunk_id"], row["text"], _excerpt(row)) for row in chunks]
+    texts = ((row["chunk_id"], row["text"], _excerpt(row)) for row in chunks)
     alike = _alike(prepared.collection, "near-duplicate chunks", texts)
     return [row for row in (*rows, skipped, alike) if row["count"]]
 
 
-def _row(collection: str, finding: str, whole: int | None, found: Sequence[str]) -> FindingRow:
+def _row(collection: str, finding: str, whole: int | None, found: Iterable[str]) -> FindingRow:
+    left = iter(found)
+    examples = list(islice(left, _EXAMPLES))
     return {
         "collection": collection,
         "finding": finding,
-        "count": len(found),
+        "count": len(examples) + sum(1 for _ in left),
         "whole": whole,
-        "examples": list(found[:_EXAMPLES]),
+        "examples": examples,
     }
 
 
 def _alike(collection: str, finding: str, texts: Iterable[tuple[str, str, str]]) -> FindingRow:
     """Count the texts, given as (id, text, name), that repeat another one."""
-    compared = sorted(texts)[:_COMPARED]
+    compared = heapq.nsmallest(_COMPARED, texts)
     groups = near_duplicates([word_shingles(text) for _, text, _ in compared])
     row = _row(
         collection, finding, len(compared), [f"{compared[group[0]][2]} ({len(group)} times)" for group in groups]

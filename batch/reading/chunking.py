@@ -29,6 +29,7 @@ from batch.reading.document import Document
 from rag.errors import DocumentError
 from rag.identity import stable_hash
 from rag.links import with_anchor
+from rag.retrieval.passages import StoredChunk
 from rag.text.sentences import sentence_spans
 
 # Some tokenizers turn a long unknown word into one token; a chunk has at most this many characters per token.
@@ -58,7 +59,7 @@ class Chunk:
     url: str = ""
 
 
-def embedded_text(title: str, chunk: Chunk) -> str:
+def embedded_text(title: str, chunk: Chunk | StoredChunk) -> str:
     """Return the text of a chunk that is embedded and ranked: title and heading, then its own text."""
     return _embedded(title, chunk.heading, chunk.text)
 

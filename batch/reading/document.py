@@ -50,9 +50,14 @@ def file_id(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
+def id_with_file(document_id: str, name: str) -> str:
+    """Return a row's id with its file in it, where another file has a row of the same id."""
+    return f"{file_id(name)}#{document_id}"
+
+
 def with_file(document: Document, name: str) -> Document:
-    """Return a row's document with its file in its id, where another file has a row of the same id."""
-    return replace(document, document_id=f"{file_id(name)}#{document.document_id}")
+    """Return a row's document with its file in its id."""
+    return replace(document, document_id=id_with_file(document.document_id, name))
 
 
 def document_of(

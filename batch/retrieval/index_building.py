@@ -6,19 +6,14 @@ also `keys.faiss` and `keys.ids`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from batch.plan import RunPlan
+from batch.reading.chunking import embedded_text
 from batch.retrieval.chunk_marks import chunk_marks
-from batch.retrieval.prepared_chunks import (
-    chunk_text,
-    chunk_text_hash,
-    collection_chunks,
-    document_names,
-    own_languages,
-)
+from batch.retrieval.prepared_chunks import chunk_places, chunk_text_hash, load_chunks, own_languages
 from batch.retrieval.question_ranking import question_vectors
 from batch.rows import ChunkQuestionRow
 from batch.stores.embedding_store import find_vectors
@@ -34,29 +29,22 @@ from rag.retrieval.vector_index import COMPRESSED_FROM, VectorIndex
 
 def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequence[ChunkQuestionRow] = ()) -> None:
     """Write a collection's indexes into a folder; `questions` become further keys of their chunks."""
-    prepared = plan.folder("prepare")
-    rows = sorted(collection_chunks(prepared, collection), key=lambda row: row["chunk_id"])
-    names = document_names(prepared)
-    ids = [row["chunk_id"] for row in rows]
-    further: dict[str, list[str]] = {}
-    for each in questions:
-        further.setdefault(each["chunk_id"], []).append(each["question"])
-    texts = [
-        "\n".join((chunk_text(row, names[collection, row["document_id"]]["title"]), *further.get(row["chunk_id"], ())))
-        for row in rows
-    ]
-    hashes = [chunk_text_hash(row["content_hash"]) for row in rows]
+    places = chunk_places(plan.folder("prepare"), collection).sort_by("chunk_id")
+    ids: list[str] = places["chunk_id"].to_pylist()
+    hashes = [chunk_text_hash(each) for each in places["content_hash"].to_pylist()]
     vectors = find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
     with local_output(target) as folder:
         VectorIndex.build(vectors, ids, compressed_from=COMPRESSED_FROM).save(Path(folder) / "passages")
+        del vectors
         language = plan.language(collection)
-        own = own_languages(prepared, collection)
-        languages = [own.get(row["document_id"], language) for row in rows]
+        own = own_languages(plan.folder("prepare"), collection)
+        languages = [own.get(each, language) for each in places["document_id"].to_pylist()]
+        texts = _texts(plan, collection, ids, questions)
         LexicalIndex.build(texts, ids, language, languages).save(Path(folder) / "lexical")
         if questions:
-            places = {chunk_id: place for place, chunk_id in enumerate(ids)}
+            row_of = {chunk_id: row for row, chunk_id in enumerate(ids)}
             keys = question_vectors(plan, questions)
-            KeyIndex.build(keys, [places[each["chunk_id"]] for each in questions], ids).save(Path(folder))
+            KeyIndex.build(keys, [row_of[each["chunk_id"]] for each in questions], ids).save(Path(folder))
         if fields := plan.collections[collection].filters:
             marks = chunk_marks(plan, collection)
             RowGroups.build(fields, [marks[each] for each in ids]).save(Path(folder) / "passages")
@@ -64,6 +52,17 @@ def build_indexes(plan: RunPlan, collection: str, target: str, questions: Sequen
             tokens = find_token_ids(plan.token_store, hashes)
             codes = read_codes(plan.token_store, hashes, plan.encoder_spec.dimensions)
             save_token_vectors(Path(folder) / "tokens", ids, hashes, tokens, codes)
+
+
+def _texts(plan: RunPlan, collection: str, ids: Sequence[str], questions: Sequence[ChunkQuestionRow]) -> Iterator[str]:
+    """Yield the texts of chunks as they are embedded, each with the questions that lead to it."""
+    further: dict[str, list[str]] = {}
+    for each in questions:
+        further.setdefault(each["chunk_id"], []).append(each["question"])
+    chunks = load_chunks(plan.folder("prepare"), collection)
+    for chunk_id in ids:
+        chunk = chunks[chunk_id]
+        yield "\n".join((embedded_text(chunk.title, chunk), *further.get(chunk_id, ())))
 
 
 def index_kinds(folder: Path) -> dict[str, dict[str, object]]:

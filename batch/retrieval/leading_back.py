@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 
+from batch.memory import pieces
 from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
 from batch.retrieval.prepared_chunks import load_chunks
@@ -44,7 +45,7 @@ def leading_back(plan: RunPlan, out: str, passages: int) -> set[str]:
         _ = (
             pipeline
             | "Candidates" >> beam.Create(list_files(f"{out}/candidates/*.parquet"))
-            | "Read" >> beam.FlatMap(questions_by_collection)
+            | "Read" >> beam.FlatMap(questions_by_collection, pieces(plan.settings).questions)
             | "LeadBack" >> beam.ParDo(_LeadBack(plan, passages, plan.folder("index")))
             | "Write" >> WriteRows(f"{out}/leading_back", QuestionRow)
         )

@@ -14,19 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batch.plan import RunPlan
-from batch.retrieval.question_order import in_page_order
+from batch.retrieval.question_order import ListedQuestion, in_page_order
 from batch.rows import ChunkQuestionRow, WordingRow
 from batch.stores.embedding_store import embed_missing, find_vectors, known_hashes, write_vectors
 from batch.stores.fetched import fetched
 from batch.stores.generation_store import batch_name
 from batch.stores.local_folders import local_copy
-from batch.stores.parquet import (
-    file_batches,
-    list_files,
-    read_rows,
-    read_table,
-    table_rows,
-)
+from batch.stores.parquet import StoredRows, file_batches, list_files, read_rows, table_rows
 from rag.filters import as_marks, filters_from
 from rag.identity import stable_hash
 from rag.retrieval.embedding import EncoderSpec, OnnxEncoder
@@ -40,7 +34,6 @@ from rag.retrieval.vector_index import QUICK_LIMIT, VectorIndex
 from rag.retrieval.vectors import Vectors
 from warehouse.tables import QUESTIONS, AnswerWordingRow, QuestionRow
 
-_TOGETHER = 1_024  # questions that are read and searched at once
 _BLOCK = 16_384  # texts
 
 
@@ -89,7 +82,7 @@ class UnknownTexts:
     column: str
     hashes: frozenset[str]
 
-    def read(self, path: str) -> Iterator[list[tuple[str, str]]]:
+    def read(self, path: str) -> Iterator[Iterator[tuple[str, str]]]:
         """Yield all texts of a file with their hashes, in blocks."""
         return _hashed(path, self.column)
 
@@ -112,19 +105,24 @@ def unknown_texts(plan: RunPlan, folder: str, column: str) -> UnknownTexts:
     return UnknownTexts(files, column, frozenset(missing))
 
 
-def _hashed(path: str, column: str) -> Iterator[list[tuple[str, str]]]:
+def _hashed(path: str, column: str) -> Iterator[Iterator[tuple[str, str]]]:
     for table in file_batches(path, pa.schema([pa.field(column, pa.string())]), _BLOCK):
-        yield [(question_hash(text), text) for text in table[column].to_pylist()]
+        yield _pairs(table[column])
 
 
-def questions_by_collection(path: str) -> Iterator[tuple[str, list[QuestionRow]]]:
-    """Read a file of questions in batches of one collection each."""
-    for table in file_batches(path, QUESTIONS, _TOGETHER):
+def _pairs(texts: pa.ChunkedArray) -> Iterator[tuple[str, str]]:
+    for text in texts.to_pylist():
+        yield question_hash(text), text
+
+
+def questions_by_collection(path: str, together: int) -> Iterator[tuple[str, list[QuestionRow]]]:
+    """Read a file of questions in batches of one collection each, of at most so many."""
+    for table in file_batches(path, QUESTIONS, together):
         for collection in pc.unique(table["collection"]).to_pylist():
             yield collection, table_rows(table.filter(pc.equal(table["collection"], collection)), QuestionRow)
 
 
-def question_vectors(plan: RunPlan, rows: Sequence[QuestionRow | WordingRow | ChunkQuestionRow]) -> Vectors:
+def question_vectors(plan: RunPlan, rows: Sequence[ListedQuestion | WordingRow | ChunkQuestionRow]) -> Vectors:
     """Return the vectors of n questions, of shape (n, dimensions)."""
     hashes = [question_hash(row["question"]) for row in rows]
     return find_vectors(plan.embedding_store, hashes, plan.encoder_spec.dimensions)
@@ -213,9 +211,8 @@ def index_questions(
     is withheld would take the place of one that can be answered. The rows stand in the order of the FAQ page: `asked`
     says how often each question was asked, by its key.
     """
-    table = read_table(f"{plan.folder('anticipate')}/questions", QUESTIONS)
-    table = table.filter(pc.equal(table["collection"], collection))
-    rows = in_page_order((row for row in table_rows(table, QuestionRow) if row["query_key"] in keys), asked)
+    stored = StoredRows(f"{plan.folder('anticipate')}/questions", ListedQuestion, collection)
+    rows = in_page_order((row for row in stored if row["query_key"] in keys), asked)
     VectorIndex.build(question_vectors(plan, rows), [row["query_key"] for row in rows], QUICK_LIMIT).save(stem)
     if fields := plan.collections[collection].filters:
         RowGroups.build(fields, [as_marks(filters_from(row["filters"])) for row in rows]).save(stem)

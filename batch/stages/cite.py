@@ -10,17 +10,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypedDict
 
 import apache_beam as beam
+import pyarrow as pa
 
+from batch.memory import pieces
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.retrieval.chunk_marks import chunk_marks
 from batch.retrieval.prepared_chunks import load_chunks
-from batch.rows import PROMPTS, CuratedRow, PromptRow
+from batch.rows import CURATED, CuratedRow
 from batch.stores.generation_store import GenerationRow, find_generations
 from batch.stores.local_folders import local_copy
-from batch.stores.parquet import WriteRows, count_rows, file_batches, list_files, read_rows, table_rows
+from batch.stores.parquet import (
+    WriteTables,
+    count_rows,
+    file_batches,
+    list_files,
+    read_rows,
+    rows_to_table,
+    table_rows,
+)
 from rag.filters import Marks, filters_from, fits
 from rag.identity import stable_hash, template_id
 from rag.prompting.answer_rules import without_reasoning
@@ -28,40 +39,74 @@ from rag.prompting.citations import Linked, link
 from rag.prompting.support import support
 from rag.retrieval.lexical_index import read_languages
 from rag.retrieval.passages import Passage, StoredChunk
+from warehouse.arrow_schema import schema_of
 from warehouse.tables import AnswerRow, CitationRow
 
 STAGE = "cite"
-_TOGETHER = 8_192  # prompts whose generations are looked up at once: each look-up reads the whole store
+_Rows = tuple[list[AnswerRow], list[CitationRow]]
 
 
-class _CiteGenerated(beam.DoFn):
-    """File of prompts → rows of answers, and of citations as a second output."""
+class _Cited(TypedDict):
+    """The columns of the prompts table that citing reads: not the prompts themselves, which are large."""
+
+    collection: str
+    query_key: str
+    question: str
+    fingerprint: str
+    passages_hash: str
+    chunk_ids: list[str]
+    shown_ids: list[list[str]]
+    filters: dict[str, str]
+
+
+class _Cite(beam.DoFn):
+    """File of prompts, or of curated pairs → tables of answers; of citations as a second output."""
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._generated = _Generated(plan)
+        self._curated = _Curated(plan)
+
+    def process(self, file: tuple[str, bool]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
+        path, curated = file
+        for answers, citations in self._curated.cited(path) if curated else self._generated.cited(path):
+            yield rows_to_table(answers, AnswerRow)
+            yield beam.pvalue.TaggedOutput("citations", rows_to_table(citations, CitationRow))
+
+
+class _Generated:
+    """Cites what was generated for prompts."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
 
-    def process(self, path: str) -> Iterator[AnswerRow | beam.pvalue.TaggedOutput]:
-        for table in file_batches(path, PROMPTS, _TOGETHER):
-            yield from self._cited(table_rows(table, PromptRow))
+    def cited(self, path: str) -> Iterator[_Rows]:
+        """Yield the rows of answers and of citations for a file of prompts, in blocks."""
+        curated = {row["query_key"] for row in read_rows(f"{self._plan.folder('anticipate')}/curated", CuratedRow)}
+        for table in file_batches(path, schema_of(_Cited), pieces(self._plan.settings).prompts):
+            prompts = [row for row in table_rows(table, _Cited) if row["query_key"] not in curated]
+            generations = find_generations(self._plan.answer_store, [prompt["fingerprint"] for prompt in prompts])
+            yield self._rows(prompts, generations)
 
-    def _cited(self, prompts: Sequence[PromptRow]) -> Iterator[AnswerRow | beam.pvalue.TaggedOutput]:
-        generations = find_generations(self._plan.answer_store, [prompt["fingerprint"] for prompt in prompts])
-        curated = {row["query_key"] for row in _curated_rows(self._plan)}
+    def _rows(self, prompts: Sequence[_Cited], generations: Mapping[str, GenerationRow]) -> _Rows:
+        answers, citations = list[AnswerRow](), list[CitationRow]()
         languages = {name: _languages(self._plan, name) for name in {prompt["collection"] for prompt in prompts}}
         for prompt in prompts:
             generation = generations.get(prompt["fingerprint"])
-            if generation is None or prompt["query_key"] in curated:
-                continue  # rejected by the model, or answered by the team
+            if generation is None:  # rejected by the model
+                continue
             passages = self._passages(prompt)
             linked = link(without_reasoning(generation["text"])[0], passages)
             supported = support(linked.text, passages, prompt["question"], languages[prompt["collection"]])
-            yield answer_row(self._plan, prompt, generation, linked, supported)
-            for each in linked.citations:
-                chunk = each.passage.chunk
-                row = citation_row(prompt["collection"], prompt["query_key"], each.passage.number, chunk, each.kind)
-                yield beam.pvalue.TaggedOutput("citations", row)
+            answers.append(answer_row(self._plan, prompt, generation, linked, supported))
+            citations += [
+                citation_row(
+                    prompt["collection"], prompt["query_key"], each.passage.number, each.passage.chunk, each.kind
+                )
+                for each in linked.citations
+            ]
+        return answers, citations
 
-    def _passages(self, prompt: PromptRow) -> list[Passage]:
+    def _passages(self, prompt: _Cited) -> list[Passage]:
         chunks = load_chunks(self._plan.folder("prepare"), prompt["collection"])
         return [
             _passage(number, chunk_id, [chunks[each] for each in shown])
@@ -81,24 +126,35 @@ def _passage(number: int, chunk_id: str, shown: Sequence[StoredChunk]) -> Passag
     return Passage(number, shown[place], 0.0, tuple(shown[:place]), tuple(shown[place + 1 :]))
 
 
-class _CiteCurated(beam.DoFn):
-    """Row of the curated table → row of answers, and rows of citations as a second output."""
+class _Curated:
+    """Cites what the team wrote: the documents that an answer names."""
 
     def __init__(self, plan: RunPlan) -> None:
         self._plan = plan
         self._known_marks: dict[str, Mapping[str, Marks]] = {}
 
-    def process(self, pair: CuratedRow) -> Iterator[AnswerRow | beam.pvalue.TaggedOutput]:
+    def cited(self, path: str) -> Iterator[_Rows]:
+        """Yield the rows of answers and of citations for a file of curated pairs, in blocks."""
+        for table in file_batches(path, CURATED, pieces(self._plan.settings).prompts):
+            answers, citations = list[AnswerRow](), list[CitationRow]()
+            for pair in table_rows(table, CuratedRow):
+                answer, cited = self._rows(pair)
+                answers.append(answer)
+                citations += cited
+            yield answers, citations
+
+    def _rows(self, pair: CuratedRow) -> tuple[AnswerRow, list[CitationRow]]:
         chunks = load_chunks(self._plan.folder("prepare"), pair["collection"])
         named = sorted(set(pair["documents"]))
-        found = {each: [chunk for chunk in chunks.values() if chunk.document_id == each] for each in named}
+        found = {each: chunks.of_document(each) for each in named}
         hashes = {each: sorted(chunk.content_hash for chunk in found[each]) for each in named}
         gone = [each for each in named if not found[each]]
         unfit = self._unfit(pair, [chunk for each in named for chunk in found[each][:1]])
-        yield curated_answer_row(self._plan, pair, stable_hash("documents", hashes), gone, unfit)
-        for number, each in enumerate((each for each in named if found[each] and each not in unfit), start=1):
-            row = citation_row(pair["collection"], pair["query_key"], number, found[each][0], "cited")
-            yield beam.pvalue.TaggedOutput("citations", row)
+        fitting = [each for each in named if found[each] and each not in unfit]
+        return curated_answer_row(self._plan, pair, stable_hash("documents", hashes), gone, unfit), [
+            citation_row(pair["collection"], pair["query_key"], number, found[each][0], "cited")
+            for number, each in enumerate(fitting, start=1)
+        ]
 
     def _unfit(self, pair: CuratedRow, chunks: Sequence[StoredChunk]) -> list[str]:
         """Return the documents that may not be shown to who asks with the pair's filters."""
@@ -125,9 +181,7 @@ def citation_row(collection: str, query_key: str, number: int, chunk: StoredChun
     }
 
 
-def answer_row(
-    plan: RunPlan, prompt: PromptRow, generation: GenerationRow, linked: Linked, supported: float
-) -> AnswerRow:
+def answer_row(plan: RunPlan, prompt: _Cited, generation: GenerationRow, linked: Linked, supported: float) -> AnswerRow:
     """Return a generated answer's row of the answers table, to be audited."""
     return {
         "collection": prompt["collection"],
@@ -190,27 +244,17 @@ def curated_answer_row(
     }
 
 
-def _curated_rows(plan: RunPlan) -> list[CuratedRow]:
-    return read_rows(f"{plan.folder('anticipate')}/curated", CuratedRow)
-
-
 def cite(plan: RunPlan) -> Figures:
     """Turn generations and curated pairs into answers, and write them with their citations."""
     out = plan.folder(STAGE)
-    prompts = list_files(f"{plan.folder('retrieve')}/prompts/*.parquet")
+    files = [(path, False) for path in list_files(f"{plan.folder('retrieve')}/prompts/*.parquet")]
+    files += [(path, True) for path in list_files(f"{plan.folder('anticipate')}/curated/*.parquet")]
     with running_pipeline(plan) as pipeline:
-        generated = (
+        tables = (
             pipeline
-            | "Prompts" >> beam.Create(prompts)
-            | "CiteGenerated" >> beam.ParDo(_CiteGenerated(plan)).with_outputs("citations", main="answers")
+            | "Files" >> beam.Create(files)
+            | "Cite" >> beam.ParDo(_Cite(plan)).with_outputs("citations", main="answers")
         )
-        curated = (
-            pipeline
-            | "Curated" >> beam.Create(_curated_rows(plan))
-            | "CiteCurated" >> beam.ParDo(_CiteCurated(plan)).with_outputs("citations", main="answers")
-        )
-        answers = (generated.answers, curated.answers) | "Answers" >> beam.Flatten()
-        citations = (generated.citations, curated.citations) | "Citations" >> beam.Flatten()
-        _ = answers | "WriteAnswers" >> WriteRows(f"{out}/answers", AnswerRow)
-        _ = citations | "WriteCitations" >> WriteRows(f"{out}/citations", CitationRow)
+        _ = tables.answers | "WriteAnswers" >> WriteTables(f"{out}/answers", AnswerRow)
+        _ = tables.citations | "WriteCitations" >> WriteTables(f"{out}/citations", CitationRow)
     return {table: count_rows(f"{out}/{table}") for table in ("answers", "citations")}

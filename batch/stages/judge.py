@@ -15,6 +15,7 @@ import apache_beam as beam
 from batch.generation.asking import ask
 from batch.generation.chats import Chat, Task
 from batch.generation.judging import SAMPLING, judging_key, judging_messages, verdict, verdict_text
+from batch.memory import pieces
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.retrieval.assisted_ranking import rank_assisted
@@ -89,7 +90,7 @@ def _candidates(plan: RunPlan) -> list[CandidateRow]:
         _ = (
             pipeline
             | "Questions" >> beam.Create(list_files(f"{questions}/*.parquet"))
-            | "Read" >> beam.FlatMap(questions_by_collection)
+            | "Read" >> beam.FlatMap(questions_by_collection, pieces(plan.settings).questions)
             | "Rank" >> beam.ParDo(_Candidates(plan))
             | "Write" >> WriteRows(out, CandidateRow)
         )

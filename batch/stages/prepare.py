@@ -29,10 +29,11 @@ from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
 from batch.sharing import forget_sources, readable_sources
 from batch.sources.file_contents import AT_ONCE, FileContents
+from batch.sources.parsed_files import ParsedDocument, ParsedFiles, delete_parsed
 from batch.sources.source_files import Listing, SourceFile, find_documents
-from batch.sources.unique_ids import KeepUniqueIds, ParsedDocument, keyed
+from batch.sources.unique_ids import KeepUniqueIds
 from batch.stores.fetched import fetched
-from batch.stores.parquet import WriteRows, count_rows, read_rows, rows_to_table, write_table
+from batch.stores.parquet import StoredRows, WriteRows, count_rows, read_rows, rows_to_table, write_table
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.links import page_link
@@ -45,9 +46,10 @@ _ADDRESS_FIELDS = ("url", "canonical", "canonical_url", "link", "permalink")
 
 
 class _Parse(beam.DoFn):
-    """Source files → ((collection, document id), parsed document), and rejects."""
+    """Source files → ((collection, document id), parsed document), and rejects; texts are written into files."""
 
-    def __init__(self, plan: RunPlan) -> None:
+    def __init__(self, plan: RunPlan, folder: str) -> None:
+        self._folder = folder
         self._contents = FileContents(plan.settings)
         self._run_id = plan.run_id
         self._max_bytes = plan.settings.max_document_bytes
@@ -58,25 +60,28 @@ class _Parse(beam.DoFn):
     def process(
         self, sources: list[SourceFile]
     ) -> Iterator[tuple[tuple[str, str], ParsedDocument] | beam.pvalue.TaggedOutput]:
+        files = ParsedFiles(self._folder)
         read = self._contents.read_each([source.readable for source in sources])
         for source, (_, data) in zip(sources, read, strict=True):
             if isinstance(data, bytes):
-                yield from self._parsed(source, data)
+                for each in self._parsed(source, data):
+                    if isinstance(each, Document):
+                        yield from map(_keyed, files.add(source.path, source.name, each))
+                    else:
+                        yield each
             else:  # a file that is gone is a reject
                 said = hide(str(data), self._secrets)
                 yield self._rejected(source, Reject(source.name, f"{source.name}: can't be opened ({said})"))
+        yield from map(_keyed, files.written())
 
-    def _parsed(
-        self, source: SourceFile, data: bytes
-    ) -> Iterator[tuple[tuple[str, str], ParsedDocument] | beam.pvalue.TaggedOutput]:
+    def _parsed(self, source: SourceFile, data: bytes) -> Iterator[Document | beam.pvalue.TaggedOutput]:
         try:
             encoding = self._encodings[source.collection]
             for parsed in parse(source.name, data, source.collection, self._max_bytes, encoding):
                 if isinstance(parsed, Reject):
                     yield self._rejected(source, parsed)
                     continue
-                found = with_link(parsed, source, self._base_urls[source.collection])
-                yield keyed(ParsedDocument(source.path, source.name, found))
+                yield with_link(parsed, source, self._base_urls[source.collection])
                 if cut := what_was_cut(parsed.fields):
                     yield self._rejected(source, Reject(parsed.document_id, cut))
                 if parsed.included:
@@ -88,6 +93,10 @@ class _Parse(beam.DoFn):
 
     def _rejected(self, source: SourceFile, reject: Reject) -> beam.pvalue.TaggedOutput:
         return tagged_reject(self._run_id, STAGE, source.collection, reject)
+
+
+def _keyed(parsed: ParsedDocument) -> tuple[tuple[str, str], ParsedDocument]:
+    return parsed.key, parsed
 
 
 class _Chunk(beam.DoFn):
@@ -125,7 +134,8 @@ def prepare(plan: RunPlan) -> Figures:
     """Read and chunk the documents, except for those that the plan calls withdrawn."""
     out = plan.folder(STAGE)
     listing = find_documents(plan.collections, plan.settings)
-    parse_sources = _Parse(plan)
+    delete_parsed(f"{out}/parsed")  # of a run that was killed
+    parse_sources = _Parse(plan, f"{out}/parsed")
     with running_pipeline(plan) as pipeline:
         parsed = (
             pipeline
@@ -140,6 +150,7 @@ def prepare(plan: RunPlan) -> Figures:
         _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DocumentRow)
         _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", ChunkRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
+    delete_parsed(f"{out}/parsed")
     forget_sources(plan, STAGE)
     _write_findings(plan, listing)
     tables = {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}
@@ -151,8 +162,8 @@ def _write_findings(plan: RunPlan, listing: Listing) -> None:
     out = plan.folder(STAGE)
     scripts = scripts_of_encoder(fetched(plan.encoder))
     reader = Reader(Path(plan.encoder).name, scripts, plan.retrieval.language)
-    documents, chunks = read_rows(f"{out}/documents", DocumentRow), read_rows(f"{out}/chunks", ChunkRow)
-    rejects = [row for row in read_rows(f"{out}/rejects", RejectRow) if row["item"] not in listing.skipped_items()]
+    skipped_items = listing.skipped_items()
+    rejects = [row for row in read_rows(f"{out}/rejects", RejectRow) if row["item"] not in skipped_items]
     found: list[FindingRow] = []
     for name in plan.collections:
         skipped: Counter[str] = Counter()
@@ -160,8 +171,8 @@ def _write_findings(plan: RunPlan, listing: Listing) -> None:
             skipped[kind] += count if collection == name else 0
         prepared = Prepared(
             name,
-            [row for row in documents if row["collection"] == name],
-            [row for row in chunks if row["collection"] == name],
+            StoredRows(f"{out}/documents", DocumentRow, name),
+            StoredRows(f"{out}/chunks", ChunkRow, name),
             [row for row in rejects if row["collection"] == name],
             skipped,
         )

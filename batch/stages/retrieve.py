@@ -15,6 +15,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from batch.generation.prompt_order import passages_hash
+from batch.memory import pieces, refuse_large_index
 from batch.pipeline import running_pipeline
 from batch.plan import Assistance, Figures, RunPlan
 from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
@@ -58,7 +59,7 @@ class _Retrieve(beam.DoFn):
     def process(self, source: tuple[str, str]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         path, listed = source
         unknown = frozenset(read_list(listed)) if listed else frozenset()
-        for collection, rows in questions_by_collection(path):
+        for collection, rows in questions_by_collection(path, pieces(self._plan.settings).questions):
             read = read_questions(self._plan, [row["question"] for row in rows])
             store_vectors(self._plan, read, unknown)
             yield from self._retrieved(collection, rows, read)
@@ -141,6 +142,7 @@ def retrieval_rows(question: QuestionRow, ranked: Sequence[Ranked], passages: Se
 def retrieve(plan: RunPlan) -> Figures:
     """Embed the questions whose vectors are not known, retrieve their passages, and fill the prompts."""
     questions, out = f"{plan.folder('anticipate')}/questions", plan.folder(STAGE)
+    refuse_large_index(plan.settings, "the index of the questions", count_rows(questions), plan.encoder_spec.dimensions)
     files, embedded = _files(plan, questions)
     embedded += embed_wordings(plan)
     thresholds = {name: threshold(plan, name) for name in plan.collections}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,7 +20,6 @@ from typing import TYPE_CHECKING
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from batch import progress
 from batch.pipeline import running_pipeline
@@ -31,6 +29,7 @@ from batch.stores.generation_store import batch_name
 from batch.stores.parquet import read_table, read_tables, write_table
 from batch.stores.token_store import write_tokens
 from rag.retrieval.embedding import EncoderSpec, OnnxEncoder, read_spec
+from rag.retrieval.mapped_arrays import room
 from rag.retrieval.token_vectors import TokenCodes, encode
 from rag.retrieval.vectors import Vectors
 
@@ -40,14 +39,13 @@ if TYPE_CHECKING:
 _FEW = 256  # texts; up to here ONNX Runtime is done before sentence-transformers is imported
 _GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, of AMD, and either under WSL
 _BATCH = 512  # texts per file of the store
-_MANY = 50_000  # vectors, 75 MB of 384 dimensions
 
 EMBEDDINGS = pa.schema([pa.field("text_hash", pa.string()), pa.field("vector", pa.list_(pa.float32()))])
 
 _LIST = pa.schema([pa.field("text_hash", pa.string())])
 
 Blocks = Callable[[str], Iterator[Iterable[tuple[str, str]]]]
-"""Reads a file: blocks of (hash, text)."""
+"""Reads a file: blocks of (hash, text); one that is not gone through should cost nothing."""
 
 
 def encoder_id(folder: Path, spec: EncoderSpec) -> str:
@@ -129,28 +127,23 @@ def find_vectors(store: str, hashes: Sequence[str], dimensions: int) -> Vectors:
 
     Many are mapped from a temporary file, so that they take no memory that the machine could not take back.
     """
-    rows: dict[str, list[int]] = {}
-    for row, text_hash in enumerate(hashes):
-        rows.setdefault(text_hash, []).append(row)
-    wanted = pa.array(sorted(rows), pa.string())
-    vectors = _room(len(hashes), dimensions)
-    found: set[str] = set()
+    first: dict[str, int] = {}
+    again = [(row, known) for row, each in enumerate(hashes) if (known := first.setdefault(each, row)) != row]
+    vectors: Vectors = room((len(hashes), dimensions), np.float32)
+    missing = set(first)
     for table in read_tables(f"{store}/*.parquet", EMBEDDINGS) if hashes else ():
-        here = table.filter(pc.is_in(table["text_hash"], wanted)).combine_chunks()
-        for text_hash, vector in zip(here["text_hash"].to_pylist(), here["vector"].to_numpy(), strict=True):
-            vectors[rows[text_hash]] = vector
-            found.add(text_hash)
-    if unknown := sorted(rows.keys() - found):
-        raise KeyError(f"{len(unknown)} texts have no vector in {store}, the first is {unknown[0]}")
+        here = table["text_hash"].to_pylist()
+        rows = np.array([first.get(each, -1) for each in here], np.int64)
+        found = np.flatnonzero(rows >= 0)
+        if found.size:
+            flat = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            vectors[rows[found]] = flat.reshape(-1, dimensions)[found]
+            missing.difference_update(here)
+    if missing:
+        raise KeyError(f"{len(missing)} texts have no vector in {store}, the first is {min(missing)}")
+    for row, known in again:
+        vectors[row] = vectors[known]
     return vectors
-
-
-def _room(count: int, dimensions: int) -> Vectors:
-    """Return room for vectors: in memory, or mapped from a temporary file if they are many."""
-    if count < _MANY:
-        return np.zeros((count, dimensions), dtype=np.float32)
-    with tempfile.TemporaryFile() as file:  # the mapping keeps it
-        return np.memmap(file, dtype=np.float32, mode="w+", shape=(count, dimensions))
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import io
 import logging
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import BinaryIO, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.parquetio import WriteToParquetBatched
@@ -25,6 +26,7 @@ from warehouse.arrow_schema import schema_of
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # an exception that is raised need not be logged too
 
 R = TypeVar("R")  # a row type
+_TOGETHER = 4_096  # rows in memory at once
 
 
 def list_files(pattern: str) -> list[str]:
@@ -134,6 +136,30 @@ def file_batches(path: str, schema: pa.Schema, most: int) -> Iterator[pa.Table]:
     with FileSystems.open(path, compression_type="uncompressed") as stream:
         for batch in pq.ParquetFile(stream).iter_batches(most, columns=schema.names):
             yield pa.Table.from_batches([batch]).cast(schema)
+
+
+class StoredRows(Collection[R]):
+    """The rows of a folder's Parquet files that belong to a collection, read again each time they are gone through."""
+
+    def __init__(self, folder: str, row: type[R], collection: str) -> None:
+        self._files = list_files(f"{folder}/*.parquet")
+        self._row = row
+        self._collection = collection
+
+    def __iter__(self) -> Iterator[R]:
+        for table in self._tables(schema_of(self._row)):
+            yield from table_rows(table, self._row)
+
+    def __len__(self) -> int:
+        return sum(table.num_rows for table in self._tables(pa.schema([pa.field("collection", pa.string())])))
+
+    def __contains__(self, row: object) -> bool:
+        return any(each == row for each in self)
+
+    def _tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        for path in self._files:
+            for table in file_batches(path, schema, _TOGETHER):
+                yield table.filter(pc.equal(table["collection"], self._collection))
 
 
 def table_rows(table: pa.Table, row: type[R]) -> list[R]:

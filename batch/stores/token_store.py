@@ -6,11 +6,11 @@ same names. Only chunks have them: a question's are compared as they come from t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from batch.stores.parquet import read_table, read_tables, write_table
@@ -37,15 +37,44 @@ def write_tokens(path: str, hashes: Sequence[str], tokens: Sequence[TokenCodes])
     write_table(path, pa.table(columns, schema=TOKENS))
 
 
-def find_token_ids(store: str, hashes: Sequence[str]) -> dict[str, NDArray[np.int32]]:
-    """Return the tokens of text hashes, without their vectors; raise KeyError if one is unknown."""
-    found: dict[str, NDArray[np.int32]] = {}
-    for text_hash, tokens in _read(store, hashes, "tokens"):
-        found[text_hash] = np.frombuffer(tokens, np.int32)
-    unknown = set(hashes) - found.keys()
+class _MappedTokens(Mapping[str, NDArray[np.int32]]):
+    """The tokens of texts by their hashes: `tokens[ends[n - 1]:ends[n]]` are those of text number n."""
+
+    def __init__(self, numbers: Mapping[str, int], ends: NDArray[np.int64], tokens: NDArray[np.int32]) -> None:
+        self._numbers = numbers
+        self._ends = ends
+        self._tokens = tokens
+
+    def __getitem__(self, text_hash: str) -> NDArray[np.int32]:
+        number = self._numbers[text_hash]
+        return self._tokens[self._ends[number] : self._ends[number + 1]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+def find_token_ids(store: str, hashes: Sequence[str]) -> Mapping[str, NDArray[np.int32]]:
+    """Return the tokens of text hashes, without their vectors; raise KeyError if one is unknown.
+
+    They are mapped from a temporary file.
+    """
+    numbers: dict[str, int] = {}
+    sizes = [0]
+    with tempfile.TemporaryFile() as file:  # the mapping keeps it
+        for text_hash, tokens in _read(store, hashes, "tokens"):
+            if text_hash not in numbers:
+                numbers[text_hash] = len(numbers)
+                sizes.append(len(tokens) // 4)
+                file.write(tokens)
+        file.flush()
+        mapped: NDArray[np.int32] = np.memmap(file, np.int32, mode="r") if sum(sizes) else np.zeros(0, np.int32)
+    unknown = set(hashes) - numbers.keys()
     if unknown:
         raise KeyError(f"{len(unknown)} texts have no token vectors in {store}, one is {min(unknown)}")
-    return found
+    return _MappedTokens(numbers, np.cumsum(sizes), mapped)
 
 
 def read_codes(store: str, hashes: Sequence[str], dimensions: int) -> Iterator[tuple[str, Codes]]:
@@ -55,7 +84,8 @@ def read_codes(store: str, hashes: Sequence[str], dimensions: int) -> Iterator[t
 
 
 def _read(store: str, hashes: Sequence[str], column: str) -> Iterator[tuple[str, bytes]]:
-    wanted = pa.array(sorted(set(hashes)), pa.string())
+    wanted = frozenset(hashes)
     for table in read_tables(f"{store}/*.parquet", TOKENS, ["text_hash", column]):
-        rows = table.filter(pc.is_in(table["text_hash"], wanted))
-        yield from zip(rows["text_hash"].to_pylist(), rows[column].to_pylist(), strict=True)
+        for text_hash, value in zip(table["text_hash"].to_pylist(), table[column], strict=True):
+            if text_hash in wanted:
+                yield text_hash, value.as_py()

@@ -29,9 +29,18 @@ EXACT, CELLS, CELLS_OF_8_BITS = "exact", "cells", "cells of 8 bits"
 _PROBES = 32
 _RECALL = 0.95  # that the probes should reach
 _MOST_PROBES = 64  # vectors without neighbourhoods, as random ones, would need nearly all cells
-_ROUNDS, _SAMPLE = 10, 64  # of the clustering: iterations, and vectors a cell; FAISS's own take three times as long
+_ROUNDS = 10  # of the clustering; FAISS's own number takes three times as long
 _ASKED, _NEAREST = 200, 10  # vectors whose neighbours are compared, and how many
 _BLOCK = 16_384  # vectors
+
+
+SAMPLE = 64
+"""Vectors a cell that the cells are made of."""
+
+
+def cells_of(count: int) -> int:
+    """Return how many cells an index of so many vectors has."""
+    return int(4 * math.sqrt(count))
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,11 @@ def build_index(vectors: Vectors, exact_limit: int, compressed_from: int | None)
         _add(index, vectors)
         return index, IndexKind(EXACT, count)
     compressed = compressed_from is not None and count >= compressed_from
-    cells = int(4 * math.sqrt(count))
+    cells = cells_of(count)
     code = "SQ8" if compressed else "Flat"
     index = faiss.index_factory(dimensions, f"IVF{cells},{code}", faiss.METRIC_INNER_PRODUCT)
-    index.cp.niter, index.cp.max_points_per_centroid = _ROUNDS, _SAMPLE
-    index.train(_spread(vectors, cells * _SAMPLE))
+    index.cp.niter, index.cp.max_points_per_centroid = _ROUNDS, SAMPLE
+    index.train(_spread(vectors, cells * SAMPLE))
     _add(index, vectors)
     recall, asked = _tune(index, vectors, cells)
     kind = CELLS_OF_8_BITS if compressed else CELLS

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from rag.errors import IndexUnusableError
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 from rag.retrieval.row_groups import Mask
+from rag.retrieval.term_scores import as_bm25s, term_scores
 from rag.text.languages import language_code
 from rag.text.stemming import stemmed, stop_words
 from rag.text.words import words
@@ -67,23 +68,24 @@ class LexicalIndex:
 
     @classmethod
     def build(
-        cls, texts: Sequence[str], ids: Sequence[str], language: str = "en", languages: Sequence[str] | None = None
+        cls, texts: Iterable[str], ids: Sequence[str], language: str = "en", languages: Sequence[str] | None = None
     ) -> LexicalIndex:
-        """Index n texts under their ids; `languages` are those of the texts where they are not all in `language`."""
-        import bm25s
+        """Index n texts under their ids; `languages` are those of the texts where they are not all in `language`.
 
-        bm25 = bm25s.BM25()
-        of_texts = [language_code(each) for each in languages or [language] * len(texts)]
+        Texts are read once, and no more than a few thousand are in memory.
+        """
+        of_texts = [language_code(each) for each in languages or [language] * len(ids)]
         spoken = sorted({language_code(language), *of_texts})
         stop = {word for each in spoken for word in stop_words(each)}
-        terms = stop & {word for text in texts for word in _IN_CODE_MARKS.findall(text.lower())}
-        texts_words = [stemmed(words(text), each) or [""] for text, each in zip(texts, of_texts, strict=True)]
-        vocabulary = sorted({word for each in texts_words for word in each})
-        if texts:
-            term = {word: number for number, word in enumerate(vocabulary)}
-            bm25.index(([[term[word] for word in each] for each in texts_words], term), show_progress=False)
-            bm25.vocab_dict = {}  # else saved as JSON and parsed whole before the first search
-        return cls(bm25, list(ids), vocabulary, spoken, frozenset(terms))
+        terms: set[str] = set()
+
+        def stems() -> Iterator[list[str]]:
+            for text, each in zip(texts, of_texts, strict=True):
+                terms.update(stop.intersection(_IN_CODE_MARKS.findall(text.lower())))
+                yield stemmed(words(text), each) or [""]
+
+        scores = term_scores(stems())
+        return cls(as_bm25s(scores), list(ids), scores.vocabulary, spoken, frozenset(terms))
 
     def save(self, folder: Path) -> None:
         """Write the index into a folder."""

@@ -131,23 +131,35 @@ def save_token_vectors(
     all tokens, text by text in any order, are written as they come, so that no more than one text's is in memory.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    counts = Counter(token for text in texts for token in np.unique(tokens[text]).tolist())
-    frequencies = np.zeros(max(counts, default=-1) + 1, np.int32)
-    frequencies[list(counts)] = list(counts.values())
+    times = Counter(texts)
+    frequencies = _frequencies(times, tokens)
     np.save(folder / "frequencies.npy", frequencies)
-    common = [token for token, count in counts.items() if count > _COMMON * len(texts)] if len(texts) >= _FEW else []
-    kept = {text: _rare(tokens[text], common) for text in dict.fromkeys(texts)}
-    ends = np.cumsum([int(rare.sum()) for rare in kept.values()], dtype=np.int64)
-    span = {text: (end - int(kept[text].sum()), end) for text, end in zip(kept, ends.tolist(), strict=True)}
-    np.save(folder / "spans.npy", np.array([span[text] for text in texts], np.int64).reshape(-1, 2))
+    common = np.flatnonzero(frequencies > _COMMON * len(texts)) if len(texts) >= _FEW else np.zeros(0, np.int64)
+    place = {text: number for number, text in enumerate(times)}
+    kept = np.array([np.count_nonzero(_rare(tokens[text], common)) for text in times], np.int64)
+    ends = np.cumsum(kept)
+    rows = np.array([place[text] for text in texts], np.int64)
+    np.save(folder / "spans.npy", np.stack([(ends - kept)[rows], ends[rows]], axis=1))
     save_lines(ids, folder / "ids")
     target: Codes = np.zeros((0, 0), np.uint8)
     for text, each in codes:
         if not target.size:
             target = _mapped(folder / "codes.npy", int(ends[-1]), each.shape[1])
-        target[slice(*span[text])] = each[kept[text]]
+        row = place[text]
+        target[ends[row] - kept[row] : ends[row]] = each[_rare(tokens[text], common)]
     if not target.size:
         np.save(folder / "codes.npy", target)
+
+
+def _frequencies(times: Mapping[str, int], tokens: Mapping[str, NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Return in how many chunks each token stands, given in how many each text does."""
+    counts = np.zeros(0, np.int32)
+    for text, chunks in times.items():
+        own = np.unique(tokens[text])
+        if own.size and own[-1] >= len(counts):
+            counts = np.concatenate([counts, np.zeros(own[-1] + 1 - len(counts), np.int32)])
+        counts[own] += chunks
+    return counts
 
 
 def _mapped(path: Path, rows: int, columns: int) -> Codes:
@@ -157,7 +169,7 @@ def _mapped(path: Path, rows: int, columns: int) -> Codes:
     return target
 
 
-def _rare(tokens: NDArray[np.int32], common: Sequence[int]) -> NDArray[np.bool_]:
+def _rare(tokens: NDArray[np.int32], common: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which tokens are not common; all, where nothing else would be left."""
     rare: NDArray[np.bool_] = ~np.isin(tokens, common)
     return rare if rare.any() else np.ones_like(rare)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.errors import IndexUnusableError
-from rag.retrieval.index_kinds import IndexKind, build_index
+from rag.retrieval.index_kinds import SAMPLE, IndexKind, build_index, cells_of
 from rag.retrieval.mapped_lines import MappedLines, save_lines
 from rag.retrieval.row_groups import Mask
 from rag.retrieval.vectors import Vectors, degenerate_rows
@@ -31,6 +31,13 @@ COMPRESSED_FROM = 1_000_000
 _EXACT_LIMIT = 100_000
 _KNOWN_IDS = 1 << 14  # decoded before: a mapped line takes 2 µs
 _HEADER_BYTES = 45  # of an index without vectors; FAISS crashes the process on some shorter files
+
+
+def bytes_while_built(count: int, dimensions: int, compressed_from: int | None = None) -> int:
+    """Return about how much memory an index of n vectors takes while it is built."""
+    width = 1 if compressed_from is not None and count >= compressed_from else 4
+    sample = cells_of(count) * SAMPLE if count > QUICK_LIMIT else 0
+    return dimensions * (width * count + 4 * 2 * sample)
 
 
 class Nearest(NamedTuple):
