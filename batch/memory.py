@@ -7,9 +7,14 @@ an index can be built at all. A process without any data takes some 0.4 GB: Beam
 
 from __future__ import annotations
 
+import ctypes
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from batch.settings import BatchSettings
 from rag.errors import ConfigurationError
@@ -63,6 +68,20 @@ def refuse_large_index(
         f"[batch] memory_gb{given}: {what} has {vectors:,} vectors and takes {needed / _GB:.1f} GB while it is built, "
         f"of {memory_bytes(settings) / _GB:.1f}; set at least {needed / _GB + 0.05:.1f}, or divide the collection"
     )
+
+
+def give_back() -> None:
+    """Return freed memory to the system, after a piece of work; Arrow and the C library keep a quarter of it else."""
+    pa.default_memory_pool().release_unused()
+    if (library := _c_library()) is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _c_library() -> Any:
+    """Return the C library if it is one that can give memory back."""
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "malloc_trim") else None
 
 
 def _between(least: int, wanted: int, most: int) -> int:

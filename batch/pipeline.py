@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from batch import progress
+from batch.memory import give_back
 from batch.plan import RunPlan
 from batch.runners.job_progress import following
 from batch.runners.jobs import Job, noted
@@ -51,6 +52,7 @@ def running_pipeline(plan: RunPlan, seconds: float | None = None) -> Iterator[be
     try:
         with _Pipeline(plan, options, seconds) as pipeline:
             yield pipeline
+        give_back()
     except errors.BeforehandError as error:
         raise type(error)(_STEP.sub("", str(error))) from error
     except Exception as error:

@@ -145,7 +145,7 @@ def _real_vectors(texts: Path, encoder: Path, keep: Path | None) -> Vectors:
     if keep and keep.exists():
         kept: Vectors = np.load(keep)
         return kept
-    loaded = OnnxEncoder.load(encoder)
+    loaded = OnnxEncoder.load(encoder, threads=1)
     read = iter(dict.fromkeys([*real_questions(texts / "question_pairs.jsonl.gz"), *real_sentences(texts / "docs")]))
     vectors = []
     while some := list(islice(read, _BLOCK)):

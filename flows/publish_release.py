@@ -16,6 +16,7 @@ from typing import cast
 import pyarrow.parquet as pq
 
 from batch.corpus_check.run_warnings import run_warnings
+from batch.memory import memory_bytes
 from batch.models.onnx_export import describe_served, served_files
 from batch.plan import RunPlan
 from batch.retrieval.help_gain import help_facts, help_warnings
@@ -40,6 +41,7 @@ from warehouse.releases.release import Release
 from warehouse.releases.retention import prune
 from warehouse.releases.serving_index import count_wordings, served_keys, withheld_keys, write_serving_index
 from warehouse.settings import AuditSettings, CostSettings, HistorySettings
+from warehouse.sql import limit_memory
 from warehouse.tables import ModelRow, PromptTemplateRow, RunRow, RunStageRow
 
 _LEAST_AGREEMENT = 0.999  # cosine; the same model exported twice differs by 1e-6
@@ -63,6 +65,7 @@ class Publication:
 
 def load_release(plan: RunPlan, build: Build, ledger: Ledger) -> dict[str, int]:
     """Load the run's tables into the build's DuckDB file; returns the rows of each table."""
+    limit_memory(memory_bytes(plan.settings) // 4)
     own = _write_own_tables(plan, ledger)
     folder = plan.folder
     return load_release_database(

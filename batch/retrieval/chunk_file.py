@@ -31,7 +31,7 @@ class ChunkFile(Mapping[str, StoredChunk]):
     def __init__(self, environment: lmdb.Environment) -> None:
         self._environment = environment
         self._decode = msgspec.msgpack.Decoder(StoredChunk).decode
-        self._at = functools.lru_cache(_KEPT)(self._read)
+        self._known = functools.lru_cache(_KEPT)(self._find)
 
     @classmethod
     def write(cls, entries: Iterable[Entry]) -> ChunkFile:
@@ -48,11 +48,16 @@ class ChunkFile(Mapping[str, StoredChunk]):
         return cls(environment)
 
     def __getitem__(self, chunk_id: str) -> StoredChunk:
-        with self._environment.begin() as transaction:
-            place = transaction.get(b"c" + chunk_id.encode())
-        if place is None:
+        found = self._known(chunk_id)
+        if found is None:
             raise KeyError(chunk_id)
-        return self._at(place)
+        return found
+
+    def _find(self, chunk_id: str) -> StoredChunk | None:
+        with self._environment.begin(buffers=True) as transaction:
+            place = transaction.get(b"c" + chunk_id.encode())
+            value = None if place is None else transaction.get(place)
+            return None if value is None else self._decode(value)
 
     def __iter__(self) -> Iterator[str]:
         return (chunk.chunk_id for chunk in self._from(0))
@@ -65,7 +70,7 @@ class ChunkFile(Mapping[str, StoredChunk]):
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
-            if self._at(_place(middle)).document_id < document_id:
+            if self._at(middle).document_id < document_id:
                 low = middle + 1
             else:
                 high = middle
@@ -78,11 +83,13 @@ class ChunkFile(Mapping[str, StoredChunk]):
 
     def _from(self, place: int) -> Iterator[StoredChunk]:
         for each in range(place, len(self)):
-            yield self._at(_place(each))
+            yield self._at(each)
 
-    def _read(self, place: bytes) -> StoredChunk:
+    def _at(self, place: int) -> StoredChunk:
         with self._environment.begin(buffers=True) as transaction:
-            return self._decode(transaction.get(place))
+            value = transaction.get(_place(place))
+            assert value is not None  # every place has a chunk
+            return self._decode(value)
 
 
 def _place(place: int) -> bytes:

@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from apache_beam.io.filesystems import FileSystems
-
 from batch.reading.document import Document
 from batch.stores.parquet import read_bytes, write_bytes
 
@@ -84,9 +82,3 @@ def read_parsed(file: str) -> list[Document]:
     """Read a file's documents."""
     documents: list[Document] = pickle.loads(read_bytes(file))
     return documents
-
-
-def delete_parsed(folder: str) -> None:
-    """Delete the files of a folder."""
-    if FileSystems.exists(folder):
-        FileSystems.delete([folder])

@@ -11,8 +11,7 @@ A visitor's question in which something personal is found is refused, and its te
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -27,6 +26,7 @@ from batch.questions.question_files import (
     parse_questions,
     tidy_question,
 )
+from batch.questions.shelves import Place, Shelve, items_by_key, shelf_of
 from batch.questions.validity import has_expired
 from batch.questions.wordings import (
     Asked,
@@ -48,7 +48,7 @@ from batch.rows import CuratedRow, curated_row, question_row
 from batch.sharing import readable_sources
 from batch.sources.file_contents import AT_ONCE, FileContents
 from batch.sources.source_files import SourceFile, find_sources
-from batch.stores.parquet import WriteRows, count_rows, read_rows
+from batch.stores.parquet import WriteRows, count_rows, read_rows, remove_folder
 from batch.wordings.visitors import public_words
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
@@ -121,28 +121,39 @@ class _ByAnswer(beam.DoFn):
 
 
 class _Ruled(beam.DoFn):
-    """(query_key, what has it and the rulings about it) → wordings, and fences as a second output."""
+    """(shelf, its places and the rulings about its keys) → wordings, and fences as a second output."""
 
-    def process(self, element: tuple[str, tuple[Iterable[bytes], Iterable[Ruling]]]) -> Iterator[Item | Fence]:
-        _, (items, rulings) = element
-        about = _unpacked(items)
+    def process(self, element: tuple[int, tuple[Iterable[Place], Iterable[Ruling]]]) -> Iterator[Item | Fence]:
+        _, (places, rulings) = element
+        about: dict[str, list[Ruling]] = {}
         for ruling in rulings:
-            made = ruled(ruling, about)
-            if isinstance(made, Fence):
-                yield beam.pvalue.TaggedOutput("fences", made)
-            elif made is not None:
-                yield made
+            about.setdefault(ruling.query_key, []).append(ruling)
+        items = {key: found for key, found in items_by_key(places if about else ()) if key in about}
+        for key, each in about.items():
+            for ruling in each:
+                made = ruled(ruling, items.get(key, []))
+                if isinstance(made, Fence):
+                    yield beam.pvalue.TaggedOutput("fences", made)
+                elif made is not None:
+                    yield made
 
 
 class _KeepFirst(beam.DoFn):
-    """(query_key, items) → the row of the first by precedence, if it has not retired; rejects name it for others."""
+    """(shelf, its places) → of each key the row of the first item by precedence, if it has not retired.
+
+    Rejects name it for the others.
+    """
 
     def __init__(self, run_id: str, retired: Mapping[str, Unasked]) -> None:
         self._run_id = run_id
         self._retired = retired
 
-    def process(self, element: tuple[str, Iterable[bytes]]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
-        kept, rejects = keep_first(_unpacked(element[1]))
+    def process(self, element: tuple[int, Iterable[Place]]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
+        for _, items in items_by_key(element[1]):
+            yield from self._first(items)
+
+    def _first(self, items: Sequence[Item]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
+        kept, rejects = keep_first(items)
         if isinstance(kept, Wording):
             yield beam.pvalue.TaggedOutput("wordings", wording_row(kept))
         elif may_retire(kept) and (unasked := self._retired.get(kept.query_key)):
@@ -155,15 +166,6 @@ class _KeepFirst(beam.DoFn):
             yield tagged_reject(self._run_id, STAGE, kept.collection, each)
 
 
-def _packed(item: Item) -> tuple[str, bytes]:
-    """Return an item under its key, in a fifth of the memory: a runner may hold all while it groups them."""
-    return item.query_key, pickle.dumps(item, protocol=5)
-
-
-def _unpacked(items: Iterable[bytes]) -> list[Item]:
-    return [pickle.loads(each) for each in items]
-
-
 def anticipate(plan: RunPlan) -> Figures:
     """Collect the questions of lists, curated pairs, journal, corpus and audit; write each answer's once."""
     out = plan.folder(STAGE)
@@ -174,6 +176,8 @@ def anticipate(plan: RunPlan) -> Figures:
     missed, unusable = _journal_questions(plan)
     rulings = _rulings(plan)
     retired = retired_questions(plan)
+    shelves = f"{out}/shelves"
+    remove_folder(shelves)  # of a run that was killed
     unread = [row for each in (lists, curated) for row in each.reject_rows(plan.run_id, STAGE)] + unusable
     with running_pipeline(plan) as pipeline:
         listed = _parsed(pipeline, "Lists", readable_lists, _Parse(plan, curated=False))
@@ -185,24 +189,24 @@ def anticipate(plan: RunPlan) -> Figures:
             | "ByAnswer" >> beam.GroupByKey()
             | "Wordings" >> beam.ParDo(_ByAnswer(plan)).with_outputs(REJECTED, main="items")
         )
-        items = (
-            (listed.questions, pairs.questions, other, answers.items)
+        sources = (listed.questions, pairs.questions, other, answers.items)
+        places = (
+            tuple(each | f"Shelve{number}" >> beam.ParDo(Shelve(shelves)) for number, each in enumerate(sources))
             | "Items" >> beam.Flatten()
-            | "Keyed" >> beam.Map(_packed)
         )
         if rulings:
-            about = pipeline | "Rulings" >> beam.Create([(each.query_key, each) for each in rulings])
+            about = pipeline | "Rulings" >> beam.Create([(shelf_of(each.query_key), each) for each in rulings])
             made = (
-                (items, about)
+                (places, about)
                 | "ByRuled" >> beam.CoGroupByKey()
                 | "Ruled" >> beam.ParDo(_Ruled()).with_outputs("fences", main="wordings")
             )
-            worded = made.wordings | "KeyedWordings" >> beam.Map(_packed)
-            items = (items, worded) | "WithRuled" >> beam.Flatten()
+            worded = made.wordings | "ShelveWordings" >> beam.ParDo(Shelve(shelves))
+            places = (places, worded) | "WithRuled" >> beam.Flatten()
             _ = made.fences | "FenceRows" >> beam.Map(fence_row) | "WriteFences" >> WriteRows(f"{out}/ruled", FenceRow)
         kept = (
-            items
-            | "ByKey" >> beam.GroupByKey()
+            places
+            | "ByShelf" >> beam.GroupByKey()
             | "KeepFirst"
             >> beam.ParDo(_KeepFirst(plan.run_id, retired)).with_outputs(
                 REJECTED, "curated", "wordings", "set_aside", main="questions"
@@ -221,6 +225,7 @@ def anticipate(plan: RunPlan) -> Figures:
         _ = kept.set_aside | "WriteSetAside" >> WriteRows(f"{out}/set_aside", SetAsideRow)
         _ = kept.wordings | "WriteWordings" >> WriteRows(f"{out}/worded", AnswerWordingRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
+    remove_folder(shelves)
     settle_wordings(out, fenced=bool(rulings))
     note_questions(plan)
     tables = ("questions", "curated", "wordings", "fences", "rejects")

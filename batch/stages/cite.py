@@ -15,7 +15,7 @@ from typing import TypedDict
 import apache_beam as beam
 import pyarrow as pa
 
-from batch.memory import pieces
+from batch.memory import give_back, pieces
 from batch.pipeline import running_pipeline
 from batch.plan import Figures, RunPlan
 from batch.retrieval.chunk_marks import chunk_marks
@@ -71,6 +71,7 @@ class _Cite(beam.DoFn):
         for answers, citations in self._curated.cited(path) if curated else self._generated.cited(path):
             yield rows_to_table(answers, AnswerRow)
             yield beam.pvalue.TaggedOutput("citations", rows_to_table(citations, CitationRow))
+            give_back()
 
 
 class _Generated:

@@ -29,11 +29,19 @@ from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.rows import chunk_row, document_row
 from batch.sharing import forget_sources, readable_sources
 from batch.sources.file_contents import AT_ONCE, FileContents
-from batch.sources.parsed_files import ParsedDocument, ParsedFiles, delete_parsed
+from batch.sources.parsed_files import ParsedDocument, ParsedFiles
 from batch.sources.source_files import Listing, SourceFile, find_documents
 from batch.sources.unique_ids import KeepUniqueIds
 from batch.stores.fetched import fetched
-from batch.stores.parquet import StoredRows, WriteRows, count_rows, read_rows, rows_to_table, write_table
+from batch.stores.parquet import (
+    StoredRows,
+    WriteRows,
+    count_rows,
+    read_rows,
+    remove_folder,
+    rows_to_table,
+    write_table,
+)
 from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.links import page_link
@@ -134,7 +142,7 @@ def prepare(plan: RunPlan) -> Figures:
     """Read and chunk the documents, except for those that the plan calls withdrawn."""
     out = plan.folder(STAGE)
     listing = find_documents(plan.collections, plan.settings)
-    delete_parsed(f"{out}/parsed")  # of a run that was killed
+    remove_folder(f"{out}/parsed")  # of a run that was killed
     parse_sources = _Parse(plan, f"{out}/parsed")
     with running_pipeline(plan) as pipeline:
         parsed = (
@@ -150,7 +158,7 @@ def prepare(plan: RunPlan) -> Figures:
         _ = rows.documents | "WriteDocuments" >> WriteRows(f"{out}/documents", DocumentRow)
         _ = rows.chunks | "WriteChunks" >> WriteRows(f"{out}/chunks", ChunkRow)
         _ = rejects | "WriteRejects" >> WriteRows(f"{out}/rejects", RejectRow)
-    delete_parsed(f"{out}/parsed")
+    remove_folder(f"{out}/parsed")
     forget_sources(plan, STAGE)
     _write_findings(plan, listing)
     tables = {table: count_rows(f"{out}/{table}") for table in ("documents", "chunks", "rejects")}

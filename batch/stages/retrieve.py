@@ -15,7 +15,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from batch.generation.prompt_order import passages_hash
-from batch.memory import pieces, refuse_large_index
+from batch.memory import give_back, pieces, refuse_large_index
 from batch.pipeline import running_pipeline
 from batch.plan import Assistance, Figures, RunPlan
 from batch.retrieval.assisted_ranking import RankedQuestion, rank_assisted
@@ -63,6 +63,7 @@ class _Retrieve(beam.DoFn):
             read = read_questions(self._plan, [row["question"] for row in rows])
             store_vectors(self._plan, read, unknown)
             yield from self._retrieved(collection, rows, read)
+            give_back()
 
     def _retrieved(
         self, collection: str, rows: Sequence[QuestionRow], read: Mapping[str, ReadQuestion]

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from batch import progress
+from batch.memory import give_back
 from batch.pipeline import running_pipeline
 from batch.plan import RunPlan
 from batch.stores.fetched import fetched
@@ -219,6 +220,7 @@ class _Embed(beam.DoFn):
             write_tokens(f"{self._token_store}/{name}", hashes, tokens)
         write_vectors(f"{self._store}/{name}", hashes, vectors)
         progress.advance(len(hashes))
+        give_back()
         yield len(hashes)
 
 

@@ -93,6 +93,12 @@ def empty_folder(path: str) -> None:
         FileSystems.delete(left)
 
 
+def remove_folder(path: str) -> None:
+    """Delete a folder with all that is in it, if it is there."""
+    if FileSystems.exists(path):
+        FileSystems.delete([path])
+
+
 def write_table(path: str, table: pa.Table) -> None:
     """Write one Parquet file whole or not at all."""
     sink = pa.BufferOutputStream()
@@ -205,7 +211,7 @@ class WriteRows(beam.PTransform):
         row = self._row
         return (
             rows
-            | "Batch" >> beam.BatchElements(min_batch_size=1_000, max_batch_size=10_000)
+            | "Batch" >> beam.BatchElements(min_batch_size=1_000, max_batch_size=2_000)
             | "ToArrow" >> beam.Map(lambda batch: rows_to_table(batch, row))
             | "Tables" >> WriteTables(self._folder, row)
         )

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _COMMENT = re.compile(r"^COMMENT ON .*;$", re.MULTILINE)
-_MEMORY = "4GB"  # beyond it DuckDB spills to disk; its default is most of the machine
+_LEAST_MEMORY = 256_000_000
+_memory = 4_000_000_000  # bytes; beyond it DuckDB spills to disk; its default is most of the machine
 
 
 @cache
@@ -25,8 +26,14 @@ def without_comments(text: str) -> str:
     return _COMMENT.sub("", text)
 
 
+def limit_memory(size: int) -> None:
+    """Set how many bytes a connection of this process may take from now on; a quarter of a GB it needs."""
+    global _memory  # noqa: PLW0603 - one limit for a process, which those who connect need not know
+    _memory = max(size, _LEAST_MEMORY)
+
+
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Set UTC and a memory limit, and turn the progress bar off."""
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(f"SET memory_limit = '{_MEMORY}'")
+    connection.execute(f"SET memory_limit = '{_memory}B'")
     connection.execute("SET enable_progress_bar = false")  # it would end up in the output of scripts

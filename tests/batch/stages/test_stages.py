@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch import memory
 from batch.plan import MissedQuestion, RunPlan
 from batch.questions.question_files import parse_questions
 from batch.reading.document import Document
@@ -26,7 +27,7 @@ from batch.stages.prepare import prepare, with_link
 from batch.stages.retrieve import retrieve
 from batch.stores.generation_store import known_fingerprints
 from batch.stores.parquet import read_table
-from rag.errors import LlmMisconfiguredError, LlmUnavailableError
+from rag.errors import ConfigurationError, LlmMisconfiguredError, LlmUnavailableError
 from rag.identity import query_key
 from rag.retrieval.token_vectors import TokenVectors
 from rag.retrieval.vector_index import VectorIndex
@@ -61,6 +62,17 @@ def project(retrieved: Project, llm: ReadingLlm, tmp_path: Path) -> Project:  # 
 def rows(plan: RunPlan, stage: str, table: str, schema: object) -> list[dict[str, object]]:
     found: list[dict[str, object]] = read_table(f"{plan.folder(stage)}/{table}", schema).to_pylist()
     return found
+
+
+def test_an_index_without_room_is_refused_before_anything_is_embedded(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = project.plan()
+    monkeypatch.setattr(memory, "_CODE", 1e9)
+    small = replace(plan, settings=plan.settings.model_copy(update={"memory_gb": 0.5}))
+
+    with pytest.raises(ConfigurationError, match=r"memory_gb = 0\.5: the index of the collection \w+ has \d+ vectors"):
+        index(small)
 
 
 def test_prepare_reads_every_kind_of_document_and_cuts_it(project: Project) -> None:
