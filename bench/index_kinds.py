@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,11 @@ def main() -> None:
     parser.add_argument("texts", type=Path)
     parser.add_argument("--vectors", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
+    parser.add_argument("--texts-embedded", type=int, default=20_000)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    real = _real_vectors(options.texts, options.encoder, options.keep)
+    real = _real_vectors(options.texts, options.encoder, options.texts_embedded, options.keep)
     asked, known = real[:_ASKED], real[_ASKED:]
     for count in options.vectors:
         vectors = _as_many(known, count)
@@ -64,6 +65,8 @@ def _cells(code: str) -> Callable[[int, int], Any]:
     def make(dimensions: int, count: int) -> Any:
         index: Any = faiss.index_factory(dimensions, f"IVF{cells_of(count)},{code}", faiss.METRIC_INNER_PRODUCT)
         index.cp.niter, index.cp.max_points_per_centroid = _ROUNDS, SAMPLE
+        if code.startswith("PQ"):
+            index.pq.cp.niter, index.pq.cp.max_points_per_centroid = _ROUNDS, SAMPLE
         return index
 
     return make
@@ -140,17 +143,15 @@ def _milliseconds(search: Callable[[], object]) -> float:
     return (time.process_time() - began) * 1_000
 
 
-def _real_vectors(texts: Path, encoder: Path, keep: Path | None) -> Vectors:
-    """Return the vectors of all questions and sentences, shuffled."""
+def _real_vectors(texts: Path, encoder: Path, most: int, keep: Path | None) -> Vectors:
+    """Return the vectors of as many questions and sentences, chosen by chance."""
     if keep and keep.exists():
         kept: Vectors = np.load(keep)
         return kept
     loaded = OnnxEncoder.load(encoder, threads=1)
-    read = iter(dict.fromkeys([*real_questions(texts / "question_pairs.jsonl.gz"), *real_sentences(texts / "docs")]))
-    vectors = []
-    while some := list(islice(read, _BLOCK)):
-        vectors.append(loaded.embed_passages(some))
-    found = np.random.default_rng(1).permutation(np.concatenate(vectors))
+    known = list(dict.fromkeys([*real_questions(texts / "question_pairs.jsonl.gz"), *real_sentences(texts / "docs")]))
+    read = random.Random(1).sample(known, min(most, len(known)))
+    found = np.concatenate([loaded.embed_passages(read[at : at + _BLOCK]) for at in range(0, len(read), _BLOCK)])
     if keep:
         np.save(keep, found)
     return found
