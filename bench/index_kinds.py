@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--encoder", type=Path, default=ROOT / "models" / "all-minilm-l6-v2")
     parser.add_argument("--texts-embedded", type=int, default=20_000)
+    parser.add_argument("--kinds", nargs="+", choices=list(_KINDS), default=list(_KINDS))
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
@@ -55,8 +56,8 @@ def main() -> None:
         exact = _Measured("exact", vectors, lambda d, _: faiss.IndexFlatIP(d))
         nearest = exact.search(asked)
         exact.report(asked, nearest, {})
-        for name, make in _KINDS.items():
-            measured = _Measured(name, vectors, make)
+        for name in options.kinds:
+            measured = _Measured(name, vectors, _KINDS[name])
             for setting in _BEAMS if name.startswith("HNSW") else _PROBES:
                 measured.report(asked, nearest, {"searched": setting})
 

@@ -26,7 +26,6 @@ from batch.questions.question_files import (
     parse_questions,
     tidy_question,
 )
-from batch.questions.shelves import Place, Shelve, items_by_key, shelf_of
 from batch.questions.validity import has_expired
 from batch.questions.wordings import (
     Asked,
@@ -42,6 +41,7 @@ from batch.questions.wordings import (
 )
 from batch.reading.personal_data import finder, is_public, refuse_personal, words_of
 from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
+from batch.retrieval.question_shelves import Place, Shelve, items_by_key, shelf_of
 from batch.retrieval.retired_questions import may_retire, note_questions, retired_questions, retired_row
 from batch.retrieval.settled_wordings import settle_wordings
 from batch.rows import CuratedRow, curated_row, question_row
