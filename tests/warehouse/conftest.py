@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rag.identity import content_hash
 from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database
-from warehouse.releases.release import Release
+from warehouse.releases.release import Release, current
 from warehouse.releases.serving_index import write_serving_index
 from warehouse.tables import JOURNAL, TABLES
 
@@ -157,7 +159,23 @@ def publish_rows(tmp_path: Path) -> Publish:
 
 
 def publish_in(folder: Path, rows: Rows) -> Release:
-    """Publish rows as a release of the data folder `folder / "data"`."""
+    """Publish rows as a release of the data folder `folder / "data"`.
+
+    Many tests begin with the same release, so the first one of a data folder is made once and copied.
+    """
+    data = folder / "data"
+    if data.exists():
+        return _publish(folder, rows)
+    kept = folder.parent / f"release-{content_hash(repr(rows))}"
+    if kept.exists():
+        shutil.copytree(kept, data)
+        return current(data)
+    release = _publish(folder, rows)
+    shutil.copytree(data, kept)
+    return release
+
+
+def _publish(folder: Path, rows: Rows) -> Release:
     build = begin_build(folder / "data", "r1")
     load_release_database(build.database, write_parquet(folder / f"stages-{build.release_id}", rows))
     write_serving_index(build.database, build.serving_index, build.release_id)
