@@ -34,7 +34,7 @@ from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.token_vectors import save_token_vectors
 from rag.retrieval.vector_index import QUICK_LIMIT, VectorIndex
-from rag.selection.selector import SHIPPED
+from rag.selection.shipped import ShippedSelector
 from rag.settings import RetrievalSettings
 
 _VERBS = ("change", "cancel", "download", "report")
@@ -95,7 +95,7 @@ def write_desk(data: Path, answers: int, encoder_folder: Path, made: tuple[list[
     if worded:
         further = encoder.embed([text for _, text in wordings])
         VectorIndex.build(further, [key for key, _ in wordings]).save(folder / "wordings_served")
-        (folder / "selector.json").write_text(SHIPPED.read_text())
+        ShippedSelector.load().selector(1 + len(_WORDINGS[1:])).save(folder / "selector.json")
     _write_passages(release, made)
     return release
 

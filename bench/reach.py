@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -33,11 +34,12 @@ from bench.vcache import VCache
 from rag.paraphrase.verifier import Verifier
 from rag.retrieval.embedding import OnnxEncoder
 from rag.selection.evidence import Wordings, nearest
-from rag.selection.selector import SHIPPED, Selector, select
+from rag.selection.selector import select
+from rag.selection.shipped import ShippedSelector
 
 TOLERATED = 0.02
 Rows = tuple[list[str], list[str], NDArray[np.float32]]  # texts, answers ("" for none), vectors
-Method = Callable[[Wordings, Rows, int, "Selector | None"], tuple[list[str], float]]
+Method = Callable[[Wordings, Rows, int, "ShippedSelector | None"], tuple[list[str], float]]
 
 
 def main() -> None:
@@ -88,7 +90,14 @@ def as_wordings(rows: Rows) -> Wordings:
 
 
 def report(
-    name: str, count: int, label: str, method: Method, known: Rows, asked: Rows, draws: int, shipped: Selector | None
+    name: str,
+    count: int,
+    label: str,
+    method: Method,
+    known: Rows,
+    asked: Rows,
+    draws: int,
+    shipped: ShippedSelector | None,
 ) -> None:
     outcomes = []
     truth = np.array(asked[1])
@@ -119,10 +128,11 @@ def emit(**figures: Any) -> None:
     print(json.dumps(figures), flush=True)
 
 
-def ours(desk: Wordings, asked: Rows, _: int, shipped: Selector | None) -> tuple[list[str], float]:
+def ours(desk: Wordings, asked: Rows, _: int, shipped: ShippedSelector | None) -> tuple[list[str], float]:
     none: tuple[list[str], NDArray[np.float32]] = ([], desk.vectors[:0])
-    selector = train_selector(desk, none, none, shipped=shipped) or Selector.load(SHIPPED)
     counts = {answer: desk.answers.count(answer) for answer in set(desk.answers)}
+    base = (shipped or ShippedSelector.load()).selector(statistics.median(counts.values()))
+    selector = train_selector(desk, none, none, shipped=base) or base
     single = frozenset(answer for answer, count in counts.items() if count == 1)
     verifier = Verifier.default()
     started = time.process_time()
@@ -133,7 +143,7 @@ def ours(desk: Wordings, asked: Rows, _: int, shipped: Selector | None) -> tuple
     return found, time.process_time() - started
 
 
-def cosine(desk: Wordings, asked: Rows, _: int, __: Selector | None) -> tuple[list[str], float]:
+def cosine(desk: Wordings, asked: Rows, _: int, __: ShippedSelector | None) -> tuple[list[str], float]:
     owners = np.array(desk.answers)
     among = desk.vectors @ desk.vectors.T
     np.fill_diagonal(among, -1)
@@ -148,7 +158,7 @@ def cosine(desk: Wordings, asked: Rows, _: int, __: Selector | None) -> tuple[li
     return found.tolist(), time.process_time() - started
 
 
-def vcache(desk: Wordings, asked: Rows, seed: int, _: Selector | None) -> tuple[list[str], float]:
+def vcache(desk: Wordings, asked: Rows, seed: int, _: ShippedSelector | None) -> tuple[list[str], float]:
     policy = VCache(TOLERATED, seed)
     started = time.process_time()
     found = [""] * len(asked[0])

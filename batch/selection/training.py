@@ -7,6 +7,7 @@ and outside texts all count. No question of a visitor is needed, and no labelled
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,7 +17,8 @@ from rag.identity import stable_hash
 from rag.retrieval.vectors import Vectors
 from rag.selection.certificate import LeftOut, SelectionCertificate, certify, checked, estimated, looser
 from rag.selection.evidence import Wordings, nearest, weigh
-from rag.selection.selector import SHIPPED, Selector, Weights, final_objection, restated_answers
+from rag.selection.selector import Selector, Weights, final_objection, is_restated
+from rag.selection.shipped import ShippedSelector
 
 TOLERATED_ERRORS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 _OUTSIDE_SHARE = 5  # one in five whole answers left out
@@ -39,9 +41,10 @@ def train_selector(
     them, on its own wordings alone, since the shipped thresholds were certified with guards.
     """
     counts = Counter(wordings.answers)
-    if sum(count > 1 for count in counts.values()) < _FEWEST:
+    several = [count for count in counts.values() if count > 1]
+    if len(several) < _FEWEST:
         return None
-    base = shipped or Selector.load(SHIPPED)
+    base = shipped or ShippedSelector.load().selector(statistics.median(several))
     rows = leave_out(base.weights, wordings, fences, outside, guarded)
     certificates = []
     for tolerated in sorted({*tolerated_errors, *TOLERATED_ERRORS} - {0.0}):
@@ -86,7 +89,7 @@ def ask(
 ) -> LeftOut:
     """Return what the selector would choose for a text; minus infinity for what it may not choose."""
     evidence = weigh(text, vector, near)
-    if evidence is None or evidence.answer in single | restated_answers(near):
+    if evidence is None or evidence.answer in single or is_restated(near, evidence.answer):
         return LeftOut(text, wanted, "", -np.inf)
     refused = guarded and final_objection(text, near, evidence) is not None
     return LeftOut(text, wanted, evidence.answer, -np.inf if refused else weights.score(evidence))

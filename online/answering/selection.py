@@ -60,13 +60,15 @@ def near_wordings(
     searched_in = [each for each in (indexes.questions, indexes.withheld, *indexes.wordings) if each is not None]
     for searched in _SEARCHED:
         found = [index.nearest(vector, searched, index.asked_with(filters)) for index in searched_in]
+        sizes = [len(each.rows) for each in found]
         cosines = np.concatenate([each.scores for each in found])
-        keys = [(index, row) for index, each in zip(searched_in, found, strict=True) for row in each.rows.tolist()]
+        rows, of = np.concatenate([each.rows for each in found]).tolist(), np.repeat(np.arange(len(found)), sizes)
+        names = [index.vectors.id_of for index in searched_in]
+        owners = of.tolist()
         kept: list[int] = []
         wordings: list[StoredWording] = []
         for place in np.argsort(-cosines, kind="stable").tolist():
-            index, row = keys[place]
-            wording = release.wordings.find(index.vectors.id_of(row))
+            wording = release.wordings.find(names[owners[place]](rows[place]))
             # the index is the collection's own; checked again all the same
             if wording is not None and wording.collection == collection and permitted(wording.query_key):
                 kept.append(place)
@@ -75,8 +77,12 @@ def near_wordings(
                     break
         if len(kept) == NEAREST or all(len(each.rows) < searched for each in found):
             break
-    vectors = np.concatenate([each.vectors for each in found])
-    return Near(wordings, cosines[kept].tolist(), vectors[kept])
+    vectors = np.empty((len(kept), vector.size), np.float32)
+    chosen = np.array(kept, np.int64)
+    for number, each in enumerate(found):
+        own = of[chosen] == number
+        vectors[own] = each.stored[each.places[chosen[own] - sum(sizes[:number])]]
+    return Near(wordings, cosines[chosen].tolist(), vectors)
 
 
 def choose(

@@ -28,6 +28,7 @@ from rag.paraphrase.calibration import Certificate, stricter_error, threshold_fo
 from rag.paraphrase.everyday import everyday_form
 from rag.paraphrase.features import FEATURES, Vocabulary, features
 from rag.paraphrase.guards import objection
+from rag.paraphrase.lexicon import word_class
 from rag.paraphrase.parsed_question import Alignment
 from rag.paraphrase.question_parser import parse
 from rag.text.characters import script_of
@@ -123,7 +124,11 @@ class Verifier:
         judged = [self._judge(asked, candidate, threshold) for candidate in candidates]
         return max((each for each in judged if each.accepted), key=lambda each: each.score, default=judged[0])
 
-    def _judge(self, asked: str, candidate: Candidate, threshold: float) -> Decision:
+    def decide_pair(self, asked: str, candidate: Candidate, tolerated_error: float) -> Decision:
+        """Decide about one candidate as `decide` does, without features where there are no trees to read them."""
+        return self._judge(asked, candidate, self.threshold(tolerated_error), described=self.trees is not None)
+
+    def _judge(self, asked: str, candidate: Candidate, threshold: float, *, described: bool = True) -> Decision:
         if not -1.001 <= candidate.similarity <= 1.001:  # NaN included
             return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
         plain = everyday_form if self.trees is None else str  # trees learn wordings from the labelled pairs
@@ -135,9 +140,10 @@ class Verifier:
             reason = "asks_differ" if {first.asks, second.asks} == {"how", "what"} else reason
         if not (self._reads(asked) and self._reads(candidate.question)):
             reason = UNKNOWN_LANGUAGE
-        found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)
-        spelt = {"cosine": 1.0} if self.trees is None and _differ_in_spelling(found, alignment) else {}
-        score = self.score({**found, **spelt})
+        found: dict[str, float] = {}
+        if described:
+            found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)
+        score = _default_score(alignment, candidate.similarity) if self.trees is None else self.score(found)
         if reason is None and math.isinf(threshold):
             reason = "not_certified"
         if reason is None and score < threshold:
@@ -145,10 +151,8 @@ class Verifier:
         return Decision(reason is None, score, threshold, reason or "accepted", found, candidate.query_key)
 
     def score(self, found: Mapping[str, float]) -> float:
-        """Return the score for a candidate's features, from 0 to 1; higher is more alike."""
-        if self.trees is None:
-            same = found["unmatched_more"] == 0
-            return 1.0 if same and found["cosine"] >= _DEFAULT_SIMILARITY else 0.0
+        """Return the score of a trained verifier for a candidate's features, from 0 to 1; higher is more alike."""
+        assert self.trees is not None
         row = np.array([[found[name] for name in FEATURES]])
         return float(1 / (1 + np.exp(-self.trees.margin(row)[0])))
 
@@ -193,6 +197,9 @@ class Verifier:
             raise ModelError(f"{path}: can't be read as a verifier ({error}); build the release again") from error
 
 
-def _differ_in_spelling(found: Mapping[str, float], alignment: Alignment) -> bool:
-    """Whether two questions differ in misspellings and hardly anything else; these move the vector far away."""
-    return alignment.misspelt > 0 and found["function_words_differ"] <= _MOST_FUNCTION_WORDS
+def _default_score(alignment: Alignment, similarity: float) -> float:
+    """Return 1 for the same words in vectors that are near, or where hardly more than misspellings differ; else 0."""
+    differing = (alignment.left_words | alignment.right_words) & word_class("function")
+    misspelt = alignment.misspelt > 0 and len(differing) <= _MOST_FUNCTION_WORDS
+    same = not alignment.left and not alignment.right
+    return float(same and (misspelt or similarity >= _DEFAULT_SIMILARITY))

@@ -24,7 +24,7 @@ from rag.retrieval.mapped_lines import MappedLines, save_lines
 from rag.retrieval.row_groups import Mask
 from rag.retrieval.vectors import Vectors, degenerate_rows
 
-QUICK_LIMIT = 20_000
+QUICK_LIMIT = 5_000
 COMPRESSED_FROM = 1_000_000
 """Passages, from which on an index keeps a byte a dimension."""
 
@@ -41,11 +41,15 @@ def bytes_while_built(count: int, dimensions: int, compressed_from: int | None =
 
 
 class Nearest(NamedTuple):
-    """The rows nearest to a vector, best first, with their inner products and vectors."""
+    """The rows nearest to a vector, best first, with their inner products; `stored[places]` are their vectors.
+
+    Not copied out: a decision needs those of a third of what several indexes find.
+    """
 
     rows: NDArray[np.int64]
     scores: Vectors
-    vectors: Vectors
+    stored: Vectors
+    places: NDArray[np.int64]
 
 
 class VectorIndex:
@@ -139,11 +143,27 @@ class VectorIndex:
         asked = np.ascontiguousarray(vector.reshape(1, -1), dtype=np.float32)
         found = self._limits(asked, k, only)
         if found is None:
-            return Nearest(np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, asked.shape[1]), np.float32))
+            none = np.zeros(0, np.int64)
+            return Nearest(none, np.zeros(0, np.float32), np.zeros((0, asked.shape[1]), np.float32), none)
         most, among = found
+        if self._flat is not None:
+            scores, rows = self._index.search(asked, most, **among)
+            kept = rows[0] >= 0
+            return Nearest(rows[0][kept], scores[0][kept], self._flat, rows[0][kept])
         scores, rows, vectors = self._index.search_and_reconstruct(asked, most, **among)
         kept = rows[0] >= 0
-        return Nearest(rows[0][kept], scores[0][kept], vectors[0][kept])
+        return Nearest(rows[0][kept], scores[0][kept], vectors[0], np.flatnonzero(kept))
+
+    @functools.cached_property
+    def _flat(self) -> Vectors | None:
+        """The vectors of an exact index where they lie; None of one with cells."""
+        import faiss
+
+        if not hasattr(self._index, "get_xb"):
+            return None
+        count, dimensions = self._index.ntotal, self._index.d
+        found: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), count * dimensions).reshape(count, dimensions)
+        return found
 
     def _limits(self, vectors: Vectors, k: int, only: Mask | None) -> tuple[int, dict[str, Any]] | None:
         """Return how many rows to search for and the search's parameters; None if there is nothing to find."""

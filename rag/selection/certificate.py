@@ -26,6 +26,7 @@ CONFIDENCE = 0.975  # two thresholds are tried, the own and the shipped one: tog
 _RARE = 0.3
 _SURE = 2.33  # standard errors; 99 %
 _HARDER = 2  # left-out wordings are wrong up to so many times as often as visitors' questions
+_MOST_OUTSIDE = 0.12  # share of left-out answers' wordings that hit where 1 in 100 of visitors' outside questions does
 _STARTS = (0.2, 0.5)  # shares accepted, from which thresholds are tested
 _ALIKE = 0.15  # correlation of errors within an answer while none is seen; measured: 0 to 0.11
 _FEWEST = 50  # questions; fewer would support no certificate
@@ -85,9 +86,10 @@ def certify(rows: Sequence[LeftOut], tolerated_error: float, source: str = OWN) 
 def checked(rows: Sequence[LeftOut], shipped: SelectionCertificate) -> SelectionCertificate:
     """Return the shipped certificate as it applies to a collection: raised while its own questions contradict it.
 
-    They do where so many errors would be rarer than three in ten if the tolerated share were wrong.
+    They do where so many errors would be rarer than three in ten if twice the tolerated share were wrong.
     """
-    threshold = _raised(rows, shipped.threshold, shipped.tolerated_error) if shipped.threshold is not None else None
+    most = _HARDER * shipped.tolerated_error
+    threshold = _raised(rows, shipped.threshold, most) if shipped.threshold is not None else None
     return _counted(rows, shipped.tolerated_error, threshold, SHIPPED, shipped.bound)
 
 
@@ -105,7 +107,7 @@ def estimated(rows: Sequence[LeftOut], tolerated_error: float) -> SelectionCerti
         if highest <= tolerated_error:
             threshold, bound = score, highest
     if threshold is not None:
-        threshold = _raised(rows, threshold, _HARDER * tolerated_error)
+        threshold = max(_raised(rows, threshold, _HARDER * tolerated_error), _barring(rows))
     return _counted(rows, tolerated_error, threshold, ESTIMATED, bound)
 
 
@@ -117,6 +119,12 @@ def _raised(rows: Sequence[LeftOut], threshold: float, tolerated_error: float) -
         errors -= last.wrong
         threshold = math.nextafter(last.score, math.inf)
     return threshold
+
+
+def _barring(rows: Sequence[LeftOut]) -> float:
+    """Return the threshold that `_MOST_OUTSIDE` of the questions that want no answer reach; 0 if there are none."""
+    outside = sorted((row.score for row in rows if not row.wanted), reverse=True)
+    return math.nextafter(outside[int(_MOST_OUTSIDE * len(outside))], math.inf) if outside else 0.0
 
 
 def looser(one: SelectionCertificate, other: SelectionCertificate) -> SelectionCertificate:

@@ -28,6 +28,7 @@ _SHARPNESS = 2.0  # of the Gaussian kernel: likeness exp(-2 (1 - cosine))
 _RIDGE = 0.1
 _LONG = 4  # characters of an n-gram
 _BUCKETS = 1024
+_BUCKET = np.dtype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -66,27 +67,28 @@ def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
     if not len(near.texts):
         return None
     count = min(NEAREST, len(near.texts))
-    vectors = np.vstack([near.vectors[:count], vector.reshape(1, -1)])
+    vectors = np.empty((count + 1, vector.size), np.float32)
+    vectors[:count], vectors[count] = near.vectors[:count], vector
     names: dict[str, int] = {}
     owner = np.array([names.setdefault(answer, len(names)) for answer in near.answers[:count]])
-    with _blas().limit(limits=1, user_api="blas"):  # several threads wait for each other longer than one computes
-        likeness = _likeness([*near.texts[:count], question], vectors)
-        ridge = _RIDGE * np.eye(count, dtype=np.float32)
-        votes = np.linalg.solve(likeness[:count, :count] + ridge, likeness[:count, -1])
+    if _blas_threads() > 1:
+        with _blas().limit(limits=1, user_api="blas"):  # several wait for each other longer than one computes
+            votes, cosines = _votes([*near.texts[:count], question], vectors)
+    else:
+        votes, cosines = _votes([*near.texts[:count], question], vectors)
     responses = np.bincount(owner, weights=votes, minlength=len(names))
     listed = list(names)
     order = np.argsort(-responses, kind="stable")
     best = int(order[0])
     own = np.flatnonzero(owner == best)
-    cosines = vectors[own] @ vectors[-1]
-    closest = int(own[int(cosines.argmax())])
+    closest = int(own[int(cosines[own].argmax())])
     return Evidence(
         answer=listed[best],
         first=float(responses[best]),
         second=float(responses[order[1]]) if len(order) > 1 else 0.0,
         runner_up=listed[int(order[1])] if len(order) > 1 else None,
         wording=closest,
-        similarity=float(cosines.max()),
+        similarity=float(cosines[closest]),
         known=len(own),
     )
 
@@ -102,26 +104,49 @@ def nearest(vector: Vectors, wordings: Wordings, without: NDArray[np.bool_] | No
     return Wordings([wordings.texts[i] for i in rows], [wordings.answers[i] for i in rows], wordings.vectors[rows])
 
 
-def _likeness(texts: Sequence[str], vectors: Vectors) -> NDArray[np.float32]:
-    meaning = np.exp(_SHARPNESS * (vectors @ vectors.T - 1))
-    likeness: NDArray[np.float32] = (1 - _CHARACTERS) * meaning + _CHARACTERS * _spelling(texts)
-    return likeness
+def _votes(texts: Sequence[str], vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the votes of n wordings about the question, which is the last of the texts, and their cosines with it."""
+    likeness = vectors @ vectors.T
+    cosines = likeness[:-1, -1].copy()
+    likeness -= 1
+    likeness *= _SHARPNESS
+    np.exp(likeness, out=likeness)
+    likeness *= 1 - _CHARACTERS
+    spelling = _spelling(texts)
+    spelling *= _CHARACTERS
+    likeness += spelling
+    likeness.flat[:: len(texts) + 1] += _RIDGE
+    return np.linalg.solve(likeness[:-1, :-1], likeness[:-1, -1]), cosines
 
 
 def _spelling(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return the cosines of n texts by their n-grams, of which rare ones count more, of shape (n, n)."""
-    found = [_buckets(text) for text in texts]
-    buckets, rows = np.concatenate(found), np.repeat(np.arange(len(found)), [len(each) for each in found])
+    count, found = len(texts), [_buckets(text) for text in texts]
+    lengths = np.fromiter(map(len, found), np.intp, count) // _BUCKET.itemsize
+    buckets, rows = np.frombuffer(b"".join(found), _BUCKET).astype(np.intp), np.repeat(np.arange(count), lengths)
     seen = np.bincount(buckets, minlength=_BUCKETS)
-    weights = np.log((len(texts) + 1) / (seen + 0.5))[buckets]
-    weights /= np.sqrt(np.maximum(np.bincount(rows, weights**2, len(texts)), 1e-18))[rows]
-    shared = seen > 1  # the others add to the diagonal alone, which is 1
-    kept, columns = shared[buckets], np.cumsum(shared) - 1
-    grams = np.zeros((len(texts), int(shared.sum())), np.float32)
-    grams[rows[kept], columns[buckets[kept]]] = weights[kept]
+    weights = _rarities(count)[seen]
+    norms = np.sqrt(np.maximum(np.bincount(rows, np.square(weights)[buckets], count), 1e-18))
+    shared = np.flatnonzero(seen > 1)  # the others add to the diagonal alone, which is 1
+    column = np.full(_BUCKETS, -1)
+    column[shared] = np.arange(len(shared))
+    columns = column[buckets]
+    kept = columns >= 0
+    grams = np.zeros((count, len(shared)), np.float32)
+    grams.reshape(-1)[(rows * len(shared) + columns)[kept]] = (weights[buckets] / norms[rows])[kept]
     cosines: NDArray[np.float32] = grams @ grams.T
-    np.fill_diagonal(cosines, [float(len(each) > 0) for each in found])
+    cosines.reshape(-1)[:: count + 1] = lengths > 0
     return cosines
+
+
+@functools.lru_cache(maxsize=2 * NEAREST)
+def _rarities(texts: int) -> NDArray[np.float64]:
+    """Return how much an n-gram counts that stands in 0, 1, … of so many texts."""
+    return np.log((texts + 1) / (np.arange(texts + 1) + 0.5))
+
+
+def _blas_threads() -> int:
+    return max((each.num_threads for each in _blas().lib_controllers if each.user_api == "blas"), default=1)
 
 
 @functools.cache
@@ -130,11 +155,11 @@ def _blas() -> ThreadpoolController:
 
 
 @functools.lru_cache(maxsize=1 << 17)
-def _buckets(text: str) -> NDArray[np.intp]:
-    """Return the buckets of a text's character n-grams; words are marked at both ends."""
+def _buckets(text: str) -> bytes:
+    """Return the buckets of a text's character n-grams, as numbers of `_BUCKET`; words are marked at both ends."""
     found = set()
     for word in normalise(text).split():
         marked = f"<{word.strip('.,;:!?')}>"
         for start in range(max(1, len(marked) - _LONG + 1)):
             found.add(zlib.crc32(marked[start : start + _LONG].encode()) % _BUCKETS)
-    return np.array(sorted(found), dtype=np.intp)
+    return np.array(sorted(found), dtype=_BUCKET).tobytes()

@@ -8,11 +8,12 @@ same in the same words, is a matter of pairs, and the verifier decides it (`rag.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,6 @@ from rag.selection.certificate import SelectionCertificate
 from rag.selection.evidence import Evidence, Wordings, weigh
 
 FORMAT = 2  # raised whenever the evidence changes: a certificate is valid only for what it was calibrated with
-SHIPPED = Path(__file__).with_name("shipped.json")
 _JUDGED = 4  # single wordings that the verifier looks at
 _JUDGED_SIMILARITY = 0.5  # from here on
 _GUARDED = 3  # wordings of the best answer that the guards look at
@@ -142,19 +142,33 @@ def select(
     """
     if single is None:
         single = frozenset(answer for answer, count in Counter(near.answers).items() if count == 1)
-    single |= restated_answers(near)
-    found = _among_wordings(selector, question, vector, near, tolerated_error, single)
+
+    texts = _texts(near)
+
+    @functools.cache
+    def is_pair(answer: str) -> bool:  # asked of few answers; of all of them it would take longer than weighing
+        return answer in single or _restate(texts[answer])
+
+    found = _among_wordings(selector, question, vector, near, tolerated_error, is_pair)
     if found.answer is not None:
         return found
-    return _by_pair(verifier, question, vector, near, tolerated_error, single) or found
+    return _by_pair(verifier, question, vector, near, tolerated_error, is_pair) or found
 
 
-def restated_answers(near: Wordings) -> frozenset[str]:
-    """Return the answers whose wordings near a question all say the same in the same words; the verifier decides."""
-    texts: dict[str, list[str]] = {}
+def is_restated(near: Wordings, answer: str) -> bool:
+    """Whether the wordings of an answer near a question all say the same in the same words; the verifier decides."""
+    return _restate(_texts(near)[answer])
+
+
+def _texts(near: Wordings) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
     for text, answer in zip(near.texts, near.answers, strict=True):
-        texts.setdefault(answer, []).append(text)
-    return frozenset(answer for answer, mine in texts.items() if len(mine) > 1 and restated(tuple(mine)))
+        found.setdefault(answer, []).append(text)
+    return found
+
+
+def _restate(wordings: Sequence[str]) -> bool:
+    return len(wordings) > 1 and restated(tuple(sorted(wordings)))  # in one order, as it is remembered
 
 
 def _among_wordings(
@@ -163,10 +177,10 @@ def _among_wordings(
     vector: Vectors,
     near: Wordings,
     tolerated_error: float,
-    single: frozenset[str],
+    is_pair: Callable[[str], bool],
 ) -> Selection:
     threshold = selector.threshold(tolerated_error)
-    if single.issuperset(near.answers):  # nothing to choose among; weighing takes longer than all else
+    if all(map(is_pair, near.answers)):  # nothing to choose among; weighing takes longer than all else
         return Selection(None, 0.0, threshold, "below_threshold" if near.texts else "no_candidates")
     evidence = weigh(question, vector, near)
     if evidence is None:
@@ -175,7 +189,7 @@ def _among_wordings(
     wording = near.texts[evidence.wording]
     if math.isinf(threshold):
         reason = "not_certified"
-    elif evidence.answer in single or score < threshold:
+    elif score < threshold or is_pair(evidence.answer):
         reason = "below_threshold"
     else:
         reason = (selector.guarded and final_objection(question, near, evidence)) or "accepted"
@@ -191,21 +205,14 @@ def _by_pair(
     vector: Vectors,
     near: Wordings,
     tolerated_error: float,
-    single: frozenset[str],
+    is_pair: Callable[[str], bool],
 ) -> Selection | None:
-    rows = [row for row, answer in enumerate(near.answers) if answer in single][:_JUDGED]
-    cosines = near.vectors[rows] @ vector if rows else np.zeros(0)
-    candidates = [
-        Candidate(near.texts[row], near.answers[row], float(cosine))
-        for row, cosine in zip(rows, cosines, strict=True)
-        if cosine >= _JUDGED_SIMILARITY
-    ]
     best: Decision | None = None
     judged: list[tuple[Candidate, Decision]] = []
-    for each in candidates:
+    for each in _pairs(vector, near, is_pair):
         if best is not None and best.score >= 1 and each.query_key != best.query_key:
             continue  # no other can be better
-        decision = verifier.decide(question, [each], tolerated_error)
+        decision = verifier.decide_pair(question, each, tolerated_error)
         judged.append((each, decision))
         if decision.accepted and (best is None or decision.score > best.score):
             best = decision
@@ -215,6 +222,18 @@ def _by_pair(
     if any(decision.reason in FINAL_GUARDS for _, decision in same):
         return None  # what a guard sees beside one restatement holds for all
     return Selection(best.query_key, best.score, best.threshold, "accepted_pair", same[0][0].question)
+
+
+def _pairs(vector: Vectors, near: Wordings, is_pair: Callable[[str], bool]) -> list[Candidate]:
+    """Return the nearest wordings that the verifier decides about."""
+    found: list[Candidate] = []
+    cosines = near.vectors @ vector if near.texts else np.zeros(0)
+    for text, answer, cosine in zip(near.texts, near.answers, cosines.tolist(), strict=True):
+        if len(found) == _JUDGED or cosine < _JUDGED_SIMILARITY:  # nearest first
+            break
+        if is_pair(answer):
+            found.append(Candidate(text, answer, cosine))
+    return found
 
 
 def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.selection.shipping import learn
+from batch.selection.shipping import keeping, learn
 from batch.selection.training import leave_out, recomputed, train_selector
 from rag.paraphrase.verifier import Verifier
 from rag.retrieval.embedding import OnnxEncoder
@@ -79,6 +79,17 @@ def test_the_shipped_selector_prefers_strong_evidence_without_a_rival():
     learned = learn([desk(5, 22, 1, "a"), desk(5, 22, 2, "b")], deals=1)
 
     assert learned.weights.first > 0 > learned.weights.second
+
+
+def test_a_shipped_threshold_keeps_the_error_in_nearly_every_desk_and_not_in_their_mean_alone():
+    desks, scores = np.repeat(np.arange(20), 100), np.tile(np.linspace(0.5, 0.99, 100), 20)
+    spread = (scores < 0.6) & (desks < 1)  # twenty errors in one desk of twenty
+    crowded = (scores < 0.6) & (desks < 2)
+
+    assert keeping(scores, spread, desks, 0.02, 0.5) == 0.5
+    raised = keeping(scores, crowded, desks, 0.02, 0.5)
+    assert raised is not None and 0.55 < raised <= 0.6
+    assert crowded.mean() <= 0.021
 
 
 def test_paraphrases_hit_answers_in_several_words_and_lookalikes_seldom(encoder_folder):

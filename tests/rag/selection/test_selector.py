@@ -20,8 +20,9 @@ from rag.selection.certificate import (
     looser,
 )
 from rag.selection.evidence import NEAREST, Wordings, nearest, weigh
-from rag.selection.selector import SHIPPED as SHIPPED_FILE
 from rag.selection.selector import Selector, Weights, final_objection, select
+from rag.selection.shipped import SHIPPED as SHIPPED_FILE
+from rag.selection.shipped import ShippedSelector
 
 LOOKALIKES = Path(__file__).parents[1] / "paraphrase" / "lookalikes.jsonl"
 
@@ -195,13 +196,23 @@ def test_a_broken_selector_says_what_to_do(tmp_path, content):
         Selector.load(path)
 
 
-def test_the_shipped_selector_names_its_source_and_is_stricter_for_smaller_errors():
-    shipped = Selector.load(SHIPPED_FILE)
+@pytest.mark.parametrize("wordings", [1, 2, 5, 40])
+def test_the_shipped_selector_names_its_source_and_is_stricter_for_smaller_errors(wordings):
+    shipped = ShippedSelector.load().selector(wordings)
 
     assert {each.source for each in shipped.certificates} == {SHIPPED}
     thresholds = [shipped.threshold(each) for each in (0.02, 0.05, 0.1)]
     assert thresholds == sorted(thresholds, reverse=True)
     assert "CC BY" in SHIPPED_FILE.with_name("shipped-NOTICE.txt").read_text()
+
+
+def test_the_shipped_selector_is_stricter_where_answers_have_fewer_wordings():
+    shipped = ShippedSelector.load()
+
+    for tolerated in (0.02, 0.05, 0.1):
+        two, three, twelve, twenty = (shipped.selector(each).threshold(tolerated) for each in (2, 3, 12, 20))
+        assert min(two, three) > max(twelve, twenty)
+    assert shipped.selector(4.5) == shipped.selector(3)
 
 
 def rows(right: int, wrong: int, score: float = 0.95) -> list[LeftOut]:
