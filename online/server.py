@@ -86,13 +86,14 @@ def serve(config: ServeConfig, llm: Llm | None = None, on_ready: Callable[[str],
     keys_of(settings, config.collections)  # an error in them is reported once, not by each worker
     listening = bind(settings.host, settings.port)
     following = following_store(config.data, settings.store_seconds)
-    with contextlib.closing(listening), following, _quiet_signals():
+    with contextlib.closing(listening), following:
         on_ready("http://{}:{}".format(*listening.getsockname()[:2]))
         if settings.workers > 1:
             _serve_workers(config, listening)
         else:
-            app = _app(config, llm)
-            uvicorn.Server(uvicorn.Config(app, **_options(config))).run(sockets=[listening])
+            server = uvicorn.Server(uvicorn.Config(_app(config, llm), **_options(config)))
+            with _quiet_signals(server):
+                server.run(sockets=[listening])
 
 
 def refuse_before_loading(config: ServeConfig) -> None:
@@ -210,9 +211,20 @@ def _options(config: ServeConfig) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """Make a stop by signal an ordinary end: uvicorn raises the signal again after its shutdown."""
-    before = {each: signal.signal(each, lambda *_: None) for each in (signal.SIGINT, signal.SIGTERM)}
+def _quiet_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Make a stop by signal an ordinary end: uvicorn raises the signal again after its shutdown.
+
+    One that comes before uvicorn listens to signals ends the process as it would have without us.
+    """
+
+    def heard(number: int, _: object) -> None:
+        if not server.should_exit:
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, heard)
     try:
         yield
     finally:

@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests" / "corpus"
 
-_PASSAGE = re.compile(r"<passage 1>\n[^\n]*\n(.*?)\n</passage 1>", re.DOTALL)
+_PASSAGE = re.compile(r"<passage (\d+)>\n([^\n]*\n(.*?))\n</passage \1>", re.DOTALL)
 _TO_ASK_ABOUT = re.compile(r"<passage>\n[^\n]*\n(.*?)\n</passage>", re.DOTALL)
+_WORD = re.compile(r"\w+")
 ASTRAY = "Who won the battle of Hastings?"
 
 
 class ReadingLlm(FakeLlm):
-    """Answers each chat from its first passage; to a passage alone it asks one question, and one that is astray.
+    """Answers each chat from the passage that has most of the question's words, by repeating its first sentence.
 
-    It knows no poems.
+    To a passage alone it asks one question, and one that is astray. It knows no poems.
     """
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +54,14 @@ def _said(prompt: str) -> str:
         return f"1. Is it true that {sentence}?\n2. {ASTRAY}\nDone."
     if "Question: write me a poem" in prompt:
         return "I do not know."
-    passage = _PASSAGE.search(prompt)
-    sentence = re.split(r"(?<=[.!?])\s", passage[1] if passage else "Nothing.")[0].strip()
-    return f"{sentence} [1]"
+    question = re.findall(r"^Question: (.*)$", prompt, re.MULTILINE)
+    wanted = set(_WORD.findall(question[-1].lower())) if question else set[str]()
+    passages = [(int(number), shown, text) for number, shown, text in _PASSAGE.findall(prompt)]
+    number, _, text = max(
+        passages, key=lambda each: len(wanted.intersection(_WORD.findall(each[1].lower()))), default=(1, "", "Nothing.")
+    )
+    sentence = re.split(r"(?<=[.!?])\s", text)[0].strip()
+    return f"{sentence} [{number}]"
 
 
 class Project:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from rag.paraphrase.code_terms import code_differs
 from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
-from rag.paraphrase.roles import roles_swapped
+from rag.paraphrase.roles import directions_differ, roles_swapped
 from rag.paraphrase.tense import tense_differs
 
 Guard = Callable[[ParsedQuestion, ParsedQuestion, Alignment], bool]
@@ -160,6 +160,7 @@ _GUARDS = (
     ("names_differ", _names_differ),
     ("asks_differ", _asks_differ),
     ("roles_swapped", roles_swapped),
+    ("directions_differ", directions_differ),
 )
 _CONTRADICTIONS = (
     ("numbers_differ", _numbers_exchanged),

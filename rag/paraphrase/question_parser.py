@@ -134,7 +134,8 @@ def _tokens(raw: list[tuple[str, int]], shouted: bool) -> tuple[tuple[Token, ...
             word = "#" + scaled
             tokens.pop()
         if word in classes["preposition"]:
-            preposition = "to" if word in ("into", "onto", "toward", "towards") else word
+            out_of = word == "of" and i > 0 and raw[i - 1][0].lower() == "out"
+            preposition = "out of" if out_of else "to" if word in ("into", "onto", "toward", "towards") else word
         letter = len(word) == 1 and written.isupper() and written != "I" and not opening
         noun = word in classes["homograph"] and i > 0 and raw[i - 1][0].lower() in ("a", "an", "the")
         content = word.startswith("#") or word not in classes["function"] or letter or noun

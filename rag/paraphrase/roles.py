@@ -40,6 +40,25 @@ def _stranded(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignmen
     return _object_me(first) != _object_me(second) and _subject_i(first) != _subject_i(second)
 
 
+def directions_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
+    """Whether a common word is on the other side in one question: "to Berlin", "from Berlin"; "before", "after".
+
+    Only where the words are the same: with others the same may be said from another side ("prevent", "keep from").
+    """
+    if len(alignment.left) + len(alignment.right) > 1 or _COMPARED & {*first.words, *second.words}:
+        return False
+    pairs = ((first.content[i].preposition, second.content[j].preposition) for i, j in alignment.pairs)
+    return any(frozenset(pair) in _OPPOSITE_SIDES for pair in pairs)
+
+
+_COMPARED = frozenset(("different", "differ", "differs", "difference", "compare", "compared"))
+_OPPOSITE_SIDES = frozenset(
+    frozenset(pair.split(", "))
+    for pair in (
+        "to, from", "to, out of", "before, after", "before, during", "during, after", "until, after", "until, from",
+        "above, below", "for, against",
+    )
+)  # fmt: skip
 _DIRECTED = frozenset(("than", "from", "to", "by", "for", "over", "against"))
 
 

@@ -34,7 +34,7 @@ from rag.paraphrase.question_parser import parse
 from rag.text.characters import script_of
 from rag.text.languages import is_guarded, scripts
 
-FORMAT = 3  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
+FORMAT = 4  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
 _DEFAULT_SIMILARITY = 0.85
 _MOST_FUNCTION_WORDS = 2  # beside a misspelling, which moves the vector far away
 UNKNOWN_LANGUAGE = "language_not_guarded"
@@ -57,8 +57,8 @@ class Decision:
 
     `reason` is "accepted", "no_candidates", "below_threshold", "not_certified", "degenerate_similarity" or the
     label of a guard: "numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms",
-    "names_differ", "roles_swapped", "asks_differ", "code_differs", "content_differs", "quantifiers_differ",
-    "tense_differs", "modality_differs", or "language_not_guarded" where nothing keeps different questions apart.
+    "names_differ", "roles_swapped", "directions_differ", "asks_differ", "code_differs", "content_differs",
+    "quantifiers_differ", "tense_differs", "modality_differs", or "language_not_guarded" where nothing keeps different questions apart.
     `threshold` is infinite if nothing is certified. `features` and `query_key` are those of the accepted candidate,
     otherwise of the closest one.
     """

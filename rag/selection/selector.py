@@ -40,7 +40,7 @@ _LOOKALIKE = 3  # words left over on both sides; a look-alike has no more
 _FEW = 4  # wordings; an answer with so few must be asked for in nearly the same words, or in quite other ones
 # Guards that read meaning off one pair; "content_differs" only asks for nearly the same words.
 FINAL_GUARDS = frozenset(
-    "numbers_differ units_differ dates_differ negation_differs antonyms names_differ roles_swapped "
+    "numbers_differ units_differ dates_differ negation_differs antonyms names_differ roles_swapped directions_differ "
     "quantifiers_differ asks_differ tense_differs modality_differs".split()
 )
 

@@ -121,6 +121,13 @@ def test_the_metrics_of_all_workers_are_shown_together(library: Library, llm: Fa
         assert 'beforehand_requests_total{source="exact"} 30.0' in httpx.get(f"{url}/metrics").text
 
 
+def test_a_stop_while_it_starts_is_not_lost(library: Library, llm: FakeLlm) -> None:
+    library.publish(library=LIBRARY)
+    with running(config(library, llm)) as (process, _):  # it has its port, and opens its release next
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in (0, -signal.SIGTERM)
+
+
 def test_the_logs_are_json_lines(library: Library, llm: FakeLlm) -> None:
     release = library.publish(library=LIBRARY)
     with running(config(library, llm)) as (process, url):
