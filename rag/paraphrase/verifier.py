@@ -59,8 +59,8 @@ class Decision:
     label of a guard: "numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms",
     "names_differ", "roles_swapped", "directions_differ", "asks_differ", "code_differs", "content_differs",
     "quantifiers_differ", "tense_differs", "modality_differs", or "language_not_guarded" where nothing keeps different
-    questions apart. `threshold` is infinite if nothing is certified. `features` and `query_key` are those of the accepted candidate,
-    otherwise of the closest one.
+    questions apart. `threshold` is infinite if nothing is certified. `features` and `query_key` are those of the
+    accepted candidate, otherwise of the closest one.
     """
 
     accepted: bool
