@@ -33,6 +33,7 @@ pytestmark = [
 encoder_folder = service.encoder_folder
 library = service.library
 llm = service.llm
+model_server = service.model_server
 serve = service.serve
 published = service.published
 client = service.client

@@ -24,6 +24,7 @@ MUSEUM_QUESTION = "When does the museum open?"
 encoder_folder = service.encoder_folder
 library = service.library
 llm = service.llm
+model_server = service.model_server
 serve = service.serve
 release_to_review = over_http.release_to_review
 browser = faq.browser

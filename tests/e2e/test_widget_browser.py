@@ -29,6 +29,7 @@ PUBLIC = {"public_page": ["library"]}
 encoder_folder = service.encoder_folder
 library = service.library
 llm = service.llm
+model_server = service.model_server
 serve = service.serve
 keys = service.keys
 browser = faq.browser

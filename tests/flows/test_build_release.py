@@ -221,7 +221,7 @@ def test_a_reranker_orders_passages_in_the_batch_and_is_part_of_the_release(
 
     fused = project.query("SELECT query_key, chunk_id FROM retrievals WHERE in_prompt ORDER BY query_key, rank")
     project.sets["retrieval.reranker"] = str(pull(str(reranker_source), tmp_path / "models").path)
-    project.sets["retrieval.rerank_candidates"] = "2"
+    project.sets |= {"retrieval.rerank_candidates": "2", "retrieval.passage_order": "relevance"}
 
     project.build()
 
@@ -234,7 +234,7 @@ def test_a_reranker_orders_passages_in_the_batch_and_is_part_of_the_release(
         release.release_id,
         release.path,
         release.manifest["checksums"],
-        {"default": RetrievalSettings(rerank_candidates=2, passage_tokens=0)},
+        {"default": RetrievalSettings(rerank_candidates=2, passage_tokens=0, passage_order="relevance")},
     )
     question, key = project.query("SELECT question, query_key FROM questions LIMIT 1")[0]
     live = opened.collections["default"].retriever.retrieve(

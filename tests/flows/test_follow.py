@@ -253,5 +253,5 @@ def test_a_document_that_comes_during_the_day_is_answered_from_within_minutes(pr
     question = "What colour is the float of the pump?"
     assert project.query(
         "SELECT answer FROM answers JOIN questions USING (query_key) WHERE question = ?", question
-    ) == [("The float of the pump is blue. [1]",)]
+    ) == [("The float of the pump is blue. [2]",)]
     assert not list((project.data / "releases").glob(".building-*"))
