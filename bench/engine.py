@@ -10,7 +10,7 @@ after the other, load the same engine with the same settings, and only then the 
 - `random`: `vllm.LLM`, given all at once in random order, the passages inside each best first.
 
 `--rounds` repeats all three, in turn. Prints JSON: each run, then the ratios of the medians, with the processor or the
-card. On two cores it takes about half an hour a round; with `--questions 40 --tokens 8` some minutes.
+card. On two cores it takes about a quarter of an hour a round; with `--questions 40 --tokens 8` some minutes.
 """
 
 from __future__ import annotations
