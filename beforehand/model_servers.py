@@ -8,11 +8,11 @@ server that is away is no mistake: it may be back when its turn comes, or not be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from beforehand.configuration import Settings
 from beforehand.model_names import served_name
@@ -22,6 +22,9 @@ from rag.errors import ConfigurationError, LlmError, LlmMisconfiguredError, LlmU
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from rag.llm.openai_batches import OpenAIBatches
+
+T = TypeVar("T")
 _SECONDS = 3.0  # a server that takes longer is asked when its turn comes
 _NAMED = 3  # models that a sentence names
 
@@ -44,7 +47,7 @@ def refuse_servers(settings: Settings) -> None:
         LlmMisconfiguredError: a server rejects the key, or doesn't serve the model.
         LlmError: the server has no Batch API where one is wanted, or can't be reached.
     """
-    addresses = settings.batch.endpoints or [settings.llm.endpoint]
+    addresses = _addresses(settings)
     if settings.batch.generate_with == "batch_api":
         _refuse_batches(settings, addresses)
     if settings.batch.generate_with in ("batch_api", "endpoints"):
@@ -83,15 +86,21 @@ def _refuse_batches(settings: Settings, addresses: Sequence[SecretAddress]) -> N
             f'[batch] endpoints names {len(addresses)} servers, but generate_with = "batch_api" has the batches of '
             "one; name that one"
         )
-    asyncio.run(_check_batches(settings, addresses[0]))
+    asyncio.run(ask_batches(settings, lambda client: client.check()))
 
 
-async def _check_batches(settings: Settings, address: SecretAddress) -> None:
+async def ask_batches(settings: Settings, call: Callable[[OpenAIBatches], Awaitable[T]]) -> T:
+    """Make a call to the server that generates by its Batch API."""
     from rag.llm.openai_batches import OpenAIBatches
 
+    address = _addresses(settings)[0].get_secret_value()
     key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else None
-    async with aclosing(OpenAIBatches(address.get_secret_value(), key, settings.llm.timeout_seconds)) as client:
-        await client.check()
+    async with aclosing(OpenAIBatches(address, key, settings.llm.timeout_seconds)) as client:
+        return await call(client)
+
+
+def _addresses(settings: Settings) -> Sequence[SecretAddress]:
+    return settings.batch.endpoints or [settings.llm.endpoint]
 
 
 def _refuse(servers: Sequence[_Server]) -> None:

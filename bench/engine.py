@@ -26,13 +26,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import cast
 
 from batch.generation.prompt_order import order_by_prefix
 from batch.plan import RunPlan
 from batch.stages.generate import generate
-from bench.reading_prompts import make_prompts, plan_of, prompts_of, write_project
-from rag.settings import PassageOrder
+from bench.reading_prompts import make_projects, plan_of, prompts_of
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("pipeline", "ours", "random")
@@ -57,21 +55,12 @@ def main() -> None:
         parser.error("--reading names the folder of the reading task")
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
-        for order in ("document", "relevance"):
-            write_project(
-                project / order,
-                options.reading,
-                options.models,
-                options.model,
-                options.questions,
-                options.tokens,
-                cast(PassageOrder, order),
-            )
-            make_prompts(plan_of(project / order))
+        projects = make_projects(
+            Path(folder), options.reading, options.models, options.model, options.questions, options.tokens
+        )
         for number in range(options.rounds):
             for way in WAYS:
-                figures = _in_a_process(way, project)
+                figures = _in_a_process(way, projects["relevance" if way == "random" else "document"])
                 print(json.dumps({"round": number, "way": way, "load": os.getloadavg()[0], **figures}), flush=True)
                 rates[way].append(figures["tokens_a_second"])
     medians = {way: statistics.median(rates[way]) for way in WAYS}
@@ -88,8 +77,7 @@ def main() -> None:
 
 
 def _in_a_process(way: str, project: Path) -> dict[str, float]:
-    made = project / ("relevance" if way == "random" else "document")
-    command = [sys.executable, "-m", "bench.engine", "--way", way, "--project", str(made)]
+    command = [sys.executable, "-m", "bench.engine", "--way", way, "--project", str(project)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, float] = json.loads(ended.stdout.strip().splitlines()[-1])
     return figures

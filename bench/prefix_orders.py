@@ -17,13 +17,11 @@ import tempfile
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
 
 from tokenizers import Tokenizer
 
 from batch.generation.prompt_order import order_by_prefix
-from bench.reading_prompts import make_prompts, plan_of, prompts_of, write_project
-from rag.settings import PassageOrder
+from bench.reading_prompts import make_projects, plan_of, prompts_of
 
 ROOT = Path(__file__).parents[1]
 BLOCK = 16  # tokens
@@ -45,12 +43,8 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=64)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = {}
-        for name in ("relevance", "document"):
-            project, order = Path(folder) / name, cast(PassageOrder, name)
-            write_project(project, options.reading, options.models, options.model, options.questions, 48, order)
-            make_prompts(plan_of(project))
-            rows[name] = prompts_of(plan_of(project))
+        projects = make_projects(Path(folder), options.reading, options.models, options.model, options.questions, 48)
+        rows = {order: prompts_of(plan_of(project)) for order, project in projects.items()}
         tokenizer = Tokenizer.from_file(str(options.models / options.model / "tokenizer.json"))
     prompts = [_prompt(tokenizer, row["messages"], tuple(row["chunk_ids"])) for row in rows["relevance"]]
     in_documents = {row["query_key"]: tuple(row["chunk_ids"]) for row in rows["document"]}

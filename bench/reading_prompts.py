@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import get_args
 
 from batch.plan import RunPlan
 from batch.rows import PromptRow
@@ -45,7 +46,7 @@ def write_project(
     model: str,
     questions: int,
     tokens: int,
-    order: PassageOrder = "document",
+    order: PassageOrder,
 ) -> None:
     """Write a project that asks so many questions of a reading task, in random order, for answers of so many tokens."""
     folder.mkdir(exist_ok=True)
@@ -61,6 +62,17 @@ def write_project(
         order=order,
     )
     (folder / "beforehand.toml").write_text(filled)
+
+
+def make_projects(
+    folder: Path, reading: Path, models: Path, model: str, questions: int, tokens: int
+) -> dict[PassageOrder, Path]:
+    """Write a project for each order of the passages, make its prompts, and return the folders."""
+    found: dict[PassageOrder, Path] = {order: folder / order for order in get_args(PassageOrder)}
+    for order, project in found.items():
+        write_project(project, reading, models, model, questions, tokens, order)
+        make_prompts(plan_of(project))
+    return found
 
 
 def plan_of(folder: Path) -> RunPlan:

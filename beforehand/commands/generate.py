@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from beforehand.configuration import Config, Settings, read_settings, reported
+from beforehand.model_servers import ask_batches
 from beforehand.run_plan import compose_plan, run_for_stage
 from rag.errors import ConfigurationError, LlmError, LlmRefusedError
 
 if TYPE_CHECKING:
     from batch.generation.batch_lines import Failure
     from batch.generation.submissions import Submission
-    from rag.llm.openai_batches import OpenAIBatches
 
-T = TypeVar("T")
 _SHOWN = 10
 
 
@@ -99,7 +97,7 @@ def _state(settings: Settings, submission: Submission) -> str:
     if not submission.batch:
         return ""
     try:
-        batch = asyncio.run(_with_client(settings, lambda client: client.get(submission.batch)))
+        batch = asyncio.run(ask_batches(settings, lambda client: client.get(submission.batch)))
     except LlmError as error:
         return str(error)
     return f"{batch.status}, {batch.done:,} done"
@@ -122,15 +120,6 @@ def cancel_batches(config: Config) -> None:
 
 def _cancelled(settings: Settings, batch: str) -> str:
     try:
-        return asyncio.run(_with_client(settings, lambda client: client.cancel(batch))).status
+        return asyncio.run(ask_batches(settings, lambda client: client.cancel(batch))).status
     except LlmRefusedError as error:  # it has ended
         return str(error)
-
-
-async def _with_client(settings: Settings, call: Callable[[OpenAIBatches], Awaitable[T]]) -> T:
-    from rag.llm.openai_batches import OpenAIBatches
-
-    address = (settings.batch.endpoints or [settings.llm.endpoint])[0]
-    key = settings.llm.api_key.get_secret_value() if settings.llm.api_key else None
-    async with aclosing(OpenAIBatches(address.get_secret_value(), key, settings.llm.timeout_seconds)) as client:
-        return await call(client)
