@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from online.records.shared_file import open_shared
 from online.records.statements import read_statements
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
 
 _LEASE_SECONDS = 10.0
-_BUSY_SECONDS = 5.0  # what waits for the file holds up the thread that all statements share
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,10 @@ class JobStore:
 
     async def open(self) -> None:
         """Open the file; make it if there is none."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         await self._on_thread(self._connect)
 
     def _connect(self) -> None:
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection = open_shared(self._path)
         if not self._is_complete(connection):
             with connection:
                 connection.execute("BEGIN IMMEDIATE")  # the worker processes start at the same time

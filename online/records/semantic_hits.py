@@ -1,8 +1,8 @@
 """The semantic hits of the last day, on the disk: a report of a false hit counts only for one that really was.
 
 One SQLite file that the worker processes share, so that a report may come to another worker, or after a restart. A
-thread writes what has come in one transaction; no answer waits for it. A hit that could not be written can't be
-reported.
+thread writes what has come in one transaction; no answer waits for it. So a report looks again for a second: the hit
+may still be on its way to the disk in another worker. A hit that could not be written can't be reported.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from online.records.shared_file import open_shared
 from online.records.statements import read_statements
 from online.telemetry.throttled_log import ThrottledLog
 
 _DAY = 86_400.0
 _PRUNE_SECONDS = 600.0
-_BUSY_SECONDS = 5.0
 _MOST_WAITING = 10_000
+_LOOKS_AFTER_SECONDS = (0.0, 0.05, 0.2, 0.75)
 
 _log = logging.getLogger("beforehand.semantic")
 
@@ -58,7 +59,12 @@ class SemanticHits:
 
     async def report(self, hit: SemanticHit) -> bool:
         """Take a report of a hit; return whether there was such a hit within a day, not reported before."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._report, hit)
+        loop = asyncio.get_running_loop()
+        for seconds in _LOOKS_AFTER_SECONDS:
+            await asyncio.sleep(seconds)
+            if await loop.run_in_executor(self._thread, self._report, hit):
+                return True
+        return False
 
     async def close(self) -> None:
         """Write what is waiting and close the file."""
@@ -79,6 +85,7 @@ class SemanticHits:
                     self._pruned = time.time()
                     connection.execute(self._statements["prune"], [self._pruned - _DAY])
         except sqlite3.Error as error:
+            self._waiting.extendleft(reversed(hits))
             self._trouble(logging.ERROR, "semantic hits can't be written (%s); they can't be reported as false", error)
 
     def _report(self, hit: SemanticHit) -> bool:
@@ -92,12 +99,7 @@ class SemanticHits:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )  # one thread uses it; `close` is called when that has ended
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection = open_shared(self._path)
             connection.execute(self._statements["create"])
             self._connection = connection
         return self._connection

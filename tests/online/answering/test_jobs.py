@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from online.answering import jobs
 from online.answering.jobs import Again, next_attempt
 from online.errors import Problem, as_problem
-from online.records import job_store
+from online.records import shared_file
 from online.records.job_store import JobStore, StoredJob
 from rag.errors import LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from tests.fake_llm import FakeLlm, served
@@ -29,7 +29,7 @@ NEW = {"question": "Where can people park their cars?"}
 @pytest.fixture(autouse=True)
 def _in_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a store that can't be reached for no longer than a test needs."""
-    monkeypatch.setattr(job_store, "_BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(shared_file, "_BUSY_SECONDS", 0.05)
     monkeypatch.setattr(jobs, "_LONGEST_PAUSE", 0.05)
     monkeypatch.setattr(jobs, "_FIRST_PAUSE", 0.05)
     monkeypatch.setattr(jobs, "_RENEW_SECONDS", 0.1)
