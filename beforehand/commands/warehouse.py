@@ -1,4 +1,4 @@
-"""The commands for the warehouse: sql, releases, withdraw, review, report.
+"""The commands for the warehouse: sql, releases, withdraw.
 
 They read releases and write decisions; none needs a model, Beam or Prefect.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from markupsafe import Markup
 
 from beforehand.configuration import Config, Settings, read_settings, reported
 from beforehand.lazy_group import LazyGroup
@@ -200,126 +198,3 @@ def only_collection(settings: Settings) -> str:
     if len(settings.collections) != 1:
         raise ConfigurationError(f"name one of the collections with --collection: {', '.join(settings.collections)}")
     return next(iter(settings.collections))
-
-
-@click.group()
-def review() -> None:
-    """Export withheld and doubtful answers for review, and import decisions."""
-
-
-@review.command("export")
-@click.argument("target", type=_FILE)
-@click.option("--near-misses", is_flag=True, help="Export pairs of questions that nearly hit, for labelling, instead.")
-@click.option("--wordings", is_flag=True, help="Export wordings that the judge is not sure about, instead.")
-@click.option("--pairs", is_flag=True, help="Export pairs of answers for a blind verdict (releases compare), instead.")
-@click.pass_obj
-@reported
-def export_review(config: Config, target: Path, near_misses: bool, wordings: bool, pairs: bool) -> None:
-    """Write everything that waits for a person, with its evidence, to TARGET (.csv, .xlsx, .jsonl or .parquet)."""
-    from warehouse.editorial.review import export_near_misses, export_pairs, export_reviews, export_wordings
-
-    if near_misses + wordings + pairs > 1:
-        raise ConfigurationError("--near-misses, --wordings and --pairs go into files of their own; name one of them")
-    settings = read_settings(config)
-    compact_journal(settings)
-    data = settings.project.data
-    if pairs:
-        export, noun = export_pairs, "pair"
-    elif near_misses:
-        export, noun = export_near_misses, "pair"
-    else:
-        export, noun = (export_wordings, "wording") if wordings else (export_reviews, "answer")
-    count = export(data, target)
-    noun += "" if count == 1 else "s"
-    click.echo(f"{count} {noun} written to {target}")
-
-
-@review.command("import")
-@click.argument("source", type=_FILE)
-@click.option("--reviewer", required=True, help="The reviewer of rows that name none.")
-@click.pass_obj
-@reported
-def import_review(config: Config, source: Path, reviewer: str) -> None:
-    """Import the decisions in SOURCE; they hold at once. Rows that can't hold are named, and the exit code is 2."""
-    from warehouse.editorial.review_import import import_reviews
-
-    imported = import_reviews(read_settings(config).project.data, source, reviewer)
-    for row in imported.rows:
-        if row.message:
-            place = f"row {row.row}" + (f" ({row.question})" if row.question else "")
-            click.echo(f"{place}: {'' if row.held else 'does not hold: '}{row.message}", err=True)
-    decided = ", ".join(f"{count} {decision}" for decision, count in imported.decisions.items() if count)
-    held = f"held: {decided or 'no decisions'}, {imported.pairs} pairs"
-    held += f", {imported.wordings} wordings" if imported.wordings else ""
-    held += f", {imported.verdicts} verdicts" if imported.verdicts else ""
-    click.echo(f"{held}; not held: {len(imported.refused)}; undecided: {imported.undecided}")
-    if imported.refused:
-        sys.exit(2)
-
-
-@review.command("join")
-@click.argument("kept")
-@click.argument("other")
-@click.option("--reviewer", required=True, help="Who decides.")
-@click.option("--collection", help="The collection of both questions, if they are asked in several.")
-@click.option("--undo", is_flag=True, help="Take the joining back.")
-@click.pass_obj
-@reported
-def join_questions(config: Config, kept: str, other: str, reviewer: str, collection: str | None, undo: bool) -> None:
-    """Make the question OTHER a wording of the question KEPT, from the next release on; both by text or key."""
-    from warehouse.editorial.joining import pair, rule, ruled_on
-
-    data = read_settings(config).project.data
-    found = pair(data, kept, other, collection)
-    if undo and ruled_on(data, found) != "join":
-        raise ConfigurationError(f"{found.question!r} is not joined to {found.kept_question!r}")
-    rule(data, found, reviewer, "separate" if undo else "join")
-    what = "is a question of its own again" if undo else f"becomes a wording of {found.kept_question!r}"
-    click.echo(f"{found.question!r} {what} with the next release")
-
-
-@click.command()
-@click.option("--output", type=_FILE, default=Path("report.html"), show_default=True, help="A name in .md: Markdown.")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days of history to show.")
-@click.option(
-    "--collection", "collections", multiple=True, help="A collection to show, again for more; by default all."
-)
-@click.option("--review", help="Address of the review page, for links; by default that of the configured service.")
-@click.option("--decision", is_flag=True, help="Add what each design would cost, with plots, as `decide` says it.")
-@click.pass_obj
-@reported
-def report(
-    config: Config, output: Path, days: int, collections: tuple[str, ...], review: str | None, decision: bool
-) -> None:
-    """Write a report on what is to do, what changed and what it is worth, as HTML or Markdown."""
-    from warehouse.reporting.figures import Scope
-    from warehouse.reporting.report import write_report
-
-    settings = read_settings(config)
-    for name in collections:
-        if name not in settings.collections:
-            raise ConfigurationError(f"--collection {name}: unknown; known are {', '.join(settings.collections)}")
-    compact_journal(settings)
-    write_report(
-        settings.project.data,
-        output.absolute(),
-        settings.cost,
-        Scope(days, datetime.now(UTC), collections or None),
-        review=review or review_address(settings),
-        redaction=settings.history.redaction,
-        annex=_designs(settings) if decision else Markup(),
-    )
-    click.echo(f"written to {output}")
-
-
-def _designs(settings: Settings) -> Markup:
-    from beforehand.commands.decide import decision
-    from warehouse.economics.plots import section
-
-    return Markup(section(decision(settings)))  # everything in it is escaped
-
-
-def review_address(settings: Settings) -> str | None:
-    """Return the address of the review page of the configured service; without keys it has none."""
-    service = settings.service
-    return f"http://{service.host}:{service.port}{service.base_path}/review" if service.keys else None
