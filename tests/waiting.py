@@ -10,7 +10,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 120.0  # seconds; only a broken test waits so long, however busy the machine is
-_PAUSE = 0.005
 
 
 def until(
@@ -20,6 +19,7 @@ def until(
     *,
     process: subprocess.Popen[bytes] | subprocess.Popen[str] | None = None,
     patience: float = PATIENCE,
+    pause: float = 0.005,
 ) -> T:
     """Look until there is `enough`, and return it; give up early when the process that it would come from has ended.
 
@@ -29,5 +29,5 @@ def until(
     while not enough(found := look()):
         assert process is None or process.poll() is None, f"ended before {what}; last seen: {found!r}"
         assert time.monotonic() < deadline, f"not within {patience:.0f} s: {what}; last seen: {found!r}"
-        time.sleep(_PAUSE)
+        time.sleep(pause)
     return found

@@ -100,7 +100,11 @@ def test_nothing_of_a_visitors_question_is_shown_anywhere(visited: httpx.Client,
     """Also while the language model is down: then each problem suggests the nearest questions."""
     llm.behaviour.fail_with = 503 if is_down else None
 
-    @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=120,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(look=st.sampled_from(sorted(LOOKS)), typed=st.sampled_from(TYPED))
     def property_holds(look: str, typed: str) -> None:
         text = shown(LOOKS[look](visited, typed))

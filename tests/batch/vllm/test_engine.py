@@ -110,7 +110,9 @@ def test_concurrent_calls_form_one_batch(engine: VllmEngine, vllm: fake_vllm.Fak
         top_logprobs=st.integers(0, 5),
     )
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_every_sampling_parameter_reaches_the_engine(
     engine: VllmEngine, vllm: fake_vllm.FakeVllm, sampling: Sampling
 ) -> None:

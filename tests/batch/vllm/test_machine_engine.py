@@ -17,6 +17,7 @@ from batch.settings import VllmSettings
 from batch.vllm.machine_engine import POOL_FOLDER, POOL_ID, EngineRequest, MachineEngine, machine_engine, serve_engine
 from rag.errors import LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
+from tests.waiting import PATIENCE, until
 
 MODEL = ModelFolder(Path("no-model"), "small", "r1", "language model", 1)
 REQUEST = EngineRequest(MODEL, VllmSettings(), 4096)
@@ -61,8 +62,7 @@ def test_answers_and_refusals_come_back_as_they_are_and_a_worker_that_is_gone_fr
         target=lambda: asyncio.run(serve_engine(echo, path, 60.0, lambda: not ended.is_set())), daemon=True
     )
     serving.start()
-    while not path.exists():
-        ended.wait(0.01)
+    until("the engine is served", path.exists)
     engine = MachineEngine(path, "small@r1")
 
     async def ask() -> list[Completion]:
@@ -71,7 +71,7 @@ def test_answers_and_refusals_come_back_as_they_are_and_a_worker_that_is_gone_fr
             await engine.complete([Message("user", "")], Sampling())
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(engine.complete([Message("user", "wait")], Sampling()), 0.1)
-        await asyncio.to_thread(echo.cancelled.wait, 30)
+        await asyncio.to_thread(echo.cancelled.wait, PATIENCE)
         return answers
 
     answers = asyncio.run(ask())
