@@ -92,7 +92,8 @@ def prefect_server(home: Path, *, port: int | None = None) -> Iterator[Temporary
             del os.environ["PREFECT_API_URL"]
         return
     with_page = port is not None
-    port = _free_port() if port is None else _refuse_taken(port)
+    held = _hold(port)
+    port = held.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_API_URL"] = url
     log = home / "server.log"
@@ -109,6 +110,7 @@ def prefect_server(home: Path, *, port: int | None = None) -> Iterator[Temporary
             (home / _ADDRESS).unlink(missing_ok=True)
         os.environ.pop(PAGELESS, None)
         server.stop()
+        held.close()
         del os.environ["PREFECT_API_URL"]
 
 
@@ -144,24 +146,19 @@ def _spawn(port: int, output: int, *, with_page: bool) -> subprocess.Popen[bytes
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _refuse_taken(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"[schedule] port = {port}: Prefect's page can't be served there ({error.strerror}); is a schedule "
-                "running already? Stop what uses the port, or set another one"
-            ) from None
-    return port
+def _hold(port: int | None) -> socket.socket:
+    """Return a socket that keeps a port, or a free one, for the server: till it listens nobody else is given it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so the server may bind it too
+    try:
+        held.bind(("127.0.0.1", port or 0))
+    except OSError as error:
+        held.close()
+        raise ConfigurationError(
+            f"[schedule] port = {port}: Prefect's page can't be served there ({error.strerror}); is a schedule "
+            "running already? Stop what uses the port, or set another one"
+        ) from None
+    return held
 
 
 def _child() -> None:

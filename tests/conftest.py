@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.corpus_project import Project, ReadingLlm
 from tests.fake_llm import Behaviour, served
@@ -16,8 +16,8 @@ from tests.object_store import CREDENTIALS, Machines, StoreServer, serving_objec
 
 # A property holds or not, however busy the machine is; every run tries the same examples, so that a red suite
 # points at a change. `--hypothesis-profile=search` looks for new ones.
-settings.register_profile("same", deadline=None, derandomize=True)
-settings.register_profile("search", deadline=None, max_examples=2000)
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
 ROOT = Path(__file__).parents[1]

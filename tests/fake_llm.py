@@ -22,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.waiting import PATIENCE
+
 MODEL = "fake-model"
 _GRACE_SECONDS = 2.0  # for requests that still run when a server stops
 
@@ -118,7 +120,7 @@ class FakeLlm:
             await asyncio.sleep(seconds)
         gate = self.behaviour.gate
         if gate is not None:
-            await asyncio.to_thread(gate.wait, 30)
+            await asyncio.to_thread(gate.wait, PATIENCE)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -179,8 +181,9 @@ class FakeLlm:
 
 
 async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    kind = ""
+    while kind != "http.disconnect":
+        kind = (await request.receive())["type"]
 
 
 def _frame(body: dict[str, Any]) -> dict[str, Any]:
@@ -246,7 +249,7 @@ def served(app: Any, port: int = 0) -> Iterator[str]:
     server = _Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    if not server.ready.wait(20):
+    if not server.ready.wait(PATIENCE):
         raise RuntimeError("the server did not start")
     try:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import held_port
+from tests.waiting import until
 from warehouse.objects.mirror import Mirror, mirror_of, open_mirror
 from warehouse.releases.build import begin_build, seal
 from warehouse.releases.build_folder import Build
@@ -26,7 +25,6 @@ CREDENTIALS = {
 }
 BUCKET = "team"
 LARGE = b"an encoder " * 200_000
-_START_SECONDS = 60.0
 _numbers = itertools.count()
 
 
@@ -48,31 +46,25 @@ def serving_objects() -> Iterator[StoreServer]:
     The server is a process of its own: with Flask in it, the process of the tests could start no vLLM, which asks every
     object of every module for its attributes.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _make_bucket(url, server)
-        yield StoreServer(url)
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _make_bucket(url: str, server: subprocess.Popen[bytes]) -> None:
-    """Make the bucket as soon as the server answers."""
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
+    with held_port() as port:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        url = f"http://127.0.0.1:{port}"
         try:
-            with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT")):
-                return
-        except urllib.error.URLError:
-            assert server.poll() is None, "moto's server ended"
-            assert time.monotonic() < deadline, "moto's server does not answer"
-            threading.Event().wait(0.05)
+            until("moto has made the bucket", lambda: _make_bucket(url), process=server)
+            yield StoreServer(url)
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _make_bucket(url: str) -> bool:
+    """Make the bucket; return whether the server is there to do it."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/{BUCKET}", method="PUT")):
+            return True
+    except urllib.error.URLError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,10 @@ def traces(folder: Path, *secrets: str) -> list[str]:
     """Return where one of the secrets stands below a folder: in a file's name, its bytes, or its rows."""
     found = []
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        texts = [str(path), path.read_bytes().decode("utf-8", "replace")]
+        try:
+            texts = [str(path), path.read_bytes().decode("utf-8", "replace")]
+        except FileNotFoundError:  # a server that still runs has removed it
+            continue
         texts += _ROWS.get(path.suffix, lambda _: [])(path)
         there = [secret for secret in secrets if any(secret in each for each in texts)]
         found += [f"{path.relative_to(folder)}: {secret}" for secret in there]

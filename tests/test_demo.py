@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import held_port
+
 ROOT = Path(__file__).parents[1]
 
 # Starts a service as the demo does, waits for it as the demo does, and says its number.
@@ -27,7 +29,7 @@ demo.EXAMPLE = Path(sys.argv[1])
 demo.COMMAND = [sys.executable, "-m", "beforehand", "--config", str(demo.EXAMPLE / "beforehand.toml")]
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 demo.end_on(signal.SIGTERM, signal.SIGHUP)
-port = demo.free_port()
+port = int(sys.argv[2])
 with demo.started("serve", "--port", str(port)) as service:
     demo.wait_for(f"http://127.0.0.1:{port}/healthz", "the service", service)
     print(service.pid, flush=True)
@@ -38,12 +40,12 @@ with demo.started("serve", "--port", str(port)) as service:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     (tmp_path / "beforehand.toml").write_text(f"[collections.default]\ndocuments = [{json.dumps(str(tmp_path))}]\n")
-    process = subprocess.Popen(
-        [sys.executable, "-c", DEMO, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    yield process
-    process.kill()
-    process.communicate()
+    with held_port() as port:
+        command = [sys.executable, "-c", DEMO, str(tmp_path), str(port)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        yield process
+        process.kill()
+        process.communicate()
 
 
 @contextlib.contextmanager

@@ -8,20 +8,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
+import re
+import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
+from tests.waiting import until
 from warehouse.releases.release import current, current_id
 
 OWN_FILES = (
@@ -115,14 +116,15 @@ def eventually(
     enough: Callable[[dict[str, Any]], bool] = lambda _: True,
 ) -> dict[str, Any]:
     """Ask until the answer is a good one that is enough, and return it; give up when the process has ended."""
-    deadline, pause, last = time.monotonic() + PATIENCE, threading.Event(), ""
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def look() -> dict[str, Any]:
         with contextlib.suppress(httpx.TransportError):
             response = ask()
             if response.is_success and enough(found := response.json()):
                 return dict(found)
-        pause.wait(0.2)
-    pytest.fail(f"waited in vain; the last answer was {last!r}")
+        return {}
+
+    return until("there is a good answer", look, process=process, patience=PATIENCE, pause=0.2)
 
 
 @pytest.mark.parametrize("command", [SCRIPT, MODULE], ids=["script", "module"])
@@ -171,16 +173,26 @@ def test_a_scheduled_build_is_one_tree_in_prefect_with_tags_artifacts_and_a_way_
 
 def test_a_build_spreads_over_worker_processes(released: Project) -> None:
     workers = ("--set", "batch.runner=multi_processing", "--set", 'batch.runner_options=["--direct_num_workers=2"]')
+    [chunks] = (released.data / "runs").glob("*/prepare/chunks")
+    before = written(chunks)
+    shutil.rmtree(chunks)
 
     said(released, *SCRIPT, *workers, "run", "--stage", "prepare")
 
+    assert written(chunks) == before != []
+
+
+def written(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table, in an order that does not depend on who wrote them."""
+    rows = pq.read_table(folder).to_pylist()
+    return sorted(rows, key=lambda row: str(row["chunk_id"]))
+
 
 def test_a_service_of_several_processes_answers(released: Project) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with started(released, *SCRIPT, "--set", "service.workers=2", "serve", "--port", str(port)) as service:
-        eventually(service, lambda: httpx.get(f"{url}/readyz", timeout=30))
+    log = released.folder / "command.log"
+    with started(released, *SCRIPT, "--set", "service.workers=2", "serve", "--port", "0") as service:
+        found = until("it listens", lambda: re.search(r"http://127[.\d]+:\d+", log.read_text()), process=service)
+        url = found[0]
+        eventually(service, lambda: httpx.get(f"{url}/readyz", timeout=60))
 
         assert "exact" in said(released, *SCRIPT, "ask", "--url", url, released.questions[0])

@@ -100,7 +100,8 @@ def _running(
     on_step: Step,
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     backend = installed_backend()
-    port = _free_port(host, port)
+    held = _hold(host, port)
+    port = held.getsockname()[1]
     variables = environment(backend, settings, {"VLLM_LOGGING_LEVEL": "INFO", **os.environ})
     if api_key is not None:
         variables["VLLM_API_KEY"] = api_key  # not a flag: other users can see the flags of a process
@@ -116,6 +117,7 @@ def _running(
         yield process, url
     finally:
         _stop(process)
+        held.close()
 
 
 def _modules(adapters: Sequence[Adapter]) -> list[str]:
@@ -169,20 +171,22 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port(host: str, port: int) -> int:
-    """Return the port, or a free one for 0, after checking that we can listen on it."""
+def _hold(host: str, port: int) -> socket.socket:
+    """Return a socket that keeps a port, or a free one for 0: till vLLM listens nobody else is given it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return int(probe.getsockname()[1])
+        held = socket.socket(family, kind, protocol)
     except socket.gaierror as error:
         raise ConfigurationError(f"host {host!r} is unknown ({error.strerror})") from error
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so vLLM may bind it too
+    try:
+        held.bind(address)
     except OSError as error:
+        held.close()
         raise ConfigurationError(
             f"port {port} on {host} can't be listened on ({error.strerror}); stop what uses it or choose another port"
         ) from error
+    return held
 
 
 def _address(host: str) -> str:

@@ -25,6 +25,7 @@ import pytest
 
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.fake_llm import served
+from tests.waiting import until
 from warehouse.history.run_log import logged_runs
 from warehouse.releases.release import current, current_id, verify
 
@@ -52,10 +53,7 @@ class Run:
 
     def kill_when(self, moment: Callable[[], bool]) -> int:
         """Kill it as soon as a moment has come, and return the exit code."""
-        deadline = time.monotonic() + PATIENCE
-        pause = threading.Event()
-        while not moment() and time.monotonic() < deadline and _runs(self.process):
-            pause.wait(0.005)
+        until("the moment has come", lambda: moment() or not _runs(self.process), patience=PATIENCE)
         if _runs(self.process):
             os.kill(self.process, signal.SIGKILL)
         return self.wait()
@@ -370,15 +368,7 @@ def test_the_prefect_server_dies_with_a_killed_run(project: Project) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = [sys.executable, "-m", "beforehand", "--config", str(project.folder / "beforehand.toml"), "run"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
-        server = None
-        pause = threading.Event()
-        while server is None and process.poll() is None:
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            server = int(children[0]) if children else None
-            pause.wait(0.02)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        server, *_ = until("the server is started", lambda: children.read_text().split(), process=process)
         process.kill()
-    assert server is not None
-    deadline = time.monotonic() + PATIENCE
-    while _runs(server) and time.monotonic() < deadline:
-        pause.wait(0.05)
-    assert not _runs(server)
+    until("the server has ended too", lambda: not _runs(int(server)))

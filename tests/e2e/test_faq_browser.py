@@ -17,7 +17,7 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
 from tests.online import conftest as service
-from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal
+from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, recorded
 
 CHROMIUM = Path("/usr/bin/chromium")
 TEXTS = json.loads((Path(service.__file__).parent / "routes/answer_texts.json").read_text())
@@ -176,8 +176,7 @@ def test_feedback_reaches_the_journal_with_the_answers_name(client: httpx.Client
     page.get_by_label("What was missing or wrong?").fill("On Sundays?")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Thank you.")).to_be_visible()
-    while len(records := journal(library.data)) < 3:
-        pass
+    records = recorded(library.data, 3)
     request, verdict, comment = records
     assert request["request_id"] == verdict["request_id"] == comment["request_id"]
     assert verdict["helpful"] is False

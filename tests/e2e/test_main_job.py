@@ -6,11 +6,8 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,8 @@ import pytest
 
 from batch.models.pull import pull
 from tests.corpus_project import ROOT
+from tests.ports import held_port
+from tests.waiting import until
 from warehouse.releases.release import current, verify
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]
@@ -96,20 +95,16 @@ def members(project: Path) -> list[str]:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    pause = threading.Event()
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(url, timeout=5).is_success:
-                return
-        pause.wait(0.3)
-    pytest.fail(f"{url} did not answer:\n{log.read_text()[-2000:]}")
+    def answers() -> bool:
+        try:
+            return httpx.get(url, timeout=PATIENCE).is_success
+        except httpx.HTTPError:
+            return False
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    try:
+        until(f"{url} answers", answers, process=process, patience=PATIENCE)
+    except AssertionError as error:
+        pytest.fail(f"{error}:\n{log.read_text()[-2000:]}")
 
 
 def ask(url: str, question: str) -> dict[str, Any]:
@@ -117,7 +112,14 @@ def ask(url: str, question: str) -> dict[str, Any]:
     return answer
 
 
-def test_from_documents_to_answers(project: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def ports() -> Iterator[tuple[int, int]]:
+    """Ports for the language model and for the service."""
+    with held_port() as one, held_port() as other:
+        yield one, other
+
+
+def test_from_documents_to_answers(project: Path, ports: tuple[int, int], tmp_path: Path) -> None:
     built = subprocess.run(command(project, "run"), cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     release = current(tmp_path / "data")
@@ -133,7 +135,7 @@ def test_from_documents_to_answers(project: Path, tmp_path: Path) -> None:
     assert unresolved == (0,)
     assert members(project) == []
 
-    model, service = free_port(), free_port()
+    model, service = ports
     url = f"http://127.0.0.1:{service}"
     flags = ("--set", f"llm.endpoint=http://127.0.0.1:{model}/v1")
     logs = (tmp_path / "llm.log", tmp_path / "serve.log")

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from batch.settings import VllmSettings
 from batch.vllm.server import running_llm_server
 from rag.errors import ModelError
 from tests.tiny_adapter import write_adapter
+from tests.waiting import until
 
 pytestmark = pytest.mark.vllm
 
@@ -133,13 +133,15 @@ def process_group() -> int:
 
 def group_ends(group: int) -> bool:
     """Wait until no process of the group is left; one that was killed is reaped in init's own time."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def ended() -> bool:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
-    return False
+        return False
+
+    return until("the processes have ended", ended)
 
 
 def test_a_model_that_vllm_cannot_load_is_one_sentence(tmp_path: Path) -> None:

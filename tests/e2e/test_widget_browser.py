@@ -19,7 +19,7 @@ from tests.e2e import test_faq_browser as faq
 from tests.e2e.test_faq_browser import TEXTS, Tab
 from tests.fake_llm import FakeLlm, served
 from tests.online import conftest as service
-from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal
+from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal, recorded
 
 pytestmark = faq.pytestmark
 OPENING = faq.OPENING
@@ -94,8 +94,7 @@ def test_a_page_of_a_listed_origin_gets_answers_and_gives_feedback(
     page.get_by_role("button", name="Yes").click()
 
     expect(page.locator(".verdict")).to_have_text("Thank you.")
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [each["kind"] for each in records] == ["request", "feedback"]
     assert records[1]["helpful"] is True
 

@@ -235,13 +235,13 @@ def _read_until(process: subprocess.Popen[str], said: list[str], word: str) -> N
 
 
 def test_a_document_that_comes_during_the_day_is_answered_from_within_minutes(project: Project) -> None:
+    project.questions = [*project.questions, "What colour is the float of the pump?"]  # nothing says so yet
     note_covered(project.data, _look(project))
     runs = len(logged_runs(project.data))
     with _following(project) as (process, said):
         _read_until(process, said, "until Ctrl-C")
         _ask(project, "Does it float?", "ada", "ada", "ada")  # one asker, so nothing follows from it
         (project.folder / "documents" / "floats.md").write_text("# Floats\n\nThe float of the pump is blue.\n")
-        project.questions = [*project.questions, "What colour is the float of the pump?"]
         _read_until(process, said, "published release")
         process.send_signal(signal.SIGINT)
         _read_until(process, said, "interrupted")

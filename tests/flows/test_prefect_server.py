@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.applications import Starlette
@@ -41,6 +43,16 @@ def test_a_server_that_ends_at_once_is_an_error_that_names_its_log(
             server.wait_until_ready()
 
     assert "PREFECT_API_URL" not in os.environ
+
+
+def test_nobody_else_is_given_the_port_of_a_server_that_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(module.sys, "executable", "/bin/false")
+
+    with prefect_server(tmp_path), socket.socket() as other:
+        port = urlsplit(os.environ["PREFECT_API_URL"]).port
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
 
 
 def test_a_local_server_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

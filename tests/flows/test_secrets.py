@@ -8,7 +8,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from flows.schedule import scheduled_build
 from rag.credentials import SecretAddress, SecretOption
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.secret_places import CANARY, HASH, secret_places, traces
+from tests.waiting import PATIENCE, until
 from warehouse.errors import BuildInProgressError
 from warehouse.history.run_log import logged_runs
 from warehouse.lease import Lease
@@ -84,31 +84,32 @@ def serving(project: Project, environment: dict[str, str]) -> Iterator[str]:
         command = [sys.executable, "-P", "-m", "beforehand", "--config", str(project.folder / "beforehand.toml")]
         process = subprocess.Popen([*command, "serve", "--port", "0"], env=environment, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + 120
-        url = None
-        while time.monotonic() < deadline and process.poll() is None:
-            url = url or re.search(r"http://127[.0-9]+:\d+", log.read_text())
-            try:
-                if url and httpx.get(f"{url[0]}/readyz").is_success:
-                    break
-            except httpx.HTTPError:
-                continue
-        assert url is not None, log.read_text()
-        yield url[0]
+        found = until("it listens", lambda: re.search(r"http://127[.0-9]+:\d+", log.read_text()), process=process)
+        until("it is ready", lambda: is_ready(found[0]), process=process)
+        yield found[0]
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=PATIENCE).is_success
+    except httpx.HTTPError:  # its workers start
+        return False
 
 
 def said_by_service(url: str) -> str:
     """Ask the service for everything that it tells, with and without a key; return all bodies and headers."""
     keys = {"authorization": f"Bearer {KEY}"}
     pages = ["/", "/metrics", "/openapi.json", "/healthz", "/readyz", "/v1/models", "/v1/questions", "/nowhere"]
-    replies = [httpx.get(f"{url}{page}", headers=headers) for page in pages for headers in (keys, {})]
+    replies = [httpx.get(f"{url}{page}", headers=headers, timeout=PATIENCE) for page in pages for headers in (keys, {})]
     for question in ("How do I descale it?", "Who sells it in winter?"):
         body = {"question": question, "explain": True}
-        replies.append(httpx.post(f"{url}/v1/answers", json=body, headers=keys, timeout=60))
-    replies.append(httpx.post(f"{url}/v1/answers", json={"question": 7, "key": KEY[:-1]}, headers=keys))
+        replies.append(httpx.post(f"{url}/v1/answers", json=body, headers=keys, timeout=PATIENCE))
+    replies.append(
+        httpx.post(f"{url}/v1/answers", json={"question": 7, "key": KEY[:-1]}, headers=keys, timeout=PATIENCE)
+    )
     return "\n".join(f"{each.headers} {each.text}" for each in replies)
 
 

@@ -37,6 +37,7 @@ from rag.retrieval.lexical_index import LexicalIndex
 from rag.retrieval.row_groups import RowGroups
 from rag.retrieval.vector_index import VectorIndex
 from tests.fake_llm import MODEL, FakeLlm, served
+from tests.waiting import PATIENCE, until
 from warehouse.editorial.reviewed_build import apply_reviews
 from warehouse.releases.build import begin_build, publish, seal
 from warehouse.releases.load import load_release_database, writing
@@ -324,7 +325,7 @@ def llm(model_server: _OneByOne) -> Iterator[FakeLlm]:
     fake.url = f"{model_server.url}/v1"
     yield fake
     if fake.behaviour.gate is not None:
-        fake.behaviour.gate.set()  # so that nothing of this test waits in the server for half a minute
+        fake.behaviour.gate.set()  # so that nothing of this test waits in the server any longer
 
 
 @dataclass
@@ -348,7 +349,7 @@ class Serve:
         """Start it for a while."""
         quick = {"poll_seconds": 0.05, "breaker_seconds": 0.2, "comparison_share": 0}  # no comparison by chance
         service = ServiceSettings.model_validate(quick | settings)
-        model = OpenAIEndpoint(self.llm.url, MODEL, timeout=20.0)
+        model = OpenAIEndpoint(self.llm.url, MODEL, timeout=PATIENCE)
         app = create_app(
             service,
             self.library.data,
@@ -358,7 +359,7 @@ class Serve:
             identity=self.identity,
             on_stop=model.aclose,
         )
-        with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+        with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
             client.app = app  # type: ignore[attr-defined]  # for the few tests that look inside
             yield client
 
@@ -402,5 +403,22 @@ def official(client: httpx.Client) -> openai.OpenAI:
 
 
 def journal(data: Path) -> list[dict[str, Any]]:
-    """Return what the journal holds, open segments too."""
-    return [json.loads(line) for path in sorted((data / "journal").glob("*")) for line in path.read_text().splitlines()]
+    """Return what the journal holds, open segments too, but for a line that is just being written."""
+    lines = [line for path in sorted((data / "journal").glob("*")) for line in _text(path).splitlines(keepends=True)]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _text(segment: Path) -> str:
+    try:
+        return segment.read_text()
+    except FileNotFoundError:  # it was finished just now, and has lost its ".open"
+        return segment.with_suffix("").read_text()
+
+
+def recorded(data: Path, count: int = 1, kind: str | None = None) -> list[dict[str, Any]]:
+    """Return the journal as soon as it holds so many rows (of this kind): a thread writes it after the answer."""
+
+    def rows() -> list[dict[str, Any]]:
+        return [row for row in journal(data) if kind is None or row["kind"] == kind]
+
+    return until(f"{count} rows of the journal are written", rows, lambda found: len(found) >= count)

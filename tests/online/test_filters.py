@@ -104,7 +104,11 @@ def test_a_request_names_what_is_declared_and_its_own_to_choose(client: httpx.Cl
 def test_nothing_that_is_shown_ever_breaks_the_filters(client: httpx.Client) -> None:
     wordings = ["At what time does the library open?", "How can I renew a loan?", *(question for question, _ in ASKED)]
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(
         st.sampled_from(wordings),
         st.sampled_from(["1", "2", "3", None]),

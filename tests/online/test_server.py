@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from rag.errors import ConfigurationError
 from rag.settings import LlmSettings
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LENIENT, LIBRARY, Library, journal
+from tests.waiting import PATIENCE, until
 
 # Serves, and says on its first line where; what it imported is said at the end.
 _PROGRAM = """
@@ -29,6 +31,7 @@ from online.server import ServeConfig, serve
 serve(ServeConfig.model_validate_json(sys.argv[1]), on_ready=lambda url: print(url, flush=True))
 print(" ".join(sorted({name.split(".")[0] for name in sys.modules})), flush=True)
 """
+OPEN = "When does the library open?"
 HEAVY = {"torch", "transformers", "vllm", "apache_beam", "prefect", "sentence_transformers", "sklearn", "matplotlib"}
 
 
@@ -37,7 +40,7 @@ def config(library: Library, llm: FakeLlm, **service: object) -> ServeConfig:
         {
             "data": library.data,
             "collections": {"library": CollectionSettings(documents=[])},
-            "service": {"port": 0, **service},
+            "service": {"port": 0, "comparison_share": 0, **service},  # no comparison by chance
             "llm": LlmSettings.model_validate({"endpoint": llm.url, "model": MODEL}),
             "rules": LENIENT,
         }
@@ -66,11 +69,19 @@ def running(settings: ServeConfig) -> Iterator[tuple[subprocess.Popen[str], str]
 
 
 def wait_until_ready(url: str) -> None:
-    for _ in range(3000):
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz", timeout=20).status_code == 200:
-                return
-    raise AssertionError("not ready")
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"{url}/readyz", timeout=PATIENCE).is_success
+        except httpx.TransportError:  # its workers start
+            return False
+
+    until("the service is ready", is_ready)
+
+
+def ask(url: str, question: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """Ask by a connection of its own."""
+    body = {"question": question}
+    return httpx.post(f"{url}/v1/answers", json=body, headers=headers, timeout=PATIENCE).json()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -81,14 +92,9 @@ def test_sigterm_stops_the_service_cleanly_and_loses_no_journal_row(
     with running(config(library, llm, workers=workers)) as (process, url):
         wait_until_ready(url)
         for number in range(20):
-            answer = httpx.post(
-                f"{url}/v1/answers",
-                json={"question": "When does the library open?"},
-                headers={"x-request-id": f"r{number}"},
-            )
-            assert answer.json()["source"] == "exact"
+            assert ask(url, OPEN, {"x-request-id": f"r{number}"})["source"] == "exact"
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     recorded = {each["request_id"] for each in journal(library.data)}
     assert recorded == {f"r{number}" for number in range(20)}
@@ -103,9 +109,9 @@ def test_no_header_makes_one_visitor_look_like_many_and_the_journal_holds_no_add
         wait_until_ready(url)
         for number in range(3):
             forged = {"x-forwarded-for": f"203.0.113.{number}", "forwarded": f"for=203.0.113.{number}"}
-            httpx.post(f"{url}/v1/answers", json={"question": "When does the library open?"}, headers=forged)
+            ask(url, OPEN, forged)
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE)
     askers = [row["asker"] for row in journal(library.data)]
     assert len(askers) == 3
     assert len(set(askers)) == 1
@@ -117,15 +123,16 @@ def test_the_metrics_of_all_workers_are_shown_together(library: Library, llm: Fa
     with running(config(library, llm, workers=2)) as (_, url):
         wait_until_ready(url)
         for _ in range(30):  # a connection each, so that both workers get some
-            httpx.post(f"{url}/v1/answers", json={"question": "When does the library open?"})
-        assert 'beforehand_requests_total{source="exact"} 30.0' in httpx.get(f"{url}/metrics").text
+            ask(url, OPEN)
+        counted = 'beforehand_requests_total{source="exact"} 30.0'  # a worker counts when it has sent the answer
+        until("all are counted", lambda: httpx.get(f"{url}/metrics", timeout=PATIENCE).text, lambda it: counted in it)
 
 
 def test_a_stop_while_it_starts_is_not_lost(library: Library, llm: FakeLlm) -> None:
     library.publish(library=LIBRARY)
     with running(config(library, llm)) as (process, _):  # it has its port, and opens its release next
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
+        assert process.wait(PATIENCE) in (0, -signal.SIGTERM)
 
 
 def test_the_logs_are_json_lines(library: Library, llm: FakeLlm) -> None:
@@ -133,7 +140,7 @@ def test_the_logs_are_json_lines(library: Library, llm: FakeLlm) -> None:
     with running(config(library, llm)) as (process, url):
         wait_until_ready(url)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE)
     lines = [json.loads(line) for line in errors.splitlines()]
     assert f"serving release {release}" in {line["message"] for line in lines}
     assert all({"at", "level", "logger", "message"} <= line.keys() for line in lines)
@@ -143,9 +150,9 @@ def test_the_running_service_has_imported_nothing_heavy(library: Library, llm: F
     library.publish(library=LIBRARY)
     with running(config(library, llm)) as (process, url):
         wait_until_ready(url)
-        assert httpx.post(f"{url}/v1/answers", json={"question": "Is there parking?"}).json()["source"] == "live"
+        assert ask(url, "Is there parking?")["source"] == "live"
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE)
     imported = set(output.split())
     assert "onnxruntime" in imported
     assert not imported & HEAVY

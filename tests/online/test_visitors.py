@@ -16,6 +16,7 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
+from tests.waiting import until
 from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.listing import list_question
 
@@ -99,7 +100,11 @@ def test_nothing_of_a_visitors_question_is_shown_anywhere(visited: httpx.Client,
     """Also while the language model is down: then each problem suggests the nearest questions."""
     llm.behaviour.fail_with = 503 if is_down else None
 
-    @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=120,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(look=st.sampled_from(sorted(LOOKS)), typed=st.sampled_from(TYPED))
     def property_holds(look: str, typed: str) -> None:
         text = shown(LOOKS[look](visited, typed))
@@ -138,11 +143,6 @@ def test_it_is_not_even_counted(visited: httpx.Client) -> None:
     assert f"Search {len(LIBRARY.answers)} questions" in visited.get("/").text
 
 
-def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        pass
-
-
 def listed(client: httpx.Client) -> set[str]:
     return {each["question"] for each in client.get("/v1/questions").json()["questions"]}
 
@@ -151,7 +151,7 @@ def test_an_approved_question_is_listed_at_once_and_after_a_new_release_until_th
     visited: httpx.Client, library: Library
 ) -> None:
     list_question(library.data, "library", KEY, "Ada")
-    until(lambda: SLANDER in listed(visited))
+    until("it is listed", lambda: listed(visited), lambda found: SLANDER in found)
     assert visited.get(f"/questions/{KEY}").status_code == 200
     assert "Lindqvist" in visited.get("/").text
     assert (
@@ -162,11 +162,11 @@ def test_an_approved_question_is_listed_at_once_and_after_a_new_release_until_th
     )
 
     library.publish(" Again.", library=VISITED)
-    until(lambda: "Again." in visited.post("/v1/answers", json={"question": OWN_WORDS}).json()["answer"])
+    until("the new release answers", lambda: "Again." in post("/v1/answers")(visited, OWN_WORDS).json()["answer"])
     assert SLANDER in listed(visited)
 
     list_question(library.data, "library", KEY, "Ben", listed=False)
-    until(lambda: SLANDER not in listed(visited))
+    until("it is listed no more", lambda: listed(visited), lambda found: SLANDER not in found)
     assert visited.get(f"/questions/{KEY}").status_code == 404
 
 

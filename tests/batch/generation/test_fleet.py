@@ -133,16 +133,16 @@ def fast() -> Iterator[FakeLlm]:
 
 
 def test_servers_of_different_speed_finish_together(tmp_path: Path) -> None:
-    llms = [FakeLlm(Behaviour(seconds=seconds, concurrency=8)) for seconds in (0.03, 0.3, 8.0)]
+    llms = [FakeLlm(Behaviour(seconds=seconds, concurrency=8)) for seconds in (0.03, 0.3, 60.0)]
     with ExitStack() as stack:
         urls = [stack.enter_context(served(llm.app)) for llm in llms]
         started = time.monotonic()
 
-        rejects = generate(tmp_path, prompts(200), *urls)
+        rejects = generate(tmp_path, prompts(200), *urls, time_limit=90.0)
         seconds = time.monotonic() - started
 
     assert all_answered(tmp_path, 200) and not rejects
-    assert seconds < 6.0, "0.7 s is the ideal; the slowest server takes 8 s for its first answers"
+    assert seconds < 30.0, "0.7 s is the ideal; the slowest server takes a minute for its first answers"
     assert llms[0].finished > llms[1].finished > llms[2].finished
 
 
@@ -153,7 +153,7 @@ def test_a_server_that_hangs_costs_one_time_limit_at_most(tmp_path: Path, fast: 
         seconds = time.monotonic() - started
 
     assert all_answered(tmp_path, 100) and not rejects
-    assert seconds < 2 * 3.0
+    assert seconds < 5 * 3.0, "each prompt in turn would take twenty times as long"
 
 
 @pytest.mark.parametrize(

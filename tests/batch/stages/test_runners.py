@@ -6,7 +6,6 @@ import lzma
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +24,8 @@ from batch.stages.retrieve import retrieve
 from batch.stores.parquet import read_table
 from tests.corpus_project import ROOT, Project, ReadingLlm
 from tests.object_store import CREDENTIALS, Machines
+from tests.ports import held_port
+from tests.waiting import until
 from warehouse.objects.mirror import open_mirror
 from warehouse.tables import ANSWERS, CHUNKS, CITATIONS, DOCUMENTS, QUESTIONS, REJECTS, RETRIEVALS
 
@@ -70,23 +71,16 @@ def serving(command: list[str], port: int) -> Iterator[None]:
     """Run a server until the block ends; the block begins when its port answers."""
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while server.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            threading.Event().wait(0.05)
-        assert server.poll() is None, f"{command} has ended"
+        until(f"{command[0]} listens", lambda: is_listening(port), process=server)
         yield
     finally:
         server.terminate()
         server.wait()
 
 
-def free_port() -> int:
+def is_listening(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_several_processes_write_the_same_rows(
@@ -98,11 +92,19 @@ def test_several_processes_write_the_same_rows(
     assert carried_out(project.plan()) == expected
 
 
+@pytest.fixture
+def ports() -> Iterator[tuple[int, int]]:
+    """Ports for the runner and for its workers."""
+    with held_port() as one, held_port() as other:
+        yield one, other
+
+
 @pytest.mark.skipif(not PRISM.exists(), reason="Beam's runner Prism is not here")
 def test_workers_that_share_a_store_alone_write_the_same_rows(
     expected: dict[tuple[str, str], list[str]],
     machines: Machines,
     reading_llm: ReadingLlm,
+    ports: tuple[int, int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -112,7 +114,7 @@ def test_workers_that_share_a_store_alone_write_the_same_rows(
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    job, pool = free_port(), free_port()
+    job, pool = ports
     project = Project.create(tmp_path / "project", reading_llm.url)
     open_mirror(project.data, machines.address, machines.server.url)
     project.sets["batch.runner"] = "portable"

@@ -71,8 +71,9 @@ class FakeEngine:
         return bool(self.waiting)
 
     def step(self) -> list[Any]:
-        while not self.vllm.running.wait(0.01) and not self.vllm.steps.acquire(blocking=False):
-            pass
+        may_step = False
+        while not may_step:
+            may_step = self.vllm.running.wait(0.01) or self.vllm.steps.acquire(blocking=False)
         if self.vllm.dies:
             raise RuntimeError("CUDA error: an illegal memory access\nand a long trace")
         self.vllm.batches.append(len(self.waiting))

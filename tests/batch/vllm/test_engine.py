@@ -85,12 +85,15 @@ def test_a_truncated_answer_says_so(engine: VllmEngine) -> None:
 
 
 def test_concurrent_calls_form_one_batch(engine: VllmEngine, vllm: fake_vllm.FakeVllm) -> None:
-    engine.start()
-    vllm.running.clear()
-    released = threading.Timer(0.2, vllm.running.set)
-    released.start()
+    async def ask_at_once() -> None:
+        vllm.running.clear()
+        calls = [asyncio.create_task(engine.complete(chat(f"question {i} of many"), SAMPLING)) for i in range(40)]
+        await asyncio.sleep(0)  # lets all queue their requests
+        vllm.running.set()
+        await asyncio.gather(*calls)
 
-    ask(engine, *(f"question {i} of many" for i in range(40)))
+    engine.start()
+    asyncio.run(ask_at_once())
 
     assert max(vllm.batches) == 40
     assert len(vllm.batches) < 10
@@ -110,7 +113,9 @@ def test_concurrent_calls_form_one_batch(engine: VllmEngine, vllm: fake_vllm.Fak
         top_logprobs=st.integers(0, 5),
     )
 )
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_every_sampling_parameter_reaches_the_engine(
     engine: VllmEngine, vllm: fake_vllm.FakeVllm, sampling: Sampling
 ) -> None:

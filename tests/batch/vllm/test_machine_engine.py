@@ -14,9 +14,18 @@ import pytest
 
 from batch.models.model_folder import ModelFolder
 from batch.settings import VllmSettings
-from batch.vllm.machine_engine import POOL_FOLDER, POOL_ID, EngineRequest, MachineEngine, machine_engine, serve_engine
+from batch.vllm.machine_engine import (
+    POOL_FOLDER,
+    POOL_ID,
+    EngineRequest,
+    MachineEngine,
+    _answers,
+    machine_engine,
+    serve_engine,
+)
 from rag.errors import LlmRefusedError, LlmUnavailableError, ModelError
 from rag.llm.protocol import Completion, Delta, Message, Sampling
+from tests.waiting import PATIENCE, until
 
 MODEL = ModelFolder(Path("no-model"), "small", "r1", "language model", 1)
 REQUEST = EngineRequest(MODEL, VllmSettings(), 4096)
@@ -37,12 +46,14 @@ class Echo:
     model = "echo"
 
     def __init__(self) -> None:
+        self.waiting = threading.Event()
         self.cancelled = threading.Event()
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
         if not messages[0].content:
             raise LlmRefusedError("nothing was asked")
         if messages[0].content == "wait":
+            self.waiting.set()
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
@@ -61,17 +72,17 @@ def test_answers_and_refusals_come_back_as_they_are_and_a_worker_that_is_gone_fr
         target=lambda: asyncio.run(serve_engine(echo, path, 60.0, lambda: not ended.is_set())), daemon=True
     )
     serving.start()
-    while not path.exists():
-        ended.wait(0.01)
+    until("the engine is served", lambda: _answers(path))
     engine = MachineEngine(path, "small@r1")
 
     async def ask() -> list[Completion]:
         answers = await asyncio.gather(*(engine.complete([Message("user", f"{n}?")], Sampling(9)) for n in range(20)))
         with pytest.raises(LlmRefusedError, match="nothing was asked"):
             await engine.complete([Message("user", "")], Sampling())
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(engine.complete([Message("user", "wait")], Sampling()), 0.1)
-        await asyncio.to_thread(echo.cancelled.wait, 30)
+        call = asyncio.create_task(engine.complete([Message("user", "wait")], Sampling()))
+        await asyncio.to_thread(echo.waiting.wait, PATIENCE)
+        call.cancel()
+        await asyncio.to_thread(echo.cancelled.wait, PATIENCE)
         return answers
 
     answers = asyncio.run(ask())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from batch.settings import VllmSettings
 from batch.vllm import server as vllm_server
 from batch.vllm.server import running_llm_server, serve_llm
 from rag.errors import ConfigurationError, LlmUnavailableError, ModelError
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,10 +71,10 @@ def model(tmp_path: Path) -> ModelFolder:
 
 
 @pytest.fixture
-def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
-    """Start `serve_llm` in its own process, as the command line does."""
+def serving(model: ModelFolder) -> Callable[[], tuple[subprocess.Popen[str], str]]:
+    """Start `serve_llm` in its own process, as the command line does; return it and where it serves."""
 
-    def start(port: int) -> subprocess.Popen[str]:
+    def start() -> tuple[subprocess.Popen[str], str]:
         script = f"""
             import signal
             from pathlib import Path
@@ -83,7 +84,7 @@ def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
             from batch.vllm.server import serve_llm
             folder = Path({str(model.path)!r})
             model = ModelFolder(folder, "tiny", "abc", "language model", 1)
-            serve_llm(model, VllmSettings(), 64, folder / "llm.log", port={port})
+            serve_llm(model, VllmSettings(), 64, folder / "llm.log", port=0)
         """
         process = subprocess.Popen(
             [sys.executable, "-u", "-c", textwrap.dedent(script)],
@@ -92,30 +93,28 @@ def serving(model: ModelFolder) -> Callable[..., subprocess.Popen[str]]:
         assert process.stdout is not None
         while not (line := process.stdout.readline()).startswith("ready"):
             assert line.startswith("starting"), line + process.stdout.read()
-        return process
+        return process, line.split()[-1]
 
     return start
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def group_runs(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def described(url: str) -> dict[str, object]:
-    return dict(json.loads(httpx.get(url.removesuffix("/v1") + "/health", trust_env=False).text))
+    health = url.removesuffix("/v1") + "/health"
+    return dict(json.loads(httpx.get(health, trust_env=False, timeout=PATIENCE).text))
 
 
 def group_ends(group: object) -> bool:
     """Wait until no process of the group is left; init reaps a killed one after a while."""
     assert isinstance(group, int)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-    return False
+    return until("the processes have ended", lambda: not group_runs(group))
 
 
 def test_the_server_is_ready_inside_the_block_and_gone_after_it(model: ModelFolder, tmp_path: Path) -> None:
@@ -126,6 +125,22 @@ def test_the_server_is_ready_inside_the_block_and_gone_after_it(model: ModelFold
     assert group_ends(group)
     assert steps[0].startswith(f"starting tiny at {url}; this usually takes")
     assert steps[-1].startswith("ready after")
+
+
+def test_nobody_else_is_given_the_port_of_a_server_that_starts(model: ModelFolder, tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    def take_port(step: str) -> None:
+        found = re.search(r":(\d+)/v1", step)
+        assert found is not None
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", int(found[1])))
+        steps.append(step)
+
+    with running_llm_server(model, VllmSettings(), 64, tmp_path / "llm.log", on_step=take_port) as url:
+        assert "flags" in described(url)
+
+    assert steps[0].startswith("starting")
 
 
 def test_the_server_knows_the_model_by_its_identity_first(model: ModelFolder, tmp_path: Path) -> None:
@@ -201,24 +216,24 @@ def test_a_host_of_another_machine_is_refused(model: ModelFolder, tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_all_processes_of_the_service_without_an_error(
-    serving: Callable[..., subprocess.Popen[str]], number: signal.Signals
+    serving: Callable[[], tuple[subprocess.Popen[str], str]], number: signal.Signals
 ) -> None:
-    port = free_port()
-    process = serving(port)
-    group = described(f"http://127.0.0.1:{port}/v1")["group"]
+    process, url = serving()
+    group = described(url)["group"]
 
     process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 0
     assert output == "the language model has stopped\n"
     assert group_ends(group)
 
 
-def test_the_server_dies_with_a_parent_that_was_killed(serving: Callable[..., subprocess.Popen[str]]) -> None:
-    port = free_port()
-    process = serving(port)
-    group = described(f"http://127.0.0.1:{port}/v1")["group"]
+def test_the_server_dies_with_a_parent_that_was_killed(
+    serving: Callable[[], tuple[subprocess.Popen[str], str]],
+) -> None:
+    process, url = serving()
+    group = described(url)["group"]
 
     process.kill()
     process.communicate()
@@ -226,14 +241,15 @@ def test_the_server_dies_with_a_parent_that_was_killed(serving: Callable[..., su
     assert group_ends(group)
 
 
-def test_a_server_that_ends_by_itself_is_reported(serving: Callable[..., subprocess.Popen[str]]) -> None:
-    port = free_port()
-    process = serving(port)
+def test_a_server_that_ends_by_itself_is_reported(
+    serving: Callable[[], tuple[subprocess.Popen[str], str]],
+) -> None:
+    process, url = serving()
 
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"http://127.0.0.1:{port}/end", trust_env=False).raise_for_status()
-        httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False)
-    output, _ = process.communicate(timeout=30)
+        httpx.get(url.removesuffix("v1") + "end", trust_env=False, timeout=PATIENCE).raise_for_status()
+        described(url)
+    output, _ = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 1
     assert LlmUnavailableError.__name__ in output

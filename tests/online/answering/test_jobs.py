@@ -20,6 +20,7 @@ from online.records.job_store import JobStore, StoredJob
 from rag.errors import LlmMisconfiguredError, LlmRefusedError, LlmUnavailableError
 from tests.fake_llm import FakeLlm, served
 from tests.online.conftest import LIBRARY, Library, Serve
+from tests.waiting import until
 from warehouse.editorial.withdrawal import withdraw
 
 LATER = {"Prefer": "respond-async"}
@@ -36,9 +37,7 @@ def _in_short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def poll(client: httpx.Client, location: str) -> httpx.Response:
-    while (response := client.get(location)).status_code == 202:
-        pass
-    return response
+    return until("the job has ended", lambda: client.get(location), lambda response: response.status_code != 202)
 
 
 def test_a_miss_is_answered_later(client: httpx.Client, llm: FakeLlm) -> None:
@@ -77,8 +76,7 @@ def test_an_unknown_id_is_not_found(client: httpx.Client) -> None:
 def test_a_job_outlasts_an_outage_of_the_model(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.fail_with = 503
     location = client.post("/v1/answers", json=NEW, headers=LATER).headers["location"]
-    while not llm.requests:
-        pass
+    until("the model was asked", lambda: llm.requests)
     llm.behaviour.fail_with = None
     assert poll(client, location).json()["source"] == "live"
 
@@ -157,7 +155,8 @@ def test_questions_on_which_the_model_fails_do_not_delay_others(
         bad = [later(client, f"Where are {number} bicycles parked?") for number in range(4)]
         good = [later(client, f"Where can {number} people park their cars?") for number in range(8)]
         assert [poll(client, location).status_code for location in good] == [200] * 8
-        assert {client.get(location).json()["status"] for location in bad} == {"queued"}
+        for location in bad:
+            until("it waits for its next attempt", lambda: client.get(location).json()["status"] == "queued")  # noqa: B023
         assert client.get("/readyz").json()["language_model"] == "closed"
 
 
@@ -176,8 +175,11 @@ def test_an_answer_from_a_withdrawn_document_is_generated_again(
     withdraw(library.data, "library", document, "wrong")
     llm.behaviour.text = "Nobody knows [1]."
     known = {"If-None-Match": first.headers["etag"]}
-    while (response := client.get(location, headers=known)).status_code == 304:
-        pass
+    response = until(
+        "the withdrawal is followed",
+        lambda: client.get(location, headers=known),
+        lambda response: response.status_code != 304,
+    )
     assert response.status_code == 202
     assert response.headers["location"] == location
     second = poll(client, location).json()
@@ -193,13 +195,11 @@ def test_a_locked_database_costs_neither_an_answer_nor_a_worker(
 ) -> None:
     llm.behaviour.gate = threading.Event()
     location = later(client, NEW["question"])
-    while not llm.running:
-        pass
+    until("the model was asked", lambda: llm.running)
     other = sqlite3.connect(library.data / "jobs.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     llm.behaviour.gate.set()
-    while not any("database is locked" in message for message in caplog.messages):
-        pass
+    until("the file is found locked", lambda: any("database is locked" in message for message in caplog.messages))
     assert client.get(location).status_code == 202
     other.execute("ROLLBACK")
     assert poll(client, location).json()["answer"] == llm.behaviour.text
@@ -219,16 +219,23 @@ def test_a_full_disk_stops_no_task(client: httpx.Client, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(JobStore, step, full_at_first)
     assert poll(client, later(client, NEW["question"])).status_code == 200
-    while len(tries) < 6:
-        poll(client, later(client, f"And {len(tries)} bicycles?"))
+
+    def another() -> int:
+        assert poll(client, later(client, f"And {len(tries)} bicycles?")).status_code == 200
+        return len(tries)
+
+    until("the step works again", another, lambda tried: tried >= 6)
 
 
 def test_a_job_that_can_not_be_read_fails_and_the_next_one_is_answered(client: httpx.Client, library: Library) -> None:
     with contextlib.closing(sqlite3.connect(library.data / "jobs.sqlite3", isolation_level=None)) as other:
         other.execute("INSERT INTO jobs (id, asked, created) VALUES ('torn', '{}', unixepoch())")
     assert poll(client, later(client, NEW["question"])).status_code == 200
-    while (response := client.get("/v1/answers/torn")).headers.get("x-should-retry") is None:
-        pass
+    response = until(
+        "the torn job has failed",
+        lambda: client.get("/v1/answers/torn"),
+        lambda response: "x-should-retry" in response.headers,
+    )
     assert response.json()["type"] == "urn:beforehand:problem:internal"
 
 
@@ -237,8 +244,7 @@ def test_jobs_survive_a_restart(library: Library, serve: Serve, llm: FakeLlm) ->
     llm.behaviour.gate = threading.Event()
     with serve.stopping() as first:
         location = first.post("/v1/answers", json=NEW, headers=LATER).headers["location"]
-        while not llm.running:
-            pass
+        until("the model was asked", lambda: llm.running)
     llm.behaviour.gate.set()
     assert poll(serve(), location).json()["source"] == "live"
 

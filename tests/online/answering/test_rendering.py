@@ -54,7 +54,7 @@ def test_spliced_and_explained_answers_have_the_same_fields() -> None:
 @pytest.mark.parametrize("hours", [-1, 0, 5])
 def test_the_age_is_never_negative(hours: int) -> None:
     hit = prepared("x", generated_at=datetime.now(UTC) - timedelta(hours=hours))
-    assert hit.age_seconds == pytest.approx(max(0, hours) * 3600, abs=2)
+    assert hit.age_seconds == pytest.approx(max(0, hours) * 3600, abs=60)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,21 @@ import re
 import httpx
 import pytest
 
+from online.records import semantic_hits
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Corpus, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve, recorded
+from tests.waiting import until
 from warehouse.editorial.withdrawal import untombstone
 
 PARAPHRASE = "Please, when does the library open?"
 MATCHED = "When does the library open?"
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look once for a reported hit: it is in this process, where hits and reports are written in order."""
+    monkeypatch.setattr(semantic_hits, "_LOOKS_AFTER_SECONDS", (0.0,))
 
 
 def ask(client: httpx.Client, question: str, **fields: object) -> dict[str, object]:
@@ -69,9 +77,8 @@ def test_an_invented_request_removes_no_hit(client: httpx.Client, library: Libra
     ask(client, PARAPHRASE)
     assert report(client, "invented", PARAPHRASE).json() == {"recorded": True, "tombstoned": False}
     assert ask(client, PARAPHRASE)["source"] == "semantic"
-    while not (said := [row for row in journal(library.data) if row["kind"] == "feedback"]):
-        pass
-    assert "matched_key" not in said[0], "nor does it count against the answer"
+    [said] = recorded(library.data, kind="feedback")
+    assert "matched_key" not in said, "nor does it count against the answer"
 
 
 def test_a_report_counts_only_for_the_hit_that_the_request_had(client: httpx.Client) -> None:
@@ -90,8 +97,7 @@ def test_a_hit_is_reported_once_and_a_person_may_undo_it_for_good(client: httpx.
     answer = ask(client, PARAPHRASE)
     assert report(client, answer["id"], PARAPHRASE).json()["tombstoned"] is True
     untombstone(library.data, query_key("library", PARAPHRASE), query_key("library", MATCHED), "the same question")
-    while ask(client, PARAPHRASE)["source"] != "semantic":
-        pass
+    until("it is a hit again", lambda: ask(client, PARAPHRASE)["source"] == "semantic")
     assert report(client, answer["id"], PARAPHRASE).json()["tombstoned"] is False
     assert ask(client, PARAPHRASE)["source"] == "semantic"
 
@@ -125,8 +131,7 @@ def test_candidates_and_refusals_are_counted(client: httpx.Client) -> None:
 
 def test_near_misses_are_journalled_with_the_question_that_was_near(client: httpx.Client, library: Library) -> None:
     ask(client, "When does the library not open?")
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
     assert records[0]["matched_key"] == query_key("library", MATCHED)
     assert records[0]["refusal"] == "negation_differs"
     assert records[0]["similarity"] > 0.8
@@ -141,10 +146,15 @@ def test_hits_stop_when_live_answers_contradict_them(library: Library, serve: Se
     library.publish(library=LIBRARY)
     llm.behaviour.text = "Bicycles are parked in yards behind 17 trees [1]."
     client = serve(comparison_share=1.0)
-    sources = []
-    while "live" not in sources and len(sources) < 500:
+    sources: list[object] = []
+
+    def hit() -> bool:
         sources.append(ask(client, PARAPHRASE)["source"])
+        return sources[-1] == "semantic"
+
+    until("hits stop", hit, lambda goes_on: not goes_on)
     assert sources.count("semantic") >= 7  # so many differing comparisons in a row, and no fewer, break the promise
+    assert sources[-1] == "live"
     metrics = client.get("/metrics").text
     assert "beforehand_semantic_hits_enabled 0.0" in metrics
     assert "beforehand_semantic_error_upper_bound 1.0" in metrics
@@ -160,8 +170,12 @@ def test_hits_go_on_when_live_answers_confirm_them(library: Library, serve: Serv
     library.publish(library=LIBRARY)
     llm.behaviour.text = LIBRARY.answers[MATCHED][0]
     client = serve(comparison_share=1.0)
-    while agreeing(client) < 12:
+
+    def compared() -> float:
         assert ask(client, PARAPHRASE)["source"] == "semantic"
+        return agreeing(client)
+
+    until("a dozen comparisons agree", compared, lambda agreed: agreed >= 12)
     assert "beforehand_semantic_error_estimate 0.0" in client.get("/metrics").text
 
 

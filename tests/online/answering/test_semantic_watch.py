@@ -21,6 +21,7 @@ from rag.selection.selector import Selector, Weights
 from tests.fake_llm import FakeLlm
 from tests.online.answering.test_semantic_hits import PARAPHRASE, ask
 from tests.online.conftest import LIBRARY, Library, Serve
+from tests.waiting import until
 from warehouse.releases.comparisons import Comparison, comparisons_file
 
 PLAIN = Verifier.default()
@@ -230,11 +231,9 @@ def test_a_service_that_stopped_semantic_hits_still_does_when_it_starts_again(
     llm.behaviour.text = "Bicycles are parked in yards behind 17 trees [1]."
     collections = {"library": CollectionSettings(documents=[], tolerated_error=0.2)}
     with serve.stopping(collections, comparison_share=1.0) as client:
-        while ask(client, PARAPHRASE)["source"] == "semantic":
-            pass
+        until("hits stop", lambda: ask(client, PARAPHRASE)["source"] == "live")
     client = serve(collections, comparison_share=0)
     assert ask(client, PARAPHRASE)["source"] == "live"
     assert "beforehand_semantic_hits_enabled 0.0" in client.get("/metrics").text
     library.publish(library=LIBRARY)
-    while ask(client, PARAPHRASE)["source"] != "semantic":
-        pass
+    until("the new release is served", lambda: ask(client, PARAPHRASE)["source"] == "semantic")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import pytest
 
 from online.answering.single_flight import Flight, SingleFlight
 from tests.fake_llm import FakeLlm
+from tests.waiting import until
 
 NEW = "Where can people park their cars?"
 
@@ -24,8 +26,7 @@ def test_identical_questions_share_one_call_and_say_so(client: httpx.Client, llm
     flights = client.app.state.service.lookup.flights
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(post, client, typed) for typed in [NEW, NEW.upper(), f" {NEW}", NEW] * 2]
-        while sum(each.passengers for each in flights.under_way()) < 8:
-            pass
+        until("all wait for the call", lambda: sum(each.passengers for each in flights.under_way()) == 8)
         llm.behaviour.gate.set()
         responses = [call.result() for call in calls]
     assert len(llm.requests) == 1
@@ -38,18 +39,15 @@ def test_identical_questions_share_one_call_and_say_so(client: httpx.Client, llm
 def test_the_call_is_cancelled_when_the_last_client_disconnects(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.gate = threading.Event()
     service = client.app.state.service
-    impatient = httpx.Client(base_url=client.base_url, timeout=httpx.Timeout(10, read=0.5))
-    with ThreadPoolExecutor(2) as pool, impatient:
-        first = pool.submit(post, impatient, NEW)
-        while not llm.running:
-            pass
-        with pytest.raises(httpx.ReadTimeout):
-            first.result()
-        while len(service.lookup.flights) or service.model.admission.running:
-            pass
-    while not llm.abandoned:
-        pass
-    llm.behaviour.gate.set()
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+        body = json.dumps({"question": NEW}).encode()
+        head = f"POST /v1/answers HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        until("the model was asked", lambda: llm.running)
+
+    until("the call is given up", lambda: not (len(service.lookup.flights) or service.model.admission.running))
+    until("the model is told", lambda: llm.abandoned == 1)
 
 
 def test_a_client_that_joins_late_gets_the_earlier_pieces() -> None:
@@ -108,8 +106,7 @@ def test_different_collections_and_fresh_answers_do_not_share(client: httpx.Clie
     with ThreadPoolExecutor(2) as pool:
         ordinary = pool.submit(post, client, NEW)
         fresh = pool.submit(client.post, "/v1/answers", json={"question": NEW}, headers={"Cache-Control": "no-cache"})
-        while llm.running < 2:
-            pass
+        until("the model was asked twice", lambda: llm.running == 2)
         llm.behaviour.gate.set()
         assert ordinary.result().headers["cache-status"] == "beforehand; fwd=miss"
         assert fresh.result().headers["cache-status"] == "beforehand; fwd=bypass"

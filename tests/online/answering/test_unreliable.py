@@ -15,7 +15,8 @@ from rag.identity import ModelIdentity, fingerprint, query_key
 from rag.llm.protocol import Sampling
 from rag.prompting.answer_rules import AnswerRules
 from tests.fake_llm import MODEL, FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Library, Serve, recorded
+from tests.waiting import until
 
 NEW = "Is there a place to park?"
 SENTENCE = "There is no reliable answer to this question."
@@ -166,8 +167,7 @@ def test_those_who_share_a_call_are_all_told(client: httpx.Client, llm: FakeLlm)
     llm.behaviour.text, llm.behaviour.gate = FROM_ELSEWHERE, threading.Event()
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(ask, client) for _ in range(3)]
-        while not llm.requests:
-            pass
+        until("the model was asked", lambda: llm.requests)
         llm.behaviour.gate.set()
 
         assert {each.result()["source"] for each in waiting} == {"unreliable"}
@@ -199,8 +199,7 @@ def test_the_journal_keeps_its_text_for_the_team_under_its_own_source(
 ) -> None:
     llm.behaviour.text = FROM_ELSEWHERE
     ask(client)
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
 
     assert (records[0]["source"], records[0]["refusal"], records[0]["answer"]) == (
         "unreliable",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +15,8 @@ import pytest
 from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Library, Serve, recorded
+from tests.waiting import until
 from warehouse.editorial.decisions import Decision, Kind, append_decisions
 from warehouse.releases.rollback import rollback
 
@@ -41,12 +41,9 @@ def decide(library: Library, question: str, decision: Kind, *, allow_live: bool 
     append_decisions(library.data, [Decision("library", key, "any", decision, "Ada", allow_live=allow_live)])
 
 
-def until(told: Callable[[], dict[str, Any]], source: str) -> dict[str, Any]:
-    """Ask until the answer has this source, ten seconds at most."""
-    deadline = time.monotonic() + 10
-    while (body := told())["source"] != source:
-        assert time.monotonic() < deadline, body
-    return body
+def told(look: Callable[[], dict[str, Any]], source: str) -> dict[str, Any]:
+    """Look until the answer has this source."""
+    return until(f"the answer is {source}", look, lambda body: body.get("source") == source)
 
 
 def ask(client: httpx.Client, question: str, **headers: str) -> dict[str, Any]:
@@ -153,7 +150,7 @@ def test_a_job_ends_with_it_too(library: Library, client: httpx.Client, llm: Fak
     job = client.post("/v1/answers", json={"question": OPEN}, headers={"prefer": "respond-async"})
     assert job.status_code == 202
 
-    body = until(lambda: {"source": ""} | client.get(job.headers["location"]).json(), "withheld")
+    body = told(lambda: client.get(job.headers["location"]).json(), "withheld")
 
     assert body["reason"] == "rejected"
     assert llm.requests == []
@@ -163,12 +160,10 @@ def test_a_job_that_has_its_answer_is_answered_again_after_a_rejection(
     library: Library, client: httpx.Client, llm: FakeLlm
 ) -> None:
     job = client.post("/v1/answers", json={"question": NEW}, headers={"prefer": "respond-async"})
-    until(lambda: {"source": ""} | client.get(job.headers["location"]).json(), "live")
+    told(lambda: client.get(job.headers["location"]).json(), "live")
     reject(library, client, NEW)
 
-    assert (
-        until(lambda: {"source": ""} | client.get(job.headers["location"]).json(), "withheld")["reason"] == "rejected"
-    )
+    assert told(lambda: client.get(job.headers["location"]).json(), "withheld")["reason"] == "rejected"
     assert len(llm.requests) == 1
 
 
@@ -201,8 +196,7 @@ def test_a_live_answer_in_flight_is_held_back_from_all_who_wait_for_it(
     llm.behaviour.gate = threading.Event()
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(ask, client, NEW) for _ in range(3)]
-        while not llm.requests:
-            pass
+        until("the model was asked", lambda: llm.requests)
         decide(library, NEW, "reject")
         llm.behaviour.gate.set()
         bodies = [each.result() for each in waiting]
@@ -242,13 +236,13 @@ def test_a_prepared_answer_does_not_say_what_was_rejected_for_another_question(
     hours = "At what time do the doors of the library open?"
     answers = {**LIBRARY.answers, hours: LIBRARY.answers[OPEN]}
     library.publish(library=replace(LIBRARY, answers=answers))
-    until(lambda: ask(client, hours), "exact")
+    told(lambda: ask(client, hours), "exact")
 
     reject(library, client)
 
     assert ask(client, hours)["reason"] == "rejected"
     decide(library, hours, "approve")
-    assert until(lambda: ask(client, hours), "exact")["answer"] == LIBRARY.answers[OPEN][0]
+    assert told(lambda: ask(client, hours), "exact")["answer"] == LIBRARY.answers[OPEN][0]
 
 
 @pytest.mark.parametrize(
@@ -280,11 +274,11 @@ def test_a_finished_job_does_not_say_what_was_rejected_for_another_question(
 ) -> None:
     question = {"question": "Tell me another story about it"}
     location = client.post("/v1/answers", json=question, headers={"prefer": "respond-async"}).headers["location"]
-    assert until(lambda: {"source": ""} | client.get(location).json(), "live")["answer"] == LIBRARY.answers[OPEN][0]
+    assert told(lambda: client.get(location).json(), "live")["answer"] == LIBRARY.answers[OPEN][0]
     reject(library, client)
 
     assert client.get(location).status_code == 202
-    assert until(lambda: {"source": ""} | client.get(location).json(), "withheld")["reason"] == "rejected"
+    assert told(lambda: client.get(location).json(), "withheld")["reason"] == "rejected"
 
 
 def test_the_reviewer_may_allow_a_live_answer(library: Library, client: httpx.Client, llm: FakeLlm) -> None:
@@ -298,7 +292,7 @@ def test_a_rejection_taken_back_holds_no_more(library: Library, client: httpx.Cl
     reject(library, client)
     decide(library, OPEN, "reconsider")
 
-    assert until(lambda: ask(client, OPEN), "exact")["answer"] == LIBRARY.answers[OPEN][0]
+    assert told(lambda: ask(client, OPEN), "exact")["answer"] == LIBRARY.answers[OPEN][0]
 
 
 def test_live_is_for_what_the_audit_withheld_and_not_for_what_a_person_rejected(
@@ -354,8 +348,7 @@ def test_suggestions_name_only_what_is_served(library: Library, client: httpx.Cl
 def test_journal_and_metrics_have_the_same_source_and_reason(library: Library, client: httpx.Client) -> None:
     reject(library, client)
     ask(client, OPEN)
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
 
     assert (records[0]["source"], records[0]["refusal"], records[0]["status"]) == ("withheld", "rejected", 200)
     metrics = client.get("/metrics").text

@@ -11,6 +11,7 @@ import pytest
 from online.http.problems import KINDS
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
+from tests.waiting import until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -101,8 +102,7 @@ def test_the_model_is_used_again_when_it_is_back_without_a_restart(
     assert client.post("/v1/answers", json=new).status_code == 503
     assert client.get("/readyz").json()["language_model"] != "closed"
     llm.behaviour.fail_with = None
-    while client.post("/v1/answers", json=new).status_code != 200:
-        pass
+    until("the model is used again", lambda: client.post("/v1/answers", json=new).is_success)
     assert client.get("/readyz").json()["language_model"] == "closed"
 
 
@@ -113,8 +113,7 @@ def test_under_overload_misses_are_refused_at_once_and_hits_go_on(library: Libra
     admission = client.app.state.service.model.admission
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(client.post, "/v1/answers", json={"question": f"Story {n}?"}) for n in range(2)]
-        while admission.running + admission.waiting < 2:
-            pass
+        until("one is answered and one waits", lambda: admission.running + admission.waiting == 2)
         refused = client.post("/v1/answers", json={"question": "Story 3?"})
         hit = client.post("/v1/answers", json={"question": "When does the library open?"})
         llm.behaviour.gate.set()

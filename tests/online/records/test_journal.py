@@ -12,7 +12,7 @@ import pytest
 
 from online.records.journal import Journal, JournalRow
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import Library, journal
+from tests.online.conftest import Library, journal, recorded
 from warehouse.tables import JOURNAL
 
 OPEN = "When does the library open?"
@@ -21,12 +21,6 @@ NEW = "Where can people park their cars?"
 
 def record(number: int) -> JournalRow:
     return JournalRow(kind="request", request_id=f"r{number}", at=datetime.now(UTC))
-
-
-def wait_for(data: Path, count: int) -> list[dict[str, object]]:
-    while len(records := journal(data)) < count:
-        pass
-    return records
 
 
 def test_feedback_without_a_collection_gets_that_of_its_request(tmp_path: Path) -> None:
@@ -52,7 +46,7 @@ def test_each_request_leaves_one_row_with_its_source(client: httpx.Client, libra
         client.post("/v1/answers", json={"question": question})
     llm.behaviour.fail_with = 500
     client.post("/v1/answers", json={"question": "And bicycles?"})
-    records = wait_for(library.data, 4)
+    records = recorded(library.data, 4)
     assert [each["source"] for each in records] == ["exact", "semantic", "live", "refused"]
     assert [each["status"] for each in records] == [200, 200, 200, 503]
     assert records[0]["cache_status"] == "beforehand; hit; detail=exact"
@@ -74,7 +68,7 @@ def test_a_fault_of_the_service_is_recorded_and_counted(
         client.post("/", data={"question": NEW}),
     ]
     assert [response.status_code for response in responses] == [500] * 3
-    records = wait_for(library.data, 3)
+    records = recorded(library.data, 3)
     assert [each["route"] for each in records] == ["answers", "chat", "page"]
     assert {(each["source"], each["status"], each["refusal"]) for each in records} == {("failed", 500, "internal")}
     assert 'beforehand_requests_total{source="failed"} 3.0' in client.get("/metrics").text
@@ -88,14 +82,14 @@ def test_a_bypassed_chat_records_no_question_whatever_its_outcome(
     for status in (None, 400, 500):
         llm.behaviour.fail_with = status
         client.post("/v1/chat/completions", json=body)
-    records = wait_for(library.data, 3)
+    records = recorded(library.data, 3)
     assert [each["source"] for each in records] == ["bypass", "refused", "refused"]
     assert not any({"question", "query_key"} & each.keys() for each in records)
 
 
 def test_no_store_keeps_the_text_out_of_the_journal(client: httpx.Client, library: Library) -> None:
     client.post("/v1/answers", json={"question": "Is 4711 my secret?"}, headers={"Cache-Control": "no-store"})
-    records = wait_for(library.data, 1)
+    records = recorded(library.data, 1)
     assert records[0]["source"] == "live"
     assert "4711" not in json.dumps(records)
     assert "question" not in records[0]
@@ -105,7 +99,7 @@ def test_a_header_may_come_in_several_lines(client: httpx.Client, library: Libra
     lines = [("Cache-Control", "no-store"), ("Cache-Control", "no-cache")]
     response = client.post("/v1/answers", json={"question": OPEN}, headers=lines)
     assert response.headers["cache-status"] == "beforehand; fwd=bypass"
-    records = wait_for(library.data, 1)
+    records = recorded(library.data, 1)
     assert records[0]["source"] == "live"
     assert not {"question", "answer", "prompt"} & records[0].keys()
 
@@ -113,7 +107,7 @@ def test_a_header_may_come_in_several_lines(client: httpx.Client, library: Libra
 def test_feedback_names_the_request_that_it_is_about(client: httpx.Client, library: Library) -> None:
     answer = client.post("/v1/answers", json={"question": OPEN}).json()
     client.post("/v1/feedback", json={"request_id": answer["id"], "helpful": False, "comment": "Too short."})
-    said = wait_for(library.data, 2)[1]
+    said = recorded(library.data, 2)[1]
     assert (said["kind"], said["request_id"], said["helpful"], said["comment"]) == (
         "feedback", answer["id"], False, "Too short.",
     )  # fmt: skip
@@ -126,7 +120,7 @@ def test_a_stream_is_recorded_like_a_whole_answer(client: httpx.Client, library:
     assert events[0] == "start"
     assert events[-1] == "answer"
     assert set(events[1:-1]) == {"delta"}
-    records = wait_for(library.data, 1)
+    records = recorded(library.data, 1)
     assert records[0]["streamed"] is True
     assert records[0]["answer"] == llm.behaviour.text
 

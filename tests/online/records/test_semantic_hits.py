@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from online.records import semantic_hits
 from online.records.semantic_hits import SemanticHit, SemanticHits
 
 HIT = SemanticHit("r-1", "", "library", "asked", "matched")
+
+
+@pytest.fixture(autouse=True)
+def _look_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(semantic_hits, "_LOOKS_AFTER_SECONDS", (0.0,))
 
 
 async def reported(path: Path, *hits: SemanticHit) -> list[bool]:
@@ -52,7 +58,9 @@ def test_what_never_was_can_not_be_reported(path: Path) -> None:
     assert asyncio.run(reported(path, *invented, HIT)) == [False] * len(invented) + [True]
 
 
-def test_a_report_may_come_before_the_hit_is_on_the_disk(path: Path) -> None:
+def test_a_report_may_come_before_the_hit_is_on_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(semantic_hits, "_LOOKS_AFTER_SECONDS", (0.0, *[0.05] * 2000))
+
     async def hit_and_report() -> bool:
         here, other = SemanticHits(path), SemanticHits(path)
         report = asyncio.create_task(other.report(HIT))

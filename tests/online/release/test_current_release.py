@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,6 +21,7 @@ from rag.errors import IndexUnusableError
 from rag.llm.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, Corpus, Library, Serve
+from tests.waiting import until
 from warehouse.editorial.withdrawal import reinstate, withdraw
 from warehouse.releases.retention import prune
 from warehouse.releases.rollback import rollback
@@ -26,6 +29,7 @@ from warehouse.releases.rollback import rollback
 OPEN = "When does the library open?"
 LOST = "What does a lost card cost?"
 NEW = "Where can people park their cars?"
+PREPARED = LIBRARY.answers[OPEN][0]
 
 
 def ask(client: httpx.Client, question: str) -> dict[str, object]:
@@ -34,32 +38,56 @@ def ask(client: httpx.Client, question: str) -> dict[str, object]:
     return response.json()  # type: ignore[no-any-return]
 
 
+def ready(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/readyz").json()  # type: ignore[no-any-return]
+
+
+def trouble(client: httpx.Client, text: str) -> dict[str, Any]:
+    """Return what the service says of itself as soon as it tells of a problem with this text."""
+    return until(
+        f"a problem with {text!r} is told", lambda: ready(client), lambda state: text in (state["problem"] or "")
+    )
+
+
 def wait_for(client: httpx.Client, release: str) -> None:
-    while client.get("/readyz").json()["release"] != release:
-        pass
+    until(f"{release} is served", lambda: ready(client), lambda state: state["release"] == release)
+
+
+def wait_until(client: httpx.Client, question: str, holds: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+    """Ask until this holds of the answer."""
+    return until(f"another answer to {question!r} comes", lambda: ask(client, question), holds)
+
+
+def point_at(library: Library, release: str) -> None:
+    """Point at a release without any check; the service never sees half a pointer."""
+    releases = library.data / "releases"
+    (releases / "NEXT").write_text(release)
+    (releases / "NEXT").replace(releases / "CURRENT")
 
 
 def test_no_request_fails_while_releases_come_and_go(library: Library, serve: Serve) -> None:
     library.publish(library=LIBRARY)
     client = serve()
     done = threading.Event()
+    seen: set[object] = set()
 
-    def hammer() -> set[str]:
-        seen = set()
+    def hammer() -> None:
         while not done.is_set():
-            seen.add(str(ask(client, OPEN)["answer"]))
-        return seen
+            seen.add(ask(client, OPEN)["answer"])
 
     with ThreadPoolExecutor(3) as pool:
         hammering = [pool.submit(hammer) for _ in range(3)]
-        for number in range(5):
-            wait_for(client, library.publish(f" ({number})", library=LIBRARY))
-        rollback(library.data)
-        while "(3)" not in str(ask(client, OPEN)["answer"]):
-            pass
-        done.set()
-        seen = set.union(*(each.result() for each in hammering))
-    assert len(seen) >= 3
+        try:
+            for number in range(5):
+                library.publish(f" ({number})", library=LIBRARY)
+                until(f"release {number} answers", seen.copy, {f"{PREPARED} ({number})"}.issubset)
+            seen.clear()
+            rollback(library.data)
+            until("the release before answers again", seen.copy, {f"{PREPARED} (3)"}.issubset)
+        finally:
+            done.set()
+        assert [each.result() for each in hammering] == [None] * 3
+    assert seen <= {f"{PREPARED} (4)", f"{PREPARED} (3)"}
 
 
 def test_a_request_under_way_keeps_its_release_open(library: Library, serve: Serve, llm: FakeLlm) -> None:
@@ -68,8 +96,7 @@ def test_a_request_under_way_keeps_its_release_open(library: Library, serve: Ser
     llm.behaviour.gate = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(ask, client, NEW)
-        while not llm.running:
-            pass
+        until("the model was asked", lambda: llm.running)
         wait_for(client, library.publish(library=LIBRARY))
         llm.behaviour.gate.set()
         assert slow.result()["release"] == first
@@ -81,8 +108,7 @@ def test_a_rollback_to_a_release_that_is_still_in_use_works(library: Library, se
     llm.behaviour.gate = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(ask, client, NEW)
-        while not llm.running:
-            pass
+        until("the model was asked", lambda: llm.running)
         wait_for(client, library.publish(" (2)", library=LIBRARY))
         rollback(library.data, first)
         wait_for(client, first)
@@ -97,14 +123,11 @@ def test_a_torn_release_is_reported_and_the_old_one_stays(library: Library, serv
     bad = library.data / "releases" / "99990101T000000-dead"
     bad.mkdir()
     (bad / "manifest.json").write_text("{}")
-    (library.data / "releases" / "CURRENT").write_text(bad.name)
-    while (ready := client.get("/readyz").json())["problem"] is None:
-        pass
-    assert ready["release"] == good
-    assert bad.name in ready["problem"]
+    point_at(library, bad.name)
+    assert trouble(client, bad.name)["release"] == good
     assert ask(client, OPEN)["source"] == "exact"
     wait_for(client, library.publish(library=LIBRARY))
-    assert client.get("/readyz").json()["problem"] is None
+    assert ready(client)["problem"] is None
 
 
 def point_at_a_release_with_a_torn_prompt(library: Library, good: str) -> str:
@@ -112,7 +135,7 @@ def point_at_a_release_with_a_torn_prompt(library: Library, good: str) -> str:
     bad = library.data / "releases" / "99990101T000000-dead"
     shutil.copytree(library.data / "releases" / good, bad)
     (bad / "prompt.txt").write_bytes(b"\xff")
-    (library.data / "releases" / "CURRENT").write_text(bad.name)
+    point_at(library, bad.name)
     return bad.name
 
 
@@ -122,28 +145,22 @@ def test_a_release_that_fails_in_an_unforeseen_way_holds_up_neither_withdrawals_
     good = library.publish(library=LIBRARY)
     client = serve()
     bad = point_at_a_release_with_a_torn_prompt(library, good)
-    while (ready := client.get("/readyz").json())["problem"] is None:
-        pass
-    assert ready["release"] == good
-    assert f"release {bad} can't be served: UnicodeDecodeError" in ready["problem"]
+    assert trouble(client, f"release {bad} can't be served: UnicodeDecodeError")["release"] == good
     assert [record.exc_info is not None for record in caplog.records if bad in record.getMessage()] == [True]
     assert 'beforehand_release_swaps_total{outcome="failed"} 1.0' in client.get("/metrics").text
     withdraw(library.data, "library", "fees", "wrong price")
-    while ask(client, LOST)["source"] == "exact":
-        pass
+    wait_until(client, LOST, lambda answer: answer["source"] != "exact")
     wait_for(client, library.publish(library=LIBRARY))
-    assert client.get("/readyz").json()["problem"] is None
+    assert ready(client)["problem"] is None
 
 
 def test_a_refused_release_is_no_problem_after_a_rollback(library: Library, serve: Serve) -> None:
     good = library.publish(library=LIBRARY)
     client = serve()
-    point_at_a_release_with_a_torn_prompt(library, good)
-    while client.get("/readyz").json()["problem"] is None:
-        pass
-    (library.data / "releases" / "CURRENT").write_text(good)
-    while client.get("/readyz").json()["problem"] is not None:
-        pass
+    bad = point_at_a_release_with_a_torn_prompt(library, good)
+    trouble(client, bad)
+    point_at(library, good)
+    until("all is well again", lambda: ready(client), lambda state: state["problem"] is None)
     assert ask(client, OPEN)["source"] == "exact"
 
 
@@ -154,17 +171,14 @@ def test_withdrawals_that_can_not_be_read_are_reported_and_the_next_release_is_f
     client = serve()
     withdrawals = library.data / "withdrawals.jsonl"
     withdrawals.mkdir()
-    while (problem := client.get("/readyz").json()["problem"]) is None:
-        pass
-    assert problem.startswith("withdrawals can't be followed: IsADirectoryError")
+    problem = trouble(client, "withdrawals can't be followed: IsADirectoryError")["problem"]
     assert problem in caplog.messages
     assert 'beforehand_following_failures_total{what="withdrawals"}' in client.get("/metrics").text
     wait_for(client, library.publish(library=LIBRARY))
     withdrawals.rmdir()
     withdraw(library.data, "library", "fees", "wrong price")
-    while ask(client, LOST)["source"] == "exact":
-        pass
-    assert client.get("/readyz").json()["problem"] is None
+    wait_until(client, LOST, lambda answer: answer["source"] != "exact")
+    until("all is well again", lambda: ready(client), lambda state: state["problem"] is None)
 
 
 def test_a_service_that_can_not_read_the_withdrawals_does_not_start(library: Library, llm: FakeLlm) -> None:
@@ -181,8 +195,7 @@ def test_a_withdrawn_document_is_gone_from_every_path_at_once(
 ) -> None:
     assert ask(client, LOST)["source"] == "exact"
     withdraw(library.data, "library", "fees", "wrong price")
-    while (answer := ask(client, LOST))["source"] == "exact":
-        pass
+    answer = wait_until(client, LOST, lambda answer: answer["source"] != "exact")
     assert answer["source"] == "live"
     assert "fees" not in {each["document_id"] for each in answer["citations"]}
     assert ask(client, f"Please, {LOST}")["source"] == "live"
@@ -191,8 +204,7 @@ def test_a_withdrawn_document_is_gone_from_every_path_at_once(
     assert LOST not in {each["question"] for each in listed}
     assert ask(client, OPEN)["source"] == "exact"
     reinstate(library.data, "library", "fees", "right after all")
-    while ask(client, LOST)["source"] != "exact":
-        pass
+    wait_until(client, LOST, lambda answer: answer["source"] == "exact")
 
 
 class AllAlike:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from online.release.object_store import following_store
 from online.release.store_trouble import store_trouble
 from tests.object_store import Machines, build
+from tests.waiting import until
 from warehouse.editorial.withdrawal import Withdrawals, withdraw
 from warehouse.errors import StorageError
 from warehouse.objects.client import ObjectStore
 from warehouse.objects.shared_log import follow_log
 from warehouse.releases.build import publish
 from warehouse.releases.release import current_id
-
-
-def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        pass
 
 
 def test_a_service_follows_releases_and_withdrawals_and_sends_its_journal_at_the_end(machines: Machines):
@@ -30,10 +24,10 @@ def test_a_service_follows_releases_and_withdrawals_and_sends_its_journal_at_the
     with following_store(server.folder, 0.05):
         assert current_id(server.folder) == first.release_id
         second = publish(build(batch))
-        until(lambda: current_id(server.folder) == second.release_id)
+        until("the second release is here", lambda: current_id(server.folder) == second.release_id)
         withdraw(batch.folder, "main", "d1", "wrong")
         follow_log(batch)
-        until(lambda: withdrawn.follow() or "d1" in withdrawn.of("main"))
+        until("the withdrawal is here", lambda: withdrawn.follow() or "d1" in withdrawn.of("main"))
         (server.folder / "journal").mkdir()
         (server.folder / "journal" / "1-7-1.jsonl").write_text('{"kind": "request"}\n')
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY, Library, Serve
+from tests.waiting import until
 
 
 def ask(client: httpx.Client, question: str, **fields: object) -> httpx.Response:
@@ -83,6 +84,5 @@ def test_a_service_without_a_release_is_alive_but_not_ready(serve: Serve) -> Non
 def test_the_first_release_is_served_without_a_restart(library: Library, serve: Serve) -> None:
     client = serve()
     library.publish(library=LIBRARY)
-    while client.get("/readyz").status_code != 200:
-        pass
+    until("it is ready", lambda: client.get("/readyz").is_success)
     assert ask(client, "When does the library open?").json()["source"] == "exact"

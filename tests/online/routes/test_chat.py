@@ -14,7 +14,8 @@ import pytest
 
 from rag.collection_settings import CollectionSettings
 from tests.fake_llm import MODEL, FakeLlm
-from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
+from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, recorded
+from tests.waiting import until
 
 BOTH = {name: CollectionSettings(documents=[]) for name in ("library", "museum")}
 PREPARED = "When does the library open?"
@@ -89,8 +90,7 @@ def test_a_live_answer_uses_the_requests_sampling_and_our_prompt(
     assert {name: llm.requests[1][name] for name in wishes} == wishes
     assert llm.requests[1]["messages"] == llm.requests[0]["messages"]
     assert plain.headers["etag"] != wished.headers["etag"]
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [each["source"] for each in records] == ["live", "live"]
     assert records[1]["fingerprint"] == wished.headers["etag"].strip('"')
 
@@ -104,8 +104,7 @@ def test_only_chats_with_equal_sampling_share_a_call(client: httpx.Client, llm: 
             pool.submit(client.post, "/v1/chat/completions", json={**body, **wish})
             for wish in ({}, {"temperature": 0}, {"temperature": 1.5}, {"temperature": 1.5})  # ours is 0
         ]
-        while sum(each.passengers for each in flights.under_way()) < 4:
-            pass
+        until("all wait for their calls", lambda: sum(each.passengers for each in flights.under_way()) == 4)
         assert sorted(each.passengers for each in flights.under_way()) == [2, 2]
         llm.behaviour.gate.set()
         assert [call.result().status_code for call in calls] == [200] * 4
@@ -139,8 +138,7 @@ def test_a_torn_character_from_the_model_spoils_no_answer(
     assert (chat.status_code, answer.status_code) == (200, 200)
     assert "\ufffd" in chat.text
     assert "\ufffd" in answer.text
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [each["answer"] for each in records] == ["A \ufffd b"] * 2
 
 
@@ -255,8 +253,7 @@ def test_the_official_client_retries_by_itself_when_the_queue_was_full(
     pauses_go_to(wait, monkeypatch)
     with ThreadPoolExecutor(1) as pool, openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="x") as official:
         first = pool.submit(client.post, "/v1/answers", json={"question": "Please tell me a story?"})
-        while not llm.running:
-            pass
+        until("the model was asked", lambda: llm.running)
         completion = official.chat.completions.create(model="m", messages=user("Where can I park here?"))
     assert completion.choices[0].message.content == llm.behaviour.text
     assert waits == [1.0]

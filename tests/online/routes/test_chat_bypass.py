@@ -15,7 +15,7 @@ from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.llm.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm, served
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Library, Serve, recorded
 
 PREPARED = "When does the library open?"
 
@@ -68,8 +68,7 @@ def test_a_bypassed_chat_that_breaks_off_is_an_error(
     messages = [{"role": "system", "content": "Be brief."}, *user("Where can I park?")]
     with pytest.raises(openai.APIError, match="gave no answer"):
         list(official.chat.completions.create(model="m", messages=messages, stream=stream))
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
     assert records[0]["status"] == 503
 
 
@@ -128,7 +127,6 @@ def test_a_model_in_this_process_chats_too_and_names_what_it_can_not_take(librar
 def test_a_bypass_leaves_no_text_in_the_journal(client: httpx.Client, library: Library) -> None:
     messages = [{"role": "system", "content": "Be secret."}, *user("My number is 4711")]
     assert client.post("/v1/chat/completions", json={"model": "beforehand", "messages": messages}).status_code == 200
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
     assert records[0]["source"] == "bypass"
     assert "4711" not in json.dumps(records)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from rag.llm.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm, served
-from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal
+from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, journal, recorded
 from tests.online.routes.test_chat_bypass import WithoutForwarding
+from tests.waiting import PATIENCE, until
 from warehouse.editorial.decisions import Decision, append_decisions
 
 NEAR = "When does the library close in the afternoon?"
@@ -67,8 +67,7 @@ def test_what_no_passage_is_near_to_never_reaches_the_model(
     assert '"reason":"off_topic"' in response.text
     assert response.headers["cache-status"] == "beforehand; fwd=bypass"
     assert not llm.requests
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
     assert "sourdough" not in json.dumps(records)
 
 
@@ -105,9 +104,9 @@ def test_a_model_in_this_process_is_grounded_too(library: Library, llm: FakeLlm,
     llm.behaviour.text = "It closes at five [1]."
     endpoint = OpenAIEndpoint(llm.url, MODEL)
     collections = {"library": CollectionSettings(documents=[])}
-    settings = ServiceSettings.model_validate({})
+    settings = ServiceSettings(comparison_share=0)
     app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
-    with served(app) as url, httpx.Client(base_url=url) as client:
+    with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
         near = client.post("/v1/chat/completions", json=chat(NEAR, stream=stream))
         refused = client.post("/v1/chat/completions", json=chat(OFF_TOPIC, stream=stream))
     assert "closes at five in the afternoon" in llm.requests[0]["messages"][0]["content"]
@@ -198,16 +197,14 @@ def test_a_chat_around_a_rejected_question_is_no_way_past_the_rejection(
     client: httpx.Client, llm: FakeLlm, library: Library, asked: str, *, stream: bool
 ) -> None:
     append_decisions(library.data, [Decision("library", query_key("library", OPEN), "any", "reject", "Ada")])
-    deadline = time.monotonic() + 10
-    while (
-        '"source":"withheld"' not in (said := client.post("/v1/chat/completions", json=chat(asked, stream=stream))).text
-    ):
-        assert time.monotonic() < deadline, said.text
+
+    def said() -> str:
+        return client.post("/v1/chat/completions", json=chat(asked, stream=stream)).text
+
+    until("the rejection is followed", said, lambda text: '"source":"withheld"' in text)
     llm.requests.clear()
 
-    said = client.post("/v1/chat/completions", json=chat(asked, stream=stream))
-
-    assert '"reason":"rejected"' in said.text
+    assert '"reason":"rejected"' in said()
     assert not llm.requests
 
 
@@ -280,9 +277,9 @@ def test_a_model_in_this_process_says_nothing_rejected_either(library: Library, 
     append_decisions(library.data, [Decision("library", query_key("library", OPEN), "any", "reject", "Ada")])
     endpoint = OpenAIEndpoint(llm.url, MODEL)
     collections = {"library": CollectionSettings(documents=[])}
-    settings = ServiceSettings.model_validate({})
+    settings = ServiceSettings(comparison_share=0)
     app = create_app(settings, library.data, collections, WithoutForwarding(endpoint), on_stop=endpoint.aclose)
-    with served(app) as url, httpx.Client(base_url=url) as client:
+    with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
         reply = client.post("/v1/chat/completions", json=chat(NEAR)).json()
     assert reply["beforehand"]["reason"] == "rejected"
     assert "nine" not in reply["choices"][0]["message"]["content"]

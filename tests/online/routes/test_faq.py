@@ -17,7 +17,8 @@ from rag.collection_settings import CollectionSettings
 from rag.errors import ConfigurationError
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, journal
+from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, recorded
+from tests.waiting import until
 from warehouse.editorial.withdrawal import withdraw
 
 BOTH = {"library": CollectionSettings(documents=[]), "museum": CollectionSettings(documents=[])}
@@ -196,8 +197,7 @@ def test_opening_an_answer_is_recorded_so_that_feedback_finds_it(client: httpx.C
     client.get("/")
     client.head(permalink(OPENING))
     client.post("/v1/feedback", json={"request_id": identity, "helpful": True, "collection": "library"})
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [each["kind"] for each in records] == ["request", "feedback"]
     assert {each["request_id"] for each in records} == {identity}
     assert records[0]["route"] == "page"
@@ -206,8 +206,7 @@ def test_opening_an_answer_is_recorded_so_that_feedback_finds_it(client: httpx.C
 
 def test_a_withdrawn_answer_is_neither_listed_nor_opened(client: httpx.Client, library: Library) -> None:
     withdraw(library.data, "library", "hours", "wrong")
-    while client.get(permalink(OPENING)).status_code != 404:
-        pass
+    until("the withdrawal is followed", lambda: client.get(permalink(OPENING)).status_code == 404)
     assert OPENING not in client.get("/").text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,8 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from rag.llm.openai_client import OpenAIEndpoint
 from tests.fake_llm import MODEL, FakeLlm, served
-from tests.online.conftest import LIBRARY, Corpus, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve, recorded
+from tests.waiting import PATIENCE, until
 from warehouse.editorial.decisions import Decision, append_decisions
 
 OPEN = "When does the library open?"
@@ -34,8 +34,8 @@ def test_an_answer_or_a_clear_no_without_a_language_model(library: Library, publ
     shutil.copytree(published, library.data)
     endpoint = OpenAIEndpoint("http://127.0.0.1:9/v1", MODEL)  # nobody listens there
     collections = {"library": CollectionSettings(documents=[])}
-    app = create_app(ServiceSettings.model_validate({}), library.data, collections, endpoint, on_stop=endpoint.aclose)
-    with served(app) as url, httpx.Client(base_url=url) as client:
+    app = create_app(ServiceSettings(comparison_share=0), library.data, collections, endpoint, on_stop=endpoint.aclose)
+    with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
         exact, semantic, missed = (look(client, question=each) for each in (OPEN, REWORDED, MISS))
     assert (exact.json()["source"], exact.json()["answer"]) == ("exact", ANSWER)
     assert (semantic.json()["source"], semantic.json()["matched_question"]) == ("semantic", OPEN)
@@ -135,9 +135,7 @@ def test_what_visitors_typed_is_no_candidate_and_what_a_person_rejected_no_answe
     assert (own["answer"], own["question"]) == (ANSWER, typed.upper())
     assert "Jane" not in look(client, question="When does Jane Doe open?").text
     append_decisions(library.data, [Decision("library", query_key("library", OPEN), "any", "reject", "Ada")])
-    deadline = time.monotonic() + 10
-    while look(client, question=OPEN).status_code == 200:
-        assert time.monotonic() < deadline
+    until("the rejection is followed", lambda: look(client, question=OPEN).status_code != 200)
     refused = [look(client, question=OPEN), look(client, question=REWORDED)]
     assert [(each.status_code, each.json()["reason"]) for each in refused] == [(404, "rejected")] * 2
     row = look(client, questions=[OPEN]).json()["results"][0]
@@ -148,8 +146,7 @@ def test_what_visitors_typed_is_no_candidate_and_what_a_person_rejected_no_answe
 def test_what_is_looked_up_in_vain_may_be_anticipated(client: httpx.Client, library: Library) -> None:
     look(client, question=MISS)
     look(client, questions=[OPEN, MISS])
-    while len(records := journal(library.data)) < 3:
-        pass
+    records = recorded(library.data, 3)
     assert [(each["question"], each["source"], each["status"]) for each in records] == [
         (MISS, "refused", 404), (OPEN, "exact", 200), (MISS, "refused", 404),
     ]  # fmt: skip

@@ -45,7 +45,11 @@ def test_no_lookup_or_suggestion_crosses_collections(library: Library, serve: Se
     documents = {"library": set(LIBRARY.documents), "museum": set(MUSEUM.documents)}
     known = {name: set(corpus.answers) for name, corpus in (("library", LIBRARY), ("museum", MUSEUM))}
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(st.sampled_from(sorted(documents)), st.sampled_from(questions), st.booleans())
     def property_holds(collection: str, question: str, fresh: bool) -> None:
         headers = {"Cache-Control": "no-cache"} if fresh else {}

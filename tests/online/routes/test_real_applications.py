@@ -15,7 +15,7 @@ import pytest
 from online.chat.rules import prompt_hash
 from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Library, Serve, recorded
 
 OPEN = "When does the library open?"
 ANSWER = LIBRARY.answers[OPEN][0]
@@ -71,8 +71,7 @@ def test_a_miss_within_such_limits_is_grounded_and_its_question_is_kept(
     assert reply.json()["beforehand"]["citations"][0]["kind"] == "cited"
     assert [each["role"] for each in llm.requests[0]["messages"]] == ["system", "user", "assistant", "user"]
     assert llm.requests[0]["tools"] == CLOCK
-    while not (records := journal(library.data)):
-        pass
+    records = recorded(library.data)
     assert records[0]["question"] == "When does the library close in the afternoon?"
     assert (records[0]["source"], records[0]["similarity"] > 0) == ("bypass", True)
 
@@ -126,8 +125,7 @@ def test_a_follow_up_is_made_to_stand_alone_then_looked_up_or_answered_with_pass
     miss = ask(client, *BEFORE, user("And late books?"), stream=stream)
     assert miss.headers["cache-status"] == "beforehand; fwd=miss"
     assert "Late books cost one euro a week" in llm.requests[2]["messages"][-1]["content"]
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [each["question"] for each in records] == ["How long may I borrow a book?", llm.behaviour.text]
 
 
@@ -153,8 +151,7 @@ def test_a_follow_up_is_no_question_to_anticipate_when_the_model_is_down(
     headers = {"Cache-Control": "only-if-cached"}
     body = {"model": "m", "messages": [*BEFORE, user("And for students?")]}
     assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 504
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [each["status"] for each in records] == [503, 504]
     assert "students" not in json.dumps(records)
 

@@ -15,7 +15,7 @@ from online.chat.responses_request import chat_of_response
 from online.http.openai_schemas import ResponseRequest
 from rag.collection_settings import CollectionSettings
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, journal
+from tests.online.conftest import LIBRARY, Library, Serve, recorded
 
 OPEN = "When does the library open?"
 ANSWER = LIBRARY.answers[OPEN][0]
@@ -70,8 +70,7 @@ def test_a_miss_is_answered_live_and_one_with_instructions_is_grounded(
         assert each.model_extra["beforehand"]["citations"][0]["kind"] == "cited"
     assert llm.requests[0]["max_tokens"] == 500
     assert llm.requests[1]["messages"][0]["content"].endswith(PIRATE)
-    while len(records := journal(library.data)) < 2:
-        pass
+    records = recorded(library.data, 2)
     assert [(each["route"], each["source"]) for each in records] == [("responses", "live"), ("responses", "bypass")]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve
 from tests.online.routes.test_faq import seen, words
+from tests.waiting import PATIENCE, until
 from warehouse.analysis.diff import Difference
 from warehouse.editorial.blind_pairs import pairs, sample_pairs
 from warehouse.editorial.decisions import Decision, Decisions, append_decisions
@@ -60,7 +60,7 @@ def signed_in(service: httpx.Client) -> Iterator[Reviewer]:
     opened: list[httpx.Client] = []
 
     def browser(key: str) -> httpx.Client:
-        client = httpx.Client(base_url=service.base_url, timeout=30)
+        client = httpx.Client(base_url=service.base_url, timeout=PATIENCE)
         opened.append(client)
         assert sign_in(client, key).headers["location"] == "/review"
         return client
@@ -105,13 +105,6 @@ def recorded(library: Library, question: str = CARD, collection: str = "library"
 
 def listed(client: httpx.Client, address: str = "/review") -> list[str]:
     return [words(each) for each in shown(client.get(address)).select("a.item")]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait until running servers have followed a decision."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
 
 
 def answer(client: httpx.Client, question: str = CARD) -> dict[str, Any]:
@@ -367,7 +360,7 @@ def test_an_approved_answer_is_served_at_once(library: Library, service: httpx.C
 
     assert response.headers["location"] == f"/review?done={query_key('library', CARD)}"
     assert recorded(library) == [("approve", "ada", None, False)]
-    until(lambda: answer(service)["source"] == "exact")
+    until("it is answered", lambda: answer(service), lambda body: body["source"] == "exact")
 
 
 def test_an_edited_answer_is_served_as_the_reviewer_wrote_it(
@@ -376,7 +369,7 @@ def test_an_edited_answer_is_served_as_the_reviewer_wrote_it(
     decide(signed_in("ada"), "edit", text="Ten euros [1].\r\n\r\nAsk at the **desk**.")
 
     assert recorded(library) == [("edit", "ada", "Ten euros [1].\n\nAsk at the **desk**.", False)]
-    until(lambda: answer(service).get("answer") == "Ten euros [1].\n\nAsk at the **desk**.")
+    until("the edit is served", lambda: answer(service).get("answer") == "Ten euros [1].\n\nAsk at the **desk**.")
 
 
 def test_a_rejection_says_whether_the_question_may_be_answered_live(library: Library, signed_in: Reviewer) -> None:

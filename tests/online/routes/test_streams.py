@@ -11,6 +11,7 @@ import pytest
 
 from tests.fake_llm import FakeLlm
 from tests.online.conftest import LIBRARY
+from tests.waiting import until
 
 OPEN = "When does the library open?"
 NEW = "Where can people park their cars?"
@@ -80,16 +81,14 @@ def test_a_failure_before_the_first_word_is_an_ordinary_problem(client: httpx.Cl
 
 def test_a_disconnect_in_the_middle_frees_the_place_at_the_model(client: httpx.Client, llm: FakeLlm) -> None:
     llm.behaviour.text = "word " * 2000
-    llm.behaviour.seconds = 20.0
+    llm.behaviour.seconds = 60.0
     admission = client.app.state.service.model.admission
     with client.stream("POST", "/v1/answers", json={"question": NEW, "stream": True}) as response:
         pieces = response.iter_bytes()  # kept: to drop it would close the stream
         next(pieces)
-        while not llm.running:  # the first event comes before the model is asked
-            pass
+        until("the model was asked", lambda: llm.running)  # the first event comes before the model is asked
         assert admission.running == 1
-    while admission.running or llm.running:
-        pass
+    until("the place is free", lambda: not (admission.running or llm.running))
     assert llm.finished == 0
     assert client.post("/v1/answers", json={"question": OPEN}).status_code == 200
 

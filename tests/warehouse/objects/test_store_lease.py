@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.object_store import Machines
+from tests.waiting import PATIENCE
 from warehouse.errors import BuildInProgressError
 from warehouse.objects.store_lease import StoreLease, refuse_while_held
 
@@ -26,20 +29,20 @@ def test_a_second_machine_is_told_who_builds_until_the_lease_is_given_back(machi
 
 
 @pytest.fixture
-def two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases that lapse soon; a store's times are whole seconds."""
-    monkeypatch.setattr("warehouse.objects.store_lease._SECONDS", 2.0)
+def lapse(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set after how many seconds a lease lapses; a store's times are whole seconds."""
+    return lambda seconds: monkeypatch.setattr("warehouse.objects.store_lease._SECONDS", seconds)
 
 
-@pytest.mark.usefixtures("two_seconds")
-def test_a_killed_holder_s_lease_lapses_and_one_that_comes_back_must_not_publish(machines: Machines):
+def test_a_killed_holder_s_lease_lapses_and_one_that_comes_back_must_not_publish(
+    machines: Machines, lapse: Callable[[float], None]
+):
+    lapse(2.0)
     here, there = machines.new("a"), machines.new("b")
     asleep = StoreLease.acquire(here, "run-1")
     asleep._ended.set()  # as if its machine was suspended: it renews nothing
 
-    with pytest.raises(BuildInProgressError):
-        StoreLease.acquire(there, "run-2")
-    taken = StoreLease.acquire(there, "run-2", wait_seconds=10)
+    taken = StoreLease.acquire(there, "run-2", wait_seconds=PATIENCE)
 
     taken.require()
     with pytest.raises(BuildInProgressError, match=r"This run lost its lease .* run run-2 .* nothing is published"):
@@ -47,21 +50,25 @@ def test_a_killed_holder_s_lease_lapses_and_one_that_comes_back_must_not_publish
     taken.release()
 
 
-@pytest.mark.usefixtures("two_seconds")
-def test_a_lease_that_is_renewed_does_not_lapse(machines: Machines):
+def test_a_lease_that_is_renewed_does_not_lapse(machines: Machines, lapse: Callable[[float], None]):
+    lapse(6.0)  # on a busy machine it may be renewed seconds late
     here, there = machines.new("a"), machines.new("b")
     lease = StoreLease.acquire(here, "run-1")
 
-    with pytest.raises(BuildInProgressError):
-        StoreLease.acquire(there, "run-2", wait_seconds=2.2)
+    with pytest.raises(BuildInProgressError, match="run run-1"):
+        StoreLease.acquire(there, "run-2", wait_seconds=6.5)
 
     lease.require()
     lease.release()
 
 
 def test_a_machine_takes_over_its_own_dead_process_s_lease_at_once(machines: Machines):
-    here = machines.new("a")
+    here, there = machines.new("a"), machines.new("b")
     killed = StoreLease.acquire(here, "run-1")
     killed._ended.set()
 
-    StoreLease.acquire(here, "run-2").release()
+    taken = StoreLease.acquire(here, "run-2")
+
+    with pytest.raises(BuildInProgressError, match="run run-2"):
+        StoreLease.acquire(there, "run-3")
+    taken.release()

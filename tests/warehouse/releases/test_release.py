@@ -266,3 +266,4 @@ def test_a_release_from_before_formats_is_read(tmp_path):
     change_manifest(release, lambda manifest: manifest.pop("format"))
 
     verify(current(tmp_path))
+    assert current(tmp_path).release_id == release.release_id
