@@ -26,6 +26,11 @@ _POLITE = (
     r"^(?:(?:a |one )?(?:quick |short |simple )?question|(?:can you )?tell me|i(?:'d| would) like to know)[:,] *",
     r"[ ,.!?]*\b(?:please|thanks|thank you|many thanks)[ .!?]*$",
 )
+# Where nobody is named, or "you" alone, "your" is anybody's.
+_ANYBODY = re.compile(
+    r"(?:how (?:to|do you|can you)|where (?:do|can) you find)\b(?!.*\b(?:i|we|me|us|my|our)\b)", re.IGNORECASE
+)
+_YOURS = re.compile(r"\byour(?=\b|self\b)", re.IGNORECASE)
 _DETERMINER = r"(?:my|our|your|the|a|an|i|we|you|it|this|that|there)"
 _FORMS = (
     (r"^what (?:do|does|would|will) (.+?) cost$", r"how much is \1"),
@@ -42,7 +47,7 @@ _FORMS = (
     (r"^how (?:do|can|would|could|should|may) (?:i|we|you|one) go about (.+)$", r"how do i \1"),
     (r"^(?:is there|are there) (?:a|any) ways? (?:to|of) (.+)$", r"how do i \1"),
     (r"^i(?: need|'d like| would like|'m looking for) (?:some )?help (?:with|to|in) (.+)$", r"how do i \1"),
-    (r"^how (?:to|can i|could i|do you|can you|can we|do we|can one) (.+)$", r"how do i \1"),
+    (r"^how (?:to|can i|could i|can we|do we|can one|(?:do|can) you(?!.*\b(?:me|us)\b)) (.+)$", r"how do i \1"),
     (r"^(?:is it possible|is it allowed)(?: for me)? to (.+)$", r"can i \1"),
     (r"^(?:am i|are we) (?:able|allowed|permitted) to (.+)$", r"can i \1"),
     (r"^at (?:what|which) place (.+)$", r"where \1"),
@@ -66,6 +71,8 @@ def everyday_form(question: str) -> str:
     for polite in (*_COMPILED_POLITE, *_COMPILED_POLITE):
         text = polite.sub("", text)
     text = text.rstrip(" ?.!")
+    if _ANYBODY.match(text):
+        text = _YOURS.sub("my", text)
     for form, to in _COMPILED:
         if found := form.match(text):
             return f"{found.expand(to)}?"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from rag.paraphrase.code_terms import code_differs
 from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
+from rag.paraphrase.persons import persons_differ
 from rag.paraphrase.roles import directions_differ, roles_swapped
 from rag.paraphrase.tense import tense_differs
 
@@ -161,6 +162,7 @@ _GUARDS = (
     ("asks_differ", _asks_differ),
     ("roles_swapped", roles_swapped),
     ("directions_differ", directions_differ),
+    ("directions_differ", persons_differ),
 )
 _CONTRADICTIONS = (
     ("numbers_differ", _numbers_exchanged),
