@@ -91,6 +91,22 @@ class ObjectStore:
                 return None
         return Content(data, _stored(got.meta))
 
+    def read_part(self, key: str, start: int, size: int) -> Content | None:
+        """Return some bytes of an object, fewer where it ends before; None if there is no such object.
+
+        It must hold more than `start` bytes, unless that is 0.
+        """
+        import obstore
+
+        with self._sentences(f"read {key} in"):
+            try:
+                got = obstore.get(self._store, key, options={"range": (start, start + size)})
+                data = bytes(got.bytes())
+            except FileNotFoundError as error:
+                self._require_bucket(error)
+                return None
+        return Content(data, _stored(got.meta))
+
     def find(self, key: str) -> Stored | None:
         """Return an object without its content, None if there is none."""
         import obstore
