@@ -1,11 +1,12 @@
 """Is a release the same if its runs were killed at random moments?
 
-Kills runs of a small project with SIGKILL, each somewhere in a stage drawn by lot, half of them while answers are
-generated, and starts the next at once. A run that comes to its end has published: its release is compared with that of
-an undisturbed run, and a new project begins. With a store, one kill in seven takes the machine along: another one, which shares nothing but the store, goes on once the dead one's lease has lapsed. With `--runner
-multi_processing` every other kill is that of a worker process, which the run has to outlive. Prints JSON: the kills by
-stage, what is left behind, the rows that differ, and how many prompts each kill has lost: asked, and in no checkpoint
-that the next run finds, so that they are asked again.
+Kills runs of a small project with SIGKILL, each somewhere in a stage drawn by lot, more than half of them while answers
+are generated, and starts the next at once. A run that comes to its end has published: its release is compared with that
+of an undisturbed run, and a new project begins. With a store, one kill in seven takes the machine along: another one,
+which shares nothing but the store, goes on once the dead one's lease has lapsed. With `--runner multi_processing` every
+other kill is that of a worker process, which the run has to outlive. Prints JSON: the kills by stage, what is left
+behind, the rows that differ, and how many prompts each kill has lost: asked, and in no checkpoint that the next run
+finds, so that they are asked again.
 
     python bench/kills.py [--kills 30] [--store] [--runner multi_processing] [--seed 1] [--answer-seconds 1.0]
 """
