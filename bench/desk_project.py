@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from warehouse.releases.release import current
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 900.0  # seconds
+CHECKPOINT_ANSWERS = IN_FLIGHT = 4
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",
     "AWS_SECRET_ACCESS_KEY": "a-secret-access-key",
@@ -84,8 +85,8 @@ most_alike = 1.0
 [batch]
 generate_with = "endpoints"
 endpoints = ["{url}/v1"]
-checkpoint_answers = 4
-in_flight = 4
+checkpoint_answers = {CHECKPOINT_ANSWERS}
+in_flight = {IN_FLIGHT}
 """
     )
 
@@ -132,11 +133,14 @@ class Run:
 
 @dataclass
 class Desk:
-    """A project and how its runs are started: settings by name, and variables of the environment."""
+    """A project and how its runs are started: settings by name, and the machine that starts them.
+
+    With a store, machines share nothing else: each has a cache of its own.
+    """
 
     folder: Path
     sets: dict[str, str] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)
+    machine: str = "cache"
     started: int = 0
 
     def start(self, *command: str) -> Run:
@@ -172,13 +176,13 @@ class Desk:
 
     def data_folders(self) -> list[Path]:
         """Return the folders that may hold the project's data: its own, and copies of a store."""
-        cache = self.folder / "cache" / "beforehand"
+        cache = self.folder / self.machine / "beforehand"
         return [self.folder / "data", *(cache.iterdir() if cache.is_dir() else ())]
 
     def _environment(self) -> dict[str, str]:
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        own = {"PYTHONPATH": paths, "XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONUNBUFFERED": "1"}
-        return {**os.environ, **CREDENTIALS, **own, **self.variables}
+        own = {"PYTHONPATH": paths, "XDG_CACHE_HOME": str(self.folder / self.machine), "PYTHONUNBUFFERED": "1"}
+        return {**os.environ, **CREDENTIALS, **own}
 
 
 def free_port() -> int:
@@ -206,6 +210,21 @@ def running(
         server.wait()
 
 
+def workers_of(process: int) -> list[int]:
+    """Return the worker processes of a process's pool, the newest last."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
+    parents = {row[0]: row[1] for row in rows}
+    servers = {row[0] for row in rows if "multiprocessing.forkserver" in row[2]}
+    return sorted(int(row[0]) for row in rows if row[1] in servers and str(process) in _ancestors(row[0], parents))
+
+
+def _ancestors(process: str, parents: Mapping[str, str]) -> Iterator[str]:
+    while process in parents:
+        process = parents[process]
+        yield process
+
+
 def differing(found: Content, expected: Content) -> dict[str, int]:
     """Return how many rows differ, for the tables that do."""
     return {name: len(set(rows) ^ set(expected[name])) for name, rows in found.items() if rows != expected[name]}
@@ -217,8 +236,8 @@ def bucket() -> Iterator[str]:
     port = free_port()
     with running([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port):
         url = f"http://127.0.0.1:{port}"
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/team", method="PUT")):
-            yield url
+        wait_for(lambda: _has_bucket(url))  # a server that is starting may reset the first connection
+        yield url
 
 
 def wait_for(
@@ -231,6 +250,14 @@ def wait_for(
             return moment()
         time.sleep(0.05)
     return True
+
+
+def _has_bucket(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/team", method="PUT")):
+            return True
+    except OSError:
+        return False
 
 
 def _listens(port: int) -> bool:

@@ -1,6 +1,7 @@
 """Every stage but generation on a large corpus, beside a bare script that does the least of the same work.
 
     python -m bench.large FOLDER [--chunks 2000] [--questions 2000] [--encoder models/all-minilm-l6-v2 | words]
+        [--memory-gb 0.5]
 
 FOLDER holds real texts (`docs/` and `question_pairs.jsonl.gz`), which are cut up and varied until there are so many
 chunks and questions. Two processes, one after the other:
@@ -11,14 +12,16 @@ chunks and questions. Two processes, one after the other:
   interaction beside the vectors, citations, tables, indexes, audit. Generations are put into the store beforehand, and
   do not count.
 
-Prints JSON: seconds, processor time and the most memory of each stage and of both ways, and their ratio. `--encoder
-words` uses a made-up encoder that costs nothing, to see how all else grows. `--way` measures one alone.
+Prints JSON: seconds, processor time and the most memory of each stage and of both ways, and their ratio, and a hash of
+the release's rows, which `--memory-gb` (`[batch] memory_gb`) must not change. `--encoder words` uses a made-up encoder
+that costs nothing, to see how all else grows. `--way` measures one alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -63,6 +66,7 @@ documents = ["documents"]
 questions = ["questions.txt"]
 [batch]
 generate_with = "endpoints"
+{memory}
 [audit]
 most_alike = 1.0
 canaries = []
@@ -76,6 +80,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=2_000)
     parser.add_argument("--questions", type=int, default=2_000)
     parser.add_argument("--encoder", default=str(ROOT / "models" / "all-minilm-l6-v2"))
+    parser.add_argument("--memory-gb", type=float)
     parser.add_argument("--way", choices=WAYS)
     parser.add_argument("--project", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -84,7 +89,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        write_project(project, options.texts, options.chunks, options.questions, options.encoder)
+        write_project(project, options.texts, options.chunks, options.questions, options.encoder, options.memory_gb)
         seconds = {}
         for way in [options.way] if options.way else WAYS:
             figures = _in_a_process(way, options.texts, project)
@@ -104,7 +109,9 @@ def _in_a_process(way: str, texts: Path, project: Path) -> dict[str, Any]:
     return figures
 
 
-def write_project(project: Path, texts: Path, chunks: int, questions: int, encoder: str) -> None:
+def write_project(
+    project: Path, texts: Path, chunks: int, questions: int, encoder: str, memory_gb: float | None = None
+) -> None:
     """Write documents of so many sections, so many questions and a configuration."""
     chosen = random.Random(1)
     sentences = real_sentences(texts / "docs")
@@ -127,7 +134,8 @@ def write_project(project: Path, texts: Path, chunks: int, questions: int, encod
         (project / _MADE_UP / "onnx").mkdir()
         (project / _MADE_UP / "model.onnx").rename(project / _MADE_UP / "onnx" / "model.onnx")
         named = str(ROOT / "models" / "all-minilm-l6-v2")  # of which the stages see nothing
-    filled = CONFIGURATION.format(models=json.dumps(str(ROOT / "models")), encoder=json.dumps(named))
+    memory = f"memory_gb = {memory_gb}" if memory_gb else ""
+    filled = CONFIGURATION.format(models=json.dumps(str(ROOT / "models")), encoder=json.dumps(named), memory=memory)
     (project / "beforehand.toml").write_text(filled)
 
 
@@ -301,7 +309,21 @@ def _pipeline(project: Path) -> dict[str, Any]:
             step()
     failed = [each.name for each in checks if not each.passed]
     counts = {name: ledger.figures[stage][name] for stage, name in (("prepare", "chunks"), ("anticipate", "questions"))}
-    return {**counts, "failed_checks": failed, **clock.figures()}
+    return {**counts, "failed_checks": failed, "rows": rows_hash(Path(plan.data)), **clock.figures()}
+
+
+def rows_hash(data: Path) -> str:
+    """Return a hash of what the current release holds, similarities rounded."""
+    import duckdb
+
+    from bench.desk_project import CONTENT
+    from warehouse.releases.release import current
+
+    digest = hashlib.sha256()
+    with duckdb.connect(str(current(data).database), read_only=True) as connection:
+        for name, sql in CONTENT.items():
+            digest.update(repr((name, sorted(connection.execute(sql).fetchall(), key=str))).encode())
+    return digest.hexdigest()[:16]
 
 
 def _write_generations(plan: Any) -> None:

@@ -36,6 +36,7 @@ from bench.desk_project import (
     free_port,
     running,
     wait_for,
+    workers_of,
     write_project,
 )
 from bench.fake_llm import served
@@ -120,31 +121,12 @@ def carried_out(case: Case, desk: Desk, llm: CountingLlm) -> float:
             run.kill()
             run.wait()
         else:
-            os.kill(a_worker(), signal.SIGKILL)
+            os.kill(workers_of(os.getpid())[-1], signal.SIGKILL)
         llm.seconds = 0.05
         if case.killed == "worker" and run.wait() == 0:
             return time.monotonic() - began
     desk.finish()
     return time.monotonic() - began
-
-
-def a_worker() -> int:
-    """Return the process of a pool's worker that has connections to the language model: the one that uses most time."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid,etimes,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 3) for line in found.splitlines()[1:]]
-    servers = {row[0] for row in rows if "multiprocessing.forkserver" in row[3]}
-    workers = [row for row in rows if row[1] in servers and str(os.getpid()) in family(row[0], rows)]
-    return int(max(workers, key=lambda row: int(row[0]))[0])
-
-
-def family(process: str, rows: list[list[str]]) -> set[str]:
-    """Return the ids of a process's ancestors."""
-    parents = {row[0]: row[1] for row in rows}
-    found: set[str] = set()
-    while process in parents:
-        found.add(process)
-        process = parents[process]
-    return found
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 A build is `beforehand run` in a process of its own, under the same audit. It begins when nothing more has changed for a
 while, when no other build runs, and as far as the hour's budget goes. One that fails is tried again, after twice as
-long each time. The nightly build does the rest, and what it has read counts as covered.
+long each time. The nightly build does the rest, and what it has read counts as covered. Of machines that follow one
+store, each looks; who has the turn builds, and notes for the others what the release covers.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ from warehouse.durable import storage_errors
 from warehouse.errors import BuildInProgressError
 from warehouse.history.run_log import logged_runs
 from warehouse.lease import Lease
+from warehouse.objects.mirror import mirror_of
+from warehouse.objects.store_lease import FOLLOW_TURN, StoreLease
 from warehouse.releases.build_lease import refuse_second_build
+from warehouse.releases.release import current_id
 from warehouse.tables import RunRow
 
 FOLLOW = "follow"
 """What the run log and Prefect say of such a build's trigger."""
 
+_WAITING = "news wait for the build that is running"
 _PATIENCE = 10  # times `settle_seconds`, with changes all the time
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 3600.0  # seconds after a build that failed
 _HOUR = timedelta(hours=1)
@@ -42,10 +47,11 @@ StartBuild = Callable[[int | None], Ended]
 
 @dataclass
 class Pace:
-    """When a build is due, by any clock in seconds."""
+    """When a build is due, by any clock in seconds; `elsewhere` is what another machine's release covers."""
 
     settle_seconds: float
     covered: Seen | None
+    elsewhere: Seen | None = None
     _last: Seen | None = None
     _changed: float = 0.0
     _begun: float | None = None
@@ -54,7 +60,7 @@ class Pace:
 
     def is_due(self, seen: Seen, now: float) -> bool:
         """Whether there are news that have settled, and no pause after a failure."""
-        if not seen.news(self.covered):
+        if not self.news(seen):
             self._begun = None
             return False
         if self._begun is None:
@@ -63,6 +69,12 @@ class Pace:
             self._last, self._changed = seen, now
         settled = now - self._changed >= self.settle_seconds or now - self._begun >= _PATIENCE * self.settle_seconds
         return settled and now >= self._not_before
+
+    def news(self, seen: Seen) -> list[str]:
+        """Return in words what neither a release of this machine nor another's covers."""
+        if self.elsewhere is not None and not seen.news(self.elsewhere):
+            return []
+        return seen.news(self.covered or self.elsewhere)
 
     def published(self, seen: Seen) -> None:
         """Note that a release covers what was seen."""
@@ -122,25 +134,31 @@ class _Following:
         self._said = ""
         self._pace = Pace(settings.settle_seconds, read_covered(data))
         self._seen: tuple[Seen, datetime] | None = None
+        self._unnoted: Seen | None = None
 
     def step(self) -> None:
         """Look once, and build if that is due."""
-        began = datetime.now(UTC)
         try:
-            seen = self._lookout.look()
+            self._step(datetime.now(UTC))
         except BeforehandError as error:  # a store that is away for a while
             self._say_once(f"{error}; it is tried again")
-            return
+
+    def _step(self, began: datetime) -> None:
+        self._note()
+        seen = self._lookout.look()
+        self._pace.elsewhere = read_covered(self._data)
         if self._seen is None or self._seen[0] != seen:
             self._seen = seen, began
-        if seen.news(self._pace.covered) and self._was_covered(self._seen[1]):
+        if self._pace.news(seen) and self._was_covered(self._seen[1]):
             self._publish(seen)
         if self._pace.is_due(seen, time.monotonic()):
             refusal = self._hindrance() or Budget.read(self._data, self._settings, began).refusal()
             if refusal:
                 self._say_once(refusal)
             else:
-                self._release(seen)
+                self._take_turn(seen)
+        elif self._said == _WAITING and not self._pace.news(seen):
+            self._say_once(f"release {current_id(self._data)} covers what is new")
 
     def _was_covered(self, since: datetime) -> bool:
         """Whether somebody else's build has read what has been there since."""
@@ -153,11 +171,21 @@ class _Following:
         try:
             refuse_second_build(self._data)
         except BuildInProgressError:
-            return "news wait for the build that is running"
+            return _WAITING
         return None
 
-    def _release(self, seen: Seen) -> None:
-        self._say(f"{'; '.join(seen.news(self._pace.covered))}: building")
+    def _take_turn(self, seen: Seen) -> None:
+        """Build, unless another machine does, or has since the look."""
+        try:
+            with _turn(self._data):
+                self._pace.elsewhere = read_covered(self._data)
+                if news := self._pace.news(seen):
+                    self._release(seen, news)
+        except BuildInProgressError:
+            self._say_once(_WAITING)
+
+    def _release(self, seen: Seen, news: list[str]) -> None:
+        self._say(f"{'; '.join(news)}: building")
         self._said = ""
         ended = self._build(Budget.read(self._data, self._settings, datetime.now(UTC)).tokens_left)
         if ended.code == 0:
@@ -169,7 +197,14 @@ class _Following:
 
     def _publish(self, seen: Seen) -> None:
         self._pace.published(seen)
-        note_covered(self._data, seen)
+        self._unnoted = seen
+        self._note()
+
+    def _note(self) -> None:
+        """Note what is covered and not noted yet; what a store that is away does not take, the next step notes."""
+        if self._unnoted is not None:
+            note_covered(self._data, self._unnoted)
+            self._unnoted = None
 
     def _say_once(self, line: str) -> None:
         if line != self._said:
@@ -188,6 +223,22 @@ def follow(data: Path, settings: FollowSettings, lookout: Lookout, build: StartB
         while True:
             following.step()
             time.sleep(settings.poll_seconds)
+
+
+@contextmanager
+def _turn(data: Path) -> Iterator[None]:
+    """Hold the turn among the machines that follow one store; a folder has one follower, whose turn it always is.
+
+    Raises:
+        BuildInProgressError: another machine has it.
+    """
+    mirror = mirror_of(data)
+    lease = None if mirror is None else StoreLease.acquire(mirror, FOLLOW, key=FOLLOW_TURN)
+    try:
+        yield
+    finally:
+        if lease is not None:
+            lease.release()
 
 
 @contextmanager

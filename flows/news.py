@@ -1,8 +1,9 @@
 """What is new since the last release: files of the team, and what visitors asked.
 
 Files are told by their marks alone (`batch.sources.file_marks`). Of visitors' questions those count that a run would
-take up: asked often enough, and by as many askers as it takes. What a release covers is noted beside the releases, of
-questions by their keys, since their words may have to be forgotten.
+take up: asked often enough, and by as many askers as it takes. What a release covers is noted beside the releases, in
+the store if there is one, so that no other machine builds it again; of questions by their keys, since their words may
+have to be forgotten.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch.plan import MissedQuestion, RunPlan
-from batch.sources.file_marks import mark_of_sources
+from batch.sources.file_marks import ContentMarks, mark_of_sources
 from warehouse.durable import replace_file, storage_errors
 from warehouse.history.shared_compaction import compact_journal
 from warehouse.objects.mirror import mirror_of
+from warehouse.objects.shared_files import send_file, share_file
 from warehouse.releases.following import refresh
 from warehouse.releases.release import current_id
 from warehouse.settings import HistorySettings
+
+_NOTE = "followed.json"
 
 Visitors = Callable[[RunPlan], tuple[MissedQuestion, ...]]
 """What finds the questions of visitors that a run would take up."""
@@ -53,6 +57,7 @@ class Lookout:
         self._find = visitors
         self._known: tuple[list[tuple[str, int, int]], str | None] | None = None
         self._visitors = frozenset[str]()
+        self._contents = ContentMarks()
 
     def look(self) -> Seen:
         """Return what there is now.
@@ -62,8 +67,9 @@ class Lookout:
             StorageError: the data folder refuses, or its store can't be reached.
         """
         data = Path(self._plan.data)
-        files = mark_of_sources(self._plan.collections, self._plan.settings)
         shared = mirror_of(data) is not None
+        marks = self._contents if shared else None
+        files = mark_of_sources(self._plan.collections, self._plan.settings, marks)
         refresh(data)
         if shared or (_grown(data), current_id(data)) != self._known:
             compact_journal(data, self._history)
@@ -83,19 +89,27 @@ def _grown(data: Path) -> list[tuple[str, int, int]]:
 
 
 def read_covered(data: Path) -> Seen | None:
-    """Return what the last release of `follow` covers, None if there is no note of it."""
+    """Return what the last release of `follow` covers, on any machine; None if there is no note of it.
+
+    Raises:
+        StorageError: the store can't be reached.
+    """
+    if (mirror := mirror_of(data)) is not None:
+        share_file(mirror, _NOTE)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(_note(data).read_text(encoding="utf-8"))
+        known = json.loads((data / _NOTE).read_text(encoding="utf-8"))
         return Seen(str(known["files"]), frozenset(map(str, known["visitors"])))
     return None
 
 
 def note_covered(data: Path, seen: Seen) -> None:
-    """Note what a release covers."""
+    """Note what a release covers, for all machines.
+
+    Raises:
+        StorageError: the disk or the store refuses.
+    """
     described = {"files": seen.files, "visitors": sorted(seen.visitors)}
     with storage_errors(data, "note what the release covers"):
-        replace_file(_note(data), json.dumps(described).encode())
-
-
-def _note(data: Path) -> Path:
-    return data / "followed.json"
+        replace_file(data / _NOTE, json.dumps(described).encode())
+    if (mirror := mirror_of(data)) is not None:
+        send_file(mirror, _NOTE)

@@ -1,8 +1,13 @@
-"""What tells that source files have changed, without opening one: their names, sizes and times."""
+"""What tells that source files have changed: their names, sizes and times, without opening one.
+
+Where machines share a store, each may have copies of the files, with other paths and times. There the mark of a local
+file is its content, so that what one machine's release covers can be told on another; a file is read when it changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from batch.runners.options import pipeline_options
@@ -14,9 +19,16 @@ from rag.collection_settings import CollectionSettings
 from rag.identity import stable_hash
 from warehouse.objects.client import in_parallel
 
+LocalMark = Callable[[str], str]
+"""Returns the mark of a local file by its path, "" for one that is gone."""
 
-def mark_of_sources(collections: Mapping[str, CollectionSettings], settings: BatchSettings) -> str:
+
+def mark_of_sources(
+    collections: Mapping[str, CollectionSettings], settings: BatchSettings, local: LocalMark | None = None
+) -> str:
     """Return a hash of all files that a run would read: documents, lists of questions, curated answers.
+
+    Local files are told by `local`, by default their status.
 
     Raises:
         ConfigurationError: an address can't be read or reached.
@@ -29,24 +41,50 @@ def mark_of_sources(collections: Mapping[str, CollectionSettings], settings: Bat
         },
     }
     remote = dict(_remote(collections, settings))
+    local = local or mark_by_status
     marks = sorted(
-        (kind, each.collection, each.name, each.path, remote.get(each.path) or _local(each.path))
+        (kind, each.collection, each.name, remote.get(each.path) or local(each.path))
         for kind, listing in listed.items()
         for each in listing.sources
     )
     return stable_hash("sources", marks)
 
 
-def _local(path: str) -> str:
+def mark_by_status(path: str) -> str:
+    """Return what tells a file's state on this machine, without opening it."""
     try:
         status = Path(path.removeprefix("file://")).stat()
     except OSError:  # it has gone since it was listed
         return ""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+class ContentMarks:
+    """Marks of local files that are alike on all machines: hashes of what they hold, of each status read once."""
+
+    def __init__(self) -> None:
+        """Begin without having read a file."""
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def __call__(self, path: str) -> str:
+        """Return the mark of a file."""
+        status = mark_by_status(path)
+        known = self._known.get(path)
+        if known is None or known[0] != status:
+            known = self._known[path] = status, _digest(path)
+        return known[1]
+
+
+def _digest(path: str) -> str:
+    try:
+        with Path(path.removeprefix("file://")).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # gone, or not readable: the run rejects it
+        return ""
 
 
 def _remote(collections: Mapping[str, CollectionSettings], settings: BatchSettings) -> Iterator[tuple[str, str]]:
-    """Yield the remote files with their sizes and times, as far as their file system tells."""
+    """Yield the remote files, each with its address, size and time, as far as its file system tells."""
     entries = {
         entry.get_secret_value()
         for each in collections.values()
@@ -60,4 +98,4 @@ def _remote(collections: Mapping[str, CollectionSettings], settings: BatchSettin
         for pattern in ([entry] if is_glob(entry) else [entry, f"{entry.rstrip('/')}/**"])
     ]
     for found in in_parallel(remote.marks, patterns):
-        yield from found.items()
+        yield from ((path, f"{path} {mark}") for path, mark in found.items())

@@ -3,7 +3,8 @@
 Beam's own for S3 makes a client for each object that it opens, which takes longer than reading it; this one keeps the
 client of `warehouse.objects`. An address says which server is meant (`objects://s3=http%3A%2F%2Fhost/bucket/key`), so
 that a worker needs to be told nothing but credentials, which it takes from its environment. An object is written whole
-when it is closed, so nobody sees half of one.
+when it is closed, so nobody sees half of one. Of a large one only what is asked for is read: a shelf, a column of a
+table.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata, FileSystem
@@ -19,7 +21,11 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadat
 from warehouse.objects.client import ObjectStore, Stored, in_parallel
 from warehouse.objects.connection import ServerAccess
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 SCHEME = "objects"
+_HEAD = 256 * 1024  # bytes that the first request brings, where a reader begins by asking for the size
 
 
 def objects_address(address: str, endpoint: str | None) -> str:
@@ -97,12 +103,9 @@ class ObjectFiles(FileSystem):
         path: str,
         mime_type: str = "application/octet-stream",  # noqa: ARG002
         compression_type: str = CompressionTypes.AUTO,  # noqa: ARG002
-    ) -> io.BytesIO:
-        """Return an object's content as a file."""
-        found = read(path)
-        if found is None:
-            raise BeamIOError(f"{path} is not there")
-        return io.BytesIO(found)
+    ) -> io.RawIOBase:
+        """Return an object's content as a file; one that is not there is noticed by the first read."""
+        return _Object(path)
 
     def copy(self, source_file_names: Sequence[str], destination_file_names: Sequence[str]) -> None:
         """Copy objects inside the store."""
@@ -138,6 +141,71 @@ class ObjectFiles(FileSystem):
         """Delete objects, and all objects of folders; what is gone is no error."""
         for path, keys in zip(paths, in_parallel(_keys, paths), strict=True):
             _opened(path)[0].delete(keys)
+
+
+class _Object(io.RawIOBase):
+    """An object as a file without a buffer: a read is a request, except of the first bytes of one that was sized."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._place = 0
+        self._size: int | None = None
+        self._head = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        starts = {io.SEEK_SET: lambda: 0, io.SEEK_CUR: self.tell, io.SEEK_END: self._sized}
+        self._place = max(starts[whence]() + offset, 0)
+        return self._place
+
+    def readall(self) -> bytes:
+        if self._place == 0 and self._size is None:
+            data = read(self._path)
+            if data is None:
+                raise BeamIOError(f"{self._path} is not there")
+            self._head, self._size = data, len(data)
+        return self.read(self._sized() - self._place)
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            return self.readall()
+        end = self._place + size if self._size is None else min(self._place + size, self._size)
+        start, self._place = self._place, max(end, self._place)
+        if start >= end:
+            return b""
+        if end <= len(self._head):
+            return self._head[start:end]
+        data = self._part(start, end - start)
+        self._place = start + len(data)
+        return data
+
+    def readinto(self, buffer: Buffer) -> int:
+        target = memoryview(buffer).cast("B")
+        data = self.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def _sized(self) -> int:
+        if self._size is None:
+            self._head = self._part(0, _HEAD)
+        assert self._size is not None
+        return self._size
+
+    def _part(self, start: int, size: int) -> bytes:
+        store, key = _opened(self._path)
+        found = store.read_part(key, start, size)
+        if found is None:
+            raise BeamIOError(f"{self._path} is not there")
+        self._size = found.stored.size
+        return found.data
 
 
 class _NewObject(io.BytesIO):

@@ -23,6 +23,8 @@ from flows.news import Lookout, Seen, note_covered, read_covered
 from flows.settings import FollowSettings
 from rag.identity import query_key
 from tests.corpus_project import Project
+from tests.object_store import Machines
+from warehouse.errors import StorageError
 from warehouse.history.run_log import log_run, logged_runs
 from warehouse.releases.build_lease import BuildLease
 from warehouse.settings import HistorySettings
@@ -156,6 +158,63 @@ def test_a_build_that_runs_makes_news_wait_and_says_so_once(tmp_path: Path) -> N
 
     lease.release()
     assert said == ["news wait for the build that is running"]
+
+
+class WithAnother(Builds):
+    """Builds, during which another machine looks."""
+
+    def __init__(self, data: Path, builds: Builds) -> None:
+        super().__init__(0)
+        self._data, self._builds = data, builds
+        self.said_there: list[str] = []
+
+    def __call__(self, tokens: int | None) -> Ended:
+        self.said_there = _follow(self._data, Looks(NEW, NEW), self._builds)
+        return super().__call__(tokens)
+
+
+def test_of_machines_that_follow_one_store_one_builds_and_the_others_find_it_covered(machines: Machines) -> None:
+    here, there = machines.new("here").folder, machines.new("there").folder
+    note_covered(here, OLD)
+    unused = Builds()
+    building = WithAnother(there, unused)
+
+    said = _follow(here, Looks(NEW), building)
+
+    assert said == ["documents or lists have changed: building", "published release 1"]
+    assert building.said_there == ["news wait for the build that is running"]
+    assert _follow(there, Looks(NEW, NEW), unused) == []
+    assert unused.tokens == []
+    assert read_covered(there) == NEW
+
+
+def test_a_machine_whose_files_differ_builds_once_and_does_not_build_by_turns(machines: Machines) -> None:
+    here, there = machines.new("here").folder, machines.new("there").folder
+    note_covered(here, OLD)
+
+    _follow(here, Looks(NEW), Builds(0))
+    _follow(there, Looks(NEWER, NEWER), builds := Builds(0))
+
+    assert builds.tokens == [None]
+    assert read_covered(here) == NEWER
+
+
+def test_a_note_that_the_store_did_not_take_is_noted_by_the_next_look(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = machines.new("here").folder, machines.new("there").folder
+    note_covered(here, OLD)
+
+    def away(*_: object) -> None:
+        monkeypatch.undo()
+        raise StorageError("The store can't be reached.")
+
+    with monkeypatch.context():
+        monkeypatch.setattr("flows.news.send_file", away)
+        said = _follow(here, Looks(NEW, NEW), Builds(0))
+
+    assert said[-1] == "The store can't be reached.; it is tried again"
+    assert read_covered(there) == NEW
 
 
 def test_what_a_later_build_of_others_has_read_is_covered(tmp_path: Path) -> None:

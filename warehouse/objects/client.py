@@ -91,6 +91,25 @@ class ObjectStore:
                 return None
         return Content(data, _stored(got.meta))
 
+    def read_part(self, key: str, start: int, size: int) -> Content | None:
+        """Return so many bytes of an object, fewer or none where it ends before; None if there is no such object."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        with self._sentences(f"read {key} in"):
+            try:
+                got = obstore.get(self._store, key, options={"range": (start, start + size)})
+                data = bytes(got.bytes())
+            except FileNotFoundError as error:
+                self._require_bucket(error)
+                return None
+            except BaseError as error:
+                if "416" not in str(error):  # a range behind the end
+                    raise
+                found = self.find(key)
+                return None if found is None else Content(b"", found)
+        return Content(data, _stored(got.meta))
+
     def find(self, key: str) -> Stored | None:
         """Return an object without its content, None if there is none."""
         import obstore

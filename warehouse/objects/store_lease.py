@@ -1,4 +1,4 @@
-"""The right to build, among machines that share only an object store: one object that its holder renews.
+"""The right to do something alone, among machines that share only an object store: one object, renewed by its holder.
 
 It names the holder, and lapses when it has not been renewed for a minute by the store's own clock, so that the clocks
 of machines don't matter. Each renewal is conditional on the one before: a holder that was suspended and replaced
@@ -22,7 +22,12 @@ from warehouse.errors import BuildInProgressError, ContestedError, StorageError
 from warehouse.objects.client import Content
 from warehouse.objects.mirror import Mirror
 
-_KEY = "releases/.lease"
+BUILD = "releases/.lease"
+"""The lease of whoever builds and publishes."""
+
+FOLLOW_TURN = "releases/.turn"
+"""The lease of the follower that looks what is covered, builds what is not, and notes it."""
+
 _SECONDS = 60.0  # without a renewal until it lapses
 _POLL_SECONDS = 1.0
 
@@ -49,10 +54,11 @@ class Note:
 class StoreLease:
     """The lease of a store, renewed by a thread until `release`."""
 
-    def __init__(self, mirror: Mirror, note: Note) -> None:
+    def __init__(self, mirror: Mirror, note: Note, key: str) -> None:
         """Own a lease that was just written; call `acquire` instead."""
         self._mirror = mirror
         self._note = note
+        self._key = key
         self._lost: str | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -60,8 +66,8 @@ class StoreLease:
         self._thread.start()
 
     @classmethod
-    def acquire(cls, mirror: Mirror, holder: str, wait_seconds: float = 0.0) -> StoreLease:
-        """Take the lease, waiting up to `wait_seconds` for another holder; the caller holds the mirror's own lock.
+    def acquire(cls, mirror: Mirror, holder: str, wait_seconds: float = 0.0, key: str = BUILD) -> StoreLease:
+        """Take the lease, waiting up to `wait_seconds` for another holder; the caller holds a mirror's lock for it.
 
         Raises:
             BuildInProgressError: another process holds it; the message says which, since when, and when it lapses.
@@ -71,15 +77,15 @@ class StoreLease:
         note = Note(holder, os.getpid(), socket.gethostname(), since, mirror.name, secrets.token_hex(8), _SECONDS)
         while True:
             with contextlib.suppress(ContestedError):  # another took it just now; look who
-                found = mirror.store.read(_KEY)
+                found = mirror.store.read(key)
                 if found is None:
-                    mirror.store.create(_KEY, note.as_bytes())
-                    return cls(mirror, note)
+                    mirror.store.create(key, note.as_bytes())
+                    return cls(mirror, note, key)
                 if _is_ours(found, note):  # the answer to our own writing was lost
-                    return cls(mirror, note)
+                    return cls(mirror, note, key)
                 if (left := _seconds_left(mirror, found)) <= 0:
                     mirror.store.replace(found.stored, note.as_bytes())
-                    return cls(mirror, note)
+                    return cls(mirror, note, key)
                 if time.monotonic() >= deadline:
                     raise BuildInProgressError(_who(mirror, found, left))
                 time.sleep(_POLL_SECONDS)
@@ -117,12 +123,12 @@ class StoreLease:
 
     def _write(self, note: Note) -> None:
         """Replace our lease; notice if it is not ours any more."""
-        found = self._mirror.store.read(_KEY)
+        found = self._mirror.store.read(self._key)
         if found is not None and _is_ours(found, note):
             try:
                 self._mirror.store.replace(found.stored, note.as_bytes())
             except ContestedError:
-                found = self._mirror.store.read(_KEY)
+                found = self._mirror.store.read(self._key)
             self._note = note
         if found is None or not _is_ours(found, note):
             self._lost = (
@@ -132,12 +138,12 @@ class StoreLease:
 
 
 def refuse_while_held(mirror: Mirror) -> None:
-    """Raise if a process of another machine holds the lease.
+    """Raise if a process of another machine builds.
 
     Raises:
         BuildInProgressError: as `StoreLease.acquire` does.
     """
-    found = mirror.store.read(_KEY)
+    found = mirror.store.read(BUILD)
     if found is not None and (left := _seconds_left(mirror, found)) > 0:
         raise BuildInProgressError(_who(mirror, found, left))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from batch.rows import WordingRow
@@ -19,11 +21,13 @@ from batch.stores.parquet import (
     count_rows,
     empty_folder,
     list_files,
+    read_bytes,
     read_rows,
     write_bytes,
 )
 from rag.errors import RunnerError
 from tests.object_store import Machines
+from warehouse.objects.client import ObjectStore
 
 
 @pytest.fixture
@@ -48,6 +52,42 @@ def test_files_are_written_listed_and_deleted_as_in_a_folder(root: str) -> None:
     assert [each.path for each in FileSystems.match([f"{root}/**"])[0].metadata_list] == [
         f"{root}/table/.hidden.parquet"
     ]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000, 700_000])
+def test_an_object_reads_like_a_file_wherever_a_reader_goes(root: str, size: int) -> None:
+    content = bytes(number % 251 for number in range(size))
+    write_bytes(f"{root}/content", content)
+    places = [(0, 10), (size // 2, 7), (size - 3, 10), (0, size), (size + 5, 3), (size // 3, 0)]
+
+    for ends_known in (False, True):
+        with FileSystems.open(f"{root}/content", compression_type="uncompressed") as stream:
+            assert not ends_known or stream.seek(0, io.SEEK_END) == size
+            for start, count in places:
+                assert stream.seek(max(start, 0)) == max(start, 0)
+                assert stream.read(count) == content[max(start, 0) :][:count]
+            stream.seek(0)
+            assert stream.read() == content
+
+
+def test_of_a_large_object_only_what_is_asked_for_is_read(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(f"{root}/content", bytes(2_000_000))
+    read: list[int] = []
+    part = ObjectStore.read_part
+    monkeypatch.setattr(
+        ObjectStore, "read_part", lambda *asked: (read.append(len((found := part(*asked)).data)), found)[1]
+    )
+
+    with FileSystems.open(f"{root}/content", compression_type="uncompressed") as stream:
+        stream.seek(1_000_000)
+        stream.read(500)
+
+    assert read == [500]
+
+
+def test_an_object_that_is_gone_is_an_error_of_the_read(root: str) -> None:
+    with pytest.raises(BeamIOError, match="not there"):
+        read_bytes(f"{root}/nothing")
 
 
 def test_a_pipeline_writes_rows_with_beam_s_own_sink(root: str) -> None:
