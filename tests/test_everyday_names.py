@@ -59,7 +59,7 @@ def project(
 @pytest.fixture(scope="module")
 def released(project: Project, prefect_api: str) -> Project:
     """The project with a release, built by `beforehand schedule` when its window came."""
-    with started(project, *SCRIPT, "schedule") as schedule, httpx.Client(base_url=prefect_api, timeout=30) as prefect:
+    with started(project, *SCRIPT, "schedule") as schedule, httpx.Client(base_url=prefect_api, timeout=120) as prefect:
         window = eventually(schedule, lambda: prefect.get("/deployments/name/scheduled_build/window"))
         now = {"state": {"type": "SCHEDULED"}, "idempotency_key": "now"}  # a busy server may have to be asked again
         run = eventually(schedule, lambda: prefect.post(f"/deployments/{window['id']}/create_flow_run", json=now))
@@ -73,7 +73,7 @@ def released(project: Project, prefect_api: str) -> Project:
 
 @pytest.fixture(scope="module")
 def prefect(prefect_api: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=prefect_api, timeout=30) as client:
+    with httpx.Client(base_url=prefect_api, timeout=120) as client:
         yield client
 
 

@@ -139,7 +139,8 @@ class Fleet:
             member.succeeded(loop.time() - started, loop.time())
             call.settle(completion)
         finally:
-            del call.running[member]
+            if call.running.get(member) == started:  # it may have been asked again while a failure was looked into
+                del call.running[member]
 
     async def _failed(self, call: Call, member: Member, error: LlmUnavailableError, started: float) -> None:
         """Decide whether the server or the prompt is to blame for a failure of a request that `started` then."""

@@ -237,7 +237,7 @@ def test_a_run_that_is_cancelled_in_prefect_ends_everywhere(
     run = runs.start(project, *ANEW)
     assert gate.reached.wait(PATIENCE)
     [note] = (project.data / "open_runs").iterdir()
-    with httpx.Client(base_url=prefect_api, timeout=30) as prefect:
+    with httpx.Client(base_url=prefect_api, timeout=120) as prefect:
         flow_run = f"/flow_runs/{json.loads(note.read_text())['flow_runs'][0]}"
         prefect.post(f"{flow_run}/set_state", json={"state": {"type": "CANCELLING"}}).raise_for_status()
 

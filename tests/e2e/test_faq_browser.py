@@ -21,7 +21,7 @@ from tests.online.conftest import LIBRARY, MUSEUM, Corpus, Library, Serve, recor
 
 CHROMIUM = Path("/usr/bin/chromium")
 TEXTS = json.loads((Path(service.__file__).parent / "routes/answer_texts.json").read_text())
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=120_000)
 OPENING = "When does the library open?"
 NEW = "Where can people park?"
 

@@ -26,7 +26,7 @@ def test_a_run_waits_for_files_and_publishes_what_was_imported(
     run = logged_runs(project.data)[-1]
     assert run["status"] == "waiting"
     named = {"flow_runs": {"name": {"any_": [run["run_id"]]}}}
-    [flow_run] = httpx.post(f"{prefect_api}/flow_runs/filter", json=named, timeout=30).json()
+    [flow_run] = httpx.post(f"{prefect_api}/flow_runs/filter", json=named, timeout=120).json()
     assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Waiting")
 
     (requests,) = (project.data / "batches").glob("*.jsonl")

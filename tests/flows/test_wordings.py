@@ -53,11 +53,11 @@ def one_day(project: Project, judge: ReadingJudge, *asked: tuple[str, str]) -> l
         for each in VISITORS
     }
     llm = endpoint(LlmSettings.model_validate({"endpoint": f"{judge.url}/v1", "model": MODEL}), 4, None)
-    service = settings.service.model_copy(update={"keys": keys})
+    service = settings.service.model_copy(update={"keys": keys, "comparison_share": 0})
     app = create_app(
         service, project.data, settings.collections, llm, settings.sampling, settings.retrieval, on_stop=llm.aclose
     )
-    with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(app) as url, httpx.Client(base_url=url, timeout=120) as client:
         replies = [
             client.post("/v1/answers", json={"question": question}, headers={"authorization": f"Bearer {visitor}"})
             for visitor, question in asked

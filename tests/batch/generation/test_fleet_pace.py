@@ -161,6 +161,33 @@ def test_a_prompt_that_a_server_always_dies_of_is_refused_and_no_other() -> None
     assert re.fullmatch("it failed [67] times, the last time so: connection reset", str(failure))
 
 
+class Broken(Server):
+    """Fails with the first prompt, and after how many seconds."""
+
+    def __init__(self, seconds: float, fails_after: float) -> None:
+        super().__init__(seconds)
+        self.fails_after = fails_after
+
+    async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
+        if messages[0].content != "prompt 0":
+            return await super().complete(messages, sampling)
+        async with self.places:
+            await asyncio.sleep(self.fails_after)
+            raise LlmUnavailableError("answered 500")
+
+
+@pytest.mark.parametrize("paces", [(0.01, 0.05), (0.05, 0.01), (0.05, 0.05)])
+@pytest.mark.parametrize("fails_after", [0.001, 0.1])
+@pytest.mark.parametrize("prompts", [1, 8, 40])
+def test_a_prompt_that_fails_everywhere_is_refused_though_both_servers_had_it_at_once(
+    paces: tuple[float, float], fails_after: float, prompts: int
+) -> None:
+    _, failures = answered([Broken(pace, fails_after) for pace in paces], prompts, 8)
+
+    (failure,) = failures
+    assert re.fullmatch(r"it failed \d times, the last time so: answered 500", str(failure))
+
+
 def test_failures_together_are_told_from_others_however_late_one_looks_back() -> None:
     member = Member(Server(1.0), PLACES, 8.0)  # type: ignore[arg-type]
 

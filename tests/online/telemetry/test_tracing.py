@@ -39,7 +39,7 @@ def test_a_trace_goes_through_to_the_model(library: Library, llm: FakeLlm, monke
         app = create_app(settings, library.data, collections, model, tracing=tracing, on_stop=model.aclose)
         with served(app) as url:
             headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-            httpx.post(f"{url}/v1/answers", json={"question": "Is 4711 secret?"}, headers=headers, timeout=30)
+            httpx.post(f"{url}/v1/answers", json={"question": "Is 4711 secret?"}, headers=headers, timeout=120)
     spans = [
         span
         for body in bodies
