@@ -7,9 +7,9 @@ confidence: the same word, an inflection, a listed synonym, a misspelling.
 from __future__ import annotations
 
 import functools
-from collections import Counter
+from collections.abc import Callable, Iterable
 
-from rag.paraphrase.lexicon import are_opposites, are_synonyms, english_words, lexicon, shared_kind, stem, word_class
+from rag.paraphrase.lexicon import are_opposites, english_words, lexicon, meanings, shared_kind, stem, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion, Token
 
 _INFLECTIONS = frozenset(
@@ -19,26 +19,23 @@ _INFLECTIONS = frozenset(
 _MOST_WORDS = 0.6
 _TYPO_LETTERS = 5  # shorter words that differ by one letter are too often two different words
 
+Words = dict[int, Token]
+"""Content words by their place in a question."""
+
 
 def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
     """Align the content words of two questions: same word, inflection, synonym, misspelling, in that order."""
     pairs: list[tuple[int, int]] = []
-    misspelling = _misspelt if _is_english(first, second) else _never
-    left, right = list(range(len(first.content))), list(range(len(second.content)))
-    for step, same in enumerate((_identical, same_word, _synonymous, misspelling)):
-        for i in left[:]:
-            j = _nearest(i, [k for k in right if same(first.content[i], second.content[k])])
-            if j is not None:
-                pairs.append((i, j))
-                left.remove(i)
-                right.remove(j)
-        if step == 1:
-            strict = len(pairs)
-        if step == 2:
-            spelt = len(pairs)
-    ours, theirs = Counter(first.words), Counter(second.words)
-    left_words, right_words = set(ours - theirs), set(theirs - ours)
-    one, other = _open_phrases([first.content[i] for i in left]), _open_phrases([second.content[j] for j in right])
+    left, right = dict(enumerate(first.content)), dict(enumerate(second.content))
+    _pair(left, right, _identical, pairs)
+    _pair(left, right, _inflections, pairs)
+    strict = len(pairs)
+    _pair(left, right, _synonyms, pairs)
+    spelt = len(pairs)
+    if any(_misspellings(token, right) for token in left.values()) and _is_english(first, second):
+        _pair(left, right, _misspellings, pairs)
+    left_words, right_words = _surplus(first.words, second.words), _surplus(second.words, first.words)
+    one, other = _open_phrases(left.values()), _open_phrases(right.values())
     for token in one[:]:
         twin = next((each for each in other if same_word(token, each)), None)
         if twin is not None:
@@ -55,29 +52,72 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
     )
 
 
-def _open_phrases(tokens: list[Token]) -> list[Token]:
+def _pair(left: Words, right: Words, alike: Callable[[Token, Words], list[int]], pairs: list[tuple[int, int]]) -> None:
+    """Pair words with the nearest that is alike, and take both away."""
+    for i, token in list(left.items()):
+        if places := alike(token, right):
+            j = _nearest(i, places)
+            pairs.append((i, j))
+            del left[i], right[j]
+
+
+def _nearest(place: int, places: list[int]) -> int:
+    return min(places, key=lambda each: abs(each - place))
+
+
+def _surplus(words: tuple[str, ...], others: tuple[str, ...]) -> set[str]:
+    """Return the words that are there more often than in the other question."""
+    return {word for word in words if words.count(word) > others.count(word)}
+
+
+def _open_phrases(tokens: Iterable[Token]) -> list[Token]:
     """Split unmatched phrases into content words, to compare "maternity leave" with "paternity leave"."""
-    frame, found = word_class("function"), []
+    frame, found = word_class("function"), list[Token]()
     for token in tokens:
-        parts = [part for part in token.word.split("_") if part not in frame]
-        single = len(parts) == 1 and "_" not in token.word
-        found += (
-            [token] if single or not parts else [Token(p, stem(p), True, token.name, token.preposition) for p in parts]
-        )
+        parts = [part for part in token.word.split("_") if part not in frame] if "_" in token.word else []
+        found += [Token(p, stem(p), True, token.name, token.preposition) for p in parts] or [token]
     return found
 
 
 def _with_parts(words: set[str], others: set[str]) -> frozenset[str]:
+    if not any("_" in word for word in words):
+        return frozenset(words)
     parts = {part for word in words if "_" in word for part in word.split("_")}
     return frozenset(words | (parts - {part for other in others for part in other.split("_")}))
 
 
-def _nearest(i: int, candidates: list[int]) -> int | None:
-    return min(candidates, key=lambda k: abs(k - i), default=None)
+def _identical(token: Token, others: Words) -> list[int]:
+    word = token.word
+    return [place for place, other in others.items() if other.word == word]
 
 
-def _identical(one: Token, other: Token) -> bool:
-    return one.word == other.word
+def _inflections(token: Token, others: Words) -> list[int]:
+    initial = token.word[0]
+    return [place for place, other in others.items() if other.word[0] == initial and same_word(token, other)]
+
+
+def _synonyms(token: Token, others: Words) -> list[int]:
+    word, meant = token.word, meanings(token.word)
+    if not meant:
+        return []
+    return [
+        place
+        for place, other in others.items()
+        if not meant.isdisjoint(meanings(other.word))
+        and not are_opposites(word, other.word)
+        and not shared_kind(word, other.word)
+    ]
+
+
+def _misspellings(token: Token, others: Words) -> list[int]:
+    word = token.word
+    if token.name or len(word) < _TYPO_LETTERS:
+        return []
+    return [
+        place
+        for place, other in others.items()
+        if other.word[0] == word[0] and not other.name and misspelt(word, other.word)
+    ]
 
 
 def same_word(one: Token, other: Token) -> bool:
@@ -100,14 +140,6 @@ def _inflected(one: str, other: str) -> bool:
     return rests <= _INFLECTIONS
 
 
-def _synonymous(one: Token, other: Token) -> bool:
-    return (
-        are_synonyms(one.word, other.word)
-        and not are_opposites(one.word, other.word)
-        and not shared_kind(one.word, other.word)
-    )
-
-
 def _is_english(first: ParsedQuestion, second: ParsedQuestion) -> bool:
     """Whether most words are English ones; the list is read only where the questions differ in a long word."""
     ours, theirs = (
@@ -117,14 +149,6 @@ def _is_english(first: ParsedQuestion, second: ParsedQuestion) -> bool:
         return False  # nothing to correct
     words = [word for each in (first, second) for word in each.words if word.isalpha()]
     return sum(word in english_words() or len(word) < 3 for word in words) >= _MOST_WORDS * len(words)
-
-
-def _never(_one: Token, _other: Token) -> bool:
-    return False
-
-
-def _misspelt(one: Token, other: Token) -> bool:
-    return not (one.name or other.name) and misspelt(one.word, other.word)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -198,12 +198,8 @@ def shared_kind(one: str, other: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=65536)
-def are_synonyms(one: str, other: str) -> bool:
-    """Whether the word lists give two words as synonyms, or as names of one thing."""
-    kinds = lexicon().kinds
-    return bool(_groups(one) & _groups(other) or {*kinds.get(one, ())} & {*kinds.get(other, ())})
-
-
-def _groups(word: str) -> frozenset[int]:
-    synonyms = lexicon().synonyms
-    return synonyms.get(word, frozenset()) | synonyms.get(stem(word), frozenset())
+def meanings(word: str) -> frozenset[int | tuple[str, str]]:
+    """Return what a word stands for: its groups of synonyms, and the things that it names. Synonyms share one."""
+    words = lexicon()
+    groups = words.synonyms.get(word, frozenset()) | words.synonyms.get(stem(word), frozenset())
+    return frozenset({*groups, *words.kinds.get(word, ())})

@@ -12,9 +12,10 @@ Without labelled pairs nothing can be certified: `Verifier.default` accepts only
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,8 +68,24 @@ class Decision:
     score: float
     threshold: float
     reason: str
-    features: dict[str, float] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict)
     query_key: str | None = None
+
+
+class _Unread(Mapping[str, float]):
+    """The features of a pair that was judged without them, computed when somebody looks."""
+
+    def __init__(self, compute: Callable[[], Mapping[str, float]]) -> None:
+        self._computed = functools.cache(compute)
+
+    def __getitem__(self, name: str) -> float:
+        return self._computed()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._computed())
+
+    def __len__(self) -> int:
+        return len(self._computed())
 
 
 @dataclass(frozen=True)
@@ -121,14 +138,25 @@ class Verifier:
         threshold = self.threshold(tolerated_error)
         if not candidates:
             return Decision(False, 0.0, threshold, "no_candidates")
-        judged = [self._judge(asked, candidate, threshold) for candidate in candidates]
+        judged = [
+            self._judge(asked, each, threshold)
+            for place, each in enumerate(candidates)
+            if not place or self.may_accept(asked, each)
+        ]
         return max((each for each in judged if each.accepted), key=lambda each: each.score, default=judged[0])
 
-    def decide_pair(self, asked: str, candidate: Candidate, tolerated_error: float) -> Decision:
-        """Decide about one candidate as `decide` does, without features where there are no trees to read them."""
-        return self._judge(asked, candidate, self.threshold(tolerated_error), described=self.trees is not None)
+    def may_accept(self, asked: str, candidate: Candidate) -> bool:
+        """Whether it may accept a candidate, by its number of words: without trees each needs a counterpart."""
+        if self.trees is not None:
+            return True
+        words, others = (parse(everyday_form(each)).content for each in (asked, candidate.question))
+        return len(words) == len(others) or any("_" in token.word for token in (*words, *others))  # of several words
 
-    def _judge(self, asked: str, candidate: Candidate, threshold: float, *, described: bool = True) -> Decision:
+    def decide_pair(self, asked: str, candidate: Candidate, tolerated_error: float) -> Decision:
+        """Decide about one candidate."""
+        return self._judge(asked, candidate, self.threshold(tolerated_error))
+
+    def _judge(self, asked: str, candidate: Candidate, threshold: float) -> Decision:
         if not -1.001 <= candidate.similarity <= 1.001:  # NaN included
             return Decision(False, 0.0, threshold, "degenerate_similarity", {}, candidate.query_key)
         plain = everyday_form if self.trees is None else str  # trees learn wordings from the labelled pairs
@@ -140,9 +168,10 @@ class Verifier:
             reason = "asks_differ" if {first.asks, second.asks} == {"how", "what"} else reason
         if not (self._reads(asked) and self._reads(candidate.question)):
             reason = UNKNOWN_LANGUAGE
-        found: dict[str, float] = {}
-        if described:
-            found = features(first, second, alignment, candidate.similarity, reason is not None, self.vocabulary)
+        compute = functools.partial(
+            features, first, second, alignment, candidate.similarity, reason is not None, self.vocabulary
+        )
+        found: Mapping[str, float] = _Unread(compute) if self.trees is None else compute()
         score = _default_score(alignment, candidate.similarity) if self.trees is None else self.score(found)
         if reason is None and math.isinf(threshold):
             reason = "not_certified"

@@ -9,6 +9,7 @@ they are terms of its field. A question of stop words alone keeps those that few
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from rag.text.words import words
 
 _IN_CODE_MARKS = re.compile(r"`(\w+)`")
 _RARE = 0.2  # share of the chunks
+_KNOWN = 1 << 14  # ids and words that were looked up before: a search among mapped lines takes 10 µs
 
 
 def stemmed_words(text: str, *languages: str) -> list[str]:
@@ -65,6 +67,9 @@ class LexicalIndex:
         self._vocabulary = vocabulary
         self.languages = tuple(languages)
         self._terms = terms
+        self._id_of = functools.lru_cache(_KNOWN)(ids.__getitem__)
+        self._term = functools.lru_cache(_KNOWN)(self._find)
+        self._dropped = functools.cache(self._dropped_words)
 
     @classmethod
     def build(
@@ -135,22 +140,26 @@ class LexicalIndex:
         if len(found) > k:  # sort only the best k and those tied with the last of them
             found = found[scores[found] >= np.partition(scores[found], -k)[-k]]
         best = found[np.argsort(-scores[found], kind="stable")][:k]
-        return [(self.ids[row], float(scores[row])) for row in best]
+        return [(self._id_of(row), score) for row, score in zip(best.tolist(), scores[best].tolist(), strict=True)]
 
     def _asked(self, question: str) -> list[int]:
         """Return the terms of a question: without its stop words, unless they are all that it has."""
         said, found = words(question), dict[int, bool]()
         for language in self.languages:
-            stop = stop_words(language) - self._terms if self._terms is not None else frozenset()
+            stop = self._dropped(language)
             for word, stem in zip(said, stemmed(said, language), strict=True):
                 if (term := self._term(stem)) is not None:
                     found[term] = found.get(term, False) or word not in stop
         return [term for term, kept in found.items() if kept] or [term for term in found if self._is_rare(term)]
 
+    def _dropped_words(self, language: str) -> frozenset[str]:
+        """Return the stop words of a language that are no terms of the field."""
+        return frozenset() if self._terms is None else stop_words(language) - self._terms
+
     def _is_rare(self, term: int) -> bool:
         starts = self._bm25.scores["indptr"]
         return int(starts[term + 1] - starts[term]) <= _RARE * len(self.ids)
 
-    def _term(self, word: str) -> int | None:
+    def _find(self, word: str) -> int | None:
         place = bisect.bisect_left(self._vocabulary, word)
         return place if place < len(self._vocabulary) and self._vocabulary[place] == word else None

@@ -105,10 +105,15 @@ def gist(text: str) -> str:
 
 def says_something(chunk: StoredChunk) -> bool:
     """Return whether a chunk has content: no placeholder ("TODO ---"), no table of contents, no list of links."""
-    said = (found[0] for found in _WORD.finditer(chunk.text.casefold()))  # most texts are known by their first word
-    if _CONTENTS.search(chunk.heading) or all(word in _PLACEHOLDERS for word in said):
+    return _says_something(chunk.heading, chunk.text)
+
+
+@functools.lru_cache(4096)  # as above
+def _says_something(heading: str, text: str) -> bool:
+    said = (found[0] for found in _WORD.finditer(text.casefold()))  # most texts are known by their first word
+    if _CONTENTS.search(heading) or all(word in _PLACEHOLDERS for word in said):
         return False
-    return not (_ELSEWHERE.search(chunk.heading) and all(map(_LINKS.match, _BLANK.split(chunk.text.strip("\n")))))
+    return not (_ELSEWHERE.search(heading) and all(map(_LINKS.match, _BLANK.split(text.strip("\n")))))
 
 
 def choose_passages(

@@ -42,8 +42,7 @@ def rerank(question: str, ranked: Sequence[Ranked], lookup: Lookup, reranker: Re
         return list(ranked)
     texts = ["\n".join(part for part in (chunk.title, chunk.heading, chunk.text) if part) for _, chunk in read]
     scores = reranker.scores(question, texts)
-    best = [each._replace(score=float(score)) for (each, _), score in zip(read, scores, strict=True)]
-    return put_first(best, ranked)
+    return put_first({each.chunk_id: float(score) for (each, _), score in zip(read, scores, strict=True)}, ranked)
 
 
 class Retriever:

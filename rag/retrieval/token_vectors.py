@@ -87,9 +87,10 @@ class TokenVectors:
         """
         try:
             ids = MappedLines.load(folder / "ids")
-            spans, codes = (np.load(folder / name, mmap_mode="r") for name in ("spans.npy", "codes.npy"))
+            # plain arrays over the mapped pages: slicing a numpy.memmap takes ten times as long
+            spans, codes = (np.asarray(np.load(folder / each, mmap_mode="r")) for each in ("spans.npy", "codes.npy"))
             told = (folder / "frequencies.npy").exists()
-            frequencies = np.load(folder / "frequencies.npy", mmap_mode="r") if told else None
+            frequencies = np.asarray(np.load(folder / "frequencies.npy", mmap_mode="r")) if told else None
         except (OSError, EOFError, ValueError) as error:
             raise IndexUnusableError(f"{folder}: can't be read ({error}); build the release again") from error
         if spans.shape != (len(ids), 2) or spans.max(initial=0) > len(codes):
@@ -106,7 +107,7 @@ class TokenVectors:
     def of(self, chunk_ids: Sequence[str]) -> list[Codes]:
         """Return the codes of chunks; those that are not in it are left out."""
         rows = [row for each in chunk_ids if (row := self._row(each)) is not None]
-        return [self._codes[start:end] for start, end in self._spans[rows]]
+        return [self._codes[start:end] for start, end in self._spans[rows].tolist()]
 
     def weights(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return how much each token of a question counts: the more, the fewer chunks it stands in."""

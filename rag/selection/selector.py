@@ -207,21 +207,27 @@ def _by_pair(
     tolerated_error: float,
     is_pair: Callable[[str], bool],
 ) -> Selection | None:
+    pairs = _pairs(vector, near, is_pair)
+
+    @functools.cache
+    def decided(place: int) -> Decision:
+        return verifier.decide_pair(question, pairs[place], tolerated_error)
+
     best: Decision | None = None
-    judged: list[tuple[Candidate, Decision]] = []
-    for each in _pairs(vector, near, is_pair):
+    for place, each in enumerate(pairs):
         if best is not None and best.score >= 1 and each.query_key != best.query_key:
             continue  # no other can be better
-        decision = verifier.decide_pair(question, each, tolerated_error)
-        judged.append((each, decision))
+        if not verifier.may_accept(question, each):
+            continue
+        decision = decided(place)
         if decision.accepted and (best is None or decision.score > best.score):
             best = decision
     if best is None:
         return None
-    same = [(each, decision) for each, decision in judged if each.query_key == best.query_key]
-    if any(decision.reason in FINAL_GUARDS for _, decision in same):
+    same = [place for place, each in enumerate(pairs) if each.query_key == best.query_key]
+    if any(decided(place).reason in FINAL_GUARDS for place in same):
         return None  # what a guard sees beside one restatement holds for all
-    return Selection(best.query_key, best.score, best.threshold, "accepted_pair", same[0][0].question)
+    return Selection(best.query_key, best.score, best.threshold, "accepted_pair", pairs[same[0]].question)
 
 
 def _pairs(vector: Vectors, near: Wordings, is_pair: Callable[[str], bool]) -> list[Candidate]:
