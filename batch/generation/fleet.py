@@ -242,7 +242,7 @@ class Fleet:
             while True:
                 self._give_up_if_all_are_away()
                 await asyncio.sleep(member.pause())
-                if await member.probe():
+                if member.admit() or await member.probe():
                     break
         finally:
             self._recovering.discard(member)

@@ -2,7 +2,8 @@
 
 It begins with a few requests at once and gets one more with each answer (slow start), so a slow server has taken few
 prompts when that shows; once it has asked to wait, that grows slowly. After some failures in a row, or when it can't be
-reached or asks to wait, its circuit opens: it gets no prompts until a probe, a chat of one word, has been answered.
+reached or asks to wait, its circuit opens: it gets no prompts until a probe, a chat of one word, has been answered. One
+that asked to wait gets a prompt as its probe: it is well, and a chat of one word would take what it has room for.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _PROBE = [Message("user", "Say yes.")]
 class Member:
     """A server with `places` for requests at once; `limit` is how many of them it may use now.
 
-    Up to `steep` it grows by one an answer. `probes` counts the failed probes in a row, `seconds` is what an answer
-    takes on average. A request without an end fails after `time_limit` seconds. A server that is `reserved` is emptied
-    for one prompt. `losses` are the prompts that failed lately, and when; `broke_off` says that it closed a
+    Up to `steep` it grows by one an answer. `probes` counts the probes without an answer in a row, `seconds` is what an
+    answer takes on average. A request without an end fails after `time_limit` seconds. A server that is `reserved` is
+    emptied for one prompt. `losses` are the prompts that failed lately, and when; `broke_off` says that it closed a
     connection before the answer. `heard` is when it last answered, or got something to do.
     """
 
@@ -119,7 +120,7 @@ class Member:
         self.answered += 1
         self.heard = now
         self._answers += 1
-        self.failures = 0
+        self.failures = self.probes = 0
         self.limit = min(self.places, self.limit + (1 if self.limit < self.steep else _SLOW_GROWTH / self.limit))
         self.seconds = seconds if not self.seconds else (1 - _SHARE) * self.seconds + _SHARE * seconds
         self.quickest = min(seconds, self.quickest * _EASING)
@@ -135,9 +136,17 @@ class Member:
             return False
         self.away = error
         if error.busy:
-            self.limit = self.steep = max(1.0, self.limit // 2)
-        else:
-            self.limit = 1
+            self.steep = max(1.0, self.limit // 2)
+        self.limit = 1
+        return True
+
+    def admit(self) -> bool:
+        """Close the circuit if the server asked to wait: the next prompt is its probe; return whether it is closed."""
+        if self.away is None or not (self.away.busy or self.away.retry_after is not None):
+            return False
+        self.away = None
+        self.failures = 0
+        self.probes += 1
         return True
 
     def lose(self, prompt: object, now: float) -> bool:

@@ -79,6 +79,21 @@ class Server:
         raise NotImplementedError
 
 
+class Busy(Server):
+    """Refuses every other request, whatever it has to do, and asks to wait so many seconds."""
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__(0.3)
+        self.wait = wait
+        self.asked = 0
+
+    async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
+        self.asked += 1
+        if self.asked % 2:
+            raise LlmUnavailableError("answered 429", self.wait, busy=True)
+        return await super().complete(messages, sampling)
+
+
 def answered(servers: Sequence[Server], prompts: int, in_flight: int) -> tuple[float, list[LlmError]]:
     """Ask all prompts; return the seconds on the jumping clock, and the failures."""
     failures: list[LlmError] = []
@@ -131,6 +146,17 @@ def test_servers_of_any_speeds_come_near_the_ideal(paces: tuple[float, ...], pro
 
     assert not failures
     assert seconds <= 1.15 * ideal(paces, prompts)
+
+
+@pytest.mark.parametrize(("wait", "most"), [(None, 0.6), (1.0, 1.4)])
+def test_a_server_that_refuses_every_other_request_answers_all_prompts(wait: float | None, most: float) -> None:
+    server = Busy(wait)
+
+    seconds, failures = answered([server], 60, 8)
+
+    assert not failures
+    assert server.asked <= 2 * 60
+    assert seconds <= 60 * most
 
 
 def test_a_prompt_that_was_there_whenever_a_server_died_is_answered() -> None:
