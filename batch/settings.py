@@ -184,8 +184,10 @@ class BatchSettings(RoomSettings):
 class VllmSettings(RoomSettings):
     """How vLLM runs, in this process or as a microservice."""
 
-    kv_cache_gb: int = Field(
-        2, ge=1, description="Memory of the KV cache in GB, on a processor; a GPU takes what is left of its share."
+    kv_cache_gb: int | None = Field(
+        None,
+        ge=1,
+        description="Memory of the KV cache in GB. Unset: 2 on a processor, and what is left of its share on a GPU.",
     )
     max_sequences: int = Field(64, ge=1, description="Requests generated together; the more, the more tokens a second.")
     gpu_memory_share: float = Field(0.9, gt=0, le=1, description="Share of a GPU's memory that vLLM may take.")

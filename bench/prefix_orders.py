@@ -21,7 +21,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from batch.generation.prompt_order import order_by_prefix
-from bench.reading_prompts import make_projects, plan_of, prompts_of
+from bench.reading_prompts import ReadingTask, make_projects, plan_of, prompts_of
 
 ROOT = Path(__file__).parents[1]
 BLOCK = 16  # tokens
@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=64)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        projects = make_projects(Path(folder), options.reading, options.models, options.model, options.questions, 48)
+        task = ReadingTask(options.reading, options.models, options.model, options.questions)
+        projects = make_projects(Path(folder), task)
         rows = {order: prompts_of(plan_of(project)) for order, project in projects.items()}
         tokenizer = Tokenizer.from_file(str(options.models / options.model / "tokenizer.json"))
     prompts = [_prompt(tokenizer, row["messages"], tuple(row["chunk_ids"])) for row in rows["relevance"]]

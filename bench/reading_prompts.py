@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -35,42 +36,48 @@ learn_fusion = false
 [sampling]
 max_tokens = {tokens}
 [vllm]
-kv_cache_gb = 1
+kv_cache_gb = {cache_gb}
+max_sequences = {sequences}
 """
 
 
-def write_project(
-    folder: Path,
-    reading: Path,
-    models: Path,
-    model: str,
-    questions: int,
-    tokens: int,
-    order: PassageOrder,
-) -> None:
-    """Write a project that asks so many questions of a reading task, in random order, for answers of so many tokens."""
+@dataclass(frozen=True)
+class ReadingTask:
+    """What is asked: so many questions of a reading task, for answers of so many tokens; and of which engine."""
+
+    reading: Path
+    models: Path
+    model: str
+    questions: int
+    tokens: int = 48
+    cache_gb: int = 1
+    sequences: int = 64
+
+
+def write_project(folder: Path, task: ReadingTask, order: PassageOrder) -> None:
+    """Write a project that asks the questions in random order."""
     folder.mkdir(exist_ok=True)
-    lines = (reading / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (task.reading / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     asked = [json.loads(line)["question"] for line in lines]
     random.Random(0).shuffle(asked)
-    (folder / "questions.txt").write_text("\n".join(asked[:questions]) + "\n", encoding="utf-8")
+    (folder / "questions.txt").write_text("\n".join(asked[: task.questions]) + "\n", encoding="utf-8")
     filled = _CONFIGURATION.format(
-        models=json.dumps(str(models.resolve())),
-        model=json.dumps(model),
-        documents=json.dumps(str((reading / "documents.jsonl").resolve())),
-        tokens=tokens,
+        models=json.dumps(str(task.models.resolve())),
+        model=json.dumps(task.model),
+        documents=json.dumps(str((task.reading / "documents.jsonl").resolve())),
+        tokens=task.tokens,
         order=order,
+        cache_gb=task.cache_gb,
+        sequences=task.sequences,
     )
     (folder / "beforehand.toml").write_text(filled)
 
 
-def make_projects(
-    folder: Path, reading: Path, models: Path, model: str, questions: int, tokens: int
-) -> dict[PassageOrder, Path]:
+def make_projects(folder: Path, task: ReadingTask) -> dict[PassageOrder, Path]:
     """Write a project for each order of the passages, make its prompts, and return the folders."""
     found: dict[PassageOrder, Path] = {order: folder / order for order in get_args(PassageOrder)}
     for order, project in found.items():
-        write_project(project, reading, models, model, questions, tokens, order)
+        write_project(project, task, order)
         make_prompts(plan_of(project))
     return found
 

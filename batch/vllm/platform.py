@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batch.models.model_folder import ModelFolder
 
 Backend = Literal["cpu", "cuda"]
+_CPU_CACHE_GB = 2
 _MOST_AT_ONCE = 4  # adapters in one step of the engine: each takes memory for the highest rank
 
 
@@ -58,6 +59,9 @@ def engine_arguments(
         # The model's folder may suggest a temperature; ours is the request's, and part of the fingerprint.
         "generation_config": "vllm",
     }
+    cache_gb = settings.kv_cache_gb or (_CPU_CACHE_GB if backend == "cpu" else None)
+    if cache_gb is not None:
+        common["kv_cache_memory_bytes"] = cache_gb * 2**30
     if backend == "cuda":
         return common | {
             "gpu_memory_utilization": settings.gpu_memory_share,
@@ -66,7 +70,6 @@ def engine_arguments(
     return common | {
         "dtype": "float32",
         "enforce_eager": True,
-        "kv_cache_memory_bytes": settings.kv_cache_gb * 2**30,
         "distributed_executor_backend": "uni",
     }
 

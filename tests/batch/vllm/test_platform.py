@@ -90,6 +90,15 @@ def test_a_gpu_keeps_vllms_own_choice_of_precision(model: Path) -> None:
     assert (arguments["tensor_parallel_size"], arguments["gpu_memory_utilization"]) == (2, 0.5)
 
 
+@pytest.mark.parametrize(("backend", "unset"), [("cpu", 2 * 2**30), ("cuda", None)])
+def test_a_cache_that_is_set_holds_on_a_gpu_too(model: Path, backend: Backend, unset: int | None) -> None:
+    arguments = engine_arguments(model, VllmSettings(kv_cache_gb=1), 4096, backend)
+    default = engine_arguments(model, VllmSettings(), 4096, backend)
+
+    assert arguments["kv_cache_memory_bytes"] == 2**30
+    assert default.get("kv_cache_memory_bytes") == unset
+
+
 @pytest.mark.parametrize("backend", ["cpu", "cuda"])
 def test_vllm_sends_no_usage_statistics(backend: Backend) -> None:
     variables = environment(backend, VllmSettings(), {})
