@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from online.answering.question import LiveAnswer, Opening, Sought
+from online.answering.question import Asked, LiveAnswer, Opening, Retrieved, Sought
+from online.answering.semantic_hit import Permits, seek
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from rag.errors import LlmRefusedError
@@ -28,7 +29,7 @@ from rag.retrieval.passages import Passage
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
-
+    from rag.retrieval.vectors import Vectors
 
 _SHORT = 400  # characters, judged in a quarter of a millisecond, less than a thread takes to be woken
 
@@ -70,7 +71,12 @@ async def answer_live(
     async with model.place() as place:
         started = time.perf_counter()
         search = await _rewritten(asked, model) if asked.rewrite else None
-        passages = await pool.run(_retrieve, asked, release, search)
+        retrieved = asked.sought.retrieved if search is None else None
+        if retrieved is None:
+            passages = await pool.run(_retrieve, asked, release, search)
+        else:
+            passages = retrieved.passages
+            started -= retrieved.seconds
         prompt = release.template.messages(asked.question, passages)
         opening = Opening(
             release.release_id,
@@ -123,7 +129,28 @@ async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:
     return rewritten(without_reasoning(said.text)[0], asked.question)
 
 
-def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> list[Passage]:
+def seek_and_retrieve(
+    release: OpenRelease,
+    asked: Asked,
+    permits: Permits,
+    tolerated_error: float | None,
+    known: Vectors | None,
+    withdrawn: Collection[str],
+) -> Sought:
+    """Look for a semantic hit, and where there is none, for the passages of a live answer; blocking.
+
+    In one go, as a second thread would be woken for less than two milliseconds of work.
+    """
+    sought = seek(release, asked, permits, tolerated_error, known)
+    if sought.hit is not None or sought.withheld is not None:
+        return sought
+    started = time.perf_counter()
+    retriever = release.collection(asked.collection).retriever
+    passages = retriever.retrieve(asked.question, sought.vector, release.stored_chunk, withdrawn, filters=asked.filters)
+    return replace(sought, retrieved=Retrieved(passages, time.perf_counter() - started))
+
+
+def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> Sequence[Passage]:
     retriever = release.collection(asked.collection).retriever
     other = None if search is None else (search, release.encoder.embed([search])[0])
     return retriever.retrieve(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.live_answer import LiveQuestion, answer_live
+from online.answering.live_answer import LiveQuestion, answer_live, seek_and_retrieve
 from online.answering.question import (
     AnswerFlight,
     Asked,
@@ -158,7 +158,7 @@ class Lookup:
             # Under a flood even the search for a semantic hit is too expensive: exact hits need the processor.
             if reason is None and self.pool.crowded and (refusal := self.model.refusal()) is not None:
                 raise refusal
-            found = await self._decide(asked, release, reason)
+            found = await self._decide(asked, release, reason, live=not self.rewrite_queries and self.model.has_place)
             if isinstance(found, Sought):
                 await self._live(asked, release, found, flight)
                 return
@@ -182,12 +182,21 @@ class Lookup:
         return await self._decide(asked, release, self.withholding.reason(release, asked.collection, asked.query_key))
 
     async def _decide(
-        self, asked: Asked, release: OpenRelease, reason: str | None, vector: Vectors | None = None
+        self,
+        asked: Asked,
+        release: OpenRelease,
+        reason: str | None,
+        vector: Vectors | None = None,
+        *,
+        live: bool = False,
     ) -> Prepared | Unanswered | Sought:
-        """Decide about a question that has no exact hit; `reason` says why it has no answer to show, if so."""
+        """Decide about a question that has no exact hit; `reason` says why it has no answer to show, if so.
+
+        A miss that will be answered `live` gets its passages as well.
+        """
         if reason is not None:
             return await self._withheld(asked, release, reason, vector)
-        sought = await self._seek(asked, release, vector)
+        sought = await self._seek(asked, release, vector, live=live)
         return self._barred(asked, release, sought) or self._take(release, asked, sought) or sought
 
     def _barred(self, asked: Asked, release: OpenRelease, sought: Sought) -> Unanswered | None:
@@ -219,14 +228,20 @@ class Lookup:
                 reason = self.withholding.reason(release, each.collection, each.query_key)
                 yield await self._decide(each, release, reason, next(vectors))
 
-    async def _seek(self, asked: Asked, release: OpenRelease, vector: Vectors | None = None) -> Sought:
+    async def _seek(
+        self, asked: Asked, release: OpenRelease, vector: Vectors | None = None, *, live: bool = False
+    ) -> Sought:
         permits = Permits(
             functools.partial(self._usable, release, asked),
             functools.partial(self._bars, release, asked),
             self.withholding.collections[asked.collection].tolerated_error,
         )
         tolerated = self._tolerated(asked)
-        sought = await self.pool.run(seek, release, asked, permits, tolerated, vector)
+        if live:
+            withdrawn = self.withdrawn.documents(asked.collection)
+            sought = await self.pool.run(seek_and_retrieve, release, asked, permits, tolerated, vector, withdrawn)
+        else:
+            sought = await self.pool.run(seek, release, asked, permits, tolerated, vector)
         if sought.decision is not None and sought.decision.accepted and sought.decision.score < asked.least_score:
             refused = replace(sought.decision, accepted=False, reason="below_threshold", threshold=asked.least_score)
             return replace(sought, decision=refused)

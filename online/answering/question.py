@@ -61,11 +61,20 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Retrieved:
+    """The passages for a prompt, and how long it took to find them."""
+
+    passages: Sequence[Passage]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Sought:
     """What the semantic search found: the question's vector, what was near, and the verifier's decision, if asked.
 
     `certificate` is what the threshold of the decision rests on; the default verifier has none. `barred` is the
-    decision about the questions near it whose answers are withheld.
+    decision about the questions near it whose answers are withheld. `retrieved` is there if the passages of a miss were
+    looked for at once.
     """
 
     vector: Vectors
@@ -74,6 +83,7 @@ class Sought:
     certificate: Certificate | SelectionCertificate | None
     embed_seconds: float
     barred: Decision | None = None
+    retrieved: Retrieved | None = None
 
     @property
     def hit(self) -> str | None:

@@ -57,18 +57,18 @@ def near_wordings(
 ) -> Near:
     """Return the wordings near a question, of the answers that are `permitted`."""
     indexes = release.collection(collection)
+    find = release.wordings.find
     searched_in = [each for each in (indexes.questions, indexes.withheld, *indexes.wordings) if each is not None]
     for searched in _SEARCHED:
         found = [index.nearest(vector, searched, index.asked_with(filters)) for index in searched_in]
         sizes = [len(each.rows) for each in found]
         cosines = np.concatenate([each.scores for each in found])
-        rows, of = np.concatenate([each.rows for each in found]).tolist(), np.repeat(np.arange(len(found)), sizes)
-        names = [index.vectors.id_of for index in searched_in]
-        owners = of.tolist()
+        of = np.repeat(np.arange(len(found)), sizes)
+        keys = [key for index, each in zip(searched_in, found, strict=True) for key in index.names(each.rows)]
         kept: list[int] = []
         wordings: list[StoredWording] = []
         for place in np.argsort(-cosines, kind="stable").tolist():
-            wording = release.wordings.find(names[owners[place]](rows[place]))
+            wording = find(keys[place])
             # the index is the collection's own; checked again all the same
             if wording is not None and wording.collection == collection and permitted(wording.query_key):
                 kept.append(place)

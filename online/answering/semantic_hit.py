@@ -51,6 +51,18 @@ class Permits:
     barring_error: float
 
 
+class _Known(dict[str, bool]):
+    """What was said of each key; `functools.cache` takes longer to be made than it saves here."""
+
+    def __init__(self, say: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._say = say
+
+    def __missing__(self, key: str) -> bool:
+        found = self[key] = self._say(key)
+        return found
+
+
 def candidates(sought: Sought) -> list[Near]:
     """Return the anticipated questions near to one that has no prepared answer, with the score of the one judged."""
     decision = sought.decision
@@ -88,12 +100,13 @@ def seek(
     embed_seconds = time.perf_counter() - started
     fenced = release.index.fenced_from(asked.query_key)
 
-    def usable(query_key: str) -> bool:
-        return query_key not in fenced and permits.usable(query_key)
-
+    usable = _Known(lambda query_key: query_key not in fenced and permits.usable(query_key)).__getitem__
+    # an answer that may be served bars nothing, which is quicker to tell
+    barred_by = _Known(lambda query_key: not usable(query_key) and permits.barred(query_key)).__getitem__
+    known_permits = Permits(usable, barred_by, permits.barring_error)
     if release.collection(asked.collection).selector is not None:
-        return _selected(release, asked, vector, embed_seconds, replace(permits, usable=usable), tolerated_error)
-    candidates, withheld = _candidates(release, asked, vector, usable, permits.barred)
+        return _selected(release, asked, vector, embed_seconds, known_permits, tolerated_error)
+    candidates, withheld = _candidates(release, asked, vector, usable, barred_by)
     decision, certificate = None, None
     guarded = release.verifier.knows(release.collection(asked.collection).language)
     if candidates and tolerated_error is not None and not guarded:
@@ -116,9 +129,10 @@ def _selected(
     tolerated_error: float | None,
 ) -> Sought:
     """Return what the collection's selector chooses among the wordings near a question."""
-    usable, barred_by = functools.cache(permits.usable), functools.cache(permits.barred)
-    permitted = functools.cache(lambda answer: usable(answer) or barred_by(answer))
-    near = near_wordings(release, asked.collection, asked.filters, vector, permitted)
+    usable, barred_by = permits.usable, permits.barred
+    near = near_wordings(
+        release, asked.collection, asked.filters, vector, lambda answer: usable(answer) or barred_by(answer)
+    )
     candidates, withheld = near.first(usable, _CANDIDATES), near.first(barred_by, _CANDIDATES)
     choose_at = functools.partial(choose, release, asked.collection, asked.question, vector, near)
     decision, certificate = (None, None) if tolerated_error is None or not candidates else choose_at(tolerated_error)

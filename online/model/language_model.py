@@ -54,6 +54,11 @@ class LanguageModel:
         except QueueFullError as error:
             raise _queue_full(error) from None
 
+    @property
+    def has_place(self) -> bool:
+        """Whether a call would run at once."""
+        return self.breaker.state != "open" and self.admission.running < self.admission.limit
+
     def refusal(self) -> Problem | None:
         """Return why a question would get no live answer now, or None."""
         if self.breaker.state == "open":

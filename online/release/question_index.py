@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rag.filters import Filters
 from rag.retrieval.row_groups import Mask, RowGroups
 from rag.retrieval.vector_index import Nearest, VectorIndex
@@ -37,6 +40,10 @@ class QuestionIndex:
     def nearest(self, vector: Vectors, k: int, only: Mask | None = None) -> Nearest:
         """Return the k questions nearest to a vector; with `only`, among those."""
         return self.vectors.nearest(vector, k, only)
+
+    def names(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the query keys of rows."""
+        return list(map(self.vectors.id_of, rows.tolist()))
 
     def asked_with(self, filters: Filters) -> Mask | None:
         """Return which questions were asked with these very filters: a question gets no answer to another's values."""

@@ -8,7 +8,6 @@ anybody ("do you need a visa", "how do you reset your password").
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,6 +30,7 @@ _VERBS = frozenset("get gets got getting give gives make makes made take takes c
 _IDLE = frozenset("talk speak chat meet discuss agree match tell".split())
 _JOINTS = frozenset("if when while because that what where why how and or as who which will whether".split())
 _OPPOSITE = (frozenset(("from", "to")), frozenset(("for", "against")))
+_TURNS = frozenset(("by", *(word for pair in _OPPOSITE for word in pair)))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Deed:
 
 def persons_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     """Whether two questions swap who does something and to whom, or whose something is."""
-    if not alignment.left_words and not alignment.right_words and first.words == second.words:
+    if _told(first) == _told(second):
         return False
     left_over = len(alignment.left) + len(alignment.right)
     if not left_over and _belongs_to_other(first, second):
@@ -76,6 +76,11 @@ def persons_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Ali
     if any(each.verb not in _IDLE and each.reversed_in(only_theirs) for each in only_ours):
         return True
     return left_over <= 1 and any(each.turned_in(only_theirs) for each in only_ours)
+
+
+def _told(question: ParsedQuestion) -> list[str]:
+    """Return the words that tell who does what to whom; in most pairs they are the same."""
+    return [word for word in question.words if word in _PERSONS or word in _TURNS]
 
 
 def _belongs_to_other(first: ParsedQuestion, second: ParsedQuestion) -> bool:
@@ -98,11 +103,8 @@ def _things(question: ParsedQuestion) -> dict[str, str]:
     return {thing.stem: _PERSONS[owner.word] for owner, thing in pairs if owner.word in _OWNERS and thing.content}
 
 
-@functools.lru_cache(maxsize=65536)
 def _deeds(question: ParsedQuestion) -> frozenset[_Deed]:
     """Return what persons do to each other in a question."""
-    if not any(word in _PERSONS for word in question.words):
-        return frozenset()
     found: list[_Deed] = []
     actor = verb = last = next_verb = ""
     tokens = question.tokens

@@ -209,24 +209,23 @@ def _by_pair(
 ) -> Selection | None:
     pairs = _pairs(vector, near, is_pair)
 
-    @functools.cache
-    def decided(place: int) -> Decision:
-        return verifier.decide_pair(question, pairs[place], tolerated_error)
-
+    decided: dict[int, Decision] = {}
     best: Decision | None = None
     for place, each in enumerate(pairs):
         if best is not None and best.score >= 1 and each.query_key != best.query_key:
             continue  # no other can be better
         if not verifier.may_accept(question, each):
             continue
-        decision = decided(place)
+        decision = decided[place] = verifier.decide_pair(question, each, tolerated_error)
         if decision.accepted and (best is None or decision.score > best.score):
             best = decision
     if best is None:
         return None
     same = [place for place, each in enumerate(pairs) if each.query_key == best.query_key]
-    if any(decided(place).reason in FINAL_GUARDS for place in same):
-        return None  # what a guard sees beside one restatement holds for all
+    for place in same:
+        decision = decided.get(place) or verifier.decide_pair(question, pairs[place], tolerated_error)
+        if decision.reason in FINAL_GUARDS:
+            return None  # what a guard sees beside one restatement holds for all
     return Selection(best.query_key, best.score, best.threshold, "accepted_pair", pairs[same[0]].question)
 
 
