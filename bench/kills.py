@@ -53,7 +53,7 @@ from bench.fake_llm import FakeLlm, served
 _TOLD = ("prepare", "index", "anticipate", "retrieve", "calibrate", "generate", "cite", "load", "changes", "audit")
 STAGES = ("start, prepare", *_TOLD[1:], "publish")
 _GENERATING, _TAKEOVERS = 0.6, 0.15  # the shares of kills while generating, and of those that take the machine along
-_SPARED = 0.5  # the share of runs with nothing left to generate that come to their end
+_SPARED = 0.75  # the share of runs with nothing left to generate that come to their end
 _LEASE_SECONDS = 62.0  # until a dead machine's lease has lapsed
 
 

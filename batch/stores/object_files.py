@@ -10,10 +10,11 @@ table.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, unquote
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata, FileSystem
@@ -46,7 +47,7 @@ def read(path: str) -> bytes | None:
     return None if found is None else found.data
 
 
-def write(path: str, data: bytes | Path) -> None:
+def write(path: str, data: bytes | Path | BinaryIO) -> None:
     """Write an object, or a file as one."""
     store, key = _opened(path)
     store.write(key, data)
@@ -94,7 +95,7 @@ class ObjectFiles(FileSystem):
         path: str,
         mime_type: str = "application/octet-stream",  # noqa: ARG002  # Beam's signature
         compression_type: str = CompressionTypes.AUTO,  # noqa: ARG002
-    ) -> io.BytesIO:
+    ) -> io.RawIOBase:
         """Return a file that is written to the store when it is closed."""
         return _NewObject(path)
 
@@ -208,15 +209,31 @@ class _Object(io.RawIOBase):
         return found.data
 
 
-class _NewObject(io.BytesIO):
+class _NewObject(io.RawIOBase):
+    """An object that is being written: a file without a name, which is sent when it is closed."""
+
     def __init__(self, path: str) -> None:
-        super().__init__()
         self._path = path
+        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115  # it is closed with the object
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, data: Buffer) -> int:
+        return self._file.write(data)
 
     def close(self) -> None:
-        if not self.closed:
-            write(self._path, self.getvalue())
-        super().close()
+        if self.closed:
+            return
+        try:
+            with self._file:
+                self._file.seek(0)
+                write(self._path, self._file)
+        finally:
+            super().close()
 
 
 def _opened(path: str) -> tuple[ObjectStore, str]:

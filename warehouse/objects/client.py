@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from rag.credentials import public_address
 from warehouse.errors import ContestedError, StorageError
@@ -132,8 +132,8 @@ class ObjectStore:
             for part in obstore.get(self._store, key).stream(min_chunk_size=8 * 2**20):
                 file.write(part)
 
-    def write(self, key: str, data: bytes | Path) -> str:
-        """Write an object, whatever was there; return its mark."""
+    def write(self, key: str, data: bytes | Path | BinaryIO) -> str:
+        """Write an object, whatever was there; return its mark. A file that is open is read from its place on."""
         import obstore
 
         with self._sentences(f"write {key} to"):
