@@ -73,7 +73,10 @@ def test_an_unknown_id_is_not_found(client: httpx.Client) -> None:
     assert client.get("/v1/answers/nothing").status_code == 404
 
 
-def test_a_job_outlasts_an_outage_of_the_model(client: httpx.Client, llm: FakeLlm) -> None:
+def test_a_job_outlasts_an_outage_of_the_model(
+    client: httpx.Client, llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_FIRST_WAIT", 0.5)
     llm.behaviour.fail_with = 503
     location = client.post("/v1/answers", json=NEW, headers=LATER).headers["location"]
     until("the model was asked", lambda: llm.requests)
