@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from online.answering.question import Asked, LiveAnswer, Opening, Retrieved, Sought
-from online.answering.semantic_hit import Permits, seek
+from online.answering.question import LiveAnswer, Opening, Sought
 from online.model.language_model import LanguageModel
 from online.model.work_pool import WorkPool
 from rag.errors import LlmRefusedError
@@ -29,7 +28,6 @@ from rag.retrieval.passages import Passage
 
 if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
-    from rag.retrieval.vectors import Vectors
 
 _SHORT = 400  # characters, judged in a quarter of a millisecond, less than a thread takes to be woken
 
@@ -127,27 +125,6 @@ async def _rewritten(asked: LiveQuestion, model: LanguageModel) -> str | None:
     except LlmRefusedError:  # then the question alone is searched for
         return None
     return rewritten(without_reasoning(said.text)[0], asked.question)
-
-
-def seek_and_retrieve(
-    release: OpenRelease,
-    asked: Asked,
-    permits: Permits,
-    tolerated_error: float | None,
-    known: Vectors | None,
-    withdrawn: Collection[str],
-) -> Sought:
-    """Look for a semantic hit, and where there is none, for the passages of a live answer; blocking.
-
-    In one go, as a second thread would be woken for less than two milliseconds of work.
-    """
-    sought = seek(release, asked, permits, tolerated_error, known)
-    if sought.hit is not None or sought.withheld is not None:
-        return sought
-    started = time.perf_counter()
-    retriever = release.collection(asked.collection).retriever
-    passages = retriever.retrieve(asked.question, sought.vector, release.stored_chunk, withdrawn, filters=asked.filters)
-    return replace(sought, retrieved=Retrieved(passages, time.perf_counter() - started))
 
 
 def _retrieve(asked: LiveQuestion, release: OpenRelease, search: str | None) -> Sequence[Passage]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from online.answering.live_answer import LiveQuestion, answer_live, seek_and_retrieve
+from online.answering.live_answer import LiveQuestion, answer_live
 from online.answering.question import (
     AnswerFlight,
     Asked,
@@ -23,7 +23,7 @@ from online.answering.question import (
     Sought,
     Unanswered,
 )
-from online.answering.semantic_hit import Permits, seek, suggestions
+from online.answering.semantic_hit import Permits, seek, seek_and_retrieve, suggestions
 from online.answering.semantic_watch import SemanticWatch
 from online.answering.single_flight import SingleFlight
 from online.answering.withholding import Withholding

@@ -71,7 +71,7 @@ def everyday_form(question: str) -> str:
     for polite in (*_COMPILED_POLITE, *_COMPILED_POLITE):
         text = polite.sub("", text)
     text = text.rstrip(" ?.!")
-    if _ANYBODY.match(text):
+    if "your" in text.lower() and _ANYBODY.match(text):
         text = _YOURS.sub("my", text)
     for form, to in _COMPILED:
         if found := form.match(text):

@@ -25,7 +25,9 @@ _PERSONS = {
 }
 _SUBJECTS = frozenset("i we he she they".split())
 _OWNERS = frozenset("my our your his their".split())
-_VERBS = frozenset("get gets got getting give gives make makes made take takes come need needs want wants know".split())
+_VERBS = frozenset(
+    "get gets got getting give gives make makes made take takes come need needs want wants know tell tells".split()
+)
 # What both do then, and what frames a question ("can you tell me").
 _IDLE = frozenset("talk speak chat meet discuss agree match tell".split())
 _JOINTS = frozenset("if when while because that what where why how and or as who which will whether".split())

@@ -40,14 +40,35 @@ _NUMBERED = frozenset(
      "schedule", "title", "article", "section", "tier", "round", "season", "episode", "step", "version")
 )  # fmt: skip
 _LOWER_IN_TITLES = frozenset("a an the of in on to for and or with by at from".split())
+_CANNOT = re.compile(r"\bcan['\s]?(?:no)?t\b|\bcannot\b", re.I)
+_CONTRACTIONS = (
+    (re.compile(r"\bwon't\b", re.I), "will not"),
+    (re.compile(r"\bain't\b", re.I), "is not"),
+    (re.compile(r"n't\b", re.I), " not"),
+    (re.compile(r"'(?:s|re|ve|ll|d|m)\b|(?<=s)'(?=\s|$)", re.I), ""),
+)
+_PHRASES = (
+    (re.compile(r"\bor not\b", re.I), ""),
+    (re.compile(r"\bWW ?(I{1,2}\b|[12]\b)"), r"World War \1"),
+    (re.compile(r"\bfirst world war\b", re.I), "World War 1"),
+    (re.compile(r"\bsecond world war\b", re.I), "World War 2"),
+)
+_NUMBERS = (
+    (re.compile(r"\b1st\b"), "first"),
+    (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
+    (re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"), " "),
+)
 _BARE_CONTRACTIONS = re.compile(r"\b(do|does|did|is|are|was|were|has|have|had|would|could|should|ca|wo)nt\b", re.I)
 
 
 @functools.lru_cache(maxsize=65536)
 def parse(question: str) -> ParsedQuestion:
     """Parse a question; results are cached."""
-    text = re.sub(r"\b([a-z]{1,2})\u00b2", r"square \1", question)
-    text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").strip()
+    text = question
+    if not text.isascii():
+        text = re.sub(r"\b([a-z]{1,2})\u00b2", r"square \1", text)
+        text = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+    text = text.strip()
     raw = _join_phrases(_split(_expand(text)))
     shouted = _mostly_capitals([word for word, _ in raw])
     tokens, numbers = _tokens(raw, shouted)
@@ -65,19 +86,19 @@ def parse(question: str) -> ParsedQuestion:
 
 
 def _expand(text: str) -> str:
-    text = re.sub(r"\bcan['\s]?(?:no)?t\b|\bcannot\b", "can not", text, flags=re.I)
-    text = re.sub(r"\bwon't\b", "will not", text, flags=re.I)
-    text = re.sub(r"\bain't\b", "is not", text, flags=re.I)
-    text = re.sub(r"n't\b", " not", text, flags=re.I)
+    text = _CANNOT.sub("can not", text)
+    if "'" in text:
+        for contraction, to in _CONTRACTIONS:
+            text = contraction.sub(to, text)
     text = _BARE_CONTRACTIONS.sub(r"\1 not", text)
-    text = re.sub(r"\bor not\b", "", text, flags=re.I)
-    text = re.sub(r"'(?:s|re|ve|ll|d|m)\b|(?<=s)'(?=\s|$)", "", text, flags=re.I)
-    text = re.sub(r"\bWW ?(I{1,2}\b|[12]\b)", r"World War \1", text)
-    text = re.sub(r"\bfirst world war\b", "World War 1", text, flags=re.I)
-    text = re.sub(r"\bsecond world war\b", "World War 2", text, flags=re.I)
-    text = re.sub(r"\b1st\b", "first", text)
-    text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text)
-    return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", " ", text)
+    lower = text.lower()
+    if "or not" in lower or "world war" in lower or "ww" in lower:
+        for phrase, to in _PHRASES:
+            text = phrase.sub(to, text)
+    if any(map(str.isdigit, text)):
+        for number, to in _NUMBERS:
+            text = number.sub(to, text)
+    return text
 
 
 def _split(text: str) -> list[tuple[str, int]]:
