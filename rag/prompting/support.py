@@ -13,12 +13,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 from rag.paraphrase.answer_contradiction import denied
 from rag.paraphrase.question_parser import parse
 from rag.prompting.citations import bare_words, with_blank_references, without_references
 from rag.retrieval.lexical_index import stemmed_words
-from rag.retrieval.passages import Passage
+from rag.retrieval.passages import Passage, StoredChunk
 from rag.text.sentences import sentences
 
 _NEAR = 0.6  # share of a sentence's words that a passage's sentence must have to be compared with it
@@ -35,7 +36,7 @@ def support(
     """
     if _is_quoted(answer, passages, languages):
         return 1.0
-    known = {word for passage in passages for word in _words_of(passage.text, languages)}
+    known = _known(passages, languages)
     bare = with_blank_references(answer)
     said = _VERDICT.sub("", bare, count=1) if (verdict := _VERDICT.match(bare)) else bare
     asked = _words_of(question, languages)
@@ -55,15 +56,35 @@ def support(
 def _is_quoted(answer: str, passages: Sequence[Passage], languages: tuple[str, ...]) -> bool:
     """Whether every sentence of an answer is one of the passages, word for word; a question is no statement."""
     said = [sentence for sentence in sentences(without_references(answer)) if not sentence.endswith("?")]
-    known = {bare for passage in passages for chunk in passage.shown for bare in _statements(chunk.text, languages)}
+    known = {bare for chunk in _shown(passages) for bare in _read(chunk.text, languages).statements}
     return bool(said) and all(bare_words(each) in known for each in said)
 
 
-@functools.lru_cache(maxsize=4096)
-def _statements(text: str, languages: tuple[str, ...]) -> dict[str, frozenset[str]]:
-    """Return the sentences of a passage that are no questions, as bare words, with their stems."""
-    found = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
-    return {bare_words(sentence): frozenset(stemmed_words(sentence, *languages)) for sentence in found}
+def _shown(passages: Sequence[Passage]) -> list[StoredChunk]:
+    return [chunk for passage in passages for chunk in passage.shown]
+
+
+def _known(passages: Sequence[Passage], languages: tuple[str, ...]) -> set[str]:
+    """Return the words of what a prompt shows of its passages, titles and headings too."""
+    places = {text for passage in passages for text in (passage.chunk.title, passage.chunk.heading)}
+    return set[str]().union(
+        *(_words_of(place, languages) for place in places),
+        *(_read(chunk.text, languages).words for chunk in _shown(passages)),
+    )
+
+
+class _Read(NamedTuple):
+    """A chunk's words, as stems, and its sentences that are no questions: their stems, by their bare words."""
+
+    words: frozenset[str]
+    statements: dict[str, frozenset[str]]
+
+
+@functools.lru_cache(maxsize=4096)  # many answers use the same passages
+def _read(text: str, languages: tuple[str, ...]) -> _Read:
+    found = [(sentence, frozenset(stemmed_words(sentence, *languages))) for sentence in sentences(text)]
+    statements = {bare_words(sentence): stems for sentence, stems in found if not sentence.endswith("?")}
+    return _Read(frozenset[str]().union(*(stems for _, stems in found)), statements)
 
 
 def _uttered(sentence: str, passages: Sequence[Passage], languages: tuple[str, ...]) -> list[str]:
@@ -72,9 +93,8 @@ def _uttered(sentence: str, passages: Sequence[Passage], languages: tuple[str, .
     stems = frozenset(words)
     near = [
         bare
-        for passage in passages
-        for chunk in passage.shown
-        for bare, others in _statements(chunk.text, languages).items()
+        for chunk in _shown(passages)
+        for bare, others in _read(chunk.text, languages).statements.items()
         if stems and len(stems & others) >= _NEAR * len(stems)
     ]
     return [f"not {word}" for word in words] if near and denied(sentence, near) else words
@@ -84,6 +104,6 @@ def _share(found: Sequence[str], known: Container[str]) -> float:
     return sum(word in known for word in found) / len(found)
 
 
-@functools.lru_cache(maxsize=4096)  # many answers use the same passages
+@functools.lru_cache(maxsize=4096)
 def _words_of(text: str, languages: tuple[str, ...]) -> frozenset[str]:
     return frozenset(stemmed_words(text, *languages))

@@ -35,11 +35,17 @@ def stemmed_words(text: str, *languages: str) -> list[str]:
 
     Of several languages all stop words are dropped, and all stemmers are used.
     """
-    codes = [language_code(each) for each in languages or ("en",)]
-    found = [word for word in words(text) if not any(word in stop_words(code) for code in codes)]
+    codes, stops = _codes_and_stop_words(languages or ("en",))
+    found = [word for word in words(text) if word not in stops]
     for code in codes:
         found = stemmed(found, code)
     return found
+
+
+@functools.cache
+def _codes_and_stop_words(languages: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    codes = tuple(language_code(each) for each in languages)
+    return codes, frozenset[str]().union(*(stop_words(code) for code in codes))
 
 
 def read_languages(folder: Path) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _NO_SCRIPTS = frozenset(
     ("MODIFIER", "SUPERSCRIPT", "SUBSCRIPT", "MATHEMATICAL", "FULLWIDTH", "HALFWIDTH", "FEMININE", "MASCULINE", "MICRO",
      "SCRIPT", "DOUBLE-STRUCK", "BLACK-LETTER", "KELVIN", "ANGSTROM", "OHM", "PLANCK", "ALEF", "IDEOGRAPHIC", "TURNED")
 )  # fmt: skip
+_LINE_ENDS = re.compile(r"[\t\n\r\x0b\x0c]+")
 _WIDE = re.compile("[\uff01-\uffef\u3000]+")
 
 
@@ -37,8 +38,8 @@ def fold_form(character: str) -> str:
 
 
 def without_format(text: str) -> str:
-    """Drop control and format characters but white space; a printable text, the usual case, has none."""
-    if text.isprintable():
+    """Drop control and format characters but white space; printable lines, the usual case, have none."""
+    if all(line.isprintable() for line in _LINE_ENDS.split(text)):
         return text
     return "".join(c for c in text if c in "\t\n\r\x0b\x0c" or unicodedata.category(c)[0] != "C")
 
