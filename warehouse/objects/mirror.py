@@ -66,12 +66,13 @@ def open_mirror(folder: Path, address: str, endpoint: str | None) -> StorePlace:
             f"{folder} holds data of its own and is no copy of {wanted}; name an empty folder as data, or remove "
             "[project] store."
         )
-    opened = StorePlace(wanted, endpoint, place.mirror if place else secrets.token_hex(8))
-    if opened != place:
-        with storage_errors(folder, f"keep a copy of {wanted}"):
-            path = state_of(folder, PLACE)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, json.dumps(asdict(opened)).encode())
+    if place is not None and place.endpoint == endpoint:
+        return place
+    path = state_of(folder, PLACE)
+    with storage_errors(folder, f"keep a copy of {wanted}"), exclusive(state_of(folder, "place.lock")):
+        named = place_of(folder)  # another process that starts now may have been quicker
+        opened = StorePlace(wanted, endpoint, named.mirror if named else secrets.token_hex(8))
+        replace_file(path, json.dumps(asdict(opened)).encode())
     return opened
 
 
