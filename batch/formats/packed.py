@@ -8,6 +8,12 @@ from xml.etree import ElementTree
 
 from rag.errors import DocumentError
 
+YES = frozenset(("1", "true"))
+"""What an attribute says that is on."""
+
+NO = frozenset(("0", "false", "off"))
+"""What an attribute says that is off."""
+
 _LONGEST_UNPACKED = 200_000_000  # bytes; more is a bomb
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from batch.formats.hidden_text import hidden_passage
@@ -27,7 +26,7 @@ def read_pdf(data: bytes) -> Outline:
     import pypdf
 
     reader = pypdf.PdfReader(io.BytesIO(data))
-    headings = dict(_bookmarks(reader))
+    headings = _bookmarks(reader)
     pages = [_shown(page) for page in reader.pages]
     if not any(text.strip() for text, _ in pages):
         raise DocumentError("empty: its pages hold pictures of text only; run a text recognition (OCR) over it first")
@@ -55,8 +54,8 @@ def _shown(page: PageObject) -> tuple[str, Hidden]:
     return tidy(shown), hidden_passage(" ".join(small))
 
 
-def _bookmarks(reader: object) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """Yield the bookmarks of a PDF by page: their levels and names."""
+def _bookmarks(reader: object) -> dict[int, list[tuple[int, str]]]:
+    """Return the bookmarks of a PDF by page: their levels and names."""
     found: dict[int, list[tuple[int, str]]] = {}
 
     def follow(items: list[object], level: int) -> None:
@@ -70,4 +69,4 @@ def _bookmarks(reader: object) -> Iterator[tuple[int, list[tuple[int, str]]]]:
                 found.setdefault(number, []).append((level, name))
 
     follow(list(reader.outline), 1)  # type: ignore[attr-defined]
-    yield from found.items()
+    return found

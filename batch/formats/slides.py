@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING
 
 from batch.formats.hidden_text import hidden_passage
 from batch.formats.markdown import read_markdown
-from batch.formats.outline import Hidden, Outline
+from batch.formats.outline import Outline
+from batch.formats.packed import NO, YES
 from batch.formats.pipe_tables import pipe_table
 from rag.text.decoding import tidy
 
 if TYPE_CHECKING:
     from pptx.shapes.base import BaseShape
     from pptx.slide import Slide
-
-_NO = frozenset(("0", "false"))
-_YES = frozenset(("1", "true"))
 
 
 @dataclass
@@ -37,13 +35,12 @@ def read_pptx(data: bytes) -> Outline:
     read = _Read()
     for slide in pptx.Presentation(io.BytesIO(data)).slides:
         _read_slide(slide, read)
-    hidden = hidden_passage(" ".join(read.hidden)) if read.hidden else Hidden()
     page = read_markdown(tidy("\n\n".join(read.shown)))
-    return replace(page, hidden=page.hidden + hidden)
+    return replace(page, hidden=page.hidden + hidden_passage(" ".join(read.hidden)))
 
 
 def _read_slide(slide: Slide, read: _Read) -> None:
-    shown = slide.element.get("show", "1") not in _NO
+    shown = slide.element.get("show", "1") not in NO
     title = slide.shapes.title
     name = " ".join(title.text_frame.text.split()) if title is not None else ""
     (read.shown if shown else read.hidden).append(f"## {name}" if name and shown else name)
@@ -56,7 +53,7 @@ def _shapes(shapes: object, *, seen: bool) -> Iterator[tuple[BaseShape, bool]]:
     """Yield the shapes, those in groups too, and whether each is seen."""
     for shape in shapes:  # type: ignore[attr-defined]
         own = next(shape.element.iter("{*}cNvPr"))  # those of a group's members come after it
-        kept = seen and own.get("hidden") not in _YES
+        kept = seen and own.get("hidden") not in YES
         if hasattr(shape, "shapes"):
             yield from _shapes(shape.shapes, seen=kept)
         else:

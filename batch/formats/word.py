@@ -10,11 +10,10 @@ from xml.etree import ElementTree
 from batch.formats.hidden_text import hidden_passage
 from batch.formats.html import read_html
 from batch.formats.outline import Hidden, Outline
-from batch.formats.packed import open_packed, safe_xml
+from batch.formats.packed import NO, open_packed, safe_xml
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _TEXTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
-_OFF = frozenset(("0", "false", "off"))
 _SMALLEST = 3  # half points; nobody reads smaller letters
 
 
@@ -67,7 +66,7 @@ def _name_headers(tree: ElementTree.Element) -> None:
 def _shows_header(look: ElementTree.Element) -> bool:
     said = look.get(f"{_W}firstRow")
     if said is not None:
-        return said not in _OFF
+        return said not in NO
     return bool(int(look.get(f"{_W}val", "0"), 16) & 0x20)
 
 
@@ -83,7 +82,7 @@ def _is_hidden(properties: ElementTree.Element | None) -> bool:
     if properties is None:
         return False
     vanish, size = properties.find(f"{_W}vanish"), properties.find(f"{_W}sz")
-    if vanish is not None and vanish.get(f"{_W}val", "1") not in _OFF:
+    if vanish is not None and vanish.get(f"{_W}val", "1") not in NO:
         return True
     value = "" if size is None else size.get(f"{_W}val", "")
     return value.isdecimal() and int(value) <= _SMALLEST
@@ -99,7 +98,7 @@ def _take_hidden(tree: ElementTree.Element, styles: frozenset[str]) -> Hidden:
             if whole or _is_hidden(properties) or _style(properties, "rStyle") in styles:
                 said += [text.text or "" for text in run.iter(f"{_W}t")]
                 run.clear()
-    return hidden_passage(" ".join(said)) if said else Hidden()
+    return hidden_passage(" ".join(said))
 
 
 def _style(properties: ElementTree.Element | None, name: str) -> str | None:

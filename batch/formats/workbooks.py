@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from batch.formats.hidden_text import hidden_passage
 from batch.formats.markdown import read_markdown
 from batch.formats.outline import Hidden, Outline
-from batch.formats.packed import open_packed, safe_xml
+from batch.formats.packed import YES, open_packed, safe_xml
 from batch.formats.pipe_tables import pipe_table
 from rag.text.decoding import tidy
 
@@ -28,7 +28,6 @@ _GIVEN_NAME = re.compile(  # what spreadsheets name a new sheet
     r"^(?:Sheet|Tabelle|Feuil(?:le)?|Hoja|Foglio|Blad|Planilha|Folha|Ark(?:usz)?|Taul|List|Munka|Sayfa|Лист|工作表)"
     r" ?\d*$"
 )
-_YES = frozenset(("1", "true"))
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _PLACES = re.compile(r"[#0?](?:[#0?,]*[#0?])?(?:\.([0#?]*))?")
 _LITERAL = re.compile(r'\[\$([^\]-]*)[^\]]*\]|"([^"]*)"|([$€£¥₹])')
@@ -70,7 +69,7 @@ def read_xlsx(data: bytes) -> Outline:
     for sheet in book.worksheets:
         rows = sheet.iter_rows(max_row=_MOST_ROWS)
         read = _read(rows, hides.get(sheet.title, _HiddenCells()), shown=sheet.sheet_state == "visible")
-        hidden += hidden_passage(" ".join(read.said)) if read.said else Hidden()
+        hidden += hidden_passage(" ".join(read.said))
         if read.rows:
             width = max(max(at for at, cell in enumerate(row, start=1) if cell) for row in read.rows)
             name = "" if _GIVEN_NAME.match(sheet.title) else f"## {sheet.title}"
@@ -114,7 +113,7 @@ def _hidden_in(sheet: bytes) -> _HiddenCells:
         return _HiddenCells()
     rows, columns = set[int](), set[int]()
     for element in safe_xml(sheet).iter():
-        if element.get("hidden") not in _YES:
+        if element.get("hidden") not in YES:
             continue
         if _name(element.tag) == "row":
             rows.add(int(element.get("r", "0")))
