@@ -18,7 +18,7 @@ from online.answering.asked_question import asked_by
 from online.answering.question import Asked, Prepared
 from online.chat.outcome import answer_chat, text_of_answer
 from online.chat.reply import Reply
-from online.chat.request import MODEL, Reading, collection_of, read_chat, sampling_of, text_of
+from online.chat.request import MODEL, Passing, Reading, collection_of, read_chat, sampling_of, text_of
 from online.chat.rules import ChatRules, prompt_hash, rules_of
 from online.errors import Problem
 from online.http.authentication import Caller, Headers
@@ -95,7 +95,8 @@ class Conversing:
             if reading.bypass or reading.limits is not None:
                 limits = None if reading.bypass else reading.limits
                 fields = {name: value for name, value in chat.fields.items() if name != "filters"}  # they are ours
-                await self.bypassing.answer(caller.bypass, reply, chat.request, fields, limits, receive)
+                passing = Passing(chat.request, fields, limits, "" if asked.question else reading.follows)
+                await self.bypassing.answer(caller.bypass, reply, passing, receive)
             else:
                 async with self.exchanges.begin(asked, receive) as answer:
                     await answer_chat(reply, answer, self.model.llm.model)

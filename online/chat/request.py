@@ -17,7 +17,7 @@ from online.errors import Problem
 from online.http.schemas import QUESTION_CHARACTERS, ChatMessage, ChatRequest, JsonObject
 from rag.identity import normalise
 from rag.llm.protocol import Message, Sampling
-from rag.prompting.follow_ups import stands_alone
+from rag.prompting.standing_alone import question_of, stands_alone, words_of_its_own
 
 MODEL = "beforehand"
 _DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()
@@ -65,7 +65,8 @@ class Reading:
     """What a chat asks. `question` is the last turn of its user, "" if there is none that can be looked up.
 
     `bypass` names what keeps the chat from being looked up. `follow_up` says that the question has to be made to stand
-    alone first. `limits` is None if the question is all that counts, so that a miss is one of the question alone.
+    alone first, `follows` is the earlier turn that it follows. `limits` is None if the question is all that counts, so
+    that a miss is one of the question alone.
     """
 
     question: str
@@ -73,6 +74,21 @@ class Reading:
     follow_up: bool = False
     limits: Limits | None = None
     system_prompt: str = ""
+    follows: str = ""
+
+
+@dataclass(frozen=True)
+class Passing:
+    """A chat that is passed on to the language model unless a prepared answer satisfies its `limits`.
+
+    `request` has the known fields, `fields` all of them. `limits` is None if no prepared answer fits. `follows` is the
+    earlier turn without which the last one says too little.
+    """
+
+    request: ChatRequest
+    fields: JsonObject
+    limits: Limits | None
+    follows: str
 
 
 def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: ChatRules) -> Reading:
@@ -91,13 +107,17 @@ def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: 
         reasons.append("messages")
     if None in prompts or (prompts and not rules.admits(prompt)):
         reasons.append("system_prompt")
-    alone = len(turns) == 1 or stands_alone(question)
+    earlier = [text for each in turns[:-1] if each.role == "user" and (text := text_of(each))]
+    alone = len(turns) == 1 or stands_alone(question, earlier)
     if len(turns) > 1 and (rules.earlier_turns == "bypass" or (rules.earlier_turns == "last" and not alone)):
         reasons.append("earlier_turns")
     # the model may still need the earlier turns where a rule took the last one to stand alone
     context = len(turns) > 1 and rules.earlier_turns == "last"
     limits = _limits(chat, answer_tokens) if limiting or context else None
-    return Reading(question, tuple(reasons), not alone and not reasons, limits, prompt)
+    follows = "" if alone else next((each for each in reversed(earlier) if len(words_of_its_own(each)) > 1), "")
+    if alone and len(turns) > 1:
+        question = question_of(question)
+    return Reading(question, tuple(reasons), not alone and not reasons, limits, prompt, follows)
 
 
 def _asked(turns: list[ChatMessage]) -> str:

@@ -1,26 +1,11 @@
-"""Which last turns of a chat stand alone, and what of a rewritten one is believed."""
+"""How a follow-up is made to stand alone, and what of that is believed."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from rag.llm.protocol import Message
-from rag.prompting.follow_ups import follow_up_messages, made_to_stand_alone, stands_alone
-
-CASES = (Path(__file__).parent / "cases" / "last_turns.txt").read_text(encoding="utf-8").split("\n\n")
-ALONE, NOT_ALONE = (part.splitlines()[1:] for part in CASES)
-
-
-@pytest.mark.parametrize("turn", ALONE)
-def test_a_turn_that_says_all_stands_alone(turn: str) -> None:
-    assert stands_alone(turn)
-
-
-@pytest.mark.parametrize("turn", [*NOT_ALONE, "", "?!"])
-def test_a_turn_that_may_need_the_others_does_not(turn: str) -> None:
-    assert not stands_alone(turn)
+from rag.prompting.follow_ups import follow_up_messages, made_to_stand_alone
 
 
 def test_the_model_sees_the_last_turns_and_none_of_their_tags() -> None:
