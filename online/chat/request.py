@@ -10,6 +10,7 @@ live answer honours them (`sampling_of`). `reasoning_effort` and `verbosity` are
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from online.chat.rules import ChatRules
@@ -34,6 +35,11 @@ _CARRIED = frozenset("stop max_tokens max_completion_tokens".split())
 # These keep no prepared answer from being served, as far as it satisfies them.
 _LIMITING = _CARRIED.union("tools tool_choice parallel_tool_calls functions function_call".split())
 _BYTES_A_TOKEN = 4  # English; other scripts have more bytes a character, and more tokens
+# Marks of a prompt that an application wrote around a question or for a task of its own (a title, a search query).
+_WRITTEN = re.compile(
+    r"^(?:#{1,6}[ \t]+\S|[-=_*]{5,}[ \t]*$|</?[A-Za-z][\w -]*>[ \t]*$|\[/?INST\])|^[A-Z][\w ]{0,30}:[ \t]*\Z",
+    re.MULTILINE,
+)
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -122,7 +128,14 @@ def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: 
 
 def _asked(turns: list[ChatMessage]) -> str:
     text = text_of(turns[-1]) if turns and turns[-1].role == "user" else None
-    return text if text is not None and len(text) <= QUESTION_CHARACTERS and normalise(text) else ""
+    if text is None or len(text) > QUESTION_CHARACTERS or not normalise(text) or is_template(text):
+        return ""
+    return text
+
+
+def is_template(turn: str) -> bool:
+    """Whether a turn is no question but a prompt of the application: with headings, rules, tags or an open label."""
+    return turn.count("\n") > 1 and _WRITTEN.search(turn.strip()) is not None
 
 
 def _plain(fields: JsonObject, turns: list[ChatMessage]) -> bool:
