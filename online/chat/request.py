@@ -40,6 +40,7 @@ _WRITTEN = re.compile(
     r"^(?:#{1,6}[ \t]+\S|[-=_*]{5,}[ \t]*$|</?[A-Za-z][\w -]*>[ \t]*$|\[/?INST\])|^[A-Z][\w ]{0,30}:[ \t]*\Z",
     re.MULTILINE,
 )
+_END = 400  # characters of such a prompt
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -157,12 +158,16 @@ def _limits(chat: ChatRequest, answer_tokens: int) -> Limits:
 
 
 def last_question(chat: ChatRequest) -> str:
-    """Return the text of the last turn of the user, or "" if there is none; images and files are not read."""
+    """Return the text of the last turn of the user, or "" if there is none; images and files are not read.
+
+    Of a prompt that an application wrote it is the end, where the visitor's words mostly stand.
+    """
     for message in reversed(chat.messages):
         if message.role == "user":
             parts = [message.content] if isinstance(message.content, str) else message.content or []
             texts = [part if isinstance(part, str) else part.get("text") for part in parts]
-            return "\n".join(text for text in texts if isinstance(text, str))[:QUESTION_CHARACTERS]
+            whole = "\n".join(text for text in texts if isinstance(text, str))
+            return whole[-_END:] if is_template(whole) else whole[:QUESTION_CHARACTERS]
     return ""
 
 

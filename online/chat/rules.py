@@ -45,6 +45,7 @@ _SPOKEN_OF = frozenset(
     "question questions query queries user user's users person customer customer's customers".split()
 )
 _MARKS = re.compile(r"[\s.,;!'\u2019\"()-]*")
+_DATED = 10_000  # characters of a prompt in which dates are looked for
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+)?(?:\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
@@ -87,7 +88,7 @@ def rules_of(caller: Caller, settings: CollectionSettings | None) -> ChatRules:
 
 def prompt_hash(prompt: str) -> str:
     """Return the hash of a system prompt, as the settings list it; white space at its ends and dates don't count."""
-    return _hashed(_DATE.sub("<date>", prompt))
+    return _hashed(_DATE.sub("<date>", prompt[:_DATED]) + prompt[_DATED:])
 
 
 def _hashed(prompt: str) -> str:

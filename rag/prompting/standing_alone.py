@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_READ = 1000  # characters of an earlier turn
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
@@ -148,7 +149,7 @@ def question_of(turn: str) -> str:
 def stands_alone(turn: str, earlier: Iterable[str] = ()) -> bool:
     """Whether the last turn of a chat means the same without the earlier ones of its user; in doubt it does not."""
     text = question_of(turn).replace("\u2019", "'")
-    if any(_LASTING.search(each.replace("\u2019", "'")) for each in earlier):
+    if any(_LASTING.search(each[:_READ].replace("\u2019", "'")) for each in earlier):
         return False
     if (_GOING_ON.match(text) and not _WHOLE_ALL_THE_SAME.match(text)) or not _REQUEST.search(text):
         return False
