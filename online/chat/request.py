@@ -40,7 +40,7 @@ _WRITTEN = re.compile(
     r"^(?:#{1,6}[ \t]+\S|[-=_*]{5,}[ \t]*$|</?[A-Za-z][\w -]*>[ \t]*$|\[/?INST\])|^[A-Z][\w ]{0,30}:[ \t]*\Z",
     re.MULTILINE,
 )
-_END = 400  # characters of such a prompt
+_END = 200  # characters of such a prompt
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
