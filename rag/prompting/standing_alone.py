@@ -29,6 +29,7 @@ _OPENING = _pattern(
     r"^(?:(?:(?:ok|okay|alright|all\s+right|great|perfect|good|nice|cool|super|awesome|excellent|fine|got\s+it|i\s+see"
     r"|thanks|thank\s+you|many\s+thanks|thx|hi|hello|hey|yes|no|well|sorry)"
     r"(?:\s+(?:again|there|so\s+much|very\s+much|a\s+lot|that\s+helps|for\s+(?:that|the\s+\w+|your\s+\w+)))?"
+    r"|(?:and\s+)?now\s+(?:for\s+)?something\s+(?:completely\s+)?(?:else|different)"
     r"|(?:and\s+)?(?:(?:a\s+)?new|another|one\s+(?:more|last|other)|(?:a\s+|one\s+)?(?:different|final|last|next))"
     r"\s+(?:question|topic|thing|subject))\s*[-,.!:;\u2013\u2014]+\s*|(?:ok|okay|thanks|hi|hello|hey)\s+)+"
 )
@@ -55,11 +56,11 @@ _POINTING = _words(
     first second third last next"""
 )
 _THAT_ONE = _pattern(
-    r"\b(?:which|this|that|the|another|each|any|\w+er|\w+est)\s+one\b|\b(?:a|an|the|my)\s+\w+\s+ones?\b|\bone\W*$",
-    r"\bbefore\W*$|\bof\s+(?:the|these|those)\s+(?:two|three|four)\b|\bthe\s+two\b|\bas\s+well\W*$",
+    r"\b(?:which|this|that|the|another|each|any|\w+er|\w+est)\s+one\b|\b(?:a|an|the)\s+\w+\s+ones?\b|\bone\W*$",
+    r"\bbefore\W*$|\bof\s+(?:each|both)\b|\bof\s+(?:the|these|those)\s+(?:two|three|four)\b|\bthe\s+two\b|\bas\s+well\W*$",
 )
 _COMPARING = _pattern(
-    r"\b(?:cheaper|faster|quicker|bigger|smaller|larger|better|worse|newer|older|longer|shorter|higher|lower|easier"
+    r"(?<!many\s)\b(?:cheaper|faster|quicker|bigger|smaller|larger|better|worse|newer|older|longer|shorter|higher|lower|easier"
     r"|simpler|sooner|closer|nearer|stronger|lighter|heavier|safer|different|similar|alternative|comparable"
     r"|equivalent)\b(?!.*\b(?:than|from|to|between)\b)"
 )
@@ -77,11 +78,13 @@ _WHOLE_ALL_THE_SAME = _pattern(
 _CONVERSING = _pattern(
     r"^(?:(?:can|could|would|will)\s+you\s+|please\s+|kindly\s+|now\s+|just\s+)*(?:translate|summari[sz]e|rephrase"
     r"|reword|rewrite|repeat|shorten|simplify|expand|clarify|elaborate|paraphrase|continue|answer|respond|reply|say"
-    r"|write|format|convert|use|make|give|list|put|turn|try|ignore|forget|pretend|act|imagine|remember)\b",
+    r"|format|try|ignore|forget|pretend|act|imagine|remember|(?:write|use|make|give|list|put|turn|show)\s+(?:me\s+)?"
+    r"(?:some\s+|a\s+|an\s+|\w+\s+)?(?:it|more|examples?|summary|table|lists?|translation|overview|steps|text|code"
+    r"|points|everything))\b",
     r"\btell\s+me\s+more\b|\bmore\s+details?\b",
     r"\byou\s+(?:just\s+|already\s+)?(?:mean|meant|say|mention(?:ed)?|wrote|sure|wrong|right|told|answered|listed"
     r"|suggested|recommended)\b|\byou\s+are\s+(?:wrong|right|sure)\b",
-    r"\b(?:did|have|had|were)\s+(?:i|we)\s+(?:just\s+)?(?:ask|asked|say|said|tell|told|talk|talking)\b",
+    r"\b(?:(?:did|have|had|were)\s+(?:i|we)\s+(?:just\s+)?|^(?:\w+,\s*)?i\s+)(?:ask|asked|meant|say|said|tell|told|talk|talking)\b",
     r"\b(?:the|your)\s+(?:answer|reply|response|explanation|summary|example)s?\b",
     r"\bin\s+(?:\w+\s+)?(?:simple|simpler|other|plain|fewer|short|one|two|three)\s+(?:words?|sentences?|terms?)\b",
     r"\blike\s+i(?:'m|\s+am)\s+(?:five|5|a\s+child)\b|\b(?:bullet\s+points?|step\s+by\s+step|tl;?dr)\b",
@@ -94,9 +97,14 @@ _ASKING = _words(
 _REQUEST = _pattern(
     r"\?|^(?:what|when|where|which|who|whom|whose|why|how|is|are|am|do|does|did|can|could|may|might|must|shall|should"
     r"|will|would|have|has|had|was|were|please|tell|explain|show|help|define|describe|compare|find|if)\b",
-    r"\b(?:what|how|where|want|wants|need|needs|wish|wonder\w*|like\s+to|looking\s+for|trying\s+to|can't|cannot"
+    r"\b(?:what|how|where|want|wants|need|needs|wish|wonder\w*|(?:i'd|would)\s+(?:like|love)|like\s+to|interested\s+in|looking\s+for|trying\s+to|can't|cannot"
     r"|couldn't|unable|don't\s+know|lost|stolen|forgot|forgotten|declined|locked|blocked|broken|crash\w*|fail\w*"
     r"|not\s+work\w*|doesn't|won't)\b",
+)
+# What makes a statement the report of a trouble.
+_TROUBLE = _pattern(
+    r"\b(?:not|no|didn't|don't|haven't|hasn't|isn't|aren't|wasn't|wrong|incorrect|missing|disappeared|cancell?ed"
+    r"|rejected|refused|revoked|gone|trouble|problems?|issues?|fraudulent|unknown|twice|please\s+help)\b"
 )
 # Words of other languages; some of their questions have an English word by accident ("Was kostet das?").
 _FOREIGN = _words(
@@ -118,7 +126,13 @@ _SIDES = _words(
     sundays saturday saturdays monday mondays english german french spanish italian children child kids student
     students pensioners seniors adults companies company businesses employees members families family groups
     teachers foreigners tourists wife husband partner minors people call contact use choose select pick take click
-    press enter two three four five exactly usually normally really roughly"""
+    press enter two three four five exactly usually normally really roughly free trial money back refunded code see"""
+)
+# "the price" and "the monthly fee", without of what.
+_SIDE = rf"(?:{'|'.join(sorted(_SIDES))})"
+_THE_SIDE = _pattern(
+    rf"\bthe\s+(?:{_SIDE}\s+)*{_SIDE}\b(?!\s+(?:\w+\s+){{0,2}}(?:of|for|to|in|on|between|that|i|you|we)\b)",
+    r"\bincluded\W*$",
 )
 _DEFINITION = _pattern(r"(?:what(?:'s|\s+is|\s+are|\s+does)|who\s+is|define|explain)\s+(?!the\b|your\b|my\b)")
 _CLAUSE = _pattern(r"(?=[,.;:!?]|\b(?:if|when|after|before|once|until|and|but|because|while|since|unless)\b)")
@@ -132,8 +146,9 @@ _REFERRING = _pattern(
 # Earlier turns that hold for all later ones: how to answer, or whom.
 _LASTING = _pattern(
     r"^(?:please\s+|now\s+)*(?:answer|respond|reply|speak|talk|write|translate|pretend|act|imagine|use|be|keep)\b",
-    r"\bfrom\s+now\s+on\b|\balways\s+(?:answer|respond|reply|use|write)\b|\bassume\b|\bsuppose\b",
+    r"\bexplain\s+(?:everything|all|things)\b|\blike\s+i(?:'m|\s+am)\b|\bfrom\s+now\s+on\b|\balways\s+(?:answer|respond|reply|use|write)\b|\bassume\b|\bsuppose\b",
     r"\b(?:i'm|i\s+am|we're|we\s+are)\s+(?:an?|from|in|based|living|under|over|already|using|on|\d+)\b",
+    r"\b(?:i'm|i\s+am|we're|we\s+are)\s+(?!(?:look|try|hav|wonder|ask|call|writ|search|gett)ing\b)\w+ing\b",
     r"\b(?:i|we)\s+(?:live|study|work|use|own|come\s+from)\b",
     r"\b(?:i|we)(?:'ve|\s+have)(?:\s+got)?\s+(?:an?|two|three|the)\s+(?!(?:\w+\s+)?(?:question|problem|issue))",
     r"\bmy\s+(?:plan|contract|tariff|country|age|model|version|device|browser|language|company)\s+is\b",
@@ -151,16 +166,20 @@ def stands_alone(turn: str, earlier: Iterable[str] = ()) -> bool:
     text = question_of(turn).replace("\u2019", "'")
     if any(_LASTING.search(each[:_READ].replace("\u2019", "'")) for each in earlier):
         return False
-    if (_GOING_ON.match(text) and not _WHOLE_ALL_THE_SAME.match(text)) or not _REQUEST.search(text):
+    request = _REQUEST.search(text)
+    if (_GOING_ON.match(text) and not _WHOLE_ALL_THE_SAME.match(text)) or not (request or _TROUBLE.search(text)):
         return False
-    if _THAT_ONE.search(text) or _COMPARING.search(text) or _CONVERSING.search(text):
+    own = _without_what_it_names(text)
+    if _THAT_ONE.search(own) or any(pattern.search(text) for pattern in (_COMPARING, _CONVERSING, _THE_SIDE)):
         return False
-    words = _words_in(_NOT_POINTING.sub(" ", _ORDINAL_NAMES.sub(" ", _without_what_it_names(text))))
+    words = _words_in(_NOT_POINTING.sub(" ", _ORDINAL_NAMES.sub(" ", own)))
     asking = _ASKING.intersection(_words_in(text)) or text.casefold().startswith("please ")
-    if not asking or _FOREIGN.intersection(words) or _POINTING.intersection(words):
+    if not (asking or request is None) or _FOREIGN.intersection(words) or _POINTING.intersection(words):
         return False
     subjects = [word for word in words if word not in _THIN]
     matters = [word for word in subjects if word not in _SIDES]
+    if request is None:
+        return len(matters) > 1
     return (len(subjects) > 1 and bool(matters)) or (bool(subjects) and _DEFINITION.match(text) is not None)
 
 

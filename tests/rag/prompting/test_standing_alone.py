@@ -35,6 +35,15 @@ def test_a_turn_that_may_need_the_others_does_not(turn: str) -> None:
         "Pretend to be a pirate",
         "My plan is Basic",
         "Let\u2019s say I\u2019m from Norway",
+        "I'm travelling with a baby",
+        "I'm on Windows 11",
+        "I have a Pixel 7",
+        "I'm 16 years old",
+        "My company is in Switzerland",
+        "Please keep your answers short",
+        "Explain everything like I'm five",
+        "Talk to me in Spanish please",
+        "Reply only in Dutch",
     ],
 )
 def test_a_question_does_not_stand_alone_after_a_turn_that_holds_for_it(earlier: str) -> None:
