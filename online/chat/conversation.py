@@ -70,7 +70,8 @@ class Conversing:
         Raises:
             Problem: there is no answer to be had.
         """
-        reading = read_chat(chat.request, chat.fields, self.model.sampling.max_tokens, self._rules(caller, chat))
+        rules = self._rules(caller, chat)
+        reading = read_chat(chat.request, chat.fields, self.model.sampling.max_tokens, rules)
         asks_none = bool(reading.bypass) and caller.bypass == "plain"
         collection = _collection(caller, chat.request.model, asks_none=asks_none)
         ask = Ask(reading.question, collection, stream=bool(chat.request.stream), filters=chat.request.filters)
@@ -91,7 +92,7 @@ class Conversing:
             return
         try:
             if reading.bypass:
-                reply.headers.append((b"x-beforehand-bypass", self._why(asked, reading).encode()))
+                reply.headers.append((b"x-beforehand-bypass", self._why(asked, reading, rules).encode()))
             if reading.bypass or reading.limits is not None:
                 limits = None if reading.bypass else reading.limits
                 fields = {name: value for name, value in chat.fields.items() if name != "filters"}  # they are ours
@@ -134,9 +135,9 @@ class Conversing:
         said = await self.exchanges.ask_model(_passed_on(asked), receive, follow_up_messages(turns), SAMPLING)
         return None if said is None else made_to_stand_alone(without_reasoning(said.text)[0], asked.question)
 
-    def _why(self, asked: Asked, reading: Reading) -> str:
-        """Return why a chat is not looked up; the hash of a system prompt that is not known is logged once."""
-        if "system_prompt" not in reading.bypass:
+    def _why(self, asked: Asked, reading: Reading, rules: ChatRules) -> str:
+        """Return why a chat is not looked up; the hash of a system prompt that might be listed is logged once."""
+        if "system_prompt" not in reading.bypass or rules.system_prompt != "pin":
             return ", ".join(reading.bypass)
         hashed = prompt_hash(reading.system_prompt)
         if hashed not in self.logged and len(self.logged) < _MOST_LOGGED:

@@ -93,6 +93,14 @@ def test_a_prompt_that_is_not_known_says_its_hash_and_is_served_once_that_is_lis
     assert ask(client, DESK, user(OPEN)).headers["cache-status"] == HIT
 
 
+def test_no_hash_is_named_where_listing_it_would_change_nothing(
+    library: Library, published: Path, serve: Serve
+) -> None:
+    shutil.copytree(published, library.data)
+    client = serve({"library": CollectionSettings(documents=[], system_prompt="bypass")})
+    assert ask(client, ASSISTANT, user(OPEN)).headers["x-beforehand-bypass"] == "system_prompt"
+
+
 def test_a_key_may_have_rules_of_its_own(
     library: Library, published: Path, serve: Serve, keys: dict[str, dict[str, object]]
 ) -> None:
