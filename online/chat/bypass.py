@@ -30,7 +30,8 @@ from online.answering.request_log import BYPASS
 from online.chat.format import Usage, pieces, said_in_reply, said_in_stream
 from online.chat.outcome import tell_what_lies_ready, text_of_answer, usage_of
 from online.chat.reply import Reply, about_untold
-from online.chat.request import MODEL, Passing, chat_of, grounded, last_question
+from online.chat.request import MODEL, Passing, chat_of, grounded
+from online.chat.turns import last_question
 from online.errors import Problem
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.model.language_model import LanguageModel

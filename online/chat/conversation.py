@@ -18,8 +18,9 @@ from online.answering.asked_question import asked_by
 from online.answering.question import Asked, Prepared
 from online.chat.outcome import answer_chat, text_of_answer
 from online.chat.reply import Reply
-from online.chat.request import MODEL, Passing, Reading, collection_of, read_chat, sampling_of, text_of
+from online.chat.request import MODEL, Passing, Reading, collection_of, read_chat, sampling_of
 from online.chat.rules import ChatRules, prompt_hash, rules_of
+from online.chat.turns import text_of
 from online.errors import Problem
 from online.http.authentication import Caller, Headers
 from online.http.problems import render
@@ -130,7 +131,8 @@ class Conversing:
 
     async def _alone(self, asked: Asked, chat: Chat, receive: Receive) -> str | None:
         """Return a follow-up as the language model asks it alone, or None if it can't."""
-        turns = [Message(each.role, text_of(each) or "") for each in chat.request.messages if each.role in _SPEAKERS]
+        said_by = ((each.role, text_of(each)) for each in chat.request.messages if each.role in _SPEAKERS)
+        turns = [Message(role, text) for role, text in said_by if text]
         # a follow-up is no question to anticipate, so a failure is recorded without its words
         said = await self.exchanges.ask_model(_passed_on(asked), receive, follow_up_messages(turns), SAMPLING)
         return None if said is None else made_to_stand_alone(without_reasoning(said.text)[0], asked.question)

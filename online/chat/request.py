@@ -10,13 +10,12 @@ live answer honours them (`sampling_of`). `reasoning_effort` and `verbosity` are
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from online.chat.rules import ChatRules
+from online.chat.turns import PROMPTING, asked_in, is_settled, text_of, without_greetings
 from online.errors import Problem
-from online.http.schemas import QUESTION_CHARACTERS, ChatMessage, ChatRequest, JsonObject
-from rag.identity import normalise
+from online.http.schemas import ChatRequest, JsonObject
 from rag.llm.protocol import Message, Sampling
 from rag.prompting.standing_alone import question_of, stands_alone, words_of_its_own
 
@@ -35,23 +34,7 @@ _CARRIED = frozenset("stop max_tokens max_completion_tokens".split())
 # These keep no prepared answer from being served, as far as it satisfies them.
 _LIMITING = _CARRIED.union("tools tool_choice parallel_tool_calls functions function_call".split())
 _BYTES_A_TOKEN = 4  # English; other scripts have more bytes a character, and more tokens
-# Marks of a prompt that an application wrote around a question or for a task of its own (a title, a search query).
-_WRITTEN = re.compile(
-    r"^(?:#{1,6}[ \t]+\S|[-=_*]{5,}[ \t]*$|</?[A-Za-z][\w -]*>[ \t]*$|\[/?INST\])|^[A-Z][\w ]{0,30}:[ \t]*\Z",
-    re.MULTILINE,
-)
-_END = 200  # characters of such a prompt
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-
-
-def text_of(message: ChatMessage) -> str | None:
-    """Return a message's text, or None if it holds something else."""
-    if isinstance(message.content, str):
-        return message.content
-    if not message.content or any(part.get("type") != "text" for part in message.content):
-        return None
-    texts = [part.get("text") for part in message.content]
-    return "\n".join(texts) if all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]  # just checked
 
 
 @dataclass(frozen=True)
@@ -100,17 +83,19 @@ class Passing:
 
 def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: ChatRules) -> Reading:
     """Return what a chat asks; `fields` is the request as it came, `answer_tokens` the length of prepared answers."""
-    turns = [each for each in chat.messages if each.role not in {"system", "developer"}]
-    prompts = [text_of(each) for each in chat.messages if each.role in {"system", "developer"}]
+    turns = [each for each in chat.messages if each.role not in PROMPTING]
+    prompts = [text_of(each) for each in chat.messages if each.role in PROMPTING]
     prompt = "\n\n".join(each or "" for each in prompts)
-    question = _asked(turns)
+    settled = is_settled(turns, fields["messages"])
+    turns = without_greetings(turns)
+    question = asked_in(turns)
     shaped = shaping(fields, answer_tokens)
     if fields.get("tool_choice") == "none":
         shaped = [each for each in shaped if each not in {"tools", "parallel_tool_calls"}]
     limiting = {each for each in shaped if each in _LIMITING and not _forces(fields, each)}
     # a name that we don't know may be anything, and reasons go into a header
     reasons = list(dict.fromkeys(each if each in _NEUTRAL else "parameters" for each in shaped if each not in limiting))
-    if not question or not _plain(fields, turns):
+    if not question or not settled:
         reasons.append("messages")
     if None in prompts or (prompts and not rules.admits(prompt)):
         reasons.append("system_prompt")
@@ -127,24 +112,6 @@ def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: 
     return Reading(question, tuple(reasons), not alone and not reasons, limits, prompt, follows)
 
 
-def _asked(turns: list[ChatMessage]) -> str:
-    text = text_of(turns[-1]) if turns and turns[-1].role == "user" else None
-    if text is None or len(text) > QUESTION_CHARACTERS or not normalise(text) or is_template(text):
-        return ""
-    return text
-
-
-def is_template(turn: str) -> bool:
-    """Whether a turn is no question but a prompt of the application: with headings, rules, tags or an open label."""
-    return turn.count("\n") > 1 and _WRITTEN.search(turn.strip()) is not None
-
-
-def _plain(fields: JsonObject, turns: list[ChatMessage]) -> bool:
-    """Whether all turns are text of a user or an assistant, without calls of tools."""
-    said = all(each.role in {"user", "assistant"} and text_of(each) is not None for each in turns)
-    return said and not any(each.get("tool_calls") or each.get("function_call") for each in fields["messages"])
-
-
 def _forces(fields: JsonObject, name: str) -> bool:
     """Whether a parameter asks for the call of a tool."""
     return name in {"tool_choice", "function_call"} and fields[name] not in ("auto", "none")  # it may be an object
@@ -157,24 +124,10 @@ def _limits(chat: ChatRequest, answer_tokens: int) -> Limits:
     return Limits(tokens if tokens < answer_tokens else None, tuple(each for each in stop if each))
 
 
-def last_question(chat: ChatRequest) -> str:
-    """Return the text of the last turn of the user, or "" if there is none; images and files are not read.
-
-    Of a prompt that an application wrote it is the end, where the visitor's words mostly stand.
-    """
-    for message in reversed(chat.messages):
-        if message.role == "user":
-            parts = [message.content] if isinstance(message.content, str) else message.content or []
-            texts = [part if isinstance(part, str) else part.get("text") for part in parts]
-            whole = "\n".join(text for text in texts if isinstance(text, str))
-            return whole[-_END:] if is_template(whole) else whole[:QUESTION_CHARACTERS]
-    return ""
-
-
 def grounded(fields: JsonObject, grounding: str) -> JsonObject:
     """Return a chat with a system message put in front; one of the chat's own that is first follows in the same."""
     first, *rest = fields["messages"]
-    if first["role"] not in {"system", "developer"}:
+    if first["role"] not in PROMPTING:
         return {**fields, "messages": [{"role": "system", "content": grounding}, first, *rest]}
     own = first.get("content")
     parts = [{"type": "text", "text": grounding}, *own] if isinstance(own, list) else f"{grounding}\n\n{own or ''}"

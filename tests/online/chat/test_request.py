@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from online.chat.format import pieces
-from online.chat.request import Limits, chat_of, collection_of, is_template, read_chat, shaping
+from online.chat.request import Limits, chat_of, collection_of, read_chat, shaping
 from online.chat.rules import ChatRules, is_ordinary, prompt_hash
+from online.chat.turns import is_template
 from online.errors import Problem
 from online.http.schemas import ChatRequest
 from rag.llm.protocol import Sampling
@@ -124,6 +125,14 @@ PIRATE = {"role": "developer", "content": "Speak like a pirate."}
 USER = {"role": "user", "content": QUESTION}
 BEFORE = [{"role": "user", "content": "How do I renew a loan?"}, {"role": "assistant", "content": "At the desk."}]
 FOLLOW_UP = {"role": "user", "content": "And for students?"}
+HELLO = {"role": "user", "content": "Hi there!"}
+OFFER = {"role": "assistant", "content": "Hello! How can I help you today?"}
+FEES = {"role": "user", "content": "What are the fees?"}
+CALLED = [
+    {"role": "user", "content": "What time is it?"},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+    {"role": "tool", "tool_call_id": "1", "content": "12:00"},
+]
 TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {}}}]
 
 
@@ -142,6 +151,13 @@ TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {}}}]
         ([*BEFORE, USER], ChatRules(earlier_turns="bypass"), ("earlier_turns",)),
         ([USER, {"role": "assistant", "content": "", "tool_calls": [{}]}, USER], ChatRules(), ("messages",)),
         ([*BEFORE, {"role": "tool", "content": "12:00"}], ChatRules(), ("messages", "earlier_turns")),
+        ([*CALLED, {"role": "assistant", "content": "Noon."}, USER], ChatRules(), ()),
+        ([*CALLED, USER], ChatRules(), ("messages",)),
+        ([OFFER, FEES], ChatRules(), ()),
+        ([OFFER, FEES], ChatRules(earlier_turns="bypass"), ()),
+        ([HELLO, OFFER, FEES], ChatRules(), ()),
+        ([HELLO, OFFER, {"role": "user", "content": "Premium"}], ChatRules(), ("earlier_turns",)),
+        ([*BEFORE, HELLO, OFFER, FEES], ChatRules(), ("earlier_turns",)),
     ],
 )
 def test_the_rules_say_what_a_system_prompt_and_earlier_turns_mean(
@@ -272,3 +288,8 @@ def test_a_prompt_that_an_application_writes_is_no_question_of_a_visitor(turn: s
 )
 def test_a_question_of_several_lines_is_one(turn: str) -> None:
     assert not is_template(turn)
+
+
+def test_a_question_after_a_greeting_is_one_alone() -> None:
+    reading = read_chat(*chat(messages=[HELLO, OFFER, FEES]), 192, ChatRules())
+    assert (reading.question, reading.limits) == ("What are the fees?", None)

@@ -13,7 +13,8 @@ import openai
 import pytest
 
 from online.app import create_app
-from online.chat.request import grounded, last_question
+from online.chat.request import grounded
+from online.chat.turns import last_question
 from online.http.schemas import ChatRequest
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
