@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from online.chat.rules import ChatRules
 from online.chat.turns import PROMPTING, asked_in, is_settled, text_of, without_greetings
 from online.errors import Problem
-from online.http.schemas import ChatRequest, JsonObject
+from online.http.schemas import QUESTION_CHARACTERS, ChatRequest, JsonObject
 from rag.llm.protocol import Message, Sampling
 from rag.prompting.standing_alone import question_of, stands_alone, words_of_its_own
 
@@ -99,7 +99,7 @@ def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: 
         reasons.append("messages")
     if None in prompts or (prompts and not rules.admits(prompt)):
         reasons.append("system_prompt")
-    earlier = [text for each in turns[:-1] if each.role == "user" and (text := text_of(each))]
+    earlier = [text[:QUESTION_CHARACTERS] for each in turns[:-1] if each.role == "user" and (text := text_of(each))]
     alone = len(turns) == 1 or stands_alone(question, earlier)
     if len(turns) > 1 and (rules.earlier_turns == "bypass" or (rules.earlier_turns == "last" and not alone)):
         reasons.append("earlier_turns")

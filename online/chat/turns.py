@@ -19,7 +19,7 @@ _GREETING = frozenset(
     """hi hello hey hiya there good morning afternoon evening day how are you doing thanks thank ok okay please can
     could may i help me ask a an some quick have need question questions something with""".split()
 )
-_OFFER = 200  # characters of an assistant's greeting at most
+_LONGEST_GREETING = 200  # characters
 _FEWEST = 3  # words of a question after one: fewer may answer what it asks
 # Marks of a prompt that an application wrote around a question or for a task of its own (a title, a search query).
 _WRITTEN = re.compile(
@@ -50,11 +50,9 @@ def without_greetings(turns: list[ChatMessage]) -> list[ChatMessage]:
 
 def _greets(turn: ChatMessage) -> bool:
     text = text_of(turn)
-    if not text:
+    if not text or len(text) > _LONGEST_GREETING:
         return False
-    if turn.role == "assistant":
-        return len(text) <= _OFFER
-    return turn.role == "user" and set(re.findall(r"\w+", text.casefold())) <= _GREETING
+    return turn.role == "assistant" or turn.role == "user" and set(re.findall(r"\w+", text.casefold())) <= _GREETING
 
 
 def asked_in(turns: list[ChatMessage]) -> str:
