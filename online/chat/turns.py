@@ -52,7 +52,7 @@ def _greets(turn: ChatMessage) -> bool:
     text = text_of(turn)
     if not text or len(text) > _LONGEST_GREETING:
         return False
-    return turn.role == "assistant" or turn.role == "user" and set(re.findall(r"\w+", text.casefold())) <= _GREETING
+    return turn.role == "assistant" or (turn.role == "user" and set(re.findall(r"\w+", text.casefold())) <= _GREETING)
 
 
 def asked_in(turns: list[ChatMessage]) -> str:
