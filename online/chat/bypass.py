@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import Receive
 
+from online.answering.asked_question import asking
 from online.answering.exchange import Exchanges
 from online.answering.question import Asked, Prepared, Sought, Unanswered
 from online.answering.rendering import citations
@@ -36,7 +37,7 @@ from online.errors import Problem
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.model.language_model import LanguageModel
 from online.settings import Bypass
-from rag.identity import normalise, query_key
+from rag.identity import normalise
 from rag.llm.protocol import Forwarder
 from rag.prompting.citations import link
 from rag.prompting.template import grounding
@@ -78,7 +79,7 @@ class Bypassing:
             Problem: such chats are not answered, or the language model gave no answer.
         """
         asked, lookup = reply.asked, self.exchanges.lookup
-        alone = asked if asked.question else _asking(asked, last_question(chat.request))
+        alone = asked if asked.question else asking(asked, last_question(chat.request))
         sought: Sought | None = None
         ground: Ground | None = None
         with contextlib.ExitStack() as use:
@@ -113,7 +114,7 @@ class Bypassing:
             if not isinstance(found, Prepared) or chat.limits.allow(text_of_answer(found)):
                 return found
         if chat.follows:
-            before = await lookup.unless_withheld(_asking(alone, chat.follows), release)
+            before = await lookup.unless_withheld(asking(alone, chat.follows), release)
             if isinstance(before, Unanswered):
                 return before
         return await lookup.unless_withheld(alone, release)
@@ -249,11 +250,6 @@ def _with_provenance(body: bytes, ground: Ground) -> bytes:
     first = next(_choices(reply), {})
     text = (first.get("message") or {}).get("content") or ""
     return json.dumps({**reply, "beforehand": msgspec.to_builtins(ground.about(text))}).encode()
-
-
-def _asking(asked: Asked, question: str) -> Asked:
-    """Return a turn of a chat as it would be asked alone."""
-    return replace(asked, question=question, query_key=query_key(asked.collection, question, asked.filters))
 
 
 async def _both(held: Iterable[bytes], response: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive
 
-from online.answering.asked_question import asked_by
+from online.answering.asked_question import asked_by, asking
 from online.answering.question import Asked, Prepared
 from online.chat.outcome import answer_chat, text_of_answer
 from online.chat.reply import Reply
@@ -28,7 +28,6 @@ from online.http.request_parsing import directives
 from online.http.schemas import Ask, ChatRequest, JsonObject
 from online.model.language_model import LanguageModel
 from rag.collection_settings import CollectionSettings
-from rag.identity import query_key
 from rag.llm.protocol import Message
 from rag.prompting.answer_rules import without_reasoning
 from rag.prompting.follow_ups import SAMPLING, follow_up_messages, made_to_stand_alone
@@ -83,9 +82,7 @@ class Conversing:
             if alone is None:
                 reading = replace(reading, bypass=("earlier_turns",))
             else:
-                asked = replace(
-                    asked, question=alone, query_key=query_key(asked.collection, alone, asked.filters), rewritten=True
-                )
+                asked = replace(asking(asked, alone), rewritten=True)
         asked = _passed_on(asked) if reading.bypass else self._wished(asked, chat.request)
         reply = reply_to(asked)
         if wishes.only_cached:
@@ -135,7 +132,13 @@ class Conversing:
         turns = [Message(role, text) for role, text in said_by if text]
         # a follow-up is no question to anticipate, so a failure is recorded without its words
         said = await self.exchanges.ask_model(_passed_on(asked), receive, follow_up_messages(turns), SAMPLING)
-        return None if said is None else made_to_stand_alone(without_reasoning(said.text)[0], asked.question)
+        if said is None:
+            return None
+
+        def is_anticipated(question: str) -> bool:
+            return self.exchanges.lookup.exact(asking(asked, question)) is not None
+
+        return made_to_stand_alone(without_reasoning(said.text)[0], asked.question, is_anticipated)
 
     def _why(self, asked: Asked, reading: Reading, rules: ChatRules) -> str:
         """Return why a chat is not looked up; the hash of a system prompt that might be listed is logged once."""

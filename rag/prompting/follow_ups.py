@@ -5,16 +5,17 @@ without the earlier ones. Plain rules for English decide (`rag.prompting.standin
 costs a hit and nothing else.
 
 The language model can make a follow-up stand alone. Its question is used only if it passes the same rules and still
-says something of the visitor's own words.
+says something of the visitor's own words. In other languages, which the rules can't judge, it has to be an anticipated
+question word for word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag.llm.protocol import Message, Sampling
-from rag.prompting.standing_alone import stands_alone, words_of_its_own
+from rag.prompting.standing_alone import is_english, stands_alone, words_of_its_own
 from rag.prompting.template import fenced, own_messages, own_template
 
 SAMPLING = Sampling(max_tokens=64)
@@ -33,13 +34,21 @@ def follow_up_messages(turns: Sequence[Message]) -> list[Message]:
     return own_messages(own_template("follow_up"), "{conversation}", "\n".join(said))
 
 
-def made_to_stand_alone(said: str, turn: str) -> str | None:
+def made_to_stand_alone(said: str, turn: str, is_anticipated: Callable[[str], bool]) -> str | None:
     """Return the question that the model wrote, or None if it can't be trusted to ask what the turn asks."""
     line = next((line.strip(" \t\"'*-") for line in said.splitlines() if line.strip()), "")
     line = _LABEL.sub("", line).strip("\"' ")
+    if not line or len(line) > _LONGEST or not _keeps_words(line, turn):
+        return None
+    return line if stands_alone(line) or (not is_english(line) and is_anticipated(line)) else None
+
+
+def _keeps_words(line: str, turn: str) -> bool:
+    """Whether a question has a word of the turn; in scripts without spaces, two of its characters."""
     own = words_of_its_own(turn)
-    kept = not own or own & words_of_its_own(line)
-    return line if line and len(line) <= _LONGEST and kept and stands_alone(line) else None
+    if not own or own & words_of_its_own(line):
+        return True
+    return not re.search(r"[^\W\d_]", turn, re.ASCII) and len(set("".join(own)) & set(line)) > 1
 
 
 def _cut(text: str) -> str:

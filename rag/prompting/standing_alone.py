@@ -183,6 +183,12 @@ def stands_alone(turn: str, earlier: Iterable[str] = ()) -> bool:
     return (len(subjects) > 1 and bool(matters)) or (bool(subjects) and _DEFINITION.match(text) is not None)
 
 
+def is_english(text: str) -> bool:
+    """Whether a question is in English, so that these rules can judge it."""
+    words = _words_in(text)
+    return bool(_ASKING.intersection(words)) and not _FOREIGN.intersection(words)
+
+
 def words_of_its_own(text: str) -> set[str]:
     """Return the words of a turn that say something."""
     return set(_words_in(text)) - _THIN - _POINTING

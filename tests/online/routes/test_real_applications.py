@@ -16,7 +16,7 @@ from online.chat.rules import prompt_hash
 from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, recorded
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve, recorded
 from tests.waiting import until
 from warehouse.editorial.decisions import Decision, append_decisions
 
@@ -150,6 +150,19 @@ def test_an_agent_with_tools_gets_its_follow_ups_looked_up_too(
     hit = ask(client, *BEFORE, user("And how long a book?"), **limit)
     assert hit.headers["cache-status"] == HIT
     assert hit.json()["beforehand"]["question"] == "How long may I borrow a book?"
+
+
+def test_a_follow_up_in_another_language_gets_an_anticipated_answer_or_the_whole_chat_goes_on(
+    library: Library, serve: Serve, llm: FakeLlm
+) -> None:
+    library.publish(
+        library=Corpus(LIBRARY.documents, {"Was kostet eine Karte für Studenten?": ("Nichts [1].", "fees")})
+    )
+    client = serve({"library": CollectionSettings(documents=[], earlier_turns="rewrite", language="de")})
+    llm.behaviour.text = "Was kostet eine Karte für Studenten?"
+    assert ask(client, *BEFORE, user("und für Studenten?")).headers["cache-status"] == HIT
+    llm.behaviour.text = "Was kostet eine Karte für Kinder?"
+    assert ask(client, *BEFORE, user("und für Kinder?")).headers["x-beforehand-bypass"] == "earlier_turns"
 
 
 def test_a_question_after_thanks_is_looked_up_and_one_after_a_fact_is_not(client: httpx.Client) -> None:
