@@ -144,14 +144,18 @@ _REFERRING = _pattern(
     r"\s+(?:it|them|they|their|its|one)\b"
 )
 # Earlier turns that hold for all later ones: how to answer, or whom.
+_I = r"(?:^|[.,;:!?\n]\s*|\b(?:and|but|because|since|as|hi|hello|hey|so|well|say|that)\s+)(?:please\s+)?(?:i|we)"
 _LASTING = _pattern(
     r"^(?:please\s+|now\s+)*(?:answer|respond|reply|speak|talk|write|translate|pretend|act|imagine|use|be|keep)\b",
-    r"\bexplain\s+(?:everything|all|things)\b|\blike\s+i(?:'m|\s+am)\b|\bfrom\s+now\s+on\b|\balways\s+(?:answer|respond|reply|use|write)\b|\bassume\b|\bsuppose\b",
-    r"\b(?:i'm|i\s+am|we're|we\s+are)\s+(?:an?|from|in|based|living|under|over|already|using|on|\d+)\b",
-    r"\b(?:i'm|i\s+am|we're|we\s+are)\s+(?!(?:look|try|hav|wonder|ask|call|writ|search|gett)ing\b)\w+ing\b",
-    r"\b(?:i|we)\s+(?:live|study|work|use|own|come\s+from)\b",
-    r"\b(?:i|we)(?:'ve|\s+have)(?:\s+got)?\s+(?:an?|two|three|the)\s+(?!(?:\w+\s+)?(?:question|problem|issue))",
-    r"\bmy\s+(?:plan|contract|tariff|country|age|model|version|device|browser|language|company)\s+is\b",
+    r"\bexplain\s+(?:everything|all|things)\b|\blike\s+i(?:'m|\s+am)\b|\bfrom\s+now\s+on\b|\b(?:assume|suppose)\s+(?:that|i|we)\b",
+    r"\balways\s+(?:answer|respond|reply|use|write)\b",
+    rf"{_I}(?:'m|'re|\s+am|\s+are)\s+(?:an?|from|in|based|under|over|already|on|\d+)\b(?!\s+market\b)",
+    rf"{_I}(?:'m|'re|\s+am|\s+are)\s+(?:travell?|liv|study|work|us|runn?|fly|mov|stay|visit)ing\b",
+    rf"{_I}\s+(?:live|study|work|use|own|come\s+from)\b",
+    rf"{_I}(?:'ve|\s+have)(?:\s+got)?\s+(?:an?|two|three|the)\s+(?!(?:\w+\s+)?(?:question|problem|issue|fee|charge"
+    r"|transaction|transfer|payment|refund|error|withdrawal)s?\b)",
+    r"(?:^|[.,;:!?\n]\s*|\band\s+)my\s+(?:plan|contract|tariff|country|age|model|version|device|browser|language|company)"
+    r"\s+is\b",
 )
 
 

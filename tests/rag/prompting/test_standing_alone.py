@@ -51,7 +51,17 @@ def test_a_question_does_not_stand_alone_after_a_turn_that_holds_for_it(earlier:
 
 
 @pytest.mark.parametrize(
-    "earlier", ["How do I close an account?", "I have a question about cards", "I'm looking for a branch", "Thanks", ""]
+    "earlier",
+    [
+        "Can I use my card abroad?",
+        "Do I have a limit?",
+        "What if I live abroad?",
+        "How do I close an account?",
+        "I have a question about cards",
+        "I'm looking for a branch",
+        "Thanks",
+        "",
+    ],
 )
 def test_it_stands_alone_after_other_questions(earlier: str) -> None:
     assert stands_alone(COST, [earlier])
