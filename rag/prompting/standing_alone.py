@@ -57,11 +57,12 @@ _POINTING = _words(
 )
 _THAT_ONE = _pattern(
     r"\b(?:which|this|that|the|another|each|any|\w+er|\w+est)\s+one\b|\b(?:a|an|the)\s+\w+\s+ones?\b|\bone\W*$",
-    r"\bbefore\W*$|\bof\s+(?:each|both)\b|\bof\s+(?:the|these|those)\s+(?:two|three|four)\b|\bthe\s+two\b|\bas\s+well\W*$",
+    r"\bof\s+(?:each|both)\b|\bof\s+(?:the|these|those)\s+(?:two|three|four)\b|\bthe\s+two\b",
+    r"\b(?:before|as\s+well)\W*$",
 )
 _COMPARING = _pattern(
-    r"(?<!many\s)\b(?:cheaper|faster|quicker|bigger|smaller|larger|better|worse|newer|older|longer|shorter|higher|lower|easier"
-    r"|simpler|sooner|closer|nearer|stronger|lighter|heavier|safer|different|similar|alternative|comparable"
+    r"(?<!many\s)\b(?:cheaper|faster|quicker|bigger|smaller|larger|better|worse|newer|older|longer|shorter|higher|lower"
+    r"|easier|simpler|sooner|closer|nearer|stronger|lighter|heavier|safer|different|similar|alternative|comparable"
     r"|equivalent)\b(?!.*\b(?:than|from|to|between)\b)"
 )
 _GOING_ON = _pattern(
@@ -84,7 +85,8 @@ _CONVERSING = _pattern(
     r"\btell\s+me\s+more\b|\bmore\s+details?\b",
     r"\byou\s+(?:just\s+|already\s+)?(?:mean|meant|say|mention(?:ed)?|wrote|sure|wrong|right|told|answered|listed"
     r"|suggested|recommended)\b|\byou\s+are\s+(?:wrong|right|sure)\b",
-    r"\b(?:(?:did|have|had|were)\s+(?:i|we)\s+(?:just\s+)?|^(?:\w+,\s*)?i\s+)(?:ask|asked|meant|say|said|tell|told|talk|talking)\b",
+    r"(?:\b(?:did|have|had|were)\s+(?:i|we)\s+(?:just\s+)?|^(?:\w+,\s*)?i\s+)"
+    r"(?:ask|asked|meant|say|said|tell|told|talk|talking)\b",
     r"\b(?:the|your)\s+(?:answer|reply|response|explanation|summary|example)s?\b",
     r"\bin\s+(?:\w+\s+)?(?:simple|simpler|other|plain|fewer|short|one|two|three)\s+(?:words?|sentences?|terms?)\b",
     r"\blike\s+i(?:'m|\s+am)\s+(?:five|5|a\s+child)\b|\b(?:bullet\s+points?|step\s+by\s+step|tl;?dr)\b",
@@ -97,8 +99,8 @@ _ASKING = _words(
 _REQUEST = _pattern(
     r"\?|^(?:what|when|where|which|who|whom|whose|why|how|is|are|am|do|does|did|can|could|may|might|must|shall|should"
     r"|will|would|have|has|had|was|were|please|tell|explain|show|help|define|describe|compare|find|if)\b",
-    r"\b(?:what|how|where|want|wants|need|needs|wish|wonder\w*|(?:i'd|would)\s+(?:like|love)|like\s+to|interested\s+in|looking\s+for|trying\s+to|can't|cannot"
-    r"|couldn't|unable|don't\s+know|lost|stolen|forgot|forgotten|declined|locked|blocked|broken|crash\w*|fail\w*"
+    r"\b(?:what|how|where|want|wants|need|needs|wish|wonder\w*|(?:i'd|would)\s+(?:like|love)|like\s+to"
+    r"|interested\s+in|looking\s+for|trying\s+to|can't|cannot|couldn't|unable|don't\s+know|lost|stolen|forgot|forgotten|declined|locked|blocked|broken|crash\w*|fail\w*"
     r"|not\s+work\w*|doesn't|won't)\b",
 )
 # What makes a statement the report of a trouble.
@@ -106,11 +108,11 @@ _TROUBLE = _pattern(
     r"\b(?:not|no|didn't|don't|haven't|hasn't|isn't|aren't|wasn't|wrong|incorrect|missing|disappeared|cancell?ed"
     r"|rejected|refused|revoked|gone|trouble|problems?|issues?|fraudulent|unknown|twice|please\s+help)\b"
 )
-# Words of other languages; some of their questions have an English word by accident ("Was kostet das?").
+# Words of other languages and none of English; some questions have an English word by accident ("Was kostet das?").
 _FOREIGN = _words(
-    """der das dem ein eine einen und oder ist nicht für mit auf von zu wie wo wann wer warum ich sie wir bei auch
-    kostet le les une et ou est pas pour avec sur je il elle vous que qui quoi comment el los una y por con qué cómo
-    cuánto para het een wat hoe waar niet voor van di che per quanto della os uma não com"""
+    """der das dem eine einen und oder ist nicht für auf von zu wie wo wann wer warum ich sie wir bei auch kostet le
+    les une et ou pas avec sur je il elle vous que qui quoi comment una por qué cómo cuánto para het een wat hoe
+    waar niet voor di che quanto della uma não"""
 )
 _THIN = _ASKING | _words(
     """the a an my an our you your me us much many long often and or but if to for of in on at by with without from
@@ -147,8 +149,8 @@ _REFERRING = _pattern(
 _I = r"(?:^|[.,;:!?\n]\s*|\b(?:and|but|because|since|as|hi|hello|hey|so|well|say|that)\s+)(?:please\s+)?(?:i|we)"
 _LASTING = _pattern(
     r"^(?:please\s+|now\s+)*(?:answer|respond|reply|speak|talk|write|translate|pretend|act|imagine|use|be|keep)\b",
-    r"\bexplain\s+(?:everything|all|things)\b|\blike\s+i(?:'m|\s+am)\b|\bfrom\s+now\s+on\b|\b(?:assume|suppose)\s+(?:that|i|we)\b",
-    r"\balways\s+(?:answer|respond|reply|use|write)\b",
+    r"\bexplain\s+(?:everything|all|things)\b|\blike\s+i(?:'m|\s+am)\b|\bfrom\s+now\s+on\b",
+    r"\b(?:assume|suppose)\s+(?:that|i|we)\b|\balways\s+(?:answer|respond|reply|use|write)\b",
     rf"{_I}(?:'m|'re|\s+am|\s+are)\s+(?:an?|from|in|based|under|over|already|on|\d+)\b(?!\s+market\b)",
     rf"{_I}(?:'m|'re|\s+am|\s+are)\s+(?:travell?|liv|study|work|us|runn?|fly|mov|stay|visit)ing\b",
     rf"{_I}\s+(?:live|study|work|use|own|come\s+from)\b",
