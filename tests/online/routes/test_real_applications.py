@@ -207,7 +207,8 @@ def test_a_follow_up_is_no_question_to_anticipate_when_the_model_is_down(
     assert ask(client, *BEFORE, user("And for students?")).status_code == 503
     headers = {"Cache-Control": "only-if-cached"}
     body = {"model": "m", "messages": [*BEFORE, user("And for students?")]}
-    assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 504
+    refused = client.post("/v1/chat/completions", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (504, "not_cached")
     records = recorded(library.data, 2)
     assert [each["status"] for each in records] == [503, 504]
     assert "students" not in json.dumps(records)
