@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from online.answering.question import Asked
@@ -39,3 +40,8 @@ def asked_by(
         private=wishes.private,
         filters=filters,
     )
+
+
+def asking(asked: Asked, question: str) -> Asked:
+    """Return the same request with another question."""
+    return replace(asked, question=question, query_key=query_key(asked.collection, question, asked.filters))

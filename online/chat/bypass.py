@@ -3,9 +3,9 @@
 Where they only limit what a prepared answer may be (`online.chat.request.Limits`), one is looked up first. What
 is left is passed on to the language model. Passed on unchanged it would make a key a free proxy to the model. So by
 default such a chat is *grounded*: passages are retrieved for the last turn of its user and put in front of it, and the
-reply says in `beforehand` which of them it cites. If nothing is near to that turn, the reply is a refusal, without a
-call to the model. The operator may choose for the service or for a key that chats are passed on as they are (`plain`),
-or not at all (`off`).
+reply says in `beforehand` which of them it cites. A follow-up is searched for together with the turn that it follows.
+If nothing is near, the reply is a refusal, without a call to the model. The operator may choose for the service or for
+a key that chats are passed on as they are (`plain`), or not at all (`off`).
 
 The reply's text stays the model's own, since it may be JSON or a tool call, in which brackets mean something else.
 Where people have rejected answers it is held back until it is whole, streamed or not, and withheld if it has their
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import Receive
 
+from online.answering.asked_question import asking
 from online.answering.exchange import Exchanges
 from online.answering.question import Asked, Prepared, Sought, Unanswered
 from online.answering.rendering import citations
@@ -30,12 +31,13 @@ from online.answering.request_log import BYPASS
 from online.chat.format import Usage, pieces, said_in_reply, said_in_stream
 from online.chat.outcome import tell_what_lies_ready, text_of_answer, usage_of
 from online.chat.reply import Reply, about_untold
-from online.chat.request import MODEL, Limits, chat_of, grounded, last_question
+from online.chat.request import MODEL, Passing, chat_of, grounded
+from online.chat.turns import last_question
 from online.errors import Problem
 from online.http.schemas import ChatRequest, JsonObject, Provenance
 from online.model.language_model import LanguageModel
 from online.settings import Bypass
-from rag.identity import normalise, query_key
+from rag.identity import normalise
 from rag.llm.protocol import Forwarder
 from rag.prompting.citations import link
 from rag.prompting.template import grounding
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
 
 _NEAR = 0.25  # all-MiniLM-L6-v2: below it a passage shares nothing with what was typed
+_FOLLOWED = 600  # characters of an earlier turn that a follow-up is put after
 _OFF = "Only single questions are answered here: no system message, earlier turns, tools or formats."
 _REFUSAL = "The documents here hold nothing near to this question, so it is not answered."
 
@@ -69,28 +72,26 @@ class Bypassing:
     exchanges: Exchanges
     model: LanguageModel
 
-    async def answer(
-        self, mode: Bypass, reply: Reply, chat: ChatRequest, fields: JsonObject, limits: Limits | None, receive: Receive
-    ) -> None:
-        """Answer one chat; `fields` is the request as it came, `limits` is None if no prepared answer fits it.
+    async def answer(self, mode: Bypass, reply: Reply, chat: Passing, receive: Receive) -> None:
+        """Answer one chat.
 
         Raises:
             Problem: such chats are not answered, or the language model gave no answer.
         """
         asked, lookup = reply.asked, self.exchanges.lookup
-        alone = _alone(asked, chat)
+        alone = asked if asked.question else asking(asked, last_question(chat.request))
         sought: Sought | None = None
         ground: Ground | None = None
         with contextlib.ExitStack() as use:
             with self.exchanges.recorded(asked):
-                if limits is not None or mode == "grounded":
+                if chat.limits is not None or mode == "grounded":
                     release = use.enter_context(lookup.release().hold())
-                    found = await self._find(alone, release, limits)
+                    found = await self._find(alone, release, chat)
                     if isinstance(found, Prepared | Unanswered):
                         await tell_what_lies_ready(self.exchanges, reply, found, f"{MODEL}/{asked.collection}")
                         return
                     sought = found
-                    ground = await self._ground(alone, release, sought) if mode == "grounded" else None
+                    ground = await self._ground(alone, release, sought, chat.follows) if mode == "grounded" else None
                 if mode == "off":
                     raise Problem("forbidden", _OFF, param="messages", code="bypass_off")
             reply.headers.append((b"cache-status", BYPASS.encode()))
@@ -98,30 +99,35 @@ class Bypassing:
                 await _refuse(reply, ground.release_id)
                 self.exchanges.log.bypass(asked, sought)
                 return
-        await self._pass_on(reply, fields, ground, receive, sought, alone)
+        await self._pass_on(reply, chat.fields, ground, receive, sought, alone)
 
-    async def _find(
-        self, alone: Asked, release: OpenRelease, limits: Limits | None
-    ) -> Prepared | Unanswered | Sought | None:
+    async def _find(self, alone: Asked, release: OpenRelease, chat: Passing) -> Prepared | Unanswered | Sought | None:
         """Return the answer that lies ready, or what was near to the last turn; None if that has no words.
 
-        What is withheld stays so: a chat around a question is no way past a rejection.
+        What is withheld stays so: a chat around a question is no way past a rejection, nor is a follow-up.
         """
         lookup = self.exchanges.lookup
         if not normalise(alone.question):
             return None
-        if limits is not None:
+        if chat.limits is not None:
             found = await lookup.ready(alone, release)
-            if not isinstance(found, Prepared) or limits.allow(text_of_answer(found)):
+            if not isinstance(found, Prepared) or chat.limits.allow(text_of_answer(found)):
                 return found
+        if chat.follows:
+            before = await lookup.unless_withheld(asking(alone, chat.follows), release)
+            if isinstance(before, Unanswered):
+                return before
         return await lookup.unless_withheld(alone, release)
 
-    async def _ground(self, alone: Asked, release: OpenRelease, sought: Sought | None) -> Ground:
-        if sought is None:
-            return Ground(release.release_id, ())
+    async def _ground(self, alone: Asked, release: OpenRelease, sought: Sought | None, follows: str) -> Ground:
+        """Retrieve passages for the last turn; one that says too little is put after the turn that it follows."""
         lookup = self.exchanges.lookup
         withdrawn = lookup.withdrawn.documents(alone.collection)
-        near = await lookup.pool.run(_near, release, alone, sought, withdrawn)
+        if follows:
+            alone = replace(alone, question=f"{follows[-_FOLLOWED:]} {alone.question}")
+        elif sought is None:
+            return Ground(release.release_id, ())
+        near = await lookup.pool.run(_near, release, alone, None if follows else sought, withdrawn)
         return Ground(release.release_id, near)
 
     async def _pass_on(
@@ -246,12 +252,6 @@ def _with_provenance(body: bytes, ground: Ground) -> bytes:
     return json.dumps({**reply, "beforehand": msgspec.to_builtins(ground.about(text))}).encode()
 
 
-def _alone(asked: Asked, chat: ChatRequest) -> Asked:
-    """Return the last question of a chat's user as it would be asked alone."""
-    question = last_question(chat)
-    return replace(asked, question=question, query_key=query_key(asked.collection, question, asked.filters))
-
-
 async def _both(held: Iterable[bytes], response: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     for lines in held:
         yield lines
@@ -265,9 +265,10 @@ def _choices(reply: Mapping[str, object]) -> Iterator[JsonObject]:
     return (each for each in (choices if isinstance(choices, list) else ()) if each.get("index", 0) == 0)
 
 
-def _near(release: OpenRelease, asked: Asked, sought: Sought, withdrawn: Collection[str]) -> tuple[Passage, ...]:
+def _near(release: OpenRelease, asked: Asked, sought: Sought | None, withdrawn: Collection[str]) -> tuple[Passage, ...]:
+    vector = release.encoder.embed([asked.question])[0] if sought is None else sought.vector
     found = release.collection(asked.collection).retriever.retrieve(
-        asked.question, sought.vector, release.stored_chunk, withdrawn, nearest=_NEAR, filters=asked.filters
+        asked.question, vector, release.stored_chunk, withdrawn, nearest=_NEAR, filters=asked.filters
     )
     return tuple(found)
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive
 
-from online.answering.asked_question import asked_by
+from online.answering.asked_question import asked_by, asking
 from online.answering.question import Asked, Prepared
 from online.chat.outcome import answer_chat, text_of_answer
 from online.chat.reply import Reply
-from online.chat.request import MODEL, Reading, collection_of, read_chat, sampling_of, text_of
+from online.chat.request import MODEL, Passing, Reading, collection_of, read_chat, sampling_of
 from online.chat.rules import ChatRules, prompt_hash, rules_of
+from online.chat.turns import text_of
 from online.errors import Problem
 from online.http.authentication import Caller, Headers
 from online.http.problems import render
@@ -27,7 +28,6 @@ from online.http.request_parsing import directives
 from online.http.schemas import Ask, ChatRequest, JsonObject
 from online.model.language_model import LanguageModel
 from rag.collection_settings import CollectionSettings
-from rag.identity import query_key
 from rag.llm.protocol import Message
 from rag.prompting.answer_rules import without_reasoning
 from rag.prompting.follow_ups import SAMPLING, follow_up_messages, made_to_stand_alone
@@ -70,7 +70,8 @@ class Conversing:
         Raises:
             Problem: there is no answer to be had.
         """
-        reading = read_chat(chat.request, chat.fields, self.model.sampling.max_tokens, self._rules(caller, chat))
+        rules = self._rules(caller, chat)
+        reading = read_chat(chat.request, chat.fields, self.model.sampling.max_tokens, rules)
         asks_none = bool(reading.bypass) and caller.bypass == "plain"
         collection = _collection(caller, chat.request.model, asks_none=asks_none)
         ask = Ask(reading.question, collection, stream=bool(chat.request.stream), filters=chat.request.filters)
@@ -81,9 +82,7 @@ class Conversing:
             if alone is None:
                 reading = replace(reading, bypass=("earlier_turns",))
             else:
-                asked = replace(
-                    asked, question=alone, query_key=query_key(asked.collection, alone, asked.filters), rewritten=True
-                )
+                asked = replace(asking(asked, alone), rewritten=True)
         asked = _passed_on(asked) if reading.bypass else self._wished(asked, chat.request)
         reply = reply_to(asked)
         if wishes.only_cached:
@@ -91,11 +90,12 @@ class Conversing:
             return
         try:
             if reading.bypass:
-                reply.headers.append((b"x-beforehand-bypass", self._why(asked, reading).encode()))
+                reply.headers.append((b"x-beforehand-bypass", self._why(asked, reading, rules).encode()))
             if reading.bypass or reading.limits is not None:
                 limits = None if reading.bypass else reading.limits
                 fields = {name: value for name, value in chat.fields.items() if name != "filters"}  # they are ours
-                await self.bypassing.answer(caller.bypass, reply, chat.request, fields, limits, receive)
+                passing = Passing(chat.request, fields, limits, "" if asked.question else reading.follows)
+                await self.bypassing.answer(caller.bypass, reply, passing, receive)
             else:
                 async with self.exchanges.begin(asked, receive) as answer:
                     await answer_chat(reply, answer, self.model.llm.model)
@@ -128,14 +128,21 @@ class Conversing:
 
     async def _alone(self, asked: Asked, chat: Chat, receive: Receive) -> str | None:
         """Return a follow-up as the language model asks it alone, or None if it can't."""
-        turns = [Message(each.role, text_of(each) or "") for each in chat.request.messages if each.role in _SPEAKERS]
+        said_by = ((each.role, text_of(each)) for each in chat.request.messages if each.role in _SPEAKERS)
+        turns = [Message(role, text) for role, text in said_by if text]
         # a follow-up is no question to anticipate, so a failure is recorded without its words
         said = await self.exchanges.ask_model(_passed_on(asked), receive, follow_up_messages(turns), SAMPLING)
-        return None if said is None else made_to_stand_alone(without_reasoning(said.text)[0], asked.question)
+        if said is None:
+            return None
 
-    def _why(self, asked: Asked, reading: Reading) -> str:
-        """Return why a chat is not looked up; the hash of a system prompt that is not known is logged once."""
-        if "system_prompt" not in reading.bypass:
+        def is_anticipated(question: str) -> bool:
+            return self.exchanges.lookup.exact(asking(asked, question)) is not None
+
+        return made_to_stand_alone(without_reasoning(said.text)[0], asked.question, is_anticipated)
+
+    def _why(self, asked: Asked, reading: Reading, rules: ChatRules) -> str:
+        """Return why a chat is not looked up; the hash of a system prompt that might be listed is logged once."""
+        if "system_prompt" not in reading.bypass or rules.system_prompt != "pin":
             return ", ".join(reading.bypass)
         hashed = prompt_hash(reading.system_prompt)
         if hashed not in self.logged and len(self.logged) < _MOST_LOGGED:

@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from online.chat.rules import ChatRules
+from online.chat.turns import PROMPTING, asked_in, is_settled, text_of, without_greetings
 from online.errors import Problem
-from online.http.schemas import QUESTION_CHARACTERS, ChatMessage, ChatRequest, JsonObject
-from rag.identity import normalise
+from online.http.schemas import QUESTION_CHARACTERS, ChatRequest, JsonObject
 from rag.llm.protocol import Message, Sampling
-from rag.prompting.follow_ups import stands_alone
+from rag.prompting.standing_alone import question_of, stands_alone, words_of_its_own
 
 MODEL = "beforehand"
 _DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()
@@ -35,16 +35,6 @@ _CARRIED = frozenset("stop max_tokens max_completion_tokens".split())
 _LIMITING = _CARRIED.union("tools tool_choice parallel_tool_calls functions function_call".split())
 _BYTES_A_TOKEN = 4  # English; other scripts have more bytes a character, and more tokens
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-
-
-def text_of(message: ChatMessage) -> str | None:
-    """Return a message's text, or None if it holds something else."""
-    if isinstance(message.content, str):
-        return message.content
-    if not message.content or any(part.get("type") != "text" for part in message.content):
-        return None
-    texts = [part.get("text") for part in message.content]
-    return "\n".join(texts) if all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]  # just checked
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,8 @@ class Reading:
     """What a chat asks. `question` is the last turn of its user, "" if there is none that can be looked up.
 
     `bypass` names what keeps the chat from being looked up. `follow_up` says that the question has to be made to stand
-    alone first. `limits` is None if the question is all that counts, so that a miss is one of the question alone.
+    alone first, `follows` is the earlier turn that it follows. `limits` is None if the question is all that counts, so
+    that a miss is one of the question alone.
     """
 
     question: str
@@ -73,42 +64,52 @@ class Reading:
     follow_up: bool = False
     limits: Limits | None = None
     system_prompt: str = ""
+    follows: str = ""
+
+
+@dataclass(frozen=True)
+class Passing:
+    """A chat that is passed on to the language model unless a prepared answer satisfies its `limits`.
+
+    `request` has the known fields, `fields` all of them. `limits` is None if no prepared answer fits. `follows` is the
+    earlier turn without which the last one says too little.
+    """
+
+    request: ChatRequest
+    fields: JsonObject
+    limits: Limits | None
+    follows: str
 
 
 def read_chat(chat: ChatRequest, fields: JsonObject, answer_tokens: int, rules: ChatRules) -> Reading:
     """Return what a chat asks; `fields` is the request as it came, `answer_tokens` the length of prepared answers."""
-    turns = [each for each in chat.messages if each.role not in {"system", "developer"}]
-    prompts = [text_of(each) for each in chat.messages if each.role in {"system", "developer"}]
+    turns = [each for each in chat.messages if each.role not in PROMPTING]
+    prompts = [text_of(each) for each in chat.messages if each.role in PROMPTING]
     prompt = "\n\n".join(each or "" for each in prompts)
-    question = _asked(turns)
+    settled = is_settled(turns, fields["messages"])
+    turns = without_greetings(turns)
+    question = asked_in(turns)
     shaped = shaping(fields, answer_tokens)
     if fields.get("tool_choice") == "none":
         shaped = [each for each in shaped if each not in {"tools", "parallel_tool_calls"}]
     limiting = {each for each in shaped if each in _LIMITING and not _forces(fields, each)}
     # a name that we don't know may be anything, and reasons go into a header
     reasons = list(dict.fromkeys(each if each in _NEUTRAL else "parameters" for each in shaped if each not in limiting))
-    if not question or not _plain(fields, turns):
+    if not question or not settled:
         reasons.append("messages")
     if None in prompts or (prompts and not rules.admits(prompt)):
         reasons.append("system_prompt")
-    alone = len(turns) == 1 or stands_alone(question)
+    earlier = [text[:QUESTION_CHARACTERS] for each in turns[:-1] if each.role == "user" and (text := text_of(each))]
+    alone = len(turns) == 1 or stands_alone(question, earlier)
     if len(turns) > 1 and (rules.earlier_turns == "bypass" or (rules.earlier_turns == "last" and not alone)):
         reasons.append("earlier_turns")
     # the model may still need the earlier turns where a rule took the last one to stand alone
     context = len(turns) > 1 and rules.earlier_turns == "last"
     limits = _limits(chat, answer_tokens) if limiting or context else None
-    return Reading(question, tuple(reasons), not alone and not reasons, limits, prompt)
-
-
-def _asked(turns: list[ChatMessage]) -> str:
-    text = text_of(turns[-1]) if turns and turns[-1].role == "user" else None
-    return text if text is not None and len(text) <= QUESTION_CHARACTERS and normalise(text) else ""
-
-
-def _plain(fields: JsonObject, turns: list[ChatMessage]) -> bool:
-    """Whether all turns are text of a user or an assistant, without calls of tools."""
-    said = all(each.role in {"user", "assistant"} and text_of(each) is not None for each in turns)
-    return said and not any(each.get("tool_calls") or each.get("function_call") for each in fields["messages"])
+    follows = "" if alone else next((each for each in reversed(earlier) if len(words_of_its_own(each)) > 1), "")
+    if alone and len(turns) > 1:
+        question = question_of(question)
+    return Reading(question, tuple(reasons), not alone and not reasons, limits, prompt, follows)
 
 
 def _forces(fields: JsonObject, name: str) -> bool:
@@ -123,20 +124,10 @@ def _limits(chat: ChatRequest, answer_tokens: int) -> Limits:
     return Limits(tokens if tokens < answer_tokens else None, tuple(each for each in stop if each))
 
 
-def last_question(chat: ChatRequest) -> str:
-    """Return the text of the last turn of the user, or "" if there is none; images and files are not read."""
-    for message in reversed(chat.messages):
-        if message.role == "user":
-            parts = [message.content] if isinstance(message.content, str) else message.content or []
-            texts = [part if isinstance(part, str) else part.get("text") for part in parts]
-            return "\n".join(text for text in texts if isinstance(text, str))[:QUESTION_CHARACTERS]
-    return ""
-
-
 def grounded(fields: JsonObject, grounding: str) -> JsonObject:
     """Return a chat with a system message put in front; one of the chat's own that is first follows in the same."""
     first, *rest = fields["messages"]
-    if first["role"] not in {"system", "developer"}:
+    if first["role"] not in PROMPTING:
         return {**fields, "messages": [{"role": "system", "content": grounding}, first, *rest]}
     own = first.get("content")
     parts = [{"type": "text", "text": grounding}, *own] if isinstance(own, list) else f"{grounding}\n\n{own or ''}"

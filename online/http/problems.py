@@ -113,7 +113,8 @@ def details(problem: Problem, request_id: str) -> ProblemDetails:
 
 def _openai(problem: Problem, status: int) -> OpenAIError:
     default = "server_error" if status >= 500 else "invalid_request_error"
-    kind, code = _OPENAI.get(status, (default, None))
+    # OpenAI has no codes for what only a cache or its model can lack; a client has to tell them apart
+    kind, code = _OPENAI.get(status, (default, problem.kind.replace("-", "_") if status >= 500 else None))
     suggestions = list(problem.suggestions) or msgspec.UNSET
     candidates = msgspec.UNSET if problem.candidates is None else list(problem.candidates)
     return OpenAIError(

@@ -18,7 +18,7 @@ function given() {
   try {
     return JSON.parse(options.words || "{}");
   } catch {
-    console.warn("beforehand: data-words is not JSON; the widget keeps its own words.");
+    console.warn("beforehand: data-words is not JSON; it keeps its own words.");
     options.words = "{}";
     return {};
   }
@@ -197,7 +197,7 @@ box.addEventListener("keydown", (event) => {
 
 function mount() {
   const place = options.target && document.querySelector(options.target);
-  if (options.target && !place) console.warn(`beforehand: nothing on this page is ${options.target}; the widget stands where its script does.`);
+  if (options.target && !place) console.warn(`beforehand: no ${options.target} on this page; it stands where its script does.`);
   const host = element("beforehand-widget", "", { "data-theme": options.theme || "light" });
   const sheet = new CSSStyleSheet(); // a style element would need the page's policy to allow inline styles
   sheet.replaceSync(THEMES + STYLE);

@@ -180,3 +180,17 @@ def test_keyboard_names_and_own_words(client: httpx.Client, centre: HelpCentre, 
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     for tag in (".text", ".note", ".reference", "label", "button[type=submit]", ".verdict"):
         assert page.locator(tag).first.evaluate(faq._CONTRAST) >= 4.5, tag
+
+
+def test_how_a_page_sets_its_own_text_does_not_change_the_widget(
+    client: httpx.Client, centre: HelpCentre, tab: Tab
+) -> None:
+    page = opened(tab, client, centre)
+    page.evaluate(
+        "const sheet = new CSSStyleSheet(); document.adoptedStyleSheets = [sheet];"
+        "sheet.replaceSync('* { text-transform: uppercase; letter-spacing: 9px; white-space: nowrap }')"
+    )
+    label = page.get_by_text("Ask a question")
+    own = "each => [getComputedStyle(each).textTransform, getComputedStyle(each).letterSpacing]"
+    assert page.locator("h1").evaluate(own) == ["uppercase", "9px"]
+    assert label.evaluate(own) == ["none", "normal"]

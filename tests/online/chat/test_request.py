@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from online.chat.format import pieces
 from online.chat.request import Limits, chat_of, collection_of, read_chat, shaping
 from online.chat.rules import ChatRules, is_ordinary, prompt_hash
+from online.chat.turns import is_template
 from online.errors import Problem
 from online.http.schemas import ChatRequest
 from rag.llm.protocol import Sampling
@@ -123,6 +125,14 @@ PIRATE = {"role": "developer", "content": "Speak like a pirate."}
 USER = {"role": "user", "content": QUESTION}
 BEFORE = [{"role": "user", "content": "How do I renew a loan?"}, {"role": "assistant", "content": "At the desk."}]
 FOLLOW_UP = {"role": "user", "content": "And for students?"}
+HELLO = {"role": "user", "content": "Hi there!"}
+OFFER = {"role": "assistant", "content": "Hello! How can I help you today?"}
+FEES = {"role": "user", "content": "What are the fees?"}
+CALLED = [
+    {"role": "user", "content": "What time is it?"},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+    {"role": "tool", "tool_call_id": "1", "content": "12:00"},
+]
 TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {}}}]
 
 
@@ -141,6 +151,13 @@ TOOLS = [{"type": "function", "function": {"name": "clock", "parameters": {}}}]
         ([*BEFORE, USER], ChatRules(earlier_turns="bypass"), ("earlier_turns",)),
         ([USER, {"role": "assistant", "content": "", "tool_calls": [{}]}, USER], ChatRules(), ("messages",)),
         ([*BEFORE, {"role": "tool", "content": "12:00"}], ChatRules(), ("messages", "earlier_turns")),
+        ([*CALLED, {"role": "assistant", "content": "Noon."}, USER], ChatRules(), ()),
+        ([*CALLED, USER], ChatRules(), ("messages",)),
+        ([OFFER, FEES], ChatRules(), ()),
+        ([OFFER, FEES], ChatRules(earlier_turns="bypass"), ()),
+        ([HELLO, OFFER, FEES], ChatRules(), ()),
+        ([HELLO, OFFER, {"role": "user", "content": "Premium"}], ChatRules(), ("earlier_turns",)),
+        ([*BEFORE, HELLO, OFFER, FEES], ChatRules(), ("earlier_turns",)),
     ],
 )
 def test_the_rules_say_what_a_system_prompt_and_earlier_turns_mean(
@@ -201,7 +218,78 @@ def test_a_prepared_answer_is_served_if_it_satisfies_the_limits(limits: Limits, 
         "You are a helpful assistant. Classify the user's question.",
         "Never answer questions.",
         "Be helpful! " * 40,
+        "Answer with one question.",
+        "You are the user's customer. Answer as a customer.",
+        "Always answer: you are great.",
+        "You are a helpful assistant \U0001f1e9\U0001f1ea",
+        "{}",
     ],
 )
 def test_a_prompt_that_may_ask_for_something_else_is_not_ordinary(prompt: str) -> None:
     assert not is_ordinary(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "You are a helpful assistant",
+        "You are a helpful AI assistant. Answer the user's questions accurately and concisely.",
+        "You are a customer support assistant. Answer customer questions politely and professionally.",
+        "You are ChatGPT, a large language model trained by OpenAI.\n"
+        "Knowledge cutoff: 2024-06\nCurrent date: 2027-03-09",
+        "You are a helpful AI assistant.\n\nSystem time: 2027-03-09T08:15:30.123456+00:00",
+        "You are a friendly assistant! Keep your responses concise and helpful.",
+    ],
+)
+def test_a_stock_prompt_asks_for_nothing_that_a_prepared_answer_lacks(prompt: str) -> None:
+    assert ChatRules().admits(prompt)
+    assert not ChatRules("bypass").admits(prompt)
+    assert not ChatRules().admits(f"{prompt} Answer in German.")
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["2026-11-26", "2026-11-26T08:15:00Z", "Thursday, November 26, 2026", "26 November 2026 at 8:15 am", "26.11.2026"],
+)
+def test_a_prompt_keeps_its_hash_when_the_day_changes(date: str) -> None:
+    prompt = "You work at the desk of a library. Today is {}. Be kind."
+    rules = ChatRules(known=frozenset({prompt_hash(prompt.format("2026-01-02"))}))
+    assert rules.admits(prompt.format(date))
+    assert not rules.admits(prompt.format("a holiday"))
+
+
+def test_a_hash_that_an_earlier_version_made_of_a_prompt_with_a_date_still_counts() -> None:
+    prompt = "You work at the desk. Today is 2026-01-02."
+    hashed = "sha256:" + hashlib.sha256(prompt.encode()).hexdigest()
+    assert ChatRules(known=frozenset({hashed})).admits(prompt)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        "### Task:\nGenerate a short title.\n### Chat History:\n<chat_history>\nUSER: Hello\n</chat_history>",
+        "Given a conversation, rewrite the message.\n\n<Chat History>\nuser: hi\n\n<Standalone question>\n",
+        "Context information is below.\n---------------------\nText\n---------------------\nQuery: When?\nAnswer: ",
+        "Use the context to answer.\nQuestion: When does the library open?\nContext: none\nAnswer:",
+    ],
+)
+def test_a_prompt_that_an_application_writes_is_no_question_of_a_visitor(turn: str) -> None:
+    assert question_of(*chat(messages=[{"role": "user", "content": turn}]), 192) is None
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        QUESTION,
+        "Why does this fail?\n\n```python\nfor x in range(3):\n    print(x)\n```\nI get: nothing",
+        "- When does it open?\n- What does a card cost?\n* and where?",
+        "Hello,\n\nwhat does a lost card cost?\n\nRegards,\nAda",
+    ],
+)
+def test_a_question_of_several_lines_is_one(turn: str) -> None:
+    assert not is_template(turn)
+
+
+def test_a_question_after_a_greeting_is_one_alone() -> None:
+    reading = read_chat(*chat(messages=[HELLO, OFFER, FEES]), 192, ChatRules())
+    assert (reading.question, reading.limits) == ("What are the fees?", None)

@@ -13,7 +13,8 @@ import openai
 import pytest
 
 from online.app import create_app
-from online.chat.request import grounded, last_question
+from online.chat.request import grounded
+from online.chat.turns import last_question
 from online.http.schemas import ChatRequest
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
@@ -283,3 +284,14 @@ def test_a_model_in_this_process_says_nothing_rejected_either(library: Library, 
         reply = client.post("/v1/chat/completions", json=chat(NEAR)).json()
     assert reply["beforehand"]["reason"] == "rejected"
     assert "nine" not in reply["choices"][0]["message"]["content"]
+
+
+def test_a_prompt_that_an_application_writes_is_grounded_in_what_it_ends_with(
+    client: httpx.Client, llm: FakeLlm, library: Library
+) -> None:
+    task = f"### Task:\nWrite a title.\n{OFF_TOPIC}\n" + f"- {OFF_TOPIC}\n" * 20
+    body = {"model": "m", "messages": [{"role": "user", "content": f"{task}### Chat History:\n{' '.join([NEAR] * 8)}"}]}
+    reply = client.post("/v1/chat/completions", json=body)
+    assert reply.headers["x-beforehand-bypass"] == "messages"
+    assert "closes at five in the afternoon" in llm.requests[0]["messages"][0]["content"]
+    assert "title" not in json.dumps(recorded(library.data))

@@ -14,8 +14,11 @@ import pytest
 
 from online.chat.rules import prompt_hash
 from rag.collection_settings import CollectionSettings
+from rag.identity import query_key
 from tests.fake_llm import FakeLlm
-from tests.online.conftest import LIBRARY, Library, Serve, recorded
+from tests.online.conftest import LIBRARY, Corpus, Library, Serve, recorded
+from tests.waiting import until
+from warehouse.editorial.decisions import Decision, append_decisions
 
 OPEN = "When does the library open?"
 ANSWER = LIBRARY.answers[OPEN][0]
@@ -90,6 +93,14 @@ def test_a_prompt_that_is_not_known_says_its_hash_and_is_served_once_that_is_lis
     assert ask(client, DESK, user(OPEN)).headers["cache-status"] == HIT
 
 
+def test_no_hash_is_named_where_listing_it_would_change_nothing(
+    library: Library, published: Path, serve: Serve
+) -> None:
+    shutil.copytree(published, library.data)
+    client = serve({"library": CollectionSettings(documents=[], system_prompt="bypass")})
+    assert ask(client, ASSISTANT, user(OPEN)).headers["x-beforehand-bypass"] == "system_prompt"
+
+
 def test_a_key_may_have_rules_of_its_own(
     library: Library, published: Path, serve: Serve, keys: dict[str, dict[str, object]]
 ) -> None:
@@ -129,6 +140,52 @@ def test_a_follow_up_is_made_to_stand_alone_then_looked_up_or_answered_with_pass
     assert [each["question"] for each in records] == ["How long may I borrow a book?", llm.behaviour.text]
 
 
+@pytest.mark.parametrize("limit", [{"tools": CLOCK}, {"max_tokens": 50}, {"stop": ["User:"]}])
+def test_an_agent_with_tools_gets_its_follow_ups_looked_up_too(
+    library: Library, published: Path, serve: Serve, llm: FakeLlm, limit: dict[str, Any]
+) -> None:
+    shutil.copytree(published, library.data)
+    client = serve({"library": CollectionSettings(documents=[], earlier_turns="rewrite")})
+    llm.behaviour.text = "How long may I borrow a book?"
+    hit = ask(client, *BEFORE, user("And how long a book?"), **limit)
+    assert hit.headers["cache-status"] == HIT
+    assert hit.json()["beforehand"]["question"] == "How long may I borrow a book?"
+
+
+def test_a_follow_up_in_another_language_gets_an_anticipated_answer_or_the_whole_chat_goes_on(
+    library: Library, serve: Serve, llm: FakeLlm
+) -> None:
+    library.publish(
+        library=Corpus(LIBRARY.documents, {"Was kostet eine Karte für Studenten?": ("Nichts [1].", "fees")})
+    )
+    client = serve({"library": CollectionSettings(documents=[], earlier_turns="rewrite", language="de")})
+    llm.behaviour.text = "Was kostet eine Karte für Studenten?"
+    assert ask(client, *BEFORE, user("und für Studenten?")).headers["cache-status"] == HIT
+    llm.behaviour.text = "Was kostet eine Karte für Kinder?"
+    assert ask(client, *BEFORE, user("und für Kinder?")).headers["x-beforehand-bypass"] == "earlier_turns"
+
+
+def test_a_question_after_thanks_is_looked_up_and_one_after_a_fact_is_not(client: httpx.Client) -> None:
+    thanks, fact = user(f"Thanks! {OPEN}"), user("I am a student.")
+    assert ask(client, *BEFORE, thanks).headers["cache-status"] == HIT
+    assert ask(client, fact, BEFORE[1], user(OPEN)).headers["x-beforehand-bypass"] == "earlier_turns"
+
+
+def test_a_follow_up_is_grounded_in_what_it_follows(client: httpx.Client, llm: FakeLlm) -> None:
+    reply = ask(client, *BEFORE, user("thanks!"))
+    assert reply.json()["beforehand"]["source"] == "live"
+    assert "A lost card costs ten euros" in llm.requests[0]["messages"][0]["content"]
+
+
+def test_a_follow_up_is_no_way_past_a_rejection(library: Library, client: httpx.Client, llm: FakeLlm) -> None:
+    key = query_key("library", BEFORE[0]["content"])
+    append_decisions(library.data, [Decision("library", key, "f", "reject", "Ada")])
+    until("rejected", lambda: ask(client, BEFORE[0]).json()["beforehand"]["source"] == "withheld")
+    asked = len(llm.requests)
+    assert ask(client, *BEFORE, user("And how much is it?")).json()["beforehand"]["reason"] == "rejected"
+    assert len(llm.requests) == asked
+
+
 def test_a_follow_up_that_the_model_can_not_put_in_other_words_is_grounded_in_the_whole_chat(
     library: Library, published: Path, serve: Serve, llm: FakeLlm
 ) -> None:
@@ -150,7 +207,8 @@ def test_a_follow_up_is_no_question_to_anticipate_when_the_model_is_down(
     assert ask(client, *BEFORE, user("And for students?")).status_code == 503
     headers = {"Cache-Control": "only-if-cached"}
     body = {"model": "m", "messages": [*BEFORE, user("And for students?")]}
-    assert client.post("/v1/chat/completions", json=body, headers=headers).status_code == 504
+    refused = client.post("/v1/chat/completions", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (504, "not_cached")
     records = recorded(library.data, 2)
     assert [each["status"] for each in records] == [503, 504]
     assert "students" not in json.dumps(records)

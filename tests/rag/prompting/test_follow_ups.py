@@ -1,26 +1,11 @@
-"""Which last turns of a chat stand alone, and what of a rewritten one is believed."""
+"""How a follow-up is made to stand alone, and what of that is believed."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from rag.llm.protocol import Message
-from rag.prompting.follow_ups import follow_up_messages, made_to_stand_alone, stands_alone
-
-CASES = (Path(__file__).parent / "cases" / "last_turns.txt").read_text(encoding="utf-8").split("\n\n")
-ALONE, NOT_ALONE = (part.splitlines()[1:] for part in CASES)
-
-
-@pytest.mark.parametrize("turn", ALONE)
-def test_a_turn_that_says_all_stands_alone(turn: str) -> None:
-    assert stands_alone(turn)
-
-
-@pytest.mark.parametrize("turn", [*NOT_ALONE, "", "?!"])
-def test_a_turn_that_may_need_the_others_does_not(turn: str) -> None:
-    assert not stands_alone(turn)
+from rag.prompting.follow_ups import follow_up_messages, made_to_stand_alone
 
 
 def test_the_model_sees_the_last_turns_and_none_of_their_tags() -> None:
@@ -49,4 +34,18 @@ def test_the_model_sees_the_last_turns_and_none_of_their_tags() -> None:
 def test_a_rewritten_question_is_believed_if_it_stands_alone_and_keeps_the_visitors_words(
     said: str, question: str | None
 ) -> None:
-    assert made_to_stand_alone(said, "And for students?") == question
+    assert made_to_stand_alone(said, "And for students?", lambda _: True) == question
+
+
+@pytest.mark.parametrize(
+    ("turn", "said", "trusted"),
+    [
+        ("und f\u00fcr Studenten?", "Was kostet ein Konto f\u00fcr Studenten?", True),
+        ("und f\u00fcr Studenten?", "Was kostet ein Konto?", False),  # it no longer says for whom
+        ("\u5b66\u751f\u5462\uff1f", "\u5b66\u751f\u7684\u8d26\u6237\u591a\u5c11\u94b1\uff1f", True),
+        ("\u5b66\u751f\u5462\uff1f", "\u94f6\u884c\u5728\u54ea\u91cc\uff1f", False),
+    ],
+)
+def test_in_another_language_it_has_to_be_anticipated_word_for_word(turn: str, said: str, *, trusted: bool) -> None:
+    assert made_to_stand_alone(said, turn, lambda _: True) == (said if trusted else None)
+    assert made_to_stand_alone(said, turn, lambda _: False) is None
