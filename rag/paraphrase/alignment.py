@@ -48,7 +48,7 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
         right=tuple(other),
         left_words=_with_parts(left_words, right_words),
         right_words=_with_parts(right_words, left_words),
-        misspelt=sum(misspelt(first.content[i].word, second.content[j].word) for i, j in pairs[strict:]),
+        misspelt=sum(misspelt(first.content[i].word, second.content[j].word) for i, j in pairs),
     )
 
 

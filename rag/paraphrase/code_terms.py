@@ -64,7 +64,7 @@ def _names_inflected(first: ParsedQuestion, second: ParsedQuestion, alignment: A
     """Whether a name of code is inflected: "use sort", "use sorted"; "what does sort do", "what does sorted do"."""
     if any(token.stem in _USE_STEMS for token in first.tokens):
         pairs = ((first.content[i].word, second.content[j].word) for i, j in alignment.pairs)
-        if any(longer in (word + "ed", word + "d") for a, b in pairs for word, longer in (sorted((a, b), key=len),)):
+        if any(_participle(word, longer) for a, b in pairs for word, longer in (sorted((a, b), key=len),)):
             return True
     one, other = _named(first), _named(second)
     return (
@@ -72,6 +72,10 @@ def _names_inflected(first: ParsedQuestion, second: ParsedQuestion, alignment: A
         and bool(one and other)
         and any((first.content[i].word, second.content[j].word) == (one, other) for i, j in alignment.pairs)
     )
+
+
+def _participle(word: str, longer: str) -> bool:
+    return longer in (word + "ed", word + "d", word + "ing", word + word[-1:] + "ing", word + word[-1:] + "ed")
 
 
 def _named(question: ParsedQuestion) -> str:

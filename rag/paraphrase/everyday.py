@@ -15,6 +15,7 @@ from rag.paraphrase.spelling import american
 _OF_ONE = r"(?:my|the|a|an|our|this)"
 _TURNED = "turn|switch|sign|send|give|take|set|log|pick|hand|put|plug|shut|back|bring|call"
 _WORDS = (
+    (r"^(what|where|who|when|how|why)'s\b", r"\1 is"),
     (r"\bwi[- ]fi\b", "wifi"),
     (r"\be[- ]mail(s?)\b", r"email\1"),
     (r"\b(on|off)[- ]line\b", r"\1line"),
@@ -22,7 +23,8 @@ _WORDS = (
     (r"\b(?:make|schedule|arrange|set up|get) an appointment\b", "book an appointment"),
     (r"\b(?:make|open|set up|register(?: for)?|sign ?up for) an account\b", "create an account"),
     (r"\bget my money back\b", "get a refund"),
-    (r"\breceive(s|d?)\b(?! from)|\bobtain(s|ed)?\b", "get"),
+    (r"\bmake (a|an|my|the)\b", r"create \1"),
+    (r"\brec(?:ei|ie)ve(s|d?)\b(?! from)|\bobtain(s|ed)?\b", "get"),
     (r"\bin order to\b", "to"),
     (r"\bfill(ing)? (?:in|out)\b", r"fill\1 in"),
     (r"\bhire a(?= (?:car|van|bike|boat|bicycle|scooter|truck)\b)", "rent a"),
@@ -54,28 +56,34 @@ _PAYMENT = (
 _AT = r"(?: (?:for|to|in|at|on|when|if|before|during) .+)?"
 _DETERMINER = r"(?:my|our|your|the|a|an|i|we|you|it|this|that|there)"
 _COST = (
+    (r"^what (?:does|would|will) it cost (.+)$", r"how much does it cost \1"),
+    (r"^what is the (fee|charge|fare|rent|deposit|fine|penalty|premium|salary)\b(.*)$", r"how much is the \1\2"),
     (r"^what (?:do|does|would|will) (.+?) cost$", r"how much is \1"),
     (r"^how much (?:do|does|would|will) (.+?) cost$", r"how much is \1"),
-    (r"^what(?:'s| is| are) the (?:price|cost)s? (?:of|for) (.+)$", r"how much is \1"),
+    (r"^what(?: is| are) the (?:price|cost)s? (?:of|for) (.+)$", r"how much is \1"),
     (r"^how much (?:do|would|will) (?:i|we|you) (?:have to |need to )?pay for (.+)$", r"how much is \1"),
     (r"^how (?:much|expensive) (?:is|are) (.+)$", r"how much is \1"),
     (rf"^(?:can|could|may) (?:i|we) pay (?:by |with |using |via |in |through )?{_PAYMENT}$", r"do you accept \1"),
     (r"^(?:can|could|may) (?:i|we) (?:pay with|use) (apple pay|google pay|paypal|klarna)$", r"do you accept \1"),
     (rf"^do you take {_PAYMENT}$", r"do you accept \1"),
+    (
+        r"^(?:do you charge|do i (?:have to )?pay) (?:a |any )?((?:\w+ )*(?:fee|charge|fine|penalty|deposit))\b(.*)$",
+        r"is there \1\2",
+    ),
     (rf"^(?:is|are) (.+?) accepted({_AT})$", r"do you accept \1\2"),
-    (r"^do(?:es)? (?:the|your) (?:(?:room|ticket) )?(?:price|rate|fare)s? include (.+)$", r"is \1 included"),
+    (r"^(?:do|does) (?:the|your) (?:(?:room|ticket) )?(?:price|rate|fare)s? include (.+)$", r"is \1 included"),
     (r"^(?:is|are) (.+?) included(?: in the (?:(?:room|ticket) )?(?:price|rate|fare))?$", r"is \1 included"),
 )
 _REASONS = (
-    (rf"^(?:what(?:'s| is| was)|for what) (?:the )?reason (?:that |why |for )?(?={_DETERMINER}\b)(.+)$", r"why \1"),
+    (rf"^(?:what(?: is| was)|for what) (?:the )?reason (?:that |why |for )?(?={_DETERMINER}\b)(.+)$", r"why \1"),
     (r"^for (?:what|which) reason (.+)$", r"why \1"),
     (r"^how come (?!by\b)(.+)$", r"why \1"),
     (r"^why (?:is|are|was|were) there (.+)$", r"why \1"),
     (r"^why (?:(?:am i|are we) (?:unable|not able) to|can (?:i|we) not) (.+)$", r"why can't i \1"),
 )
 _STEPS = (
-    (r"^what(?:'s| is| are) the (?:steps|procedure|process|instructions) (?:to|for|of|in) (.+)$", r"how do i \1"),
-    (rf"^what(?:'s| is) the (?:best |right |easiest )?way (?:to|of) (?!{_DETERMINER}\b)(.+)$", r"how do i \1"),
+    (r"^what(?: is| are) the (?:steps|procedure|process|instructions) (?:to|for|of|in) (.+)$", r"how do i \1"),
+    (rf"^what is the (?:best |right |easiest )?way (?:to|of) (?!{_DETERMINER}\b)(.+)$", r"how do i \1"),
     (r"^what (?:do|must|should|can) (?:i|we) (?:need to |have to )?do (?:to|in order to) (.+)$", r"how do i \1"),
     (r"^what steps (?:do|must|should|can) (?:i|we) (?:need to |have to )?take to (.+)$", r"how do i \1"),
     (r"^how (?:do|can|would|could|should|may) (?:i|we|you|one) go about (.+)$", r"how do i \1"),
@@ -87,6 +95,7 @@ _STEPS = (
 )  # fmt: skip
 _PERMISSIONS = (
     (r"^(?:would it be possible|is it possible|is it allowed|is it ok(?:ay)?)(?: for me| for us)? to (.+)$", r"can i \1"),
+    (r"^(?:may|could) (?:i|we) (.+)$", r"can i \1"),
     (r"^(?:am i|are we) (?:able|allowed|permitted) to (.+)$", r"can i \1"),
     (r"^(?:is it|am i|are we) (?:necessary|required|mandatory|compulsory|obliged|obligatory)(?: for me| for us)? to (.+)$",
      r"do i have to \1"),
@@ -94,34 +103,41 @@ _PERMISSIONS = (
     (rf"^(?:is|are) (?:a |an |any )?(?!it\b)(.+?) (?:required|necessary|needed|mandatory|compulsory)({_AT})$", r"do i need \1\2"),
     (r"^(?:do|will|would) (?:i|we) (?:need|require) (?:a |an |any )?(.+)$", r"do i need \1"),
     (rf"^(?:what|which) (.+?) (?:is|are) (?:needed|required|necessary)({_AT})$", r"what \1 do i need\2"),
-    (rf"^what(?:'s| is) (?:needed|required|necessary)({_AT})$", r"what do i need\1"),
+    (rf"^what is (?:needed|required|necessary)({_AT})$", r"what do i need\1"),
     (r"^(?:do|would) (?:you|they) (?:have|offer|provide)(?! to\b)(?: any| an| a)? (.+)$", r"is there \1"),
     (r"^(?:is|are) there (?:any |an |a )?(.+)$", r"is there \1"),
 )  # fmt: skip
 _PLACES_AND_TIMES = (
+    (r"^how soon (.+)$", r"when \1"),
+    (r"^how quick(?:ly)? (.+)$", r"how fast \1"),
+    (r"^what is the (check-?(?:in|out)|arrival|departure) time\b(.*)$", r"when is \1\2"),
+    (r"^what are (?:the )?(?!visiting|working|office|peak|core|credit|rush)(\w+)(?:'s)? hours$", r"when is \1 open"),
     (r"^at (?:what|which) place (.+)$", r"where \1"),
     (r"^where (?:do|can|could|will|would) (?:i|we|you) find (.+)$", r"where is \1"),
     (r"^where (?:is|are) (.+?) (?:located|to be found)$", r"where is \1"),
-    (r"^what(?:'s| is) the (?:address|location) of (.+)$", r"where is \1"),
+    (r"^what is the (?:address|location) of (.+)$", r"where is \1"),
     (r"^(?:at |on )?(?:what|which) (?:time|date|day) (do|does|did|is|are|will|can) (.+)$", r"when \1 \2"),
     (
-        r"^what(?:'s| is) the ((?:\w+ )?deadline|(?:due|closing|start|end|expiry|expiration) date)\b(.*)$",
+        r"^what is the ((?:\w+ )?deadline|(?:due|closing|start|end|expiry|expiration) date)\b(.*)$",
         r"when is the \1\2",
     ),
-    (r"^what(?:'s| is) the (?:date|time) of (.+)$", r"when is \1"),
+    (r"^what is the (?:date|time) of (.+)$", r"when is \1"),
     (r"^by when (.+)$", r"until when \1"),
     (r"^what are (?:the |your )?opening hours$", "when are you open"),
     (r"^what are (?:the )?opening hours (?:of|for|at) (.+)$", r"when is \1 open"),
     (r"^what are (?:the )?(.+?)(?:'s|s')? opening hours$", r"when is \1 open"),
     (r"^how (?:much time|many (?:days|weeks|hours|minutes)) (do|does|will|did) (.+?) take$", r"how long \1 \2 take"),
-    (r"^what(?:'s| is) the length of (.+)$", r"how long is \1"),
+    (r"^what is the length of (.+)$", r"how long is \1"),
 )
 _OTHERS = (
     (r"^(.+?)[,.;!]* (?:so )?what (?:can|should|do|must) (?:i|we) do(?: now)?$", r"what can i do if \1"),
     (r"^(.+?)[,.;!]+ (?:what now|what next|now what)$", r"what can i do if \1"),
     (r"^what (?:(?:can|should|do|must) (?:i|we) do|to do) (?:if|when|in case) (.+)$", r"what can i do if \1"),
+    (r"^what if (.+)$", r"what happens if \1"),
+    (r"^what (?:happens|(?:will|would) happen) when (.+)$", r"what happens if \1"),
+    (r"^what does (?:an? |the )?((?-i:[A-Z][A-Z0-9]+)) mean$", r"what is \1"),
     (r"^what (?:does|do|is|are) (.+?) (?:stand for|short for|mean)$", r"what does \1 mean"),
-    (r"^what(?:'s| is) (?:the (?:meaning|definition) of|meant by) (.+)$", r"what does \1 mean"),
+    (r"^what is (?:the (?:meaning|definition) of|meant by) (.+)$", r"what does \1 mean"),
     (r"^(?:if|whether) ([^,]+?) (is|are|was|were|can|will|has) ([^,]+)$", r"\2 \1 \3"),
     (
         r"^whom? (?:do|should|can|must) (?:i|we) (?:contact|(?:talk|speak|turn|write) to) about (.+)$",
@@ -142,8 +158,7 @@ def everyday_form(question: str) -> str:
     text = " ".join(question.replace("\u2019", "'").split())
     for form, to in _COMPILED_WORDS:
         text = form.sub(to, text)
-    for polite in (*_COMPILED_POLITE, *_COMPILED_POLITE):
-        text = polite.sub("", text)
+    text = _impolite(_impolite(text))
     text = text.rstrip(" ?.!")
     if "your" in text.lower() and _ANYBODY.match(text):
         text = _YOURS.sub("my", text)
@@ -155,6 +170,12 @@ def everyday_form(question: str) -> str:
             break
         text = plain
     return f"{text}?"
+
+
+def _impolite(text: str) -> str:
+    for polite in _COMPILED_POLITE:
+        text = polite.sub("", text)
+    return text
 
 
 @functools.cache

@@ -55,6 +55,7 @@ _PHRASES = (
 )
 _NUMBERS = (
     (re.compile(r"\b1st\b"), "first"),
+    (re.compile(r"(?<=\d)a\b"), " A"),  # 7a is not 7: the letter, no article
     (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
     (re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"), " "),
 )

@@ -144,7 +144,8 @@ def _apart(word: str, prepositions: frozenset[str]) -> bool:
 
 
 _PURPOSES = frozenset(
-    frozenset(pair.split("/")) for pair in "at/for for/from by/for about/to about/with until/for since/for".split()
+    frozenset(pair.split("/"))
+    for pair in "at/for for/from by/for about/to about/with until/for since/for at/before on/before at/after on/after".split()
 )
 _PLACES = frozenset("under behind beside above below inside outside across through around near".split())
 _SAME_PLACES = frozenset(
@@ -152,6 +153,14 @@ _SAME_PLACES = frozenset(
     for pair in "inside/in through/by through/via through/in around/in around/near near/by near/in near/to near/at "
     "across/in below/under through/from under/in".split()
 )
+
+
+def _particles_differ(first: ParsedQuestion, second: ParsedQuestion, _: Alignment) -> bool:
+    """Whether one question alone has a particle that makes another verb: "rent", "rent out"; "pay", "pay back"."""
+    return bool(_PARTICLES & {*first.words}) != bool(_PARTICLES & {*second.words})
+
+
+_PARTICLES = frozenset("out off back down away up".split())
 
 
 def _persons_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
@@ -203,4 +212,5 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     ("directions_differ", _persons_differ),
     ("directions_differ", _prepositions_differ),
     ("content_differs", _verbs_differ),
+    ("content_differs", _particles_differ),
 )
