@@ -138,11 +138,11 @@ class OpenRelease:
             self._users -= 1
             self._close_if_unused()
 
-    def key_of(self, collection: str, question: str, today: str) -> str:
+    def key_of(self, collection: str, question: str, today: str, filters: Filters = ()) -> str:
         """Return the key that a question has in this release; `today` is the one that `rag.identity` gives it."""
-        if self._key_format >= KEY_FORMAT or question.isascii() or today != query_key(collection, question):
+        if self._key_format >= KEY_FORMAT or today != query_key(collection, question, filters):
             return today
-        return former_query_key(collection, question)
+        return former_query_key(collection, question, self._key_format, filters)
 
     def collection(self, name: str) -> OpenCollection:
         """Return a collection's indexes.
