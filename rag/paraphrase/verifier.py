@@ -28,6 +28,7 @@ from rag.paraphrase.boosted_trees import BoostedTrees
 from rag.paraphrase.calibration import Certificate, stricter_error, threshold_for
 from rag.paraphrase.everyday import everyday_form
 from rag.paraphrase.features import FEATURES, Vocabulary, features
+from rag.paraphrase.foreign import is_foreign
 from rag.paraphrase.guards import objection
 from rag.paraphrase.lexicon import word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
@@ -121,10 +122,13 @@ class Verifier:
         return is_guarded(language) or (self.trees is not None and self.details.get("language") == language)
 
     def _reads(self, text: str) -> bool:
-        """Whether a text is written in the scripts of a language that it knows, but for a few foreign letters."""
+        """Whether a text is in a language that it knows, by its words and scripts, but for a few foreign letters."""
+        language = str(self.details.get("language", "en")) if self.trees else "en"
+        if is_guarded(language) and is_foreign(text):
+            return False
         if text.isascii():
             return True
-        known = {*_GUARDED_SCRIPTS, *(scripts(str(self.details.get("language", "en"))) if self.trees else ())}
+        known = {*_GUARDED_SCRIPTS, *scripts(language)}
         letters = [script for character in text if (script := script_of(character))]
         return sum(script not in known for script in letters) <= _MOST_FOREIGN * len(letters)
 
