@@ -11,13 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from rag.paraphrase.foreign import is_foreign
 from rag.retrieval.embedding import TokenCounter
 from rag.text.characters import script_of
-from rag.text.languages import language_code, scripts
+from rag.text.languages import is_guarded, language_code, scripts
 
 _LEAST_TOKENS = {"Han": 1000}
 _LEAST_TOKENS_ELSE = 300
 _MOST_LATIN = 0.5
+_MOST_FOREIGN = 0.5  # share of the texts
+_BEGINNING = 400  # characters of a text, enough to tell
 _LEAST_SHARE = 0.02  # of the letters: a few foreign names are no reason to warn
 
 
@@ -74,6 +77,19 @@ def warnings(letters: Mapping[str, int], encoder: str, known: frozenset[str], la
             "freed of stop words; set the collection's to the language of its documents"
         )
     return sentences
+
+
+def foreign_words(texts: Sequence[str], language: str) -> list[str]:
+    """Return a sentence if most texts of a collection that counts as English are in another language by their words."""
+    if not is_guarded(language_code(language)):
+        return []
+    foreign = sum(is_foreign(text[:_BEGINNING]) for text in texts)
+    if not texts or foreign < _MOST_FOREIGN * len(texts):
+        return []
+    return [
+        f'{foreign / len(texts):.0%} of the passages are not in English by their words, which language = "{language}" does '
+        "not fit: such questions get no semantic hits; set the collection's to the language of its documents"
+    ]
 
 
 def _listed(found: Mapping[str, float]) -> str:

@@ -184,13 +184,14 @@ class OpenRelease:
     ) -> tuple[Selection, SelectionCertificate | None]:
         """Return what the selector of a collection chooses, and the certificate of its threshold.
 
-        Where no guards know the language, only certificates on the collection's own wordings count.
+        Where no guards know the language, or the question is in another, only certificates on the collection's own
+        wordings count.
         """
         opened = self.collection(collection)
         if opened.selector is None:
             return Selection(None, 0.0, math.inf, "no_candidates"), None
         selector = opened.selector
-        if not self.verifier.knows(opened.language):
+        if not (self.verifier.knows(opened.language) and self.verifier.reads(question)):
             selector = replace(
                 selector, certificates=tuple(each for each in selector.certificates if each.source == OWN)
             )

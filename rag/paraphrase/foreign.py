@@ -17,7 +17,9 @@ from rag.text.stemming import stop_words
 _LANGUAGES = ("da", "de", "es", "fr", "it", "nl", "no", "pt", "sv", "tr")  # whose function words are listed
 _WORD = re.compile(r"(?<![\w./@#`-])([^\W\d_]+(?:['\u2019-][^\W\d_]+)*)(?![\w/@`(]|\.\w)")
 _CONTRACTED = re.compile(r"(?:['\u2019](?:s|re|ll|ve|d|m)|(?:(?<=ca)|(?<=\w)n)['\u2019]t)\b", re.IGNORECASE)
-_INSIDE_NAMES = re.compile(r"\b([A-Z]\w+)(?: (?:de|del|della|da|do|dos|das|des|du|di|la|le|les|el|al|van|von|der|den|zu|y|e))+(?= [A-Z])")
+_INSIDE_NAMES = re.compile(
+    r"\b([A-Z]\w+)(?: (?:de|del|della|da|do|dos|das|des|du|di|la|le|les|el|al|van|von|der|den|zu|y|e))+(?= [A-Z])"
+)
 _FEWEST_WORDS = 2
 # Share of the words: with English function words, without, and where one is a function word of another language too.
 _FEWEST_ENGLISH, _FEWEST_WITHOUT_FRAME, _FEWEST_WITH_SHARED = 0.5, 0.6, 0.75
@@ -58,7 +60,9 @@ def _telling_words(text: str) -> list[str]:
 def _english() -> frozenset[str]:
     words = lexicon()
     named = {part for name, usual in other_names().items() for part in (*name.split(), *usual.split())}
-    return frozenset({*word_class("function"), *english_words(), *words.kinds, *words.synonyms, *words.opposites, *named})
+    return frozenset(
+        {*word_class("function"), *english_words(), *words.kinds, *words.synonyms, *words.opposites, *named}
+    )
 
 
 @functools.cache

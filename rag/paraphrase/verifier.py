@@ -121,7 +121,7 @@ class Verifier:
         """Whether it keeps questions in a language apart: by guards, or by a certificate on pairs in it."""
         return is_guarded(language) or (self.trees is not None and self.details.get("language") == language)
 
-    def _reads(self, text: str) -> bool:
+    def reads(self, text: str) -> bool:
         """Whether a text is in a language that it knows, by its words and scripts, but for a few foreign letters."""
         language = str(self.details.get("language", "en")) if self.trees else "en"
         if is_guarded(language) and is_foreign(text):
@@ -172,7 +172,7 @@ class Verifier:
         reason = objection(first, second, alignment, candidate.similarity)
         if self.trees is None and reason is None and not alignment.left and not alignment.right:
             reason = small_words_differ(first, second, alignment)
-        if not (self._reads(asked) and self._reads(candidate.question)):
+        if not (self.reads(asked) and self.reads(candidate.question)):
             reason = UNKNOWN_LANGUAGE
         compute = functools.partial(
             features, first, second, alignment, candidate.similarity, reason is not None, self.vocabulary
