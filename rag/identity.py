@@ -68,7 +68,7 @@ def normalise(question: str) -> str:
 
 
 def former_normalise(question: str, key_format: int = 1) -> str:
-    """Return the canonical form that keys of an earlier format were made of; that of the first was NFKC, case-folded."""
+    """Return the canonical form that keys of an earlier format were made of; the first was NFKC, case-folded."""
     return _normalised(question, _all_folded if key_format == 1 else _folded_before, str.lower)
 
 
@@ -132,7 +132,7 @@ def former_query_key(collection: str, question: str, key_format: int = 1, filter
 
 
 def equivalent_keys(collection: str, question: str, query_key_recorded: str) -> tuple[str, ...]:
-    """Return the keys under which a question may be recorded, whose recorded key is one of them: today's and former ones.
+    """Return the keys under which a question may be recorded: today's and former ones, the recorded one among them.
 
     A former key that today belongs to another question (that of "Maße" to "Masse") is not among them unless it is the
     recorded one.

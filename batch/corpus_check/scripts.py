@@ -87,8 +87,9 @@ def foreign_words(texts: Sequence[str], language: str) -> list[str]:
     if not texts or foreign < _MOST_FOREIGN * len(texts):
         return []
     return [
-        f'{foreign / len(texts):.0%} of the passages are not in English by their words, which language = "{language}" does '
-        "not fit: such questions get no semantic hits; set the collection's to the language of its documents"
+        f"{foreign / len(texts):.0%} of the passages are not in English by their words, which "
+        f'language = "{language}" does not fit: questions in another language get no semantic hits; set the '
+        "collection's to the language of its documents"
     ]
 
 

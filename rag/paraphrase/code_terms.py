@@ -21,9 +21,9 @@ _CODE = re.compile(
     r"|(\b\w*[a-z\d]_\w+|\b_+\w+)"  # an underscore
     r"|(\b[a-z]+[a-z\d]*[A-Z]\w*)"  # a capital inside
     r"|(\b[a-z_]\w*(?:\.[a-z_]\w*)+)"  # a dotted name
-    r"|((?<![\w/~])~/[\w/.-]*|(?<!\S)(?:\.|::?|@|#|\*\*?)[a-z][a-z_-]+(?![\w*]))"  # a sign before the name
+    r"|((?<![\w/~])~/[\w/.-]*|(?<!\S)(?:\.|::?|\*\*?)[a-z][a-z_-]+(?![\w*]))"  # a sign before the name
     r"|((?<!\w)\$(?:\{\w+\}|[A-Za-z_]\w*)|(?<!\S)(?:\+\+|--)\w+|(?<!\S)\+[a-z]\b)"  # a variable, an operator before it
-    r"|((?<!\S)(?:[=<>!&|+*/%^~?:@$#.(){}\[\]\\-]{2,4}|[|\\])(?=\s+\S))"  # an operator
+    r"|((?<!\S)(?:(?![.!-]+\s)[=<>!&|+*/%^~?:@$#.\\-]{2,4}|\(\)|\[\]|\{\}|[|\\])(?=\s+\S))"  # an operator
 )
 _NO_CODE = frozenset(".net .com e.g i.e a.m p.m u.s u.k u.s.a iPhone iPad iOS iMac iCloud eBay macOS".split())
 _USES = frozenset("use call import function method class module return argument parameter keyword command".split())
@@ -75,7 +75,7 @@ def _names_inflected(first: ParsedQuestion, second: ParsedQuestion, alignment: A
 
 
 def _participle(word: str, longer: str) -> bool:
-    return longer in (word + "ed", word + "d", word + "ing", word + word[-1:] + "ing", word + word[-1:] + "ed")
+    return longer in (word + "ed", word + "d")
 
 
 def _named(question: ParsedQuestion) -> str:

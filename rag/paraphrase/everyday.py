@@ -50,8 +50,9 @@ _ANYBODY = re.compile(
 )
 _YOURS = re.compile(r"\byour(?=\b|self\b)", re.IGNORECASE)
 _PAYMENT = (
-    r"(?:a |an |my )?((?:cash|(?:(?:credit|debit|gift|prepaid|bank) )?cards?|visa|mastercard|amex|american express|apple pay|google pay"
-    r"|paypal|klarna|cheques?|checks?|bank transfer|direct debit|invoice|bitcoin|(?:gift )?vouchers?)\b.*)"
+    r"(?:a |an |my )?((?:cash|(?:(?:credit|debit|gift|prepaid|bank) )?cards?|visa|mastercard|amex|american express"
+    r"|apple pay|google pay|paypal|klarna|cheques?|checks?|bank transfer|direct debit|invoice|bitcoin"
+    r"|(?:gift )?vouchers?)\b.*)"
 )
 _AT = r"(?: (?:for|to|in|at|on|when|if|before|during) .+)?"
 _DETERMINER = r"(?:my|our|your|the|a|an|i|we|you|it|this|that|there)"
@@ -89,18 +90,20 @@ _STEPS = (
     (r"^how (?:do|can|would|could|should|may) (?:i|we|you|one) go about (.+)$", r"how do i \1"),
     (r"^(?:is there|are there) (?:a|any) ways? (?:to|of) (.+)$", r"how do i \1"),
     (r"^i(?: need|'d like| would like|'m looking for) (?:some )?help (?:with|to|in) (.+)$", r"how do i \1"),
-    (r"^i(?: need|'d like| would like| want|'m trying| am trying| have) to ([^,.;!]+)[,.;!]+ *(?:but |and )?how (?:do|can|should|does)"
-     r" (?:i|we|it|that|this)(?: (?:do|go about|work))?(?: (?:it|that|this|so))?$", r"how do i \1"),
-    (r"^how (?:to|(?:can|could|should|would|may|must) (?:i|we|one)|do(?:es)? (?:we|one)|(?:do|can) you(?!.*\b(?:me|us)\b)) (.+)$", r"how do i \1"),
+    (r"^i(?: need|'d like| would like| want|'m trying| am trying| have) to ([^,.;!]+)[,.;!]+ *(?:but |and )?"
+     r"how (?:do|can|should|does) (?:i|we|it|that|this)(?: (?:do|go about|work))?(?: (?:it|that|this|so))?$",
+     r"how do i \1"),
+    (r"^how (?:to|(?:can|could|should|would|may|must) (?:i|we|one)|do(?:es)? (?:we|one)"
+     r"|(?:do|can) you(?!.*\b(?:me|us)\b)) (.+)$", r"how do i \1"),
 )  # fmt: skip
+_NEEDED = "required|necessary|needed|mandatory|compulsory"
 _PERMISSIONS = (
-    (r"^(?:would it be possible|is it possible|is it allowed|is it ok(?:ay)?)(?: for me| for us)? to (.+)$", r"can i \1"),
+    (r"^(?:would it be possible|is it (?:possible|allowed|ok|okay))(?: for me| for us)? to (.+)$", r"can i \1"),
     (r"^(?:may|could) (?:i|we) (.+)$", r"can i \1"),
     (r"^(?:am i|are we) (?:able|allowed|permitted) to (.+)$", r"can i \1"),
-    (r"^(?:is it|am i|are we) (?:necessary|required|mandatory|compulsory|obliged|obligatory)(?: for me| for us)? to (.+)$",
-     r"do i have to \1"),
+    (rf"^(?:is it|am i|are we) (?:{_NEEDED}|obliged|obligatory)(?: for me| for us)? to (.+)$", r"do i have to \1"),
     (r"^(?:(?:must|need) (?:i|we)|do (?:i|we) need to) (.+)$", r"do i have to \1"),
-    (rf"^(?:is|are) (?:a |an |any )?(?!it\b)(.+?) (?:required|necessary|needed|mandatory|compulsory)({_AT})$", r"do i need \1\2"),
+    (rf"^(?:is|are) (?:a |an |any )?(?!it\b)(.+?) (?:{_NEEDED})({_AT})$", r"do i need \1\2"),
     (r"^(?:do|will|would) (?:i|we) (?:need|require) (?:a |an |any )?(.+)$", r"do i need \1"),
     (rf"^(?:what|which) (.+?) (?:is|are) (?:needed|required|necessary)({_AT})$", r"what \1 do i need\2"),
     (rf"^what is (?:needed|required|necessary)({_AT})$", r"what do i need\1"),

@@ -12,10 +12,20 @@ import functools
 import re
 
 from rag.paraphrase.lexicon import english_words, lexicon, other_names, word_class
-from rag.text.stemming import stop_words
 
-_LANGUAGES = ("da", "de", "es", "fr", "it", "nl", "no", "pt", "sv", "tr")  # whose function words are listed
-_WORD = re.compile(r"(?<![\w./@#`-])([^\W\d_]+(?:['\u2019-][^\W\d_]+)*)(?![\w/@`(]|\.\w)")
+_LANGUAGES = (
+    "DANISH",
+    "DUTCH",
+    "FRENCH",
+    "GERMAN",
+    "ITALIAN",
+    "NORWEGIAN",
+    "PORTUGUESE",
+    "SPANISH",
+    "SWEDISH",
+    "TURKISH",
+)
+_WORD = re.compile(r"(?<![\w./@#`])([^\W\d_]+(?:['\u2019][^\W\d_]+)*)(?![\w/@`(]|\.\w)")
 _CONTRACTED = re.compile(r"(?:['\u2019](?:s|re|ll|ve|d|m)|(?:(?<=ca)|(?<=\w)n)['\u2019]t)\b", re.IGNORECASE)
 _INSIDE_NAMES = re.compile(
     r"\b([A-Z]\w+)(?: (?:de|del|della|da|do|dos|das|des|du|di|la|le|les|el|al|van|von|der|den|zu|y|e))+(?= [A-Z])"
@@ -67,4 +77,6 @@ def _english() -> frozenset[str]:
 
 @functools.cache
 def _function_words() -> dict[str, frozenset[str]]:
-    return {language: stop_words(language) for language in _LANGUAGES}
+    import bm25s.stopwords
+
+    return {language: frozenset(getattr(bm25s.stopwords, f"STOPWORDS_{language}")) for language in _LANGUAGES}

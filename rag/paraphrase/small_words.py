@@ -121,8 +121,9 @@ def _verbs_differ(_: ParsedQuestion, __: ParsedQuestion, alignment: Alignment) -
 
 _VERBS = {
     form: forms.split()[0]
-    for forms in ("get gets getting", "give gives giving", "take takes taking", "make makes making", "need needs", "want wants",
-                  "use uses using", "know knows", "go goes going", "come comes", "have has having", "like", "let lets")
+    for forms in ("get gets getting", "give gives giving", "take takes taking", "make makes making", "need needs",
+                  "want wants", "use uses using", "know knows", "go goes going", "come comes", "have has having",
+                  "like", "let lets")
     for form in forms.split()
 }  # fmt: skip
 _SAME_VERBS = frozenset(
@@ -145,7 +146,8 @@ def _apart(word: str, prepositions: frozenset[str]) -> bool:
 
 _PURPOSES = frozenset(
     frozenset(pair.split("/"))
-    for pair in "at/for for/from by/for about/to about/with until/for since/for at/before on/before at/after on/after".split()
+    for pair in "at/for for/from by/for about/to about/with until/for since/for at/before on/before at/after "
+    "on/after".split()
 )
 _PLACES = frozenset("under behind beside above below inside outside across through around near".split())
 _SAME_PLACES = frozenset(

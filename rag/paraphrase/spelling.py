@@ -32,11 +32,12 @@ _NAMED = {
     "sulphur": "sulfur", "instalment": "installment", "instalments": "installments", "enrol": "enroll",
     "enrols": "enrolls", "enrolment": "enrollment", "enrolments": "enrollments", "fulfil": "fulfill",
     "fulfils": "fulfills", "fulfilment": "fulfillment", "skilful": "skillful", "ageing": "aging",
-    "judgement": "judgment", "acknowledgement": "acknowledgment", "cosy": "cozy", "manoeuvre": "maneuver", "manoeuvres": "maneuvers",
+    "judgement": "judgment", "acknowledgement": "acknowledgment", "cosy": "cozy", "manoeuvre": "maneuver",
+    "manoeuvres": "maneuvers",
 }  # fmt: skip
 _OTHER_WORDS = frozenset(
     "timbre timbres poured pouring scoured scouring tours touring daemon daemons aerial refilled refilling michael "
-    "doled dolled dolling walled walling willed willing palled palling milled miller filled filling billed billing stalled stalling".split()
+    "walled walling willed willing palled palling milled miller filled filling billed billing stalled stalling".split()
 )
 _SHORTEST = 5  # letters
 

@@ -172,7 +172,7 @@ class Verifier:
         reason = objection(first, second, alignment, candidate.similarity)
         if self.trees is None and reason is None and not alignment.left and not alignment.right:
             reason = small_words_differ(first, second, alignment)
-        if not (self.reads(asked) and self.reads(candidate.question)):
+        if asked != candidate.question and not (self.reads(asked) and self.reads(candidate.question)):
             reason = UNKNOWN_LANGUAGE
         compute = functools.partial(
             features, first, second, alignment, candidate.similarity, reason is not None, self.vocabulary
