@@ -74,16 +74,17 @@ def warnings(letters: Mapping[str, int], encoder: str, known: frozenset[str], la
     if foreign := {script: part for script, part in share.items() if script not in own}:
         sentences.append(
             f'{_listed(foreign)}, which language = "{language}" does not fit: words in it are neither stemmed nor '
-            "freed of stop words; set the collection's to the language of its documents"
+            "freed of stop words, and questions in it get no semantic hits; set the collection's to the "
+            "language of its documents"
         )
     return sentences
 
 
 def foreign_words(texts: Sequence[str], language: str) -> list[str]:
-    """Return a sentence if most texts of a collection that counts as English are in another language by their words."""
+    """Return a sentence if most texts of a collection that counts as English are in another one in Latin letters."""
     if not is_guarded(language_code(language)):
         return []
-    foreign = sum(is_foreign(text[:_BEGINNING]) for text in texts)
+    foreign = sum(_is_latin(text[:_BEGINNING]) and is_foreign(text[:_BEGINNING]) for text in texts)
     if not texts or foreign < _MOST_FOREIGN * len(texts):
         return []
     return [
@@ -91,6 +92,10 @@ def foreign_words(texts: Sequence[str], language: str) -> list[str]:
         f'language = "{language}" does not fit: questions in another language get no semantic hits; set the '
         "collection's to the language of its documents"
     ]
+
+
+def _is_latin(text: str) -> bool:
+    return text.isascii() or shares(letters_by_script([text])).get("Latin", 0) >= _MOST_LATIN
 
 
 def _listed(found: Mapping[str, float]) -> str:
