@@ -18,8 +18,8 @@ from json.encoder import encode_basestring
 from rag.filters import Filters
 from rag.text.characters import fold_form, without_format
 
-KEY_FORMAT = 2
-"""How keys are made (`normalise`); releases whose manifest names none have those of `former_query_key`."""
+KEY_FORMAT = 3
+"""How keys are made (`normalise`); the keys of a release are of the format that its manifest names, by default 1."""
 
 UNPINNED = "unpinned"
 """Stands for the revision of a model that has none."""
@@ -34,7 +34,11 @@ _QUOTES = dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033\u30
 _APOSTROPHES = dict.fromkeys(map(ord, "\u2018\u2019\u201a\u201b\u2039\u203a\u02bc\u2032"), "'")
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
 _INVISIBLE = dict.fromkeys([*range(0xFE00, 0xFE10), 0x034F, 0x115F, 0x1160, 0x3164])
-_LOOK_ALIKE = {**_QUOTES, **_APOSTROPHES, **_DASHES, **_INVISIBLE, 0x2026: "...", 0x22EF: "..."}
+_LOOK_ALIKE_2 = {**_QUOTES, **_APOSTROPHES, **_DASHES, **_INVISIBLE, 0x2026: "...", 0x22EF: "..."}
+_TATWEEL, _NEXT_LINE, _ACUTE = 0x640, 0x85, 0xB4  # the first only stretches Arabic words
+_LOOK_ALIKE: dict[int, str | None] = {**_LOOK_ALIKE_2, _TATWEEL: None, _NEXT_LINE: " ", _ACUTE: "'"}
+_GRAVE = re.compile(r"(?<=\w)`(?=\w)")  # what`s
+_FLAG = re.compile(r"((?<![\w-])-[A-Z]\b)")  # -V is not -v
 _SHARP_S = "\u00df"
 _CLOSING = re.compile(rf"[{_ENDING} ]+$|(?<=[^{_PAUSING}{_ENDING} ])[{_PAUSING}]+$")
 
@@ -56,23 +60,23 @@ def content_hash(text: str) -> str:
 def normalise(question: str) -> str:
     """Return the canonical form of a question: lower case, single spaces, no closing punctuation.
 
-    Folded is what only looks different: kinds of quotes, dashes and ellipses, full width, ligatures, invisible
-    characters. What tells questions apart is kept: ß and ss, raised and lowered digits, fractions, circled numbers.
-    Idempotent. Returns "" for a question of punctuation alone, which callers refuse.
+    Folded is what only looks different: kinds of quotes, dashes, ellipses and decimal digits, full width, ligatures,
+    invisible characters. What tells questions apart is kept: ß and ss, raised and lowered digits, fractions, circled
+    numbers, the case of a flag. Idempotent. Returns "" for a question of punctuation alone, which callers refuse.
     """
-    return _normalised(question, _folded)
+    return _normalised(question, _folded, _lowered)
 
 
-def former_normalise(question: str) -> str:
-    """Return the canonical form that keys of releases without a `key_format` were made of: NFKC, case-folded."""
-    return _normalised(question, _all_folded)
+def former_normalise(question: str, key_format: int = 1) -> str:
+    """Return the canonical form that keys of an earlier format were made of; the first was NFKC, case-folded."""
+    return _normalised(question, _all_folded if key_format == 1 else _folded_before, str.lower)
 
 
-def _normalised(question: str, fold: Callable[[str], str]) -> str:
+def _normalised(question: str, fold: Callable[[str], str], lower: Callable[[str], str]) -> str:
     text, previous = question, None
     while text != previous:  # case folding can undo normalisation, and stripping can expose more to fold
         if text.isascii() and text.isprintable():  # usually there is little to do, and an exact hit pays for the rest
-            plain = " ".join(text.lower().split()).rstrip("?! ")
+            plain = " ".join(lower(text).split()).rstrip("?! ")
             if plain[-1:].isalnum():
                 return plain
         previous = text
@@ -82,11 +86,31 @@ def _normalised(question: str, fold: Callable[[str], str]) -> str:
 
 def _folded(text: str) -> str:
     if text.isascii():
-        return text.lower()
+        return _lowered(text)
     alike = unicodedata.normalize("NFC", text.translate(_LOOK_ALIKE))
-    plain = "".join(c if c.isascii() else fold_form(c) for c in alike)
-    folded = _SHARP_S.join(part.casefold() for part in plain.replace("\u1e9e", _SHARP_S).split(_SHARP_S))
-    return unicodedata.normalize("NFC", folded)
+    plain = "".join(c if c.isascii() else str(unicodedata.decimal(c)) if c.isdecimal() else fold_form(c) for c in alike)
+    return unicodedata.normalize("NFC", _lowered(plain))
+
+
+def _lowered(text: str) -> str:
+    if "`" in text:
+        text = _GRAVE.sub("'", text)
+    if "-" not in text:
+        return _without_case(text)
+    return "".join(part if place % 2 else _without_case(part) for place, part in enumerate(_FLAG.split(text)))
+
+
+def _without_case(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return _SHARP_S.join(part.casefold() for part in text.replace("\u1e9e", _SHARP_S).split(_SHARP_S))
+
+
+def _folded_before(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    alike = unicodedata.normalize("NFC", text.translate(_LOOK_ALIKE_2))
+    return unicodedata.normalize("NFC", _without_case("".join(c if c.isascii() else fold_form(c) for c in alike)))
 
 
 def _all_folded(text: str) -> str:
@@ -101,22 +125,24 @@ def query_key(collection: str, question: str, filters: Filters = ()) -> str:
     return _hash_of(f'["query",{encode_basestring(collection)},{encode_basestring(normalise(question))}]')
 
 
-def former_query_key(collection: str, question: str) -> str:
-    """Return the key that a question has in releases without a `key_format`."""
-    return stable_hash("query", collection, former_normalise(question))
+def former_query_key(collection: str, question: str, key_format: int = 1, filters: Filters = ()) -> str:
+    """Return the key that a question has in releases of an earlier key format."""
+    parts = ("query", collection, former_normalise(question, key_format))
+    return stable_hash(*parts, filters) if filters else stable_hash(*parts)
 
 
 def equivalent_keys(collection: str, question: str, query_key_recorded: str) -> tuple[str, ...]:
-    """Return the keys under which a question may be recorded, whose recorded key is one of them: today's and a former.
+    """Return the keys under which a question may be recorded: today's and former ones, the recorded one among them.
 
     A former key that today belongs to another question (that of "Maße" to "Masse") is not among them unless it is the
     recorded one.
     """
-    today, before = query_key(collection, question), former_query_key(collection, question)
-    if query_key_recorded not in (today, before):
+    today, plain = query_key(collection, question), normalise(question)
+    formers = {each: former_query_key(collection, question, each) for each in range(1, KEY_FORMAT)}
+    if query_key_recorded not in (today, *formers.values()):
         return (query_key_recorded,)
-    folded = normalise(former_normalise(question)) == normalise(question)
-    return tuple(dict.fromkeys((query_key_recorded, today, *([before] if folded else []))))
+    own = [key for each, key in formers.items() if normalise(former_normalise(question, each)) == plain]
+    return tuple(dict.fromkeys((query_key_recorded, today, *own)))
 
 
 def template_id(template: str) -> str:

@@ -13,7 +13,7 @@ from batch.corpus_check.chunk_faults import SHORT, template_code, torn_tables
 from batch.corpus_check.corpus import Corpus, ReadFile
 from batch.corpus_check.encoder_fit import EncoderFit, fit_warnings
 from batch.corpus_check.near_duplicates import character_shingles, near_duplicates, word_shingles
-from batch.corpus_check.scripts import letters_by_script, shares, warnings
+from batch.corpus_check.scripts import foreign_words, letters_by_script, shares, warnings
 from batch.questions.question_files import Question
 from batch.reading.chunking import Chunk
 from rag.paraphrase.alignment import align
@@ -23,6 +23,7 @@ from rag.text.table_files import ending
 
 _EXAMPLES = 5
 _SAMPLE = 20
+_MOST_READ = 2000  # chunks, to tell their language
 _LONGEST_EXCERPT = 100  # characters
 
 
@@ -164,6 +165,7 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         scripts=shares(letters),
         warnings=(
             *misfits(letters, expected),
+            *foreign_words([each.text for each in chunks[:_MOST_READ]], expected.language),
             *(f'exclude = "{pattern}" matches no file' for pattern, count in corpus.excluded.items() if not count),
         ),
         sample=tuple(

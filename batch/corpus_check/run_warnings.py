@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batch.corpus_check.check import Expected, misfits
 from batch.corpus_check.encoder_fit import encoder_fit
-from batch.corpus_check.scripts import letters_by_script, scripts_of_encoder
+from batch.corpus_check.scripts import foreign_words, letters_by_script, scripts_of_encoder
 from batch.plan import RunPlan
 from batch.retrieval.prepared_chunks import collection_chunks
 from rag.retrieval.embedding import TokenCounter
@@ -29,6 +29,7 @@ def _of_collection(plan: RunPlan, name: str, tokenizer: TokenCounter, known: fro
     language = plan.language(name)
     expected = Expected(Path(plan.encoder).name, known, language, 0, encoder_fit(texts, tokenizer))
     yield from misfits(letters_by_script(texts), expected)
+    yield from foreign_words(texts, language)
     if plan.collections[name].tolerated_error > 0 and not is_guarded(language):
         if plan.settings.labelled_pairs and plan.settings.pairs_language == language:
             return

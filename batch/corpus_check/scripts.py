@@ -11,13 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from rag.paraphrase.foreign import is_foreign
 from rag.retrieval.embedding import TokenCounter
 from rag.text.characters import script_of
-from rag.text.languages import language_code, scripts
+from rag.text.languages import is_guarded, language_code, scripts
 
 _LEAST_TOKENS = {"Han": 1000}
 _LEAST_TOKENS_ELSE = 300
 _MOST_LATIN = 0.5
+_MOST_FOREIGN = 0.5  # share of the texts
+_BEGINNING = 400  # characters of a text, enough to tell
 _LEAST_SHARE = 0.02  # of the letters: a few foreign names are no reason to warn
 
 
@@ -71,9 +74,28 @@ def warnings(letters: Mapping[str, int], encoder: str, known: frozenset[str], la
     if foreign := {script: part for script, part in share.items() if script not in own}:
         sentences.append(
             f'{_listed(foreign)}, which language = "{language}" does not fit: words in it are neither stemmed nor '
-            "freed of stop words; set the collection's to the language of its documents"
+            "freed of stop words, and questions in it get no semantic hits; set the collection's to the "
+            "language of its documents"
         )
     return sentences
+
+
+def foreign_words(texts: Sequence[str], language: str) -> list[str]:
+    """Return a sentence if most texts of a collection that counts as English are in another one in Latin letters."""
+    if not is_guarded(language_code(language)):
+        return []
+    foreign = sum(_is_latin(text[:_BEGINNING]) and is_foreign(text[:_BEGINNING]) for text in texts)
+    if not texts or foreign < _MOST_FOREIGN * len(texts):
+        return []
+    return [
+        f"{foreign / len(texts):.0%} of the passages are not in English by their words, which "
+        f'language = "{language}" does not fit: questions in another language get no semantic hits; set the '
+        "collection's to the language of its documents"
+    ]
+
+
+def _is_latin(text: str) -> bool:
+    return text.isascii() or shares(letters_by_script([text])).get("Latin", 0) >= _MOST_LATIN
 
 
 def _listed(found: Mapping[str, float]) -> str:

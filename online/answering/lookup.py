@@ -397,8 +397,9 @@ def _require_words(asked: Asked) -> None:
 
 def _keyed(asked: Asked, release: OpenRelease) -> Asked:
     """Return a question under the key that it has in a release."""
-    key = release.key_of(asked.collection, asked.question, asked.query_key) if asked.query_key else ""
-    return asked if key == asked.query_key else replace(asked, query_key=key)
+    known = asked.query_key
+    key = release.key_of(asked.collection, asked.question, known, asked.filters) if known else ""
+    return asked if key == known else replace(asked, query_key=key)
 
 
 def _repeated(found: Prepared, asked: Asked, also: dict[str, object]) -> Prepared:

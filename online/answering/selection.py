@@ -99,6 +99,8 @@ def choose(
     found, certificate = release.select(
         collection, question, vector, wordings, tolerated_error, frozenset(answers) - worded
     )
+    if found.reason == "not_certified" and not (guarded and release.verifier.reads(question)):
+        return _decision(replace(found, reason=UNKNOWN_LANGUAGE)), certificate
     if found.reason != "accepted_pair":
         return _decision(found), certificate
     if not guarded:

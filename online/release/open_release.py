@@ -138,11 +138,11 @@ class OpenRelease:
             self._users -= 1
             self._close_if_unused()
 
-    def key_of(self, collection: str, question: str, today: str) -> str:
+    def key_of(self, collection: str, question: str, today: str, filters: Filters = ()) -> str:
         """Return the key that a question has in this release; `today` is the one that `rag.identity` gives it."""
-        if self._key_format >= KEY_FORMAT or question.isascii() or today != query_key(collection, question):
+        if self._key_format >= KEY_FORMAT or today != query_key(collection, question, filters):
             return today
-        return former_query_key(collection, question)
+        return former_query_key(collection, question, self._key_format, filters)
 
     def collection(self, name: str) -> OpenCollection:
         """Return a collection's indexes.
@@ -184,13 +184,14 @@ class OpenRelease:
     ) -> tuple[Selection, SelectionCertificate | None]:
         """Return what the selector of a collection chooses, and the certificate of its threshold.
 
-        Where no guards know the language, only certificates on the collection's own wordings count.
+        Where no guards know the language, or the question is in another, only certificates on the collection's own
+        wordings count.
         """
         opened = self.collection(collection)
         if opened.selector is None:
             return Selection(None, 0.0, math.inf, "no_candidates"), None
         selector = opened.selector
-        if not self.verifier.knows(opened.language):
+        if not (self.verifier.knows(opened.language) and self.verifier.reads(question)):
             selector = replace(
                 selector, certificates=tuple(each for each in selector.certificates if each.source == OWN)
             )

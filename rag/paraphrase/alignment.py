@@ -17,7 +17,8 @@ _INFLECTIONS = frozenset(
      "ment", "ments", "al", "als", "er", "ers", "est", "i", "'s", "ning", "ting", "ling", "ping", "ted", "ped")
 )  # fmt: skip
 _MOST_WORDS = 0.6
-_TYPO_LETTERS = 5  # shorter words that differ by one letter are too often two different words
+_TYPO_LETTERS = 4  # shorter words that differ by one letter are too often two different words
+_SURE_LETTERS = 5  # a word of four may have lost one of five, or two may have changed places
 
 Words = dict[int, Token]
 """Content words by their place in a question."""
@@ -31,7 +32,6 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
     _pair(left, right, _inflections, pairs)
     strict = len(pairs)
     _pair(left, right, _synonyms, pairs)
-    spelt = len(pairs)
     if any(_misspellings(token, right) for token in left.values()) and _is_english(first, second):
         _pair(left, right, _misspellings, pairs)
     left_words, right_words = _surplus(first.words, second.words), _surplus(second.words, first.words)
@@ -48,7 +48,7 @@ def align(first: ParsedQuestion, second: ParsedQuestion) -> Alignment:
         right=tuple(other),
         left_words=_with_parts(left_words, right_words),
         right_words=_with_parts(right_words, left_words),
-        misspelt=len(pairs) - spelt,
+        misspelt=sum(misspelt(first.content[i].word, second.content[j].word) for i, j in pairs),
     )
 
 
@@ -161,6 +161,8 @@ def misspelt(one: str, other: str) -> bool:
     if min(len(one), len(other)) < _TYPO_LETTERS or one[0] != other[0] or abs(len(one) - len(other)) > 1:
         return False
     if not (one.isascii() and other.isascii() and one.isalpha() and other.isalpha()) or _known(one) == _known(other):
+        return False
+    if len(one) == len(other) < _SURE_LETTERS and sorted(one) != sorted(other):
         return False
     return not (are_opposites(one, other) or shared_kind(one, other)) and _one_letter_apart(one, other)
 

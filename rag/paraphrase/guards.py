@@ -17,6 +17,7 @@ from rag.paraphrase.code_terms import code_differs
 from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
 from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 from rag.paraphrase.persons import persons_differ
+from rag.paraphrase.question_parser import SPANS
 from rag.paraphrase.roles import directions_differ, roles_swapped
 from rag.paraphrase.tense import tense_differs
 
@@ -91,6 +92,8 @@ def _names_differ(_: ParsedQuestion, __: ParsedQuestion, alignment: Alignment) -
 
 def _asks_differ(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
     asked = {first.asks, second.asks}
+    if asked == {"how long", "how many"} and SPANS & {*first.words} & {*second.words}:
+        return False  # "how many days of leave", "how many leave days"
     definite = asked <= _DEFINITE or (asked & _MEASURES and asked & _UNMEASURED)
     if definite and len(asked) == 2 and asked != {"when", "how long"}:  # "when do I get it", "how long until I get it"
         return True

@@ -94,6 +94,16 @@ def english_words() -> frozenset[str]:
     return frozenset(gzip.decompress((_FOLDER / "english_words.txt.gz").read_bytes()).decode().split())
 
 
+@functools.cache
+def other_names() -> dict[str, str]:
+    """Return what things are also called, with the usual name: "parcel" for a package (`one_name.txt`)."""
+    return {
+        other.replace("_", " "): usual.replace("_", " ")
+        for usual, others in _entries("one_name.txt")
+        for other in others.split()
+    }
+
+
 def word_class(name: str) -> frozenset[str]:
     """Return the words of a class, such as "function" or "negation"; the classes are in `word_classes.txt`."""
     return lexicon().word_classes[name]

@@ -55,6 +55,7 @@ _PHRASES = (
 )
 _NUMBERS = (
     (re.compile(r"\b1st\b"), "first"),
+    (re.compile(r"(?<=\d)a\b"), " A"),  # 7a is not 7: the letter, no article
     (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
     (re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"), " "),
 )
@@ -241,7 +242,7 @@ _ASKS = {
 }  # fmt: skip
 
 
-_SPANS = frozenset("time seconds minutes hours days weeks months years".split())
+SPANS = frozenset("time seconds minutes hours days weeks months years".split())
 
 
 def _asks(tokens: tuple[Token, ...]) -> str:
@@ -252,7 +253,7 @@ def _asks(tokens: tuple[Token, ...]) -> str:
             if word in ("when", "where", "who") and i > 2 and not tokens[i].opens:
                 continue  # in mid-sentence these mostly join clauses
             pair = _ASKS.get((word, words[i + 1])) if i + 1 < len(words) else None
-            if pair in ("how many", "how much") and i + 2 < len(words) and words[i + 2] in _SPANS:
+            if pair in ("how many", "how much") and i + 2 < len(words) and words[i + 2] in SPANS:
                 pair = "how long"
             return pair or {"whom": "who", "which": "what"}.get(word, word)
     if words and words[0] in word_class("polar"):

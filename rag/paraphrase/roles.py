@@ -150,12 +150,14 @@ def _voice_differs(
     voices: tuple[Token | None, Token | None],
 ) -> bool:
     """Whether an active and a passive question have different agents."""
-    passive = first if voices[0] else second
-    order = [second.content.index(b) for _, b in sorted(bare, key=lambda pair: first.content.index(pair[0]))]
+    passive, active = (first, second) if voices[0] else (second, first)
+    pairs = bare if voices[0] else [(b, a) for a, b in bare]
     if any(token.preposition == "by" for token in passive.content):
-        return inversions(order[::-1]) > 0
-    without = [second.content.index(b) for a, b in bare if a not in voices and b not in voices]
-    return inversions(without) > 0
+        agents = [active.content.index(b) for a, b in pairs if a.preposition == "by"]
+        others = [active.content.index(b) for a, b in pairs if a.preposition != "by" and a not in voices]
+        return bool(agents and others) and max(agents) > min(others)
+    order = sorted(bare, key=lambda pair: first.content.index(pair[0]))
+    return inversions([second.content.index(b) for a, b in order if a not in voices and b not in voices]) > 0
 
 
 def _movable(token: Token) -> bool:

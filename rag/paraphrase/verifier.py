@@ -28,15 +28,19 @@ from rag.paraphrase.boosted_trees import BoostedTrees
 from rag.paraphrase.calibration import Certificate, stricter_error, threshold_for
 from rag.paraphrase.everyday import everyday_form
 from rag.paraphrase.features import FEATURES, Vocabulary, features
+from rag.paraphrase.foreign import is_foreign
 from rag.paraphrase.guards import objection
 from rag.paraphrase.lexicon import word_class
-from rag.paraphrase.parsed_question import Alignment
+from rag.paraphrase.parsed_question import Alignment, ParsedQuestion
 from rag.paraphrase.question_parser import parse
+from rag.paraphrase.small_words import signs, small_words_differ
 from rag.text.characters import script_of
 from rag.text.languages import is_guarded, scripts
 
-FORMAT = 4  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
+FORMAT = 5  # raised whenever features or guards change: a certificate is valid only for those it was calibrated with
 _DEFAULT_SIMILARITY = 0.85
+_SAME_TEXT_SIMILARITY = 0.6  # where the plain forms are the same but for plurals
+_SHORTEST_PLURAL = 4  # letters
 _MOST_FUNCTION_WORDS = 2  # beside a misspelling, which moves the vector far away
 UNKNOWN_LANGUAGE = "language_not_guarded"
 _GUARDED_SCRIPTS = scripts("en")
@@ -117,11 +121,14 @@ class Verifier:
         """Whether it keeps questions in a language apart: by guards, or by a certificate on pairs in it."""
         return is_guarded(language) or (self.trees is not None and self.details.get("language") == language)
 
-    def _reads(self, text: str) -> bool:
-        """Whether a text is written in the scripts of a language that it knows, but for a few foreign letters."""
+    def reads(self, text: str) -> bool:
+        """Whether a text is in a language that it knows, by its words and scripts, but for a few foreign letters."""
+        language = str(self.details.get("language", "en")) if self.trees else "en"
+        if is_guarded(language) and is_foreign(text):
+            return False
         if text.isascii():
             return True
-        known = {*_GUARDED_SCRIPTS, *(scripts(str(self.details.get("language", "en"))) if self.trees else ())}
+        known = {*_GUARDED_SCRIPTS, *scripts(language)}
         letters = [script for character in text if (script := script_of(character))]
         return sum(script not in known for script in letters) <= _MOST_FOREIGN * len(letters)
 
@@ -163,16 +170,17 @@ class Verifier:
         first, second = parse(plain(asked)), parse(plain(candidate.question))
         alignment = align(first, second)
         reason = objection(first, second, alignment, candidate.similarity)
-        if self.trees is None and not alignment.left and not alignment.right:
-            # in plain forms the same words ask for something else: "what do I need to pay", "how do I pay"
-            reason = "asks_differ" if {first.asks, second.asks} == {"how", "what"} else reason
-        if not (self._reads(asked) and self._reads(candidate.question)):
+        if self.trees is None and reason is None and not alignment.left and not alignment.right:
+            reason = small_words_differ(first, second, alignment)
+        if asked != candidate.question and not (self.reads(asked) and self.reads(candidate.question)):
             reason = UNKNOWN_LANGUAGE
         compute = functools.partial(
             features, first, second, alignment, candidate.similarity, reason is not None, self.vocabulary
         )
         found: Mapping[str, float] = _Unread(compute) if self.trees is None else compute()
-        score = _default_score(alignment, candidate.similarity) if self.trees is None else self.score(found)
+        score = (
+            _default_score(first, second, alignment, candidate.similarity) if self.trees is None else self.score(found)
+        )
         if reason is None and math.isinf(threshold):
             reason = "not_certified"
         if reason is None and score < threshold:
@@ -226,9 +234,20 @@ class Verifier:
             raise ModelError(f"{path}: can't be read as a verifier ({error}); build the release again") from error
 
 
-def _default_score(alignment: Alignment, similarity: float) -> float:
-    """Return 1 for the same words in vectors that are near, or where hardly more than misspellings differ; else 0."""
+def _default_score(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment, similarity: float) -> float:
+    """Return 1 where the content words are the same and nothing speaks against it, else 0.
+
+    The vectors have to be near, unless hardly more than misspellings differ, or the plain forms are one text.
+    """
+    if alignment.left or alignment.right:
+        return 0.0
     differing = (alignment.left_words | alignment.right_words) & word_class("function")
     misspelt = alignment.misspelt > 0 and len(differing) <= _MOST_FUNCTION_WORDS
-    same = not alignment.left and not alignment.right
-    return float(same and (misspelt or similarity >= _DEFAULT_SIMILARITY))
+    alike = similarity >= _SAME_TEXT_SIMILARITY and _one_text(first) == _one_text(second)
+    return float(misspelt or alike or similarity >= _DEFAULT_SIMILARITY)
+
+
+def _one_text(question: ParsedQuestion) -> tuple[list[str], list[str]]:
+    """Return the words without a plural's ending, and the signs."""
+    words = [word.removesuffix("s") if len(word) > _SHORTEST_PLURAL else word for word in question.words]
+    return words, signs(question.written)

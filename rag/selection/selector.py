@@ -23,6 +23,7 @@ import numpy as np
 from rag.errors import ModelError
 from rag.paraphrase.alignment import align
 from rag.paraphrase.calibration import applying, stricter_error, threshold_for
+from rag.paraphrase.deeds import does_another_thing
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
 from rag.paraphrase.restating import restated
@@ -252,6 +253,8 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     few = evidence.known <= _FEW
     rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer]
     first = parse(question)
+    if does_another_thing(first, [parse(near.texts[row]) for row in rows]):
+        return "content_differs"
     labels: list[str] = []
     for row in rows[:_GUARDED]:
         second = parse(near.texts[row])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.corpus_check.scripts import known_scripts, letters_by_script, shares, warnings
+from batch.corpus_check.scripts import foreign_words, known_scripts, letters_by_script, shares, warnings
 from rag.retrieval.embedding import TokenCounter
 
 
@@ -47,3 +47,12 @@ def test_a_few_foreign_names_and_a_fitting_configuration_are_no_reason_to_warn()
 
     assert warnings({"Latin": 990, "Greek": 10}, "minilm", frozenset({"Latin"}), "english") == []
     assert warnings({"Cyrillic": 990, "Latin": 10}, "multilingual", both, "russian") == []
+
+
+def test_a_german_corpus_that_counts_as_english_is_told_apart_by_its_words() -> None:
+    german = ["Das Konto wird am Ende des Monats geschlossen.", "Sie können Ihr Passwort selbst ändern."]
+    english = ["The account is closed at the end of the month.", "You can change your password yourself."]
+
+    (sentence,) = foreign_words(german, "en")
+    assert sentence.startswith("100% of the passages are not in English by their words")
+    assert foreign_words(german, "de") == foreign_words(english, "en") == foreign_words([], "en") == []

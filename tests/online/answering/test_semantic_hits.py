@@ -194,3 +194,15 @@ def test_a_question_in_another_script_does_not_hit(library: Library, serve: Serv
     client = serve()
     assert ask(client, "这个商品可以换货吗")["source"] == "live"
     assert ask(client, "这个商品可以退货吗")["source"] == "exact"
+
+
+def test_a_german_question_to_an_english_collection_does_not_hit_by_english_guards(
+    library: Library, serve: Serve
+) -> None:
+    asked, other = "Wie melde ich mich zum Kurs an?", "Wie melde ich mich zum Kurs?"
+    library.publish(library=Corpus({"course": "Der Kurs."}, {other: ("Beim Empfang [1].", "course")}))
+    client = serve()
+    explained = ask(client, asked, explain=True)
+    assert explained["source"] == "live"
+    assert explained["explanation"]["decision"] == "language_not_guarded"  # type: ignore[index]
+    assert ask(client, other)["source"] == "exact"

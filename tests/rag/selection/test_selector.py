@@ -182,7 +182,9 @@ def test_a_selector_is_the_same_after_saving_and_loading(tmp_path):
 def test_answers_that_are_all_a_matter_of_pairs_are_left_to_the_verifier():
     near = nearest(unit(1, 0.15), DESK)
 
-    found = select(SELECTOR, Verifier.default(), "turn alerts on", unit(1, 0.15), near, 0.02, frozenset(DESK.answers))
+    found = select(
+        SELECTOR, Verifier.default(), "let alerts appear", unit(1, 0.15), near, 0.02, frozenset(DESK.answers)
+    )
 
     assert (found.answer, found.reason, found.evidence) == (None, "below_threshold", {})
 
