@@ -20,6 +20,7 @@ from rag.retrieval.vectors import Vectors
 Place = tuple[str, Filters]
 """A collection and a set of filters: within it questions and answers are compared."""
 
+_EXAMINED = 32  # answers near a question, among which one is looked for that surely does not fit
 _WORDINGS_AN_ANSWER = 20  # searched for each answer that is wanted, since an answer's wordings are near each other
 
 
@@ -55,7 +56,7 @@ class NearestAnswers:
         """Return an exam of the judge about some of the answers; `folder` takes what is embedded for it."""
         chosen = examined(self.answers)
         vectors = embed_texts(plan, folder, [each.question for each in chosen])
-        return exam_of(chosen, self.nearest(vectors, 2))
+        return exam_of(chosen, self.nearest(vectors, _EXAMINED))
 
     def _distinct(self, found: Sequence[tuple[str, float]], most: int) -> list[Near]:
         near: dict[int, Near] = {}

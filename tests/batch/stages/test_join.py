@@ -11,11 +11,13 @@ import pytest
 
 from batch.plan import MissedQuestion, RunPlan
 from batch.stages.join import join, left_to_anticipate, wants_joining
+from batch.stores.parquet import read_rows
 from rag.identity import query_key
 from tests.batch.stages.wordings_project import DESCALING, TRAY, VINEGAR, WARRANTY, JudgingLlm, ask, publish_answers
 from tests.corpus_project import Project
 from tests.fake_llm import served
 from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
+from warehouse.tables import RejectRow
 
 LONG = "how many years of warranty do i get?"
 DISHWASHER = "is the drip tray dishwasher safe?"
@@ -186,6 +188,21 @@ def test_too_few_askers_and_what_is_personal_reach_no_judge(project: Project, ll
     assert (figures["clusters"], figures["personal"]) == (0, 1)
     assert llm.requests == []
     assert standing_rulings(project.data) == []
+
+
+def test_what_is_personal_is_not_written_among_what_is_left_to_anticipate(project: Project, llm: JudgingLlm) -> None:
+    personal = "how long does the warranty of Karl Lindqvist in 12 Baker Street last?"
+    ask(project, personal, askers=5)
+    llm.fits = fitting()
+    missed = MissedQuestion("default", personal, 5, 5, "{}")
+
+    plan = joined(project, misses=(missed,))
+
+    assert left_to_anticipate(plan) == ()
+    (reject,) = read_rows(f"{plan.folder('join')}/personal/rejects", RejectRow)
+    assert (reject["item"], "5 askers" in reject["reason"]) == (query_key("default", personal), True)
+    files = [each for each in Path(plan.folder("join")).rglob("*") if each.is_file()]
+    assert not any(b"Lindqvist" in each.read_bytes() for each in files)
 
 
 def test_a_semantic_hit_that_did_not_help_is_judged_as_a_miss_is(project: Project, llm: JudgingLlm) -> None:
