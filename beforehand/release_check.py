@@ -73,7 +73,11 @@ def _golden(settings: Settings, release: Release) -> Iterator[str]:
     if not golden:
         click.echo("golden        none is configured")
         return
-    query = "SELECT query_key, answer FROM answers WHERE status = 'served'"
+    # a golden question may be a further wording of another question
+    query = (
+        "WITH served AS (FROM answers WHERE status = 'served') SELECT query_key, answer FROM served "
+        "UNION ALL SELECT w.wording_key, s.answer FROM wordings w JOIN served s USING (query_key)"
+    )
     with closing(connect(settings.project.data, release.release_id)) as session:
         answers = dict(session.execute(query).fetchall())
     wrong = [g for g in golden if not right(g, answers.get(g.query_key), settings.audit.golden_overlap)]

@@ -24,7 +24,7 @@ from batch.wordings.court import Beside, Court
 from batch.wordings.nearest_answers import Near, NearestAnswers, Place, embed_texts, exams_of, place_folder
 from batch.wordings.prepared_answers import PreparedAnswer, answers_of_release
 from batch.wordings.ruling import Ruled, record, ruling
-from batch.wordings.visitors import Phrasing, askers_of, personal_in, refused_miss, unanswered
+from batch.wordings.visitors import Phrasing, askers_of, personal_in, refused_miss, unanswered, unhelpful_wordings
 from rag.errors import QuestionError
 from rag.identity import query_key
 from warehouse.editorial.wordings import Ruling, RulingKind, standing_rulings
@@ -69,7 +69,7 @@ def join(plan: RunPlan) -> Figures:
     settled = _settled(plan, answers, "wording", "doubtful")
     asked = _clustered(plan, [each for each in phrasings if each.query_key not in settled])
     rulings, figures = _judged(plan, asked, answers)
-    recorded = record(Path(plan.data), rulings)
+    recorded = record(Path(plan.data), [*rulings, *unhelpful_wordings(plan)])
     _write_left(plan, asked, _settled(plan, answers, "wording"))
     counts = {kind: sum(each.verdict == kind for each in recorded) for kind in ("wording", "fence", "doubtful")}
     tokens = {kind: count - before[kind] for kind, count in tokens_of(plan, ("answer_judgements",)).items()}
@@ -223,7 +223,7 @@ def _write_left(plan: RunPlan, asked: Sequence[Asked], joined: Collection[str]) 
 
 
 def _without_personal(plan: RunPlan) -> tuple[list[MissedQuestion], list[RejectRow]]:
-    """Return the misses in which nothing personal was found, and rejects for the others; their text is written nowhere."""
+    """Return the misses in which nothing personal was found, and rejects for the others, whose text is not written."""
     harmless: list[MissedQuestion] = []
     rejects: list[RejectRow] = []
     typed = [(each.question, plan.asked_with(each)) for each in plan.misses]

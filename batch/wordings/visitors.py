@@ -23,8 +23,12 @@ from rag.filters import Filters
 from rag.identity import query_key
 from rag.text.table_files import Reject
 from warehouse.analysis.connection import connect
+from warehouse.editorial.wordings import Ruling
 from warehouse.sql import sql_text
 from warehouse.tables import ChunkRow, RejectRow
+
+VISITORS = "visitors"
+"""Who rules that a wording is doubtful whose answer did not help."""
 
 Asker = tuple[str, str]
 """A key as ("", name), or an anonymous asker as (day, hash)."""
@@ -68,6 +72,21 @@ def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
     personal = personal_in(plan, [(each.text, each.filters) for each in found])
     harmless = [each for each, told in zip(found, personal, strict=True) if not told]
     return harmless, len(found) - len(harmless)
+
+
+def unhelpful_wordings(plan: RunPlan) -> list[Ruling]:
+    """Return the wordings whose answer visitors found unhelpful, as doubts: a person says whether they want it.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+    """
+    with closing(connect(Path(plan.data), described=False)) as session:
+        rows = session.execute(sql_text("unhelpful_wordings.sql")).fetchall()
+    return [
+        Ruling(collection, query_key, text, "doubtful", origin, VISITORS)
+        for collection, query_key, text, origin in rows
+        if collection in plan.collections
+    ]
 
 
 def askers_of(phrasings: Iterable[Phrasing]) -> int:

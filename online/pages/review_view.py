@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from warehouse.editorial.decisions import Decision
     from warehouse.editorial.evidence import Evidence
     from warehouse.editorial.queue import QueueItem
+    from warehouse.editorial.wordings import Ruling
 
 _LABELS = {"conflict": "Reviewers disagree", "document withdrawn": "Document withdrawn"}
 _ADVICE = {
@@ -38,6 +39,12 @@ _ADVICE = {
 _DONE = {"approve": "Approved", "edit": "Edited", "reject": "Rejected", "reconsider": "Decision taken back"}
 _CONFIRM = {"approve": "Confirm the approval", "edit": "Confirm the edited text", "reject": "Confirm the rejection"}
 _SNIPPET = 220
+_WHENCE = {
+    "journal": "typed by visitors",
+    "model": "written by the language model",
+    "judge": "written by the language model",
+    "review": "a question of its own before",
+}
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,12 @@ def place(items: Sequence[QueueItem], query_key: str) -> Place:
         return Place(0, len(keys), None, keys[0] if keys else None)
     at = keys.index(query_key)
     return Place(at + 1, len(keys), keys[at - 1] if at else None, keys[at + 1] if at + 1 < len(keys) else None)
+
+
+def whence(ruling: Ruling) -> str:
+    """Return where a text beside an answer comes from, who ruled about it, and when."""
+    source = _WHENCE.get(ruling.origin, "from a file of the team")
+    return f"{source}; {'decided' if ruling.person else 'judged'} by {ruling.approved_by}, {ruling.since[:10]}"
 
 
 def label(kind: str) -> str:
