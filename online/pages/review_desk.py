@@ -200,7 +200,7 @@ def _settle(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Ref
     from warehouse.editorial.settling import Word, settle
 
     item, verdict = shown.item, _SAID[submitted.action]
-    seen = next((kind for kind in KINDS if kind == submitted.ruled), "doubtful")
+    seen: RulingKind = next((kind for kind in KINDS if kind == submitted.ruled), "doubtful")
     (fault,) = settle(data, [Word(item.collection, item.query_key, submitted.wording, reviewer, verdict, seen)])
     return None if fault is None else Refusal(_sentence(fault), conflict=True)
 
