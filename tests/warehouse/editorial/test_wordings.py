@@ -144,9 +144,33 @@ def test_the_judges_agreement_with_people_is_shown_to_analysts_and_in_the_report
         assert session.execute("FROM judge_agreement").fetchall() == [("main", "m@1", 3, 2, 2 / 3)]
         assert session.execute("SELECT count(*) FROM rulings WHERE person").fetchall() == [(3,)]
     write_report(data, tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
+    write_report(data, tmp_path / "report.md")
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "In main people decided 3 texts that m@1 had judged, and in 66.7% as it leaned." in page
-    assert "who irons" not in page
+    assert "From 20 on the share counts" in page
+    assert "| main | visitors | 1 | 2 | 1 |" in text
+    assert "In main people decided 3 of what m@1 had judged, 2 of it as the judge leaned." in text
+    assert "who irons" not in page + text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "told"),
+    [
+        (None, "No person has decided one of them yet."),
+        (True, "people decided 1 text that m@1 had judged, as it leaned."),
+        (False, "people decided 1 text that m@1 had judged, otherwise than it leaned."),
+    ],
+)
+def test_the_report_says_what_few_decisions_say_of_the_judge(tmp_path, publish_rows, accepted, told):
+    publish_rows(sample_rows())
+    data = tmp_path / "data"
+    append_rulings(data, [doubt()])
+    if accepted is not None:
+        said(data, "who cleans?", accepted)
+
+    write_report(data, tmp_path / "report.html")
+
+    assert told in (tmp_path / "report.html").read_text()
 
 
 def test_doubtful_wordings_are_settled_through_a_file_row_by_row(tmp_path, publish_rows):
