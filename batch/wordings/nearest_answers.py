@@ -21,6 +21,7 @@ Place = tuple[str, Filters]
 """A collection and a set of filters: within it questions and answers are compared."""
 
 _EXAMINED = 32  # answers near a question, among which one is looked for that surely does not fit
+_TOGETHER = 1024  # texts searched for at once: a hundred thousand would take a gigabyte
 _WORDINGS_AN_ANSWER = 20  # searched for each answer that is wanted, since an answer's wordings are near each other
 
 
@@ -50,7 +51,11 @@ class NearestAnswers:
 
     def nearest(self, vectors: Vectors, most: int) -> list[list[Near]]:
         """Return up to `most` different answers near each of n vectors, best first."""
-        return [self._distinct(found, most) for found in self.index.search(vectors, most * _WORDINGS_AN_ANSWER)]
+        found: list[list[Near]] = []
+        for start in range(0, len(vectors), _TOGETHER):
+            rows = self.index.search(vectors[start : start + _TOGETHER], most * _WORDINGS_AN_ANSWER)
+            found += [self._distinct(each, most) for each in rows]
+        return found
 
     def exam(self, plan: RunPlan, folder: str) -> Exam:
         """Return an exam of the judge about some of the answers; `folder` takes what is embedded for it."""

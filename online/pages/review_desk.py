@@ -19,7 +19,7 @@ from warehouse.editorial.blind_pairs import Pair, judge
 from warehouse.editorial.blind_pairs import waiting_pairs as pairs_of
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
-from warehouse.editorial.wordings import KINDS, Ruling, RulingKind, standing_rulings
+from warehouse.editorial.wordings import KINDS, Ruling, RulingKind, doubts, standing_rulings
 from warehouse.errors import ReviewError
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
     twin, ruled = _twin(data, found)
     history = tuple(_history(data, query_key))
     return Case(found, tuple(most_urgent_first(items)), history, listed, wordings, twin, ruled, known, fences)
+
+
+def has_doubts(data: Path, query_key: str) -> bool:
+    """Whether further wordings of a question wait for a person."""
+    return any(each.query_key == query_key for each in doubts(data))
 
 
 def _twin(data: Path, item: QueueItem) -> tuple[Twin | None, str | None]:

@@ -631,10 +631,14 @@ def test_a_doubtful_wording_is_accepted_or_denied_beside_its_answer(library: Lib
     path = f"/review/questions/{key}"
     page = shown(service.get(path))
     assert [words(each) for each in page.select("form.wording blockquote")] == list(texts)
+    assert "Asked otherwise (2)" in words(shown(service.get("/review")))
 
+    led_to = []
     for text, action in zip(texts, ("accept", "deny"), strict=True):
         answer = service.post(path, data=form_of(service.get(path), action) | {"wording": text})
         assert answer.status_code == 303
+        led_to.append(answer.headers["location"].partition("?")[0])
+    assert [each.startswith(path) for each in led_to] == [True, False], "the other doubt about the answer comes first"
 
     assert {(each.text, each.verdict, each.approved_by) for each in standing_rulings(library.data)} == {
         (texts[0], "wording", "grace"),
