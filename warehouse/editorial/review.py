@@ -11,10 +11,10 @@ from pathlib import Path
 from warehouse.editorial.blind_pairs import EXPORTED as EXPORTED_PAIRS
 from warehouse.editorial.blind_pairs import are_judged, exported_pairs
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described
-from warehouse.editorial.doubtful_wordings import EXPORTED, are_settled, ruled_wordings
 from warehouse.editorial.near_misses import are_labels_recorded, near_misses
 from warehouse.editorial.queue import QueueItem, queue
 from warehouse.editorial.review_files import COLUMNS, TYPED_COLUMNS, ReviewRow, kind_of, read_rows, write_rows
+from warehouse.editorial.ruled_wordings import EXPORTED, are_settled, ruled_wordings
 from warehouse.errors import ReviewError
 
 _EXPORTED = (

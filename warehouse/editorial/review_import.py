@@ -13,10 +13,10 @@ from typing import get_args
 from rag.text.table_files import as_flag
 from warehouse.editorial.blind_pairs import judge
 from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing, repeated
-from warehouse.editorial.doubtful_wordings import settle_rows
 from warehouse.editorial.near_misses import Label, label_of, record_labels
 from warehouse.editorial.review_desk import decide
 from warehouse.editorial.review_files import COLUMNS, KINDS, ReviewRow, UnreadableRow, kind_of, read_rows
+from warehouse.editorial.ruled_wordings import settle_rows
 from warehouse.errors import ReviewError
 
 
