@@ -68,14 +68,14 @@ def _changed(release: Release) -> Iterator[str]:
 def _golden(settings: Settings, release: Release) -> Iterator[str]:
     from warehouse.analysis.connection import connect
     from warehouse.audit.golden import right
+    from warehouse.audit.release_audit import served_golden
 
     golden = [each for each in golden_questions(settings) if each.judges_answers]
     if not golden:
         click.echo("golden        none is configured")
         return
-    query = "SELECT query_key, answer FROM answers WHERE status = 'served'"
     with closing(connect(settings.project.data, release.release_id)) as session:
-        answers = dict(session.execute(query).fetchall())
+        answers = served_golden(session, "", golden)
     wrong = [g for g in golden if not right(g, answers.get(g.query_key), settings.audit.golden_overlap)]
     share = 1 - len(wrong) / len(golden)
     click.echo(f"golden        {len(golden) - len(wrong)} of {len(golden)} questions are right")

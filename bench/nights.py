@@ -1,10 +1,11 @@
 """Nights of a help desk: visitors ask what nobody anticipated, and each night's run anticipates the next day.
 
-    python bench/nights.py HELP_FOLDER [--set banking] [--nights 3] [--requests 1000]
+    python bench/nights.py HELP_FOLDER [--set banking] [--nights 3] [--requests 1000] [--known 1]
 
-The questions are those of the set's `asked` rows, some of them asked again and again; the team has listed one question
-for every other answer, and has a page about each. Flow, service, encoder, journal and the judge's exam are real; the
-language model is a fake one that answers from the passage about the right answer, if it is given that, and errs as
+The questions are those of the set's `asked` rows, some of them asked again and again; the team has listed a question
+with `--known` wordings for every other answer, and has a page about each. Flow, service, encoder, journal and the
+judge's exam are real; the language model is a fake one that answers from the passage about the right answer, if it is
+given that, and errs as
 a judge in `--mistakes` of the cases. Prints one JSON line a day, with what the night before it did: the share of the
 requests answered beforehand, how many of those rightly, and what 1,000 questions cost in tokens: live, with the night
 (whose tokens cost `--batch-price` of a live one's, as in a Batch API), and if all of them were answered live. A night's
@@ -61,7 +62,7 @@ model = "fake-model"
 endpoint = "{url}/v1"
 [collections.default]
 documents = ["documents"]
-questions = ["questions.txt"]
+questions = ["questions.jsonl"]
 tolerated_error = 0.02
 [prompt]
 template = "prompt.txt"
@@ -150,13 +151,14 @@ def read(path: Path) -> Desk:
     return Desk(parts["known"], parts["asked"])
 
 
-def write_project(folder: Path, desk: Desk, url: str) -> None:
+def write_project(folder: Path, desk: Desk, url: str, known: int) -> None:
     (folder / "documents").mkdir(parents=True)
     for answer in desk.answers:
         title = answer.replace("_", " ").capitalize()
         (folder / "documents" / f"{answer}.md").write_text(f"# {title}\n\n{page_about(answer)}\n")
-    listed = [next(text for text, owner in desk.known if owner == answer) for answer in desk.answers[::2]]
-    (folder / "questions.txt").write_text("\n".join(listed) + "\n")
+    listed = [[text for text, owner in desk.known if owner == answer][:known] for answer in desk.answers[::2]]
+    rows = [json.dumps({"question": first, "variants": others}) for first, *others in listed]
+    (folder / "questions.jsonl").write_text("\n".join(rows) + "\n")
     (folder / "prompt.txt").write_text("[user]\n{passages}\n\nQuestion: {question}\n")
     models = json.dumps(str(ROOT / "models"))
     (folder / "beforehand.toml").write_text(_CONFIGURATION.format(models=models, url=url))
@@ -227,7 +229,7 @@ def service(folder: Path, url: str) -> Iterator[str]:
 
 async def ask_all(address: str, asked: Sequence[tuple[str, str]], chance: random.Random) -> dict[str, Any]:
     """Ask a day's questions; a visitor who got a wrong answer beforehand says so in one of three cases."""
-    counts = dict.fromkeys(("exact", "semantic", "live", "other", "right", "wrong"), 0)
+    counts = dict.fromkeys(("exact", "semantic", "live", "other", "right", "wrong", "wrong_semantic"), 0)
     async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         for text, answer in asked:
             headers = {"authorization": f"Bearer {key_of(chance.randrange(_KEYS))}"}
@@ -237,6 +239,7 @@ async def ask_all(address: str, asked: Sequence[tuple[str, str]], chance: random
             if source in ("exact", "semantic"):
                 right = page_about(answer).split(".")[0] in reply["answer"]
                 counts["right" if right else "wrong"] += 1
+                counts["wrong_semantic"] += source == "semantic" and not right
                 if not right and chance.random() < 1 / 3:
                     said = {"request_id": reply["id"], "helpful": False}
                     await client.post("/v1/feedback", json=said, headers=headers)
@@ -249,6 +252,7 @@ def main() -> None:
     parser.add_argument("--set", default="banking", choices=("banking", "assistant"))
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--known", type=int, default=1)
     parser.add_argument("--batch-price", type=float, default=0.5)
     parser.add_argument("--mistakes", type=float, default=0.03)
     options = parser.parse_args()
@@ -256,7 +260,7 @@ def main() -> None:
     llm = DeskLlm(tokens=30, wants=dict([*desk.known, *desk.asked]), mistakes=options.mistakes)
     with tempfile.TemporaryDirectory() as temporary, served(llm.app) as url:
         folder = Path(temporary) / "project"
-        write_project(folder, desk, url)
+        write_project(folder, desk, url, options.known)
         settings = read_settings((folder / "beforehand.toml", ()))
         prepare_environment(settings)
         from flows.prefect_server import prefect_server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from rag.text.table_files import Row
 
 ATTRIBUTE_COLUMNS = ("weight", "tags", "expected", "owner", "variants")
 _MOST_TAGS, _LONGEST_TAG, _LONGEST_OWNER, _LONGEST_EXPECTED = 64, 100, 200, 20_000
+_TEXTS = frozenset((*ATTRIBUTE_COLUMNS, "answer"))
 A = TypeVar("A", bound="Attributes")
 _BETWEEN_TAGS = re.compile(r"[;,\n]")
 _BETWEEN_VARIANTS = re.compile(r"[;|\n]")
@@ -43,8 +44,11 @@ def attributes_of(row: Row, filtering: Filtering = NO_FILTERING) -> Attributes:
     """Return the attributes that a row gives a question.
 
     Raises:
-        QuestionError: its weight is no number, a text is too long, or a filter has several values.
+        QuestionError: its weight is no number, a text is too long or an object, or a filter has several values.
     """
+    for name, value in (*row.values.items(), ("answer", row.others.get("answer"))):
+        if name in _TEXTS and _holds_objects(value):
+            raise QuestionError(f"the column {name!r} holds an object: write a text or a list of texts")
     expected = "\n".join(_texts(row.values.get("expected")))
     owner = " ".join(" ".join(_texts(row.values.get("owner"))).split())
     if len(expected) > _LONGEST_EXPECTED:
@@ -122,6 +126,13 @@ def _variants(value: object) -> tuple[str, ...]:
     texts = _texts(value)
     found = texts if isinstance(value, list) else [part for text in texts for part in _BETWEEN_VARIANTS.split(text)]
     return tuple(dict.fromkeys(tidied for each in found if (tidied := " ".join(each.split()))))
+
+
+def _holds_objects(value: object) -> bool:
+    """Whether a value of JSON that stands for texts is an object, or a list with an object or a list in it."""
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and any(isinstance(each, Mapping | list) for each in value)
+    )
 
 
 def _texts(value: object) -> list[str]:

@@ -22,6 +22,7 @@ from rag.text.table_files import ROW_ENDINGS, Reject, Row, ending, read_rows
 LONGEST_QUESTION = 2000  # characters; a longer one is a text that got into the list by mistake
 _LONGEST_ANSWER = 20_000
 _WORKBOOKS = frozenset({".xlsx", ".xlsm"})
+_NO_LISTS = frozenset({".yaml", ".yml", ".toml", ".xml", ".html", ".htm"})  # as text, each of their lines would be one
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ def parse_questions(
     wordings of the question; their further columns are metadata, those of the collection's filters the values that the
     question is asked with, and rows with one `answer` want one answer. What can't be read is yielded as a `Reject`.
     """
+    if ending(name) in _NO_LISTS:
+        yield Reject(name, "questions are read from .txt, .jsonl, .csv and .parquet: convert the file")
+        return
     found = 0
     try:
         for place, text, row in _texts(name, data, encoding):

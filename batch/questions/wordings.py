@@ -17,7 +17,7 @@ from batch.questions.question_files import LONGEST_QUESTION, CuratedPair, Questi
 from batch.questions.validity import VALID_UNTIL
 from rag.errors import QuestionError
 from rag.filters import Filters
-from rag.identity import query_key, stable_hash
+from rag.identity import normalise, query_key, stable_hash
 from rag.text.table_files import Reject
 from warehouse.editorial.wordings import Ruling
 from warehouse.tables import AnswerWordingRow, FenceRow
@@ -73,7 +73,10 @@ def answer_name(asked: Asked) -> str | None:
     if isinstance(asked, CuratedPair):
         until = asked.metadata.get(VALID_UNTIL, [])
         return stable_hash("curated", asked.collection, asked.filters, asked.answer, asked.documents, until)
-    return stable_hash("named", asked.collection, asked.filters, asked.answer_name) if asked.answer_name else None
+    name = normalise(asked.answer_name)  # "Returns" and "returns"
+    return (
+        stable_hash("named", asked.collection, asked.filters, name or asked.answer_name) if asked.answer_name else None
+    )
 
 
 def of_one_answer(

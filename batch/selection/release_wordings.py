@@ -32,9 +32,15 @@ class CollectionTexts:
     outside: tuple[str, ...]
 
     @property
+    def barred(self) -> tuple[str, ...]:
+        """The fences that want no answer, each once; one that is a wording of another answer wants that."""
+        known = {normalise(text) for text, _ in self.wordings}
+        return tuple(dict.fromkeys(text for text, _ in self.fences if normalise(text) not in known))
+
+    @property
     def hash(self) -> str:
         """The hash of the texts, in any order."""
-        return stable_hash(sorted(self.wordings), sorted(self.fences), sorted(self.outside))
+        return stable_hash(sorted(self.wordings), sorted(self.barred), sorted(self.outside))
 
     @property
     def single(self) -> frozenset[str]:

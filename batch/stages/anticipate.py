@@ -39,8 +39,8 @@ from batch.questions.wordings import (
     ruled,
     wording_row,
 )
-from batch.reading.personal_data import finder, is_public, refuse_personal, words_of
-from batch.rejects import REJECTED, reject_row, tagged_reject, unexpected
+from batch.reading.personal_data import refuse_personal
+from batch.rejects import REJECTED, tagged_reject, unexpected
 from batch.retrieval.question_shelves import Place, Shelve, items_by_key, shelf_of
 from batch.retrieval.retired_questions import may_retire, note_questions, retired_questions, retired_row
 from batch.retrieval.settled_wordings import settle_wordings
@@ -49,11 +49,11 @@ from batch.sharing import readable_sources
 from batch.sources.file_contents import AT_ONCE, FileContents
 from batch.sources.source_files import SourceFile, find_sources
 from batch.stores.parquet import WriteRows, count_rows, read_rows, remove_folder
-from batch.wordings.visitors import public_words
+from batch.wordings.visitors import personal_in, refused_miss
 from rag.credentials import hide, secret_values
 from rag.errors import QuestionError
 from rag.filters import filters_from
-from rag.identity import normalise, query_key
+from rag.identity import normalise
 from rag.text.table_files import Reject
 from warehouse.editorial.decisions import Decisions
 from warehouse.editorial.wordings import Ruling, standing_rulings
@@ -260,15 +260,13 @@ def _rulings(plan: RunPlan) -> list[Ruling]:
         for each in Decisions(Path(plan.data)).standing().values()
         if each.decision == "reject"
     }
-    visitors = [each for each in rulings if each.origin == "journal"]
-    find = finder(plan.settings.pii_model if visitors else None)
-    findings = {each.text: find(each.text) for each in visitors}
-    public = public_words(plan, words_of([each for found in findings.values() for each in found]))
+    visitors = [each.text for each in rulings if each.origin == "journal"]
+    found = personal_in(plan, [(text, ()) for text in visitors])
+    personal = {text for text, told in zip(visitors, found, strict=True) if told}
     return [
         each
         for each in rulings
-        if (each.person or (each.collection, normalise(each.text)) not in rejected)
-        and all(is_public(one, public) for one in findings.get(each.text, ()))
+        if (each.person or (each.collection, normalise(each.text)) not in rejected) and each.text not in personal
     ]
 
 
@@ -277,26 +275,19 @@ def _journal_questions(plan: RunPlan) -> tuple[list[Question], list[RejectRow]]:
 
     A reject names the question by its key alone: its text must not get into the release.
     """
-    find = finder(plan.settings.pii_model if plan.misses else None)
-    asked_with = {missed: plan.asked_with(missed) for missed in plan.misses}
-    findings = {
-        missed: [*find(missed.question), *(one for _, value in filters for one in find(value))]
-        for missed, filters in asked_with.items()
-    }
-    public = public_words(plan, words_of([each for found in findings.values() for each in found]))
+    asked_with = [plan.asked_with(missed) for missed in plan.misses]
+    typed = [(missed.question, filters) for missed, filters in zip(plan.misses, asked_with, strict=True)]
     questions: list[Question] = []
     rejects: list[RejectRow] = []
-    for missed, found in findings.items():
-        detail = f"asked {missed.times} times by {missed.askers} askers"
+    for missed, filters, found in zip(plan.misses, asked_with, personal_in(plan, typed), strict=True):
         try:
             text = tidy_question(missed.question, plan.settings.max_question_characters)
-            refuse_personal([each for each in found if not is_public(each, public)])
+            refuse_personal(found)
         except QuestionError as error:
-            item = query_key(missed.collection, missed.question, asked_with[missed])
-            reject = Reject(item, f"the journal, {detail}: {error}")
-            rejects.append(reject_row(plan.run_id, STAGE, missed.collection, reject))
+            rejects.append(refused_miss(plan, STAGE, missed, error))
         else:
-            questions.append(named_question(missed.collection, text, "journal", detail, asked_with[missed]))
+            detail = f"asked {missed.times} times by {missed.askers} askers"
+            questions.append(named_question(missed.collection, text, "journal", detail, filters))
     return questions, rejects
 
 

@@ -113,12 +113,12 @@ def _train_selector(plan: RunPlan, texts: CollectionTexts, errors: Sequence[floa
 def _embedded(
     plan: RunPlan, texts: CollectionTexts
 ) -> tuple[Wordings, tuple[Sequence[str], Vectors], tuple[Sequence[str], Vectors]]:
-    """Return the wordings, the fences and the texts outside, with their vectors."""
+    """Return the wordings, the fences that want no answer and the texts outside, with their vectors."""
 
     def embed(some: Sequence[str]) -> Vectors:
         return units(_embed(plan, some))
 
-    fences, outside = [text for text, _ in texts.fences], list(texts.outside)
+    fences, outside = list(texts.barred), list(texts.outside)
     return texts.embedded(embed), (fences, embed(fences)), (outside, embed(outside))
 
 

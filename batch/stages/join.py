@@ -16,6 +16,7 @@ from pathlib import Path
 
 from batch.generation.asking import ask, tokens_of
 from batch.plan import Figures, MissedQuestion, RunPlan
+from batch.reading.personal_data import refuse_personal
 from batch.rows import MissRow
 from batch.stores.parquet import read_rows, rows_to_table, write_table
 from batch.wordings.clusters import clusters
@@ -23,10 +24,12 @@ from batch.wordings.court import Beside, Court
 from batch.wordings.nearest_answers import Near, NearestAnswers, Place, embed_texts, exams_of, place_folder
 from batch.wordings.prepared_answers import PreparedAnswer, answers_of_release
 from batch.wordings.ruling import Ruled, record, ruling
-from batch.wordings.visitors import Phrasing, askers_of, unanswered
+from batch.wordings.visitors import Phrasing, askers_of, personal_in, refused_miss, unanswered, unhelpful_wordings
+from rag.errors import QuestionError
 from rag.identity import query_key
 from warehouse.editorial.wordings import Ruling, RulingKind, standing_rulings
 from warehouse.releases.changes import previous_database
+from warehouse.tables import RejectRow
 
 STAGE = "join"
 _ANSWERS = 3  # nearest ones that a cluster is put to
@@ -66,7 +69,7 @@ def join(plan: RunPlan) -> Figures:
     settled = _settled(plan, answers, "wording", "doubtful")
     asked = _clustered(plan, [each for each in phrasings if each.query_key not in settled])
     rulings, figures = _judged(plan, asked, answers)
-    recorded = record(Path(plan.data), rulings)
+    recorded = record(Path(plan.data), [*rulings, *unhelpful_wordings(plan)])
     _write_left(plan, asked, _settled(plan, answers, "wording"))
     counts = {kind: sum(each.verdict == kind for each in recorded) for kind in ("wording", "fence", "doubtful")}
     tokens = {kind: count - before[kind] for kind, count in tokens_of(plan, ("answer_judgements",)).items()}
@@ -193,11 +196,12 @@ def _asked_where(text: str, near: Near) -> tuple[Place, str]:
 def _write_left(plan: RunPlan, asked: Sequence[Asked], joined: Collection[str]) -> None:
     """Write what is left to anticipate: the misses, and of each cluster that no answer fits one phrasing alone.
 
-    `joined` are the keys of what is a wording of an answer now.
+    `joined` are the keys of what is a wording of an answer now. A miss that holds something personal is a reject.
     """
+    harmless, rejects = _without_personal(plan)
     unjoined = [each for each in asked if each.first.query_key not in joined]
     alike = {key for each in unjoined for key in each.alike}
-    misses = {_key(plan, each): each for each in plan.misses}
+    misses = {plan.key_of(each): each for each in harmless}
     misses = {key: each for key, each in misses.items() if key not in alike and key not in joined}
     for each in unjoined:
         filters = json.dumps(dict(each.first.filters))
@@ -215,8 +219,18 @@ def _write_left(plan: RunPlan, asked: Sequence[Asked], joined: Collection[str]) 
         for each in misses.values()
     ]
     write_table(f"{plan.folder(STAGE)}/misses/misses.parquet", rows_to_table(rows, MissRow))
+    write_table(f"{plan.folder(STAGE)}/personal/rejects/rejects.parquet", rows_to_table(rejects, RejectRow))
 
 
-def _key(plan: RunPlan, missed: MissedQuestion) -> str:
-    given = {str(name): str(value) for name, value in json.loads(missed.filters or "{}").items()}
-    return query_key(missed.collection, missed.question, plan.collections[missed.collection].filtering.of(given))
+def _without_personal(plan: RunPlan) -> tuple[list[MissedQuestion], list[RejectRow]]:
+    """Return the misses in which nothing personal was found, and rejects for the others, whose text is not written."""
+    harmless: list[MissedQuestion] = []
+    rejects: list[RejectRow] = []
+    typed = [(each.question, plan.asked_with(each)) for each in plan.misses]
+    for each, found in zip(plan.misses, personal_in(plan, typed), strict=True):
+        try:
+            refuse_personal(found)
+            harmless.append(each)
+        except QuestionError as error:
+            rejects.append(refused_miss(plan, STAGE, each, error))
+    return harmless, rejects

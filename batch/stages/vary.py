@@ -48,11 +48,13 @@ def vary(plan: RunPlan) -> Figures:
     near = _besides(plan, places, _unambiguous(plan, written))
     court = Court(plan, STAGE, partial(ask, plan), exams_of(plan, STAGE, places))
     ruled, figures = court.rule("verdicts", [(each.text, found) for each, found in near])
-    rulings = [_ruling(each, found, verdict) for (each, found), verdict in zip(near, ruled, strict=True)]
-    recorded = record(Path(plan.data), [each for each in rulings if each is not None])
+    made = (_ruling(each, found, verdict) for (each, found), verdict in zip(near, ruled, strict=True))
+    rulings = [each for each in made if each is not None]
+    recorded = record(Path(plan.data), rulings)
     tokens = {kind: count - before[kind] for kind, count in tokens_of(plan, _STORES).items()}
     return {
         "written": len(written),
+        "dropped": len(written) - len(rulings),
         "wordings": sum(each.verdict == "wording" for each in recorded),
         "fences": sum(each.verdict == "fence" for each in recorded),
         "judged": figures["judged"],

@@ -14,8 +14,10 @@ from batch.wordings.answer_judge import Verdicts, judge_cases
 from batch.wordings.cases import Case, Exam
 from batch.wordings.ruling import Ruled, by_model, by_verifier, doubted
 from rag.errors import ModelError
+from rag.identity import query_key
 from rag.paraphrase.verifier import Verifier
 from warehouse.analysis.connection import connect
+from warehouse.editorial.withdrawal import Tombstones
 from warehouse.errors import NoReleaseError
 from warehouse.releases.release import current
 from warehouse.sql import sql_text
@@ -51,13 +53,23 @@ class Court:
             for (text, near), each in zip(cases, ruled, strict=True)
         ]
         disputed = disputed_judges(self.plan) if cases else set()
+        reported = Tombstones(Path(self.plan.data)).pairs() if cases else frozenset()
         return [
-            doubted(each) if (near.answer.collection, each.by) in disputed else each
-            for (_, near), each in zip(cases, ruled, strict=True)
+            doubted(each)
+            if (near.answer.collection, each.by) in disputed
+            or (each.verdict == "wording" and _pair(text, near) in reported)
+            else each
+            for (text, near), each in zip(cases, ruled, strict=True)
         ], verdicts.figures
 
     def _tolerated(self, near: Near) -> float:
         return self.plan.collections[near.answer.collection].tolerated_error
+
+
+def _pair(text: str, near: Near) -> frozenset[str]:
+    """Return the keys of a text and an answer, as they are in the log of pairs that were reported as false hits."""
+    answer = near.answer
+    return frozenset((query_key(answer.collection, text, answer.filters), answer.query_key))
 
 
 def _by_model(verdicts: Verdicts, text: str, near: Near) -> Ruled:

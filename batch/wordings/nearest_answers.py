@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batch.plan import RunPlan
 from batch.retrieval.question_ranking import embed_questions, question_vectors
@@ -20,16 +20,20 @@ from rag.retrieval.vectors import Vectors
 Place = tuple[str, Filters]
 """A collection and a set of filters: within it questions and answers are compared."""
 
+_EXAMINED = 32  # answers near a question, among which one is looked for that surely does not fit
+_TOGETHER = 1024  # texts searched for at once: a hundred thousand would take a gigabyte
+_COMPARED = 4  # further wordings of an answer, by which guards are asked whether they have a say about it
 _WORDINGS_AN_ANSWER = 20  # searched for each answer that is wanted, since an answer's wordings are near each other
 
 
 @dataclass(frozen=True)
 class Near:
-    """An answer near a text: its nearest wording, and the cosine to that."""
+    """An answer near a text: its nearest wording, the cosine to that, and its next nearest wordings."""
 
     answer: PreparedAnswer
     wording: str
     similarity: float
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,20 +53,29 @@ class NearestAnswers:
 
     def nearest(self, vectors: Vectors, most: int) -> list[list[Near]]:
         """Return up to `most` different answers near each of n vectors, best first."""
-        return [self._distinct(found, most) for found in self.index.search(vectors, most * _WORDINGS_AN_ANSWER)]
+        found: list[list[Near]] = []
+        for start in range(0, len(vectors), _TOGETHER):
+            rows = self.index.search(vectors[start : start + _TOGETHER], most * _WORDINGS_AN_ANSWER)
+            found += [self._distinct(each, most) for each in rows]
+        return found
 
     def exam(self, plan: RunPlan, folder: str) -> Exam:
         """Return an exam of the judge about some of the answers; `folder` takes what is embedded for it."""
         chosen = examined(self.answers)
         vectors = embed_texts(plan, folder, [each.question for each in chosen])
-        return exam_of(chosen, self.nearest(vectors, 2))
+        return exam_of(chosen, self.nearest(vectors, _EXAMINED))
 
     def _distinct(self, found: Sequence[tuple[str, float]], most: int) -> list[Near]:
         near: dict[int, Near] = {}
+        others: dict[int, list[str]] = {}
         for row, similarity in found:
             number, wording = self.wordings[int(row)]
-            near.setdefault(number, Near(self.answers[number], wording, similarity))
-        return list(near.values())[:most]
+            if number not in near:
+                near[number] = Near(self.answers[number], wording, similarity)
+            elif len(further := others.setdefault(number, [])) < _COMPARED:
+                further.append(wording)
+        first = list(near.items())[:most]
+        return [replace(each, others=tuple(others.get(number, ()))) for number, each in first]
 
 
 def embed_texts(plan: RunPlan, folder: str, texts: Sequence[str]) -> Vectors:

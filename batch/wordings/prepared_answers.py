@@ -27,7 +27,7 @@ from warehouse.tables import AnswerRow, AnswerWordingRow, CitationRow, QuestionR
 
 @dataclass(frozen=True)
 class PreparedAnswer:
-    """An answer; `wordings` are all known ways of asking for it, the primary question first."""
+    """An answer; `origin` is that of its question, `wordings` all known ways of asking for it, the question first."""
 
     collection: str
     query_key: str
@@ -37,6 +37,7 @@ class PreparedAnswer:
     passages: tuple[str, ...]
     filters: Filters
     wordings: tuple[str, ...]
+    origin: str
 
 
 def answers_of_release(data: Path) -> list[PreparedAnswer]:
@@ -60,8 +61,9 @@ def answers_of_release(data: Path) -> list[PreparedAnswer]:
             tuple(fenced(f"{each.title} — {each.heading}\n{each.text}") for each in evidence.get(key, ()) if each.text),
             filters_from(json.loads(filters or "{}")),
             (question,),
+            origin,
         )
-        for collection, key, question, answer, mark, filters in rows
+        for collection, key, question, answer, mark, filters, origin in rows
         if key not in rejected
     ]
     return _with_wordings(found, data, known)
@@ -85,6 +87,7 @@ def answers_of_run(plan: RunPlan) -> list[PreparedAnswer]:
                     tuple(passages.get(row["query_key"], ())),
                     filters_from(row["filters"]),
                     (asked["question"],),
+                    asked["origin"],
                 )
             )
     known = read_rows(f"{plan.folder('anticipate')}/wordings", AnswerWordingRow)

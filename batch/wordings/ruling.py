@@ -2,17 +2,20 @@
 
 The certified verifier of pairs rules first, where it is sure: a yes at the error that the collection tolerates, or a
 guard that keeps nearly equal texts apart. Then the language model's word counts, as far as it is trusted. A guard's
-objection makes its yes doubtful, since models say yes to look-alikes.
+objection makes its yes doubtful, since models say yes to look-alikes; but, as in a selector, a guard that parts the
+answer's own wordings has no say about an answer with many.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch.wordings.cases import SURE, Trust
+from batch.wordings.clusters import why_apart
 from rag.paraphrase.verifier import Candidate, Verifier
 from warehouse.editorial.wordings import Origin, Ruling, RulingKind, append_rulings, standing_rulings
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 VERIFIER = "verifier"
 _NEARLY_EQUAL = 0.85
 _SAME_SUBJECT = 0.6
+_FEW = 4  # wordings; an answer with so few may have no two that a guard parts
 # What is said of the same thing can't be both; the other guards ask for a look at the words, which the judge takes.
 _OPPOSED = frozenset(
     ("numbers_differ", "units_differ", "dates_differ", "negation_differs", "antonyms", "names_differ", "roles_swapped")
@@ -71,7 +75,13 @@ def opposed(text: str, near: Near) -> bool:
     if near.similarity < _SAME_SUBJECT:
         return False
     reason = Verifier.default().decide(text, [Candidate(near.wording, "", near.similarity)], 1.0).reason
-    return reason in _OPPOSED
+    return reason in _OPPOSED and not _parts_wordings(reason, near)
+
+
+def _parts_wordings(reason: str, near: Near) -> bool:
+    """Whether a guard refuses one of the answer's nearest wordings beside another: then it says nothing about it."""
+    pairs = itertools.combinations((near.wording, *near.others), 2)
+    return len(near.answer.wordings) > _FEW and any(why_apart(*pair, 0.0) == reason for pair in pairs)
 
 
 def ruling(text: str, near: Near, ruled: Ruled, origin: Origin) -> Ruling | None:

@@ -13,16 +13,22 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.plan import RunPlan
+from batch.plan import MissedQuestion, RunPlan
 from batch.questions.question_files import tidy_question
-from batch.reading.personal_data import finder, is_public, words_in, words_of
+from batch.reading.personal_data import Finding, finder, is_public, words_in, words_of
+from batch.rejects import reject_row
 from batch.stores.parquet import list_files, read_file_rows
 from rag.errors import QuestionError
 from rag.filters import Filters
 from rag.identity import query_key
+from rag.text.table_files import Reject
 from warehouse.analysis.connection import connect
+from warehouse.editorial.wordings import Ruling
 from warehouse.sql import sql_text
-from warehouse.tables import ChunkRow
+from warehouse.tables import ChunkRow, RejectRow
+
+VISITORS = "visitors"
+"""Who rules that a wording is doubtful whose answer did not help."""
 
 Asker = tuple[str, str]
 """A key as ("", name), or an anonymous asker as (day, hash)."""
@@ -63,8 +69,24 @@ def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
             except QuestionError:
                 continue  # "???"
             found.append(Phrasing(collection, tidy, asked_with, asked, frozenset(askers)))
-    harmless = _harmless(plan, found)
+    personal = personal_in(plan, [(each.text, each.filters) for each in found])
+    harmless = [each for each, told in zip(found, personal, strict=True) if not told]
     return harmless, len(found) - len(harmless)
+
+
+def unhelpful_wordings(plan: RunPlan) -> list[Ruling]:
+    """Return the wordings whose answer visitors found unhelpful, as doubts: a person says whether they want it.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+    """
+    with closing(connect(Path(plan.data), described=False)) as session:
+        rows = session.execute(sql_text("unhelpful_wordings.sql")).fetchall()
+    return [
+        Ruling(collection, query_key, text, "doubtful", origin, VISITORS)
+        for collection, query_key, text, origin in rows
+        if collection in plan.collections
+    ]
 
 
 def askers_of(phrasings: Iterable[Phrasing]) -> int:
@@ -74,17 +96,26 @@ def askers_of(phrasings: Iterable[Phrasing]) -> int:
     return days.pop("", 0) + max(days.values(), default=0)
 
 
-def _harmless(plan: RunPlan, phrasings: Sequence[Phrasing]) -> list[Phrasing]:
-    find = finder(plan.settings.pii_model if phrasings else None)
-    findings = [[*find(each.text), *(one for _, value in each.filters for one in find(value))] for each in phrasings]
-    public = public_words(plan, words_of([each for found in findings for each in found]))
-    return [
-        each for each, found in zip(phrasings, findings, strict=True) if all(is_public(one, public) for one in found)
-    ]
+def personal_in(plan: RunPlan, typed: Sequence[tuple[str, Filters]]) -> list[list[Finding]]:
+    """Return what is personal in each of n texts that visitors typed, and in the filters that they chose.
+
+    What stands in the team's documents is not.
+    """
+    find = finder(plan.settings.pii_model if typed else None)
+    findings = [[*find(text), *(one for _, value in filters for one in find(value))] for text, filters in typed]
+    public = _public_words(plan, words_of([each for found in findings for each in found]))
+    return [[each for each in found if not is_public(each, public)] for found in findings]
 
 
-def public_words(plan: RunPlan, wanted: Collection[str]) -> set[str]:
-    """Return those of some words that stand in the team's documents."""
+def refused_miss(plan: RunPlan, stage: str, missed: MissedQuestion, why: QuestionError) -> RejectRow:
+    """Return the reject of a visitors' question, which names it by its key alone: the text may be personal."""
+    item = query_key(missed.collection, missed.question, plan.asked_with(missed))
+    reason = f"the journal, asked {missed.times} times by {missed.askers} askers: {why}"
+    return reject_row(plan.run_id, stage, missed.collection, Reject(item, reason))
+
+
+def _public_words(plan: RunPlan, wanted: Collection[str]) -> set[str]:
+    """Return those of some words that stand in the documents."""
     found: set[str] = set()
     for path in list_files(f"{plan.folder('prepare')}/chunks/*.parquet") if wanted else []:
         for row in read_file_rows(path, ChunkRow):

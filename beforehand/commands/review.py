@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,15 +24,18 @@ def review() -> None:
 @click.argument("target", type=_FILE)
 @click.option("--near-misses", is_flag=True, help="Export pairs of questions that nearly hit, for labelling, instead.")
 @click.option("--wordings", is_flag=True, help="Export wordings that the judge is not sure about, instead.")
+@click.option("--all", "decided", is_flag=True, help="With --wordings: also what was ruled to be a wording or a fence.")
 @click.option("--pairs", is_flag=True, help="Export pairs of answers for a blind verdict (releases compare), instead.")
 @click.pass_obj
 @reported
-def export_review(config: Config, target: Path, near_misses: bool, wordings: bool, pairs: bool) -> None:
+def export_review(config: Config, target: Path, near_misses: bool, wordings: bool, decided: bool, pairs: bool) -> None:
     """Write everything that waits for a person, with its evidence, to TARGET (.csv, .xlsx, .jsonl or .parquet)."""
     from warehouse.editorial.review import export_near_misses, export_pairs, export_reviews, export_wordings
 
     if near_misses + wordings + pairs > 1:
         raise ConfigurationError("--near-misses, --wordings and --pairs go into files of their own; name one of them")
+    if decided and not wordings:
+        raise ConfigurationError("--all belongs to --wordings: write `review export --wordings --all FILE`")
     settings = read_settings(config)
     compact_journal(settings)
     data = settings.project.data
@@ -40,7 +44,9 @@ def export_review(config: Config, target: Path, near_misses: bool, wordings: boo
     elif near_misses:
         export, noun = export_near_misses, "pair"
     else:
-        export, noun = (export_wordings, "wording") if wordings else (export_reviews, "answer")
+        export, noun = (
+            (partial(export_wordings, decided=decided), "wording") if wordings else (export_reviews, "answer")
+        )
     count = export(data, target)
     noun += "" if count == 1 else "s"
     click.echo(f"{count} {noun} written to {target}")
@@ -79,12 +85,10 @@ def import_review(config: Config, source: Path, reviewer: str) -> None:
 @reported
 def join_questions(config: Config, kept: str, other: str, reviewer: str, collection: str | None, undo: bool) -> None:
     """Make the question OTHER a wording of the question KEPT, from the next release on; both by text or key."""
-    from warehouse.editorial.joining import pair, rule, ruled_on
+    from warehouse.editorial.joining import joined_pair, pair, rule
 
     data = read_settings(config).project.data
-    found = pair(data, kept, other, collection)
-    if undo and ruled_on(data, found) != "join":
-        raise ConfigurationError(f"{found.question!r} is not joined to {found.kept_question!r}")
+    found = (joined_pair if undo else pair)(data, kept, other, collection)
     rule(data, found, reviewer, "separate" if undo else "join")
     what = "is a question of its own again" if undo else f"becomes a wording of {found.kept_question!r}"
     click.echo(f"{found.question!r} {what} with the next release")

@@ -6,7 +6,7 @@ does without it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from warehouse.editorial.blind_pairs import Pair, judge
 from warehouse.editorial.blind_pairs import waiting_pairs as pairs_of
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described, standing_after
 from warehouse.editorial.listing import Listings, list_question
-from warehouse.editorial.wordings import Ruling, doubts, settle
+from warehouse.editorial.wordings import KINDS, Ruling, RulingKind, doubts, standing_rulings
 from warehouse.errors import ReviewError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from warehouse.editorial.twins import Twin
 
 _FOUND = 50
+_SAID: Mapping[str, RulingKind] = {"accept": "wording", "deny": "fence", "separate": "withdrawn"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Case:
     """A question of the current release before a reviewer, with all that waits.
 
     `listed` is what a person decided about listing a question of visitors, None if nobody did. `wordings` are doubtful
-    further ones. `twin` is the question that has the same answer, `ruled` what a person ruled on the two ("join" or
-    "apart").
+    further ones, `known` and `fences` those that runs and people found, the newest first. `twin` is the question that
+    has the same answer, `ruled` what a person ruled on the two ("join" or "apart").
     """
 
     item: QueueItem
@@ -46,6 +47,8 @@ class Case:
     wordings: tuple[Ruling, ...] = ()
     twin: Twin | None = None
     ruled: str | None = None
+    known: tuple[Ruling, ...] = ()
+    fences: tuple[Ruling, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,19 @@ def case(data: Path, collections: Collection[str], query_key: str) -> Case | Non
         return None
     listings = Listings(data)
     listed = query_key in listings.approved() if query_key in listings.decided() else None
-    wordings = tuple(each for each in doubts(data) if each.query_key == query_key)
+    mine = (each for each in standing_rulings(data) if each.query_key == query_key)
+    ruled_on = sorted(mine, key=lambda each: each.since, reverse=True)
+    wordings, known, fences = (
+        tuple(each for each in ruled_on if each.verdict == kind) for kind in ("doubtful", "wording", "fence")
+    )
     twin, ruled = _twin(data, found)
     history = tuple(_history(data, query_key))
-    return Case(found, tuple(most_urgent_first(items)), history, listed, wordings, twin, ruled)
+    return Case(found, tuple(most_urgent_first(items)), history, listed, wordings, twin, ruled, known, fences)
+
+
+def has_doubts(data: Path, query_key: str) -> bool:
+    """Whether further wordings of a question wait for a person."""
+    return any(each.query_key == query_key for each in doubts(data))
 
 
 def _twin(data: Path, item: QueueItem) -> tuple[Twin | None, str | None]:
@@ -178,10 +190,8 @@ def act(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal
     item = shown.item
     if submitted.action in ("list", "unlist"):
         return _list(data, shown, reviewer, listed=submitted.action == "list")
-    if submitted.action in ("accept", "deny"):
-        accepted = submitted.action == "accept"
-        fault = settle(data, item.collection, item.query_key, submitted.wording, reviewer, accepted=accepted)
-        return None if fault is None else Refusal(_sentence(fault), conflict=True)
+    if submitted.action in ("accept", "deny") or (submitted.action == "separate" and submitted.wording):
+        return _settle(data, shown, reviewer, submitted)
     if submitted.action in ("join", "apart", "separate"):
         return _rule(data, shown, reviewer, submitted.action)
     if (refusal := _outdated(shown, submitted)) is not None:
@@ -189,6 +199,15 @@ def act(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal
     if submitted.action == "undo":
         return take_back(data, (item.collection,), item.query_key, reviewer, submitted.seen)
     return _mixed_up(shown, submitted) or _record(data, shown, reviewer, submitted)
+
+
+def _settle(data: Path, shown: Case, reviewer: str, submitted: Submitted) -> Refusal | None:
+    from warehouse.editorial.settling import Word, settle
+
+    item, verdict = shown.item, _SAID[submitted.action]
+    seen: RulingKind = next((kind for kind in KINDS if kind == submitted.ruled), "doubtful")
+    (fault,) = settle(data, [Word(item.collection, item.query_key, submitted.wording, reviewer, verdict, seen)])
+    return None if fault is None else Refusal(_sentence(fault), conflict=True)
 
 
 def _outdated(shown: Case, submitted: Submitted) -> Refusal | None:

@@ -18,7 +18,7 @@ _ACTIONS: Mapping[str, Action] = {each: each for each in get_args(Action)}
 class Submitted:
     """What a reviewer sends: `fingerprint` and `seen` say which answer and how many decisions they were shown.
 
-    `wording` is the doubtful one that is accepted or denied.
+    `wording` is one that is accepted, denied or no longer joined, `ruled` what was ruled about it when they looked.
     """
 
     action: Action
@@ -28,6 +28,7 @@ class Submitted:
     note: str
     allow_live: bool
     wording: str = ""
+    ruled: str = "doubtful"
 
 
 def number_of(text: str) -> int:
@@ -52,6 +53,7 @@ def submitted(form: Mapping[str, str]) -> Submitted:
         form.get("note", ""),
         "allow_live" in form,
         form.get("wording", ""),
+        form.get("ruled", "doubtful"),
     )
 
 

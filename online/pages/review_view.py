@@ -17,7 +17,8 @@ from rag.prompting.citations import references
 if TYPE_CHECKING:
     from warehouse.editorial.decisions import Decision
     from warehouse.editorial.evidence import Evidence
-    from warehouse.editorial.queue import QueueItem
+    from warehouse.editorial.queue import QueueItem, Reason
+    from warehouse.editorial.wordings import Ruling
 
 _LABELS = {"conflict": "Reviewers disagree", "document withdrawn": "Document withdrawn"}
 _ADVICE = {
@@ -31,13 +32,19 @@ _ADVICE = {
     "approval lapsed": "It was approved, and the answer has changed since. Confirm, or decide anew.",
     "poor feedback": "It is served, and visitors found it unhelpful.",
     "doubtful": "It is served, and an automatic check has doubts.",
-    "asked otherwise": "Does this want the same answer? Accept it as a wording of the question, or deny it, below.",
+    "asked otherwise": "Does it want the same answer? Accept it as a wording of the question, or deny it, below.",
     "same answer": "Both questions may want one answer: join them, or keep them apart.",
     "asked by visitors": "Visitors typed this question. It is shown to nobody else until you list it.",
 }
 _DONE = {"approve": "Approved", "edit": "Edited", "reject": "Rejected", "reconsider": "Decision taken back"}
 _CONFIRM = {"approve": "Confirm the approval", "edit": "Confirm the edited text", "reject": "Confirm the rejection"}
 _SNIPPET = 220
+_WHENCE = {
+    "journal": "typed by visitors",
+    "model": "written by the language model",
+    "judge": "written by the language model",
+    "review": "a question of its own before",
+}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def by_collection(items: Iterable[QueueItem], collections: Collection[str], chos
 def by_reason(items: Iterable[QueueItem], chosen: Filter, reasons: Sequence[str]) -> list[Choice]:
     """Return the choices of a reason, in the order of `reasons`; those that nothing has are left out."""
     here = [item for item in items if replace(chosen, reason="").has(item)]
-    counts: Counter[str] = Counter(reason.kind for item in here for reason in item.reasons)
+    counts: Counter[str] = Counter(kind for item in here for kind, _ in grouped(item.reasons))
     every = Choice("All", len(here), replace(chosen, reason="").query(), not chosen.reason)
     return [
         every,
@@ -132,6 +139,20 @@ def place(items: Sequence[QueueItem], query_key: str) -> Place:
         return Place(0, len(keys), None, keys[0] if keys else None)
     at = keys.index(query_key)
     return Place(at + 1, len(keys), keys[at - 1] if at else None, keys[at + 1] if at + 1 < len(keys) else None)
+
+
+def grouped(reasons: Iterable[Reason]) -> list[tuple[str, list[str]]]:
+    """Return each kind of reason with its details, in the order of the reasons; several wordings may be in doubt."""
+    found: dict[str, list[str]] = {}
+    for each in reasons:
+        found.setdefault(each.kind, []).append(each.detail)
+    return list(found.items())
+
+
+def whence(ruling: Ruling) -> str:
+    """Return where a text beside an answer comes from, who ruled about it, and when."""
+    source = _WHENCE.get(ruling.origin, "from a file of the team")
+    return f"{source}; {'decided' if ruling.person else 'judged'} by {ruling.approved_by}, {ruling.since[:10]}"
 
 
 def label(kind: str) -> str:

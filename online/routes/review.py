@@ -125,11 +125,15 @@ class ReviewPage:
             return await self._case(request, reviewer, shown, chosen, form=form, refusal=refusal)
         waiting = await self.pool.run(review_desk.waiting, self.data, reviewer.collections)
         items = [item for item in waiting if chosen.has(item)]
+        key = shown.item.query_key
+        in_doubt = await self.pool.run(review_desk.has_doubts, self.data, key)
+        if in_doubt and form.get("wording"):
+            return self._lead(f"/review/questions/{key}{chosen.query()}#otherwise")
         after = form.get("after", "")
         following = after if after in {item.query_key for item in items} else next((i.query_key for i in items), None)
         path = "/review" if following is None else f"/review/questions/{following}"
         ruled = ("list", "unlist", "accept", "deny", "join", "apart", "separate")
-        decided = "" if form["action"] in ruled else shown.item.query_key
+        decided = "" if form["action"] in ruled else key
         return self._lead(f"{path}{chosen.query(done=decided)}")
 
     async def decided(self, request: Request) -> Response:

@@ -203,8 +203,8 @@ def _before(table: str) -> str:
 def _golden_checks(
     connection: duckdb.DuckDBPyConnection, settings: AuditSettings, golden: Sequence[Golden], *, has_previous: bool
 ) -> Iterator[Check]:
-    answers = _served(connection, "", golden)
-    before = _served(connection, "previous.main.", golden) if has_previous else None
+    answers = served_golden(connection, "", golden)
+    before = served_golden(connection, "previous.main.", golden) if has_previous else None
     wrong, worse = compare(golden, answers, before, settings.golden_overlap)
     yield _count_check(
         "golden questions", len(worse), settings.most_golden_worse,
@@ -221,7 +221,7 @@ def _golden_checks(
     )  # fmt: skip
 
 
-def _served(connection: duckdb.DuckDBPyConnection, database: str, golden: Sequence[Golden]) -> dict[str, str]:
+def served_golden(connection: duckdb.DuckDBPyConnection, database: str, golden: Sequence[Golden]) -> dict[str, str]:
     """Return the served answers by the keys of golden questions; one may be a further wording of another question."""
     known = not database or previous_has_wordings(connection)
     wordings = f"FROM {database}wordings" if known else "FROM wordings WHERE false"

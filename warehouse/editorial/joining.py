@@ -6,6 +6,7 @@ next release. It can be taken back. "Keep apart" is recorded there too, as a fen
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Literal
 
 import duckdb
 
-from rag.identity import normalise
+from rag.filters import filters_from
+from rag.identity import normalise, query_key
 from warehouse.analysis.connection import connect
 from warehouse.editorial.twins import Twin
 from warehouse.editorial.wordings import Ruling, RulingKind, append_rulings, standing_rulings
@@ -75,6 +77,25 @@ def pair(data: Path, kept: str, other: str, collection: str | None = None) -> Tw
     if first[0] != second[0] or first[3] != second[3]:
         raise ReviewError("The two questions are of different collections or filters; an answer is of one of each.")
     return Twin(second[0], second[1], second[2], first[1], first[2], "")
+
+
+def joined_pair(data: Path, kept: str, other: str, collection: str | None = None) -> Twin:
+    """Return a question of the current release and one that a person joined to it, which a release may have no more.
+
+    Raises:
+        ReviewError: the first is not in the release, or nobody has joined the other to it.
+        NoReleaseError: nothing has been published.
+    """
+    with closing(connect(data, described=False)) as session:
+        first = _found(session, kept, collection)
+    asked = normalise(other)
+    for each in standing_rulings(data):
+        is_joined = each.person and each.verdict == "wording" and each.origin == "review"
+        if is_joined and (each.collection, each.query_key) == (first[0], first[1]):
+            key = query_key(each.collection, each.text, filters_from(json.loads(first[3])))
+            if other == key or asked == normalise(each.text):
+                return Twin(first[0], key, each.text, first[1], first[2], "")
+    raise ReviewError(f"{other!r} is not joined to {first[2]!r}.")
 
 
 def _found(session: duckdb.DuckDBPyConnection, named: str, collection: str | None) -> tuple[str, str, str, str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from warehouse.editorial.blind_pairs import EXPORTED as EXPORTED_PAIRS
 from warehouse.editorial.blind_pairs import are_judged, exported_pairs
 from warehouse.editorial.decisions import Decision, Decisions, by_question, described
-from warehouse.editorial.doubtful_wordings import EXPORTED, are_settled, doubtful_wordings
 from warehouse.editorial.near_misses import are_labels_recorded, near_misses
 from warehouse.editorial.queue import QueueItem, queue
 from warehouse.editorial.review_files import COLUMNS, TYPED_COLUMNS, ReviewRow, kind_of, read_rows, write_rows
+from warehouse.editorial.ruled_wordings import EXPORTED, are_settled, ruled_wordings
 from warehouse.errors import ReviewError
 
 _EXPORTED = (
@@ -55,13 +55,15 @@ def export_near_misses(data: Path, target: Path) -> int:
     return len(rows)
 
 
-def export_wordings(data: Path, target: Path) -> int:
+def export_wordings(data: Path, target: Path, *, decided: bool = False) -> int:
     """Write the wordings that the judge is not sure about, beside their answers; return how many.
+
+    With `decided` all wordings and fences that runs and people found.
 
     Raises:
         ReviewError: the ending of `target` is unknown, or the file holds work that is not imported yet.
     """
-    rows = doubtful_wordings(data)
+    rows = ruled_wordings(data, decided=decided)
     _refuse_to_overwrite(data, target)
     write_rows(target, EXPORTED, rows)
     return len(rows)

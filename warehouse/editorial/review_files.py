@@ -48,7 +48,7 @@ PAIR_COLUMNS = ("a", "b", "same", "a_key", "b_key")
 
 COLUMNS = (
     "collection", "query_key", "fingerprint", "question", "decisions", *TYPED_COLUMNS, *PAIR_COLUMNS,
-    "wording", "accept", "pair", "better",
+    "wording", "verdict", "accept", "pair", "better",
 )  # fmt: skip
 """The columns that an import reads."""
 

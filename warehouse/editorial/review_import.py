@@ -13,10 +13,10 @@ from typing import get_args
 from rag.text.table_files import as_flag
 from warehouse.editorial.blind_pairs import judge
 from warehouse.editorial.decisions import Decision, Decisions, Kind, Standing, repeated
-from warehouse.editorial.doubtful_wordings import settle_row
 from warehouse.editorial.near_misses import Label, label_of, record_labels
 from warehouse.editorial.review_desk import decide
 from warehouse.editorial.review_files import COLUMNS, KINDS, ReviewRow, UnreadableRow, kind_of, read_rows
+from warehouse.editorial.ruled_wordings import settle_rows
 from warehouse.errors import ReviewError
 
 
@@ -159,14 +159,10 @@ def _import_pairs(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[RowO
 
 
 def _import_wordings(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[RowOutcome], reviewer: str) -> Imported:
-    settled = {number: settle_row(data, row, reviewer) for number, row in rows.items()}
-    decided = {number: each for number, each in settled.items() if not each.undecided}
-    found = [
-        RowOutcome(number, rows[number].get("wording", ""), not each.fault, each.fault)
-        for number, each in decided.items()
-    ]
-    held = sum(not each.fault for each in decided.values())
-    return Imported({}, 0, len(rows) - len(decided), _in_order(found, torn), wordings=held)
+    faults = settle_rows(data, rows, reviewer)
+    found = [RowOutcome(number, rows[number].get("wording", ""), not fault, fault) for number, fault in faults.items()]
+    held = sum(not fault for fault in faults.values())
+    return Imported({}, 0, len(rows) - len(faults), _in_order(found, torn), wordings=held)
 
 
 def _import_verdicts(data: Path, rows: Mapping[int, ReviewRow], torn: Sequence[RowOutcome], reviewer: str) -> Imported:

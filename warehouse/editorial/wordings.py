@@ -111,24 +111,6 @@ def doubts(data: Path) -> list[Ruling]:
     return [each for each in standing_rulings(data) if each.verdict == "doubtful"]
 
 
-def settle(data: Path, collection: str, query_key: str, text: str, reviewer: str, *, accepted: bool) -> str | None:
-    """Record a person's word on a doubtful text; return in one sentence why it does not hold, None if it does.
-
-    What is accepted is a wording in the next release, and what is denied a fence. The text keeps its origin, so what
-    visitors typed is shown to nobody then either.
-    """
-    about = Ruling(collection, query_key, text, "doubtful", "journal", reviewer).about
-    found = next((each for each in standing_rulings(data) if each.about == about), None)
-    if found is None or found.verdict != "doubtful":
-        said = "" if found is None else f"; it is a {found.verdict}, ruled by {found.approved_by}"
-        return f"nothing is in doubt about this wording any more{said}."
-    verdict: RulingKind = "wording" if accepted else "fence"
-    append_rulings(
-        data, [replace(found, verdict=verdict, approved_by=reviewer, person=True, since="", confidence=None)]
-    )
-    return None
-
-
 def fault_of(ruling: Ruling) -> str | None:
     """Return what is wrong with a ruling in itself, in one sentence; None if nothing is."""
     if ruling.verdict not in KINDS:

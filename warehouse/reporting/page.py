@@ -44,10 +44,21 @@ def html(report: Report, review: str | None = None, controls: Markup = _NOTHING,
     )
 
 
-def markdown(report: Report, review: str | None = None) -> str:
-    """Return the report as Markdown, without its plots."""
-    text = _text().render(**_words(report, review))
+def markdown(report: Report, review: str | None = None, *, typed: bool = True) -> str:
+    """Return the report as Markdown, without its plots; not `typed`, without what visitors typed."""
+    text = _text().render(**{**_words(report, review), **({} if typed else _untyped(report))})
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _untyped(report: Report) -> Mapping[str, object]:
+    """Return the tables that hold what visitors typed, with their figures alone."""
+    topics, feedback = report.now["topics"], report.now["feedback"]
+    return {
+        "topics": [{**row, "topic": None, "most_asked": None} for row in topics],
+        "feedback": [
+            {**row, "comments": None, "question": row["question"] if row["anticipated"] else None} for row in feedback
+        ],
+    }
 
 
 def _words(report: Report, review: str | None) -> Mapping[str, object]:

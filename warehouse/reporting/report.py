@@ -42,8 +42,10 @@ def write_report(
 def report_markdown(data: Path, cost: CostSettings | None = None, days: int = 7, review: str | None = None) -> str:
     """Return the report on the current release and the last `days` as Markdown, for an artifact of a flow.
 
+    Nothing that visitors typed is in it, since Prefect does not forget when the history does.
+
     Raises:
         NoReleaseError: nothing has been published.
         StorageError: a file of the history can't be read.
     """
-    return markdown(report_of(data, Scope(days, datetime.now(UTC)), cost or CostSettings()), review)
+    return markdown(report_of(data, Scope(days, datetime.now(UTC)), cost or CostSettings()), review, typed=False)

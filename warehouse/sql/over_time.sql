@@ -10,7 +10,7 @@ COMMENT ON COLUMN rulings.query_key IS 'The answer''s key in all tables.';
 COMMENT ON COLUMN rulings.text IS 'The text that was ruled about.';
 COMMENT ON COLUMN rulings.verdict IS 'wording (it asks for the answer), fence (it must not get it), doubtful (a person decides) or withdrawn.';
 COMMENT ON COLUMN rulings.origin IS 'Where the text comes from: list, curated, journal, model, review or judge.';
-COMMENT ON COLUMN rulings.approved_by IS 'Who ruled: the certified verifier, a model, or a person.';
+COMMENT ON COLUMN rulings.approved_by IS 'Who ruled: the certified verifier, a model, a person, or visitors whom the answer did not help.';
 COMMENT ON COLUMN rulings.person IS 'Whether it was a person.';
 COMMENT ON COLUMN rulings.confidence IS 'The judge''s probability that the answer fits.';
 COMMENT ON COLUMN rulings.since IS 'When it was ruled (UTC).';

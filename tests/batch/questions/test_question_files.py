@@ -97,6 +97,26 @@ def test_unusable_questions_are_rejected_with_a_reason(name, data, item, reason)
     assert reject.reason.startswith(reason)
 
 
+def test_objects_are_no_texts_beside_a_question():
+    rows = [
+        {"question": "a?", "variants": {"text": "b?"}},
+        {"question": "c?", "variants": [["d?"]]},
+        {"question": "e?"},
+    ]
+    found = list(parse_questions("q.jsonl", "\n".join(map(json.dumps, rows)).encode(), "main"))
+
+    assert [each.reason for each in found if isinstance(each, Reject)] == [
+        "the column 'variants' holds an object: write a text or a list of texts"
+    ] * 2
+    assert [each.question for each in found if isinstance(each, Question)] == ["e?"]
+
+
+def test_a_format_that_lists_are_not_read_from_is_no_list_of_its_lines():
+    (reject,) = parse_questions("team.yaml", b"- question: How heavy is it?\n  variants:\n", "main")
+
+    assert reject == Reject("team.yaml", "questions are read from .txt, .jsonl, .csv and .parquet: convert the file")
+
+
 def test_a_bad_line_leaves_the_others():
     first, reject, last = read("q.jsonl", '"What?"\n{"question": "tor\n"How?"')
     assert (first.question, last.question) == ("What?", "How?")

@@ -44,6 +44,13 @@ def test_rows_that_name_one_answer_want_it_and_the_first_line_is_primary() -> No
     assert texts(list(reversed(found)))[0] == ["Question 0?"]
 
 
+def test_the_name_of_an_answer_is_one_name_in_whatever_capitals() -> None:
+    one, two, other = listed(
+        "question,answer\nHow do I send it back?,Returns\nback it goes,returns\nHow to swap?,swaps\n"
+    )
+    assert answer_name(one) == answer_name(two) != answer_name(other)
+
+
 def test_curated_pairs_with_one_answer_and_documents_want_it() -> None:
     same = {"answer": "Yes.", "documents": ["a"]}
     one, two, other, late = pairs(

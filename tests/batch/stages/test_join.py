@@ -5,19 +5,24 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from batch.plan import MissedQuestion, RunPlan
 from batch.stages.join import join, left_to_anticipate, wants_joining
+from batch.stores.parquet import read_rows
 from rag.identity import query_key
 from tests.batch.stages.wordings_project import DESCALING, TRAY, VINEGAR, WARRANTY, JudgingLlm, ask, publish_answers
 from tests.corpus_project import Project
 from tests.fake_llm import served
+from warehouse.editorial.withdrawal import tombstone
 from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
+from warehouse.tables import RejectRow
 
 LONG = "how many years of warranty do i get?"
+LAST_WEEK = (datetime.now(UTC) - timedelta(days=7)).isoformat()
 DISHWASHER = "is the drip tray dishwasher safe?"
 
 
@@ -188,6 +193,21 @@ def test_too_few_askers_and_what_is_personal_reach_no_judge(project: Project, ll
     assert standing_rulings(project.data) == []
 
 
+def test_what_is_personal_is_not_written_among_what_is_left_to_anticipate(project: Project, llm: JudgingLlm) -> None:
+    personal = "how long does the warranty of Karl Lindqvist in 12 Baker Street last?"
+    ask(project, personal, askers=5)
+    llm.fits = fitting()
+    missed = MissedQuestion("default", personal, 5, 5, "{}")
+
+    plan = joined(project, misses=(missed,))
+
+    assert left_to_anticipate(plan) == ()
+    (reject,) = read_rows(f"{plan.folder('join')}/personal/rejects", RejectRow)
+    assert (reject["item"], "5 askers" in reject["reason"]) == (query_key("default", personal), True)
+    files = [each for each in Path(plan.folder("join")).rglob("*") if each.is_file()]
+    assert not any(b"Lindqvist" in each.read_bytes() for each in files)
+
+
 def test_a_semantic_hit_that_did_not_help_is_judged_as_a_miss_is(project: Project, llm: JudgingLlm) -> None:
     ask(project, DISHWASHER, source="semantic", helpful=False)
     ask(project, LONG, source="semantic", helpful=True)
@@ -198,6 +218,33 @@ def test_a_semantic_hit_that_did_not_help_is_judged_as_a_miss_is(project: Projec
     assert ("fence", DISHWASHER, TRAY) in standing(project)
     assert [each.question for each in left_to_anticipate(plan)] == [DISHWASHER], "it needs an answer of its own"
     assert LONG not in {text for _, text, _ in standing(project)}
+
+
+def test_a_wording_that_did_not_help_waits_for_a_person(project: Project) -> None:
+    """Visitors who were helped are more, so that only one of the two wordings is in doubt."""
+    wordings = {DISHWASHER: query_key("default", TRAY), LONG: query_key("default", WARRANTY)}
+    append_rulings(
+        project.data,
+        [Ruling("default", key, text, "wording", "journal", "m@1", since=LAST_WEEK) for text, key in wordings.items()],
+    )
+    publish_answers(project, worded=wordings)
+    ask(project, DISHWASHER, source="exact", helpful=False)
+    ask(project, LONG, source="exact", helpful=True)
+
+    figures = join(project.plan())
+
+    assert standing(project) == {("doubtful", DISHWASHER, TRAY), ("wording", LONG, WARRANTY)}
+    assert figures["doubtful"] == 1
+
+
+def test_a_yes_to_what_was_reported_as_a_false_hit_is_doubtful(project: Project, llm: JudgingLlm) -> None:
+    ask(project, LONG)
+    llm.fits = fitting(**{LONG: WARRANTY})
+    tombstone(project.data, query_key("default", LONG), query_key("default", WARRANTY), "reported with request r1")
+
+    joined(project)
+
+    assert standing(project, "wording", "doubtful") == {("doubtful", LONG, WARRANTY)}
 
 
 def test_a_judge_that_people_contradict_makes_no_wording_and_no_fence(project: Project, llm: JudgingLlm) -> None:

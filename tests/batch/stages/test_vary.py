@@ -109,7 +109,7 @@ def test_good_wordings_are_kept_with_their_origin_and_cost_nothing_again(plan: R
     assert {(each.origin, each.approved_by) for each in standing_rulings(Path(plan.data))} == {
         ("model", "fake-model@unpinned")
     }
-    assert (figures["written"], figures["wordings"]) == (3, 3)
+    assert (figures["written"], figures["wordings"], figures["dropped"]) == (3, 3, 0)
     llm.requests.clear()
     vary(plan)
     assert llm.requests == []
@@ -120,8 +120,9 @@ def test_nothing_of_a_model_that_writes_rubbish_becomes_a_wording(plan: RunPlan,
     llm.writes = written(RUBBISH)
     llm.fits = truth if judge == "right" else lambda *_: 0.99
 
-    vary(plan)
+    figures = vary(plan)
 
+    assert figures["dropped"] == figures["written"] - figures["fences"] > 0
     assert standing(plan, "wording") == {}
     assert standing(plan, "doubtful") == {}
     if judge == "right":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,8 +79,8 @@ def judging_reply(
     return answer
 
 
-def publish_answers(project: Project) -> None:
-    """Publish a release with the five answers, without a run."""
+def publish_answers(project: Project, worded: Mapping[str, str] | None = None) -> None:
+    """Publish a release with the five answers, without a run; `worded` are wordings of a judge, with their answers."""
     rows = sample_rows()
     (question, answer, citation) = (rows[name][0] for name in ("questions", "answers", "citations"))
     keys = {text: query_key("default", text) for text in ANSWERS}
@@ -93,7 +93,12 @@ def publish_answers(project: Project) -> None:
     for name, each in rows.items():
         rows[name] = [row | {"collection": "default"} if "collection" in row else row for row in each]
     rows |= {"retrievals": [], "changes": []}
-    build = begin_build(project.data, "r1")
+    rows["wordings"] = [
+        {"collection": "default", "query_key": answer, "wording_key": query_key("default", text), "wording": text,
+         "origin": "journal", "approved_by": "m@1", "since": datetime.now(UTC) - timedelta(days=7)}
+        for text, answer in (worded or {}).items()
+    ]  # fmt: skip
+    build = begin_build(project.data, "r2" if worded else "r1")
     load_release_database(build.database, write_parquet(project.folder / "stages", rows))
     write_serving_index(build.database, build.serving_index, build.release_id)
     seal(build, {"counts": {}, "encoder": {"id": project.plan().encoder_id}})
@@ -119,7 +124,8 @@ def ask(
     records = [
         {"kind": "request", "request_id": f"{question}-{visitor}-{time}", "at": at, "collection": "default",
          "route": "/v1/answers", "question": question, "query_key": query_key("default", question), "source": source,
-         "status": 200, "total_seconds": 0.1, "asker": f"visitor-{visitor}"}
+         "status": 200, "total_seconds": 0.1, "asker": f"visitor-{visitor}",
+         "wording_key": query_key("default", question) if source == "exact" else None}
         for visitor in range(first, first + askers) for time in range(times)
     ]  # fmt: skip
     if helpful is not None:

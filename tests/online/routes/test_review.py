@@ -631,16 +631,49 @@ def test_a_doubtful_wording_is_accepted_or_denied_beside_its_answer(library: Lib
     path = f"/review/questions/{key}"
     page = shown(service.get(path))
     assert [words(each) for each in page.select("form.wording blockquote")] == list(texts)
+    assert "Asked otherwise (2)" in words(shown(service.get("/review")))
 
+    led_to = []
     for text, action in zip(texts, ("accept", "deny"), strict=True):
         answer = service.post(path, data=form_of(service.get(path), action) | {"wording": text})
         assert answer.status_code == 303
+        led_to.append(answer.headers["location"].partition("?")[0])
+    assert [each.startswith(path) for each in led_to] == [True, False], "the other doubt about the answer comes first"
 
     assert {(each.text, each.verdict, each.approved_by) for each in standing_rulings(library.data)} == {
         (texts[0], "wording", "grace"),
         (texts[1], "fence", "grace"),
     }
     assert shown(service.get(path)).select("form.wording") == []
+
+
+def test_what_runs_and_people_found_is_corrected_beside_its_answer(library: Library, service: httpx.Client) -> None:
+    key = query_key("museum", next(iter(MUSEUM.answers)))
+    found = [
+        Ruling("museum", key, "who paints here", "wording", "journal", "m@1", confidence=0.95),
+        Ruling("museum", key, "may I come in", "fence", "journal", "m@1", confidence=0.02),
+        Ruling("museum", key, "until when is it open", "wording", "review", "ada", person=True),
+    ]
+    append_rulings(library.data, found)
+    sign_in(service, "grace")
+    path = f"/review/questions/{key}"
+    page = shown(service.get(path))
+    assert [words(each) for each in page.select(".rulings summary")] == [
+        "Its other wordings (2)",
+        "What must not get it (1)",
+    ]
+    assert "typed by visitors; judged by m@1" in words(page.select_one(".rulings"))
+
+    for each, action in zip(found, ("deny", "accept", "separate"), strict=True):
+        said = {"wording": each.text, "ruled": each.verdict}
+        assert service.post(path, data=form_of(service.get(path), action) | said).status_code == 303
+
+    assert {(each.text, each.verdict, each.approved_by) for each in standing_rulings(library.data)} == {
+        ("who paints here", "fence", "grace"),
+        ("may I come in", "wording", "grace"),
+    }
+    late = {"wording": "may I come in", "ruled": "fence"}
+    assert service.post(path, data=form_of(service.get(path), "accept") | late).status_code == 409
 
 
 def test_a_pair_is_judged_blind_and_leaves_the_queue(library: Library, signed_in: Reviewer) -> None:

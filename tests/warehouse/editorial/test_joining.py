@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.warehouse.conftest import key
-from warehouse.editorial.joining import joined_to, pair, rule, ruled_on
+from warehouse.editorial.joining import joined_pair, joined_to, pair, rule, ruled_on
 from warehouse.editorial.queue import queue
+from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
 from warehouse.errors import ReviewError
 
 
@@ -45,3 +46,16 @@ def test_questions_are_not_joined_in_a_circle_or_to_themselves(data):
         pair(data, "What is q1?", key("q1"))
     with pytest.raises(ReviewError, match="no question of the current release"):
         pair(data, "What is q9?", "What is q1?")
+
+
+def test_a_joining_is_taken_back_where_the_release_has_the_joined_question_no_more(data):
+    append_rulings(data, [Ruling("main", key("q1"), "What was q9?", "wording", "review", "Ada", person=True)])
+    with pytest.raises(ReviewError, match="is no question of the current release"):
+        pair(data, "What is q1?", "What was q9?")
+
+    twin = joined_pair(data, "What is q1?", "what was q9")
+    rule(data, twin, "Ada", "separate")
+
+    assert standing_rulings(data) == []
+    with pytest.raises(ReviewError, match="'What was q9\\?' is not joined to 'What is q1\\?'"):
+        joined_pair(data, "What is q1?", "What was q9?")

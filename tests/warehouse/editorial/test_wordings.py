@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from rag.identity import query_key
 from tests.warehouse.conftest import key, sample_rows
 from warehouse.analysis.connection import connect
 from warehouse.editorial.queue import queue
 from warehouse.editorial.review import export_wordings
 from warehouse.editorial.review_import import import_reviews
+from warehouse.editorial.settling import Word, settle
+from warehouse.editorial.withdrawal import Tombstones
 from warehouse.editorial.wordings import (
     Ruling,
     all_rulings,
     append_rulings,
     fences_file,
-    settle,
     standing_rulings,
     wordings_file,
 )
@@ -101,6 +105,12 @@ def doubt(text="who cleans?", confidence=0.6, **more):
     return ruling(text, "doubtful", "m@1", confidence=confidence, collection="main", query_key=key("q1"), **more)
 
 
+def said(data, text, accepted, reviewer="Ada", seen="doubtful"):
+    """Let a person say whether a text is a wording of q1; return why that does not hold."""
+    (fault,) = settle(data, [Word("main", key("q1"), text, reviewer, "wording" if accepted else "fence", seen)])
+    return fault
+
+
 def test_a_doubtful_wording_waits_with_its_answer_until_a_person_settles_it(tmp_path, publish_rows):
     publish_rows(sample_rows())
     data = tmp_path / "data"
@@ -111,15 +121,15 @@ def test_a_doubtful_wording_waits_with_its_answer_until_a_person_settles_it(tmp_
         ("asked otherwise", "“who cooks?”"),
     ]
 
-    assert settle(data, "main", key("q1"), "who cleans?", "Ada", accepted=True) is None
-    assert settle(data, "main", key("q1"), "who cooks?", "Ada", accepted=False) is None
+    assert said(data, "who cleans?", True) is None
+    assert said(data, "who cooks?", False) is None
 
     assert queue(data) == []
     assert {(each.text, each.verdict, each.origin, each.approved_by) for each in standing_rulings(data)} == {
         ("who cleans?", "wording", "journal", "Ada"),
         ("who cooks?", "fence", "journal", "Ada"),
     }
-    refusal = settle(data, "main", key("q1"), "Who cleans?", "Ben", accepted=False)
+    refusal = said(data, "Who cleans?", False, "Ben")
     assert refusal == "nothing is in doubt about this wording any more; it is a wording, ruled by Ada."
 
 
@@ -128,15 +138,39 @@ def test_the_judges_agreement_with_people_is_shown_to_analysts_and_in_the_report
     data = tmp_path / "data"
     append_rulings(data, [doubt(), doubt("who cooks?", 0.4), doubt("who washes?", 0.7), doubt("who irons?")])
     for text, accepted in (("who cleans?", True), ("who cooks?", False), ("who washes?", False)):
-        settle(data, "main", key("q1"), text, "Ada", accepted=accepted)
+        said(data, text, accepted)
 
     with connect(data) as session:
         assert session.execute("FROM judge_agreement").fetchall() == [("main", "m@1", 3, 2, 2 / 3)]
         assert session.execute("SELECT count(*) FROM rulings WHERE person").fetchall() == [(3,)]
     write_report(data, tmp_path / "report.html")
-    page = (tmp_path / "report.html").read_text()
+    write_report(data, tmp_path / "report.md")
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "In main people decided 3 texts that m@1 had judged, and in 66.7% as it leaned." in page
-    assert "who irons" not in page
+    assert "From 20 on the share counts" in page
+    assert "| main | visitors | 1 | 2 | 1 |" in text
+    assert "In main people decided 3 of what m@1 had judged, 2 of it as the judge leaned." in text
+    assert "who irons" not in page + text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "told"),
+    [
+        (None, "No person has decided one of them yet."),
+        (True, "people decided 1 text that m@1 had judged, as it leaned."),
+        (False, "people decided 1 text that m@1 had judged, otherwise than it leaned."),
+    ],
+)
+def test_the_report_says_what_few_decisions_say_of_the_judge(tmp_path, publish_rows, accepted, told):
+    publish_rows(sample_rows())
+    data = tmp_path / "data"
+    append_rulings(data, [doubt()])
+    if accepted is not None:
+        said(data, "who cleans?", accepted)
+
+    write_report(data, tmp_path / "report.html")
+
+    assert told in (tmp_path / "report.html").read_text()
 
 
 def test_doubtful_wordings_are_settled_through_a_file_row_by_row(tmp_path, publish_rows):
@@ -159,3 +193,42 @@ def test_doubtful_wordings_are_settled_through_a_file_row_by_row(tmp_path, publi
         ("who cleans?", "wording"),
         ("who cooks?", "fence"),
     }
+
+
+def test_a_wording_of_a_judge_that_a_person_denies_gets_the_answer_no_more_at_once(tmp_path, publish_rows):
+    publish_rows(sample_rows())
+    data, pair = tmp_path / "data", frozenset((query_key("main", "who cleans?"), key("q1")))
+    append_rulings(data, [ruling(collection="main", query_key=key("q1"))])
+
+    assert said(data, "who cleans?", False, seen="wording") is None
+
+    assert standing(data) == [(key("q1"), "who cleans?", "fence")]
+    assert pair in Tombstones(data).pairs()
+    refusal = said(data, "who cleans?", False, "Ben", seen="wording")
+    assert refusal == "the text is not a wording of this answer any more; it is a fence, ruled by Ada."
+
+    assert said(data, "who cleans?", True, "Ben", seen="fence") is None
+
+    assert standing(data) == [(key("q1"), "who cleans?", "wording")]
+    assert Tombstones(data).pairs() == set()
+
+
+def test_what_runs_found_is_exported_and_corrected_through_a_file(tmp_path, publish_rows):
+    publish_rows(sample_rows())
+    data, file = tmp_path / "data", tmp_path / "wordings.jsonl"
+    found = [("who cleans?", "wording"), ("who cooks?", "fence"), ("who irons?", "wording")]
+    append_rulings(data, [ruling(text, verdict, collection="main", query_key=key("q1")) for text, verdict in found])
+    assert (export_wordings(data, tmp_path / "doubts.jsonl"), export_wordings(data, file, decided=True)) == (0, 3)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    corrected = {"who cleans?": "no", "who cooks?": "yes"}
+    file.write_text("\n".join(json.dumps(row | {"accept": corrected.get(row["wording"], "")}) for row in rows))
+    with pytest.raises(ReviewError, match="not decided and imported yet"):
+        export_wordings(data, file, decided=True)
+
+    imported = import_reviews(data, file, "Ada")
+
+    assert (imported.wordings, imported.undecided, imported.refused) == (2, 1, [])
+    assert {(each.text, each.verdict, each.person) for each in standing_rulings(data)} == {
+        ("who cleans?", "fence", True), ("who cooks?", "wording", True), ("who irons?", "wording", False),
+    }  # fmt: skip
+    assert export_wordings(data, file, decided=True) == 3

@@ -15,8 +15,9 @@ from tests.warehouse.conftest import NOW, key, request, write_history
 from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.withdrawal import withdraw
 from warehouse.errors import NoReleaseError, StorageError
-from warehouse.reporting.figures import Scope
+from warehouse.reporting.figures import Scope, report_of
 from warehouse.reporting.formats import duration, number, percent
+from warehouse.reporting.page import markdown
 from warehouse.reporting.plots import grouped, logarithmic, stacked
 from warehouse.reporting.report import report_markdown, write_report
 from warehouse.settings import CostSettings
@@ -162,6 +163,18 @@ def test_the_markdown_says_the_same_and_nothing_typed_becomes_markup(data, tmp_p
 
 def test_a_flow_gets_the_report_as_markdown(data):
     assert report_markdown(data).startswith("# Answers given beforehand\n")
+
+
+def test_the_markdown_for_a_flow_has_nothing_that_visitors_typed(data):
+    write_history(data, HISTORY)
+    report = report_of(data, Scope(30, NOW), CostSettings())
+
+    text = markdown(report, typed=False)
+
+    assert "| (not kept) | 2 | 0 | 1 | – | – |" in text  # noqa: RUF001
+    assert "| What is q1? | 1 | 0 |  |" in text
+    assert "script" in markdown(report)
+    assert "script" not in text
 
 
 def test_the_page_is_self_contained_and_escapes_what_users_typed(data, tmp_path):
