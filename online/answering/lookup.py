@@ -113,20 +113,23 @@ class Lookup:
         if body is None:
             return None
         head = decode_head(body)
-        if not self._may_serve(release, collection, head):
+        if not self._may_serve(release, collection)(head):
             return None
         if self.withholding.repeats_rejected(release, collection, query_key, body):
             return None
         return Prepared(body, head, release.release_id)
 
-    def _may_serve(self, release: OpenRelease, collection: str, head: Head) -> bool:
-        """Whether an answer belongs to a collection, rests on no withdrawn document, and is not too old."""
-        foreign = head.collection != collection or collection in release.unfiltered
-        return not (
-            foreign
-            or self.withdrawn.touches(collection, head.documents)
-            or head.expired(self.withholding.collections[collection].max_age)
-        )
+    def _may_serve(self, release: OpenRelease, collection: str) -> Callable[[Head], bool]:
+        """Return the test whether an answer belongs to a collection, rests on no withdrawn document, is not too old."""
+        foreign = collection in release.unfiltered
+        max_age, touches = self.withholding.collections[collection].max_age, self.withdrawn.touches
+
+        def may_serve(head: Head) -> bool:
+            return not (
+                foreign or head.collection != collection or touches(collection, head.documents) or head.expired(max_age)
+            )
+
+        return may_serve
 
     @contextlib.asynccontextmanager
     async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Unanswered | Live]:
@@ -232,7 +235,7 @@ class Lookup:
         self, asked: Asked, release: OpenRelease, vector: Vectors | None = None, *, live: bool = False
     ) -> Sought:
         permits = Permits(
-            functools.partial(self._usable, release, asked),
+            self._usable(release, asked),
             functools.partial(self._bars, release, asked),
             self.withholding.collections[asked.collection].tolerated_error,
         )
@@ -316,12 +319,22 @@ class Lookup:
         return replace(self._told(asked, release, source, reason, opening.sought), opening=opening, live=live)
 
     def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
-        """Whether an anticipated question has an answer that may be served; a search asks this of dozens."""
-        reviewed = self.reviewed.standing(query_key) is not None or query_key in release.index.before_reviews
-        if reviewed or self.withholding.rejects_words(release, collection):
-            return self._prepared(release, collection, query_key) is not None
-        head = release.heads.find(query_key)
-        return head is not None and self._may_serve(release, collection, head)
+        """Whether an anticipated question has an answer that may be served."""
+        return self._serves(release, collection)(query_key)
+
+    def _serves(self, release: OpenRelease, collection: str) -> Callable[[str], bool]:
+        """Return the test of `is_served`; a search asks it of dozens, and what holds for all is found out once."""
+        standing, before_reviews, find = self.reviewed.standing, release.index.before_reviews, release.heads.find
+        rejects_words = self.withholding.rejects_words(release, collection)
+        may_serve = self._may_serve(release, collection)
+
+        def serves(query_key: str) -> bool:
+            if rejects_words or query_key in before_reviews or standing(query_key) is not None:
+                return self._prepared(release, collection, query_key) is not None
+            head = find(query_key)
+            return head is not None and may_serve(head)
+
+        return serves
 
     def is_listed(self, release: OpenRelease, collection: str, query_key: str) -> bool:
         """Whether an anticipated question may be shown to others than who asks it.
@@ -334,10 +347,11 @@ class Lookup:
         """Whether an anticipated question may be shown to who asks with these filters: it may have no other ones."""
         return self.is_listed(release, collection, query_key) and release.is_open_to(collection, query_key, filters)
 
-    def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_listed(
-            release, asked.collection, query_key
-        )
+    def _usable(self, release: OpenRelease, asked: Asked) -> Callable[[str], bool]:
+        """Return the test whether the answer to an anticipated question may be served to the one asked."""
+        tombstoned, allows = functools.partial(self.withdrawn.tombstoned, asked.query_key), self.listed.allows
+        serves = self._serves(release, asked.collection)
+        return lambda query_key: allows(release, query_key) and serves(query_key) and not tombstoned(query_key)
 
     def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
         """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""

@@ -34,7 +34,7 @@ class Withdrawn:
 
     def tombstoned(self, asked_key: str, matched_key: str) -> bool:
         """Whether neither of two questions may be answered with the answer to the other."""
-        return frozenset((asked_key, matched_key)) in self._tombstones
+        return bool(self._tombstones) and frozenset((asked_key, matched_key)) in self._tombstones
 
     def tombstone(self, asked_key: str, matched_key: str, reason: str) -> None:
         """Keep two questions apart, for good and in all processes; blocking."""
