@@ -27,7 +27,7 @@ import numpy as np
 from exact_hits import answer, anticipated, write_release
 
 from online.answering.question import Asked
-from online.answering.semantic_hit import Permits, seek
+from online.answering.semantic_hit import Permits, Search, seek_near
 from online.release.open_release import OpenRelease, open_release
 from rag.identity import query_key
 from rag.retrieval.embedding import OnnxEncoder
@@ -206,7 +206,7 @@ def decision(release: OpenRelease, rounds: int) -> dict[str, Any]:
         vector = release.encoder.embed([question])[0]
         embedded.append((time.thread_time() - started) * 1000)
         started = time.thread_time()
-        sought = seek(release, asked, permits, _TOLERATED, vector)
+        sought = seek_near(release, Search(asked, permits, _TOLERATED), vector)
         decided.append((time.thread_time() - started) * 1000)
         hits += sought.hit is not None
     embedding, decision = spread(embedded), spread(decided)
