@@ -231,7 +231,7 @@ def measure(answers: int, options: argparse.Namespace, made: tuple[list[str], An
             config = {
                 "data": folder,
                 "collections": {"main": {"documents": [], "tolerated_error": _TOLERATED}},
-                "service": {"port": 0},
+                "service": {"port": 0, "comparison_share": 0.0},  # beside the fake's answers all hits look wrong
                 "llm": {"endpoint": f"{llm}/v1", "model": "fake-model"},
                 "sampling": {"max_tokens": 32},
             }

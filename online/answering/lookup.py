@@ -30,7 +30,7 @@ from online.answering.withholding import Withholding
 from online.errors import Problem, Suggestion, as_problem
 from online.http.schemas import UnansweredSource
 from online.model.language_model import LanguageModel
-from online.model.work_pool import WorkPool
+from online.model.work_pool import TOGETHER, WorkPool
 from online.release.stored_heads import Head, decode_head
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
     from online.release.reviewed import Reviewed
     from online.release.withdrawn import Withdrawn
-
-_BATCH = 4  # questions of a list that are decided in one go, 20 ms; others wait that long, and more save nothing
 
 
 @dataclass
@@ -214,8 +212,8 @@ class Lookup:
         Raises:
             Problem: too many wait for the processor.
         """
-        for start in range(0, len(asked), _BATCH):
-            batch = [_keyed(each, release) for each in asked[start : start + _BATCH]]
+        for start in range(0, len(asked), TOGETHER):
+            batch = [_keyed(each, release) for each in asked[start : start + TOGETHER]]
             exact = [self.exact(each) for each in batch]
             missing = [each for each, found in zip(batch, exact, strict=True) if found is None]
             searches = [self._search(each, release) for each in missing]
