@@ -22,6 +22,7 @@ _CODE = re.compile(
     r"|(\b[a-z]+[a-z\d]*[A-Z]\w*)"  # a capital inside
     r"|(\b[a-z_]\w*(?:\.[a-z_]\w*)+)"  # a dotted name
 )
+_MARKED = re.compile(r"[`/(_.-]|[a-z\d][A-Z]")  # a word of code has one of these
 _NO_CODE = frozenset("e.g i.e a.m p.m u.s u.k u.s.a iPhone iPad iOS iMac iCloud eBay macOS".split())
 _USES = frozenset("use call import function method class module return argument parameter keyword command".split())
 _USE_STEMS = frozenset(map(stem, _USES))
@@ -30,6 +31,8 @@ _USE_STEMS = frozenset(map(stem, _USES))
 @functools.lru_cache(maxsize=65536)
 def code_terms(question: str) -> frozenset[str]:
     """Return the words of code in a question, as written, without code marks and brackets."""
+    if not _MARKED.search(question):
+        return frozenset()
     found = (next(filter(None, match.groups())) for match in _CODE.finditer(question))
     return frozenset(term for each in found if (term := each.strip().rstrip("().,:;?!")) and term not in _NO_CODE)
 
