@@ -119,12 +119,12 @@ class Lookup:
     def _may_serve(self, release: OpenRelease, collection: str) -> Callable[[Head], bool]:
         """Return the test whether an answer belongs to a collection, rests on no withdrawn document, is not too old."""
         foreign = collection in release.unfiltered
-        max_age, touches = self.withholding.collections[collection].max_age, self.withdrawn.touches
+        max_age, touches = self.withholding.collections[collection].max_age, self.withdrawn.touching(collection)
 
         def may_serve(head: Head) -> bool:
-            return not (
-                foreign or head.collection != collection or touches(collection, head.documents) or head.expired(max_age)
-            )
+            if foreign or head.collection != collection or head.expired(max_age):
+                return False
+            return touches is None or not touches(head.documents)
 
         return may_serve
 
@@ -343,9 +343,10 @@ class Lookup:
 
     def _usable(self, release: OpenRelease, asked: Asked) -> Callable[[str], bool]:
         """Return the test whether the answer to an anticipated question may be served to the one asked."""
-        tombstoned, allows = functools.partial(self.withdrawn.tombstoned, asked.query_key), self.listed.allows
-        serves = self._serves(release, asked.collection)
-        return lambda query_key: allows(release, query_key) and serves(query_key) and not tombstoned(query_key)
+        serves, apart = self._serves(release, asked.collection), self.withdrawn.apart_from(asked.query_key)
+        if apart is None and not release.index.asked_by_visitors:
+            return serves  # as nearly always, and it is asked of dozens
+        return lambda key: self.listed.allows(release, key) and serves(key) and not (apart is not None and apart(key))
 
     def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
         """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""

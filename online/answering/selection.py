@@ -34,9 +34,10 @@ _SEARCHED = (NEAREST, 512)  # further, so that wordings that may not be used hid
 
 @dataclass(frozen=True)
 class Near:
-    """The wordings near a question, nearest first, with their cosines and vectors."""
+    """The wordings near a question, nearest first, with the keys of their answers, their cosines and vectors."""
 
     wordings: Sequence[StoredWording]
+    answers: Sequence[str]
     cosines: Sequence[float]
     vectors: Vectors
 
@@ -81,7 +82,8 @@ def near_wordings(
         if len(kept) == NEAREST or all(len(each.rows) < searched for each in found):
             break
     chosen = np.array(kept, np.intp)
-    return Near(wordings, cosines[chosen].tolist(), _vectors(found, of[chosen], chosen, vector.size))
+    answers = [each.query_key for each in wordings]
+    return Near(wordings, answers, cosines[chosen].tolist(), _vectors(found, of[chosen], chosen, vector.size))
 
 
 def _vectors(found: Sequence[Nearest], of: NDArray[np.int64], chosen: NDArray[np.intp], size: int) -> Vectors:
@@ -102,12 +104,9 @@ def choose(
     guarded = release.verifier.knows(opened.language)
     if opened.selector is None or not near.wordings:
         return Decision(False, 0.0, math.inf, "no_candidates"), None
-    answers = [each.query_key for each in near.wordings]
-    worded = {each.query_key for each in near.wordings if not each.alone}
-    wordings = Wordings([each.text for each in near.wordings], answers, near.vectors)
-    found, certificate = release.select(
-        collection, question, vector, wordings, tolerated_error, frozenset(answers) - worded
-    )
+    single = frozenset(each.query_key for each in near.wordings if each.alone)
+    wordings = Wordings([each.text for each in near.wordings], near.answers, near.vectors)
+    found, certificate = release.select(collection, question, vector, wordings, tolerated_error, single)
     if found.reason != "accepted_pair":
         return _decision(found), certificate
     if not guarded:

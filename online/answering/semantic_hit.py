@@ -111,7 +111,9 @@ def seek_near(release: OpenRelease, search: Search, vector: Vectors, embed_secon
     asked, permits, tolerated_error = search.asked, search.permits, search.tolerated_error
     fenced = release.index.fenced_from(asked.query_key)
 
-    usable = _Known(lambda query_key: query_key not in fenced and permits.usable(query_key)).__getitem__
+    usable = _Known(
+        permits.usable if not fenced else lambda query_key: query_key not in fenced and permits.usable(query_key)
+    ).__getitem__
     # an answer that may be served bars nothing, which is quicker to tell
     barred_by = _Known(lambda query_key: not usable(query_key) and permits.barred(query_key)).__getitem__
     known_permits = Permits(usable, barred_by, permits.barring_error)
@@ -158,7 +160,8 @@ def _selected(
     near = near_wordings(
         release, asked.collection, asked.filters, vector, lambda answer: usable(answer) or barred_by(answer)
     )
-    candidates, withheld = near.first(usable, _CANDIDATES), near.first(barred_by, _CANDIDATES)
+    candidates = near.first(usable, _CANDIDATES)
+    withheld = () if all(map(usable, near.answers)) else near.first(barred_by, _CANDIDATES)
     choose_at = functools.partial(choose, release, asked.collection, asked.question, vector, near)
     decision, certificate = (None, None) if tolerated_error is None or not candidates else choose_at(tolerated_error)
     barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None
