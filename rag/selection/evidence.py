@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import LibController, ThreadpoolController
+from threadpoolctl import ThreadpoolController
 
 from rag.identity import normalise
 from rag.retrieval.vectors import Vectors
@@ -70,7 +70,7 @@ def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
     places = {answer: place for place, answer in enumerate(dict.fromkeys(near.answers[:count]))}
     owner = np.fromiter(map(places.__getitem__, near.answers[:count]), np.intp, count)
     asked = ([*near.texts[:count], question], near.vectors[:count], vector)
-    if any(each.num_threads > 1 for each in _blas_libraries()):
+    if _has_several_threads():
         with _blas().limit(limits=1, user_api="blas"):  # several wait for each other longer than one computes
             votes, cosines = _votes(*asked)
     else:
@@ -135,9 +135,10 @@ def _spelling(texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.flo
     rarities = _rarities(count)[seen]
     weights = rarities[buckets]
     norms = np.sqrt(np.maximum(np.bincount(rows, np.square(weights), count), 1e-18))
-    shared = seen > 1  # the others add to the diagonal alone, which is 1
-    width = int(np.count_nonzero(shared)) + 1
-    columns = np.where(shared, np.cumsum(shared), 0)  # column 0 takes the others
+    shared = np.flatnonzero(seen > 1)  # the others add to the diagonal alone, which is 1
+    width = len(shared) + 1
+    columns = np.zeros(_BUCKETS, np.intp)  # column 0 takes the others
+    columns[shared] = np.arange(1, width)
     grams = np.zeros((count, width), np.float32)
     grams.reshape(-1)[rows * width + columns[buckets]] = weights / norms[rows]
     known = grams[:, 1:]
@@ -154,8 +155,9 @@ def _rarities(texts: int) -> NDArray[np.float64]:
 
 
 @functools.cache
-def _blas_libraries() -> tuple[LibController, ...]:
-    return tuple(each for each in _blas().lib_controllers if each.user_api == "blas")
+def _has_several_threads() -> bool:
+    """Whether matrix products run in several threads; asked once, since asking takes as long as a product."""
+    return any(each.num_threads > 1 for each in _blas().lib_controllers if each.user_api == "blas")
 
 
 @functools.cache
