@@ -197,10 +197,16 @@ def spread(values: list[float]) -> list[float]:
 
 
 def decision(release: OpenRelease, rounds: int) -> dict[str, Any]:
-    """Return the processor time of an embedding and of a decision with its vector known, and how many hit."""
+    """Return the processor time of an embedding and of a decision with its vector known, and how many hit.
+
+    Each answer was asked for once before, as in a service that has run for a while; the questions are new.
+    """
     permits = Permits(lambda _: True, lambda _: False, _TOLERATED)
+    known = len(real_answers())
+    everything = asked_questions()
+    before, questions = everything[-known:], everything[:-known]
     embedded, decided, hits = [], [], 0
-    for number, question in enumerate((asked_questions() * rounds)[:rounds]):
+    for number, question in enumerate(before + (questions * rounds)[:rounds]):
         asked = Asked(str(number), "main", question, query_key("main", question), 0.0)
         started = time.thread_time()
         vector = release.encoder.embed([question])[0]
@@ -208,7 +214,8 @@ def decision(release: OpenRelease, rounds: int) -> dict[str, Any]:
         started = time.thread_time()
         sought = seek_near(release, Search(asked, permits, _TOLERATED), vector)
         decided.append((time.thread_time() - started) * 1000)
-        hits += sought.hit is not None
+        hits += sought.hit is not None and number >= known
+    embedded, decided = embedded[known:], decided[known:]
     embedding, decision = spread(embedded), spread(decided)
     return {
         "embedding": embedding, "decision": decision, "hits": hits / rounds,
