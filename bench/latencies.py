@@ -27,7 +27,7 @@ import numpy as np
 from exact_hits import answer, anticipated, write_release
 
 from online.answering.question import Asked
-from online.answering.semantic_hit import Permits, seek
+from online.answering.semantic_hit import Permits, Search, seek_near
 from online.release.open_release import OpenRelease, open_release
 from rag.identity import query_key
 from rag.retrieval.embedding import OnnxEncoder
@@ -197,18 +197,25 @@ def spread(values: list[float]) -> list[float]:
 
 
 def decision(release: OpenRelease, rounds: int) -> dict[str, Any]:
-    """Return the processor time of an embedding and of a decision with its vector known, and how many hit."""
+    """Return the processor time of an embedding and of a decision with its vector known, and how many hit.
+
+    Each answer was asked for once before, as in a service that has run for a while; the questions are new.
+    """
     permits = Permits(lambda _: True, lambda _: False, _TOLERATED)
+    known = len(real_answers())
+    everything = asked_questions()
+    before, questions = everything[-known:], everything[:-known]
     embedded, decided, hits = [], [], 0
-    for number, question in enumerate((asked_questions() * rounds)[:rounds]):
+    for number, question in enumerate(before + (questions * rounds)[:rounds]):
         asked = Asked(str(number), "main", question, query_key("main", question), 0.0)
         started = time.thread_time()
         vector = release.encoder.embed([question])[0]
         embedded.append((time.thread_time() - started) * 1000)
         started = time.thread_time()
-        sought = seek(release, asked, permits, _TOLERATED, vector)
+        sought = seek_near(release, Search(asked, permits, _TOLERATED), vector)
         decided.append((time.thread_time() - started) * 1000)
-        hits += sought.hit is not None
+        hits += sought.hit is not None and number >= known
+    embedded, decided = embedded[known:], decided[known:]
     embedding, decision = spread(embedded), spread(decided)
     return {
         "embedding": embedding, "decision": decision, "hits": hits / rounds,
@@ -231,7 +238,7 @@ def measure(answers: int, options: argparse.Namespace, made: tuple[list[str], An
             config = {
                 "data": folder,
                 "collections": {"main": {"documents": [], "tolerated_error": _TOLERATED}},
-                "service": {"port": 0},
+                "service": {"port": 0, "comparison_share": 0.0},  # beside the fake's answers all hits look wrong
                 "llm": {"endpoint": f"{llm}/v1", "model": "fake-model"},
                 "sampling": {"max_tokens": 32},
             }

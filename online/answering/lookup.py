@@ -23,14 +23,14 @@ from online.answering.question import (
     Sought,
     Unanswered,
 )
-from online.answering.semantic_hit import Permits, seek, seek_and_retrieve, suggestions
+from online.answering.semantic_hit import Permits, Search, seek, seek_all, seek_and_retrieve, suggestions
 from online.answering.semantic_watch import SemanticWatch
 from online.answering.single_flight import SingleFlight
 from online.answering.withholding import Withholding
 from online.errors import Problem, Suggestion, as_problem
 from online.http.schemas import UnansweredSource
 from online.model.language_model import LanguageModel
-from online.model.work_pool import WorkPool
+from online.model.work_pool import TOGETHER, WorkPool
 from online.release.stored_heads import Head, decode_head
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from online.release.open_release import OpenRelease
     from online.release.reviewed import Reviewed
     from online.release.withdrawn import Withdrawn
-    from rag.retrieval.vectors import Vectors
-
-_BATCH = 32  # questions that are embedded at once
 
 
 @dataclass
@@ -113,20 +110,23 @@ class Lookup:
         if body is None:
             return None
         head = decode_head(body)
-        if not self._may_serve(release, collection, head):
+        if not self._may_serve(release, collection)(head):
             return None
         if self.withholding.repeats_rejected(release, collection, query_key, body):
             return None
         return Prepared(body, head, release.release_id)
 
-    def _may_serve(self, release: OpenRelease, collection: str, head: Head) -> bool:
-        """Whether an answer belongs to a collection, rests on no withdrawn document, and is not too old."""
-        foreign = head.collection != collection or collection in release.unfiltered
-        return not (
-            foreign
-            or self.withdrawn.touches(collection, head.documents)
-            or head.expired(self.withholding.collections[collection].max_age)
-        )
+    def _may_serve(self, release: OpenRelease, collection: str) -> Callable[[Head], bool]:
+        """Return the test whether an answer belongs to a collection, rests on no withdrawn document, is not too old."""
+        foreign = collection in release.unfiltered
+        max_age, touches = self.withholding.collections[collection].max_age, self.withdrawn.touching(collection)
+
+        def may_serve(head: Head) -> bool:
+            if foreign or head.collection != collection or head.expired(max_age):
+                return False
+            return touches is None or not touches(head.documents)
+
+        return may_serve
 
     @contextlib.asynccontextmanager
     async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Unanswered | Live]:
@@ -182,21 +182,17 @@ class Lookup:
         return await self._decide(asked, release, self.withholding.reason(release, asked.collection, asked.query_key))
 
     async def _decide(
-        self,
-        asked: Asked,
-        release: OpenRelease,
-        reason: str | None,
-        vector: Vectors | None = None,
-        *,
-        live: bool = False,
+        self, asked: Asked, release: OpenRelease, reason: str | None, *, live: bool = False
     ) -> Prepared | Unanswered | Sought:
         """Decide about a question that has no exact hit; `reason` says why it has no answer to show, if so.
 
         A miss that will be answered `live` gets its passages as well.
         """
         if reason is not None:
-            return await self._withheld(asked, release, reason, vector)
-        sought = await self._seek(asked, release, vector, live=live)
+            return await self._withheld(asked, release, reason)
+        return self._decided(asked, release, await self._seek(asked, release, live=live))
+
+    def _decided(self, asked: Asked, release: OpenRelease, sought: Sought) -> Prepared | Unanswered | Sought:
         return self._barred(asked, release, sought) or self._take(release, asked, sought) or sought
 
     def _barred(self, asked: Asked, release: OpenRelease, sought: Sought) -> Unanswered | None:
@@ -216,41 +212,42 @@ class Lookup:
         Raises:
             Problem: too many wait for the processor.
         """
-        for start in range(0, len(asked), _BATCH):
-            batch = [_keyed(each, release) for each in asked[start : start + _BATCH]]
+        for start in range(0, len(asked), TOGETHER):
+            batch = [_keyed(each, release) for each in asked[start : start + TOGETHER]]
             exact = [self.exact(each) for each in batch]
-            missing = [each.question for each, found in zip(batch, exact, strict=True) if found is None]
-            vectors = iter(await self.pool.run(release.encoder.embed, missing) if missing else ())
+            missing = [each for each, found in zip(batch, exact, strict=True) if found is None]
+            searches = [self._search(each, release) for each in missing]
+            sought = iter(await self.pool.run(seek_all, release, searches) if searches else ())
             for each, found in zip(batch, exact, strict=True):
                 if found is not None:
                     yield found
                     continue
+                near = _strictly(each, next(sought))
                 reason = self.withholding.reason(release, each.collection, each.query_key)
-                yield await self._decide(each, release, reason, next(vectors))
+                if reason is not None:
+                    yield self._told(each, release, "withheld", reason, near)
+                else:
+                    yield self._decided(each, release, near)
 
-    async def _seek(
-        self, asked: Asked, release: OpenRelease, vector: Vectors | None = None, *, live: bool = False
-    ) -> Sought:
+    async def _seek(self, asked: Asked, release: OpenRelease, *, live: bool = False) -> Sought:
+        search = self._search(asked, release)
+        if live:
+            withdrawn = self.withdrawn.documents(asked.collection)
+            return _strictly(asked, await self.pool.run(seek_and_retrieve, release, search, withdrawn))
+        return _strictly(asked, await self.pool.run(seek, release, search))
+
+    def _search(self, asked: Asked, release: OpenRelease) -> Search:
         permits = Permits(
-            functools.partial(self._usable, release, asked),
+            self._usable(release, asked),
             functools.partial(self._bars, release, asked),
             self.withholding.collections[asked.collection].tolerated_error,
         )
-        tolerated = self._tolerated(asked)
-        if live:
-            withdrawn = self.withdrawn.documents(asked.collection)
-            sought = await self.pool.run(seek_and_retrieve, release, asked, permits, tolerated, vector, withdrawn)
-        else:
-            sought = await self.pool.run(seek, release, asked, permits, tolerated, vector)
-        if sought.decision is not None and sought.decision.accepted and sought.decision.score < asked.least_score:
-            refused = replace(sought.decision, accepted=False, reason="below_threshold", threshold=asked.least_score)
-            return replace(sought, decision=refused)
-        return sought
+        return Search(asked, permits, self._tolerated(asked))
 
-    async def _withheld(self, asked: Asked, release: OpenRelease, reason: str, vector: Vectors | None) -> Unanswered:
+    async def _withheld(self, asked: Asked, release: OpenRelease, reason: str) -> Unanswered:
         """Return what a withheld question gets, with suggestions unless there is too much to do."""
         try:
-            return self._told(asked, release, "withheld", reason, await self._seek(asked, release, vector))
+            return self._told(asked, release, "withheld", reason, await self._seek(asked, release))
         except Problem:
             return self._told(asked, release, "withheld", reason, None)
 
@@ -316,12 +313,22 @@ class Lookup:
         return replace(self._told(asked, release, source, reason, opening.sought), opening=opening, live=live)
 
     def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
-        """Whether an anticipated question has an answer that may be served; a search asks this of dozens."""
-        reviewed = self.reviewed.standing(query_key) is not None or query_key in release.index.before_reviews
-        if reviewed or self.withholding.rejects_words(release, collection):
-            return self._prepared(release, collection, query_key) is not None
-        head = release.heads.find(query_key)
-        return head is not None and self._may_serve(release, collection, head)
+        """Whether an anticipated question has an answer that may be served."""
+        return self._serves(release, collection)(query_key)
+
+    def _serves(self, release: OpenRelease, collection: str) -> Callable[[str], bool]:
+        """Return the test of `is_served`; a search asks it of dozens, and what holds for all is found out once."""
+        standing, before_reviews, find = self.reviewed.standing, release.index.before_reviews, release.heads.find
+        rejects_words = self.withholding.rejects_words(release, collection)
+        may_serve = self._may_serve(release, collection)
+
+        def serves(query_key: str) -> bool:
+            if rejects_words or query_key in before_reviews or standing(query_key) is not None:
+                return self._prepared(release, collection, query_key) is not None
+            head = find(query_key)
+            return head is not None and may_serve(head)
+
+        return serves
 
     def is_listed(self, release: OpenRelease, collection: str, query_key: str) -> bool:
         """Whether an anticipated question may be shown to others than who asks it.
@@ -334,10 +341,12 @@ class Lookup:
         """Whether an anticipated question may be shown to who asks with these filters: it may have no other ones."""
         return self.is_listed(release, collection, query_key) and release.is_open_to(collection, query_key, filters)
 
-    def _usable(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        return not self.withdrawn.tombstoned(asked.query_key, query_key) and self.is_listed(
-            release, asked.collection, query_key
-        )
+    def _usable(self, release: OpenRelease, asked: Asked) -> Callable[[str], bool]:
+        """Return the test whether the answer to an anticipated question may be served to the one asked."""
+        serves, apart = self._serves(release, asked.collection), self.withdrawn.apart_from(asked.query_key)
+        if apart is None and not release.index.asked_by_visitors:
+            return serves  # as nearly always, and it is asked of dozens
+        return lambda key: self.listed.allows(release, key) and serves(key) and not (apart is not None and apart(key))
 
     def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
         """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""
@@ -393,6 +402,15 @@ def _require_words(asked: Asked) -> None:
     """Refuse a question of punctuation alone; checked on a miss only, since none is ever anticipated."""
     if not normalise(asked.question):
         raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
+
+
+def _strictly(asked: Asked, sought: Sought) -> Sought:
+    """Refuse a hit whose score is below the least that the caller wants."""
+    decision = sought.decision
+    if decision is None or not decision.accepted or decision.score >= asked.least_score:
+        return sought
+    refused = replace(decision, accepted=False, reason="below_threshold", threshold=asked.least_score)
+    return replace(sought, decision=refused)
 
 
 def _keyed(asked: Asked, release: OpenRelease) -> Asked:

@@ -18,10 +18,13 @@ from rag.paraphrase.verifier import UNKNOWN_LANGUAGE, Decision
 from rag.selection.evidence import NEAREST, Wordings
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from online.release.open_release import OpenRelease
     from online.release.stored_wordings import StoredWording
     from rag.filters import Filters
     from rag.paraphrase.calibration import Certificate
+    from rag.retrieval.vector_index import Nearest
     from rag.retrieval.vectors import Vectors
     from rag.selection.certificate import SelectionCertificate
     from rag.selection.selector import Selection
@@ -31,9 +34,10 @@ _SEARCHED = (NEAREST, 512)  # further, so that wordings that may not be used hid
 
 @dataclass(frozen=True)
 class Near:
-    """The wordings near a question, nearest first, with their cosines and vectors."""
+    """The wordings near a question, nearest first, with the keys of their answers, their cosines and vectors."""
 
     wordings: Sequence[StoredWording]
+    answers: Sequence[str]
     cosines: Sequence[float]
     vectors: Vectors
 
@@ -57,18 +61,18 @@ def near_wordings(
 ) -> Near:
     """Return the wordings near a question, of the answers that are `permitted`."""
     indexes = release.collection(collection)
-    find = release.wordings.find
     searched_in = [each for each in (indexes.questions, indexes.withheld, *indexes.wordings) if each is not None]
+    find = [release.wordings.in_rows(each) for each in searched_in]
     for searched in _SEARCHED:
         found = [index.nearest(vector, searched, index.asked_with(filters)) for index in searched_in]
-        sizes = [len(each.rows) for each in found]
         cosines = np.concatenate([each.scores for each in found])
-        of = np.repeat(np.arange(len(found)), sizes)
-        keys = [key for index, each in zip(searched_in, found, strict=True) for key in index.names(each.rows)]
+        of = np.repeat(np.arange(len(found)), [len(each.rows) for each in found])
+        rows = np.concatenate([each.rows for each in found]).tolist()
+        indexed_in = of.tolist()
         kept: list[int] = []
         wordings: list[StoredWording] = []
         for place in np.argsort(-cosines, kind="stable").tolist():
-            wording = find(keys[place])
+            wording = find[indexed_in[place]](rows[place])
             # the index is the collection's own; checked again all the same
             if wording is not None and wording.collection == collection and permitted(wording.query_key):
                 kept.append(place)
@@ -77,12 +81,19 @@ def near_wordings(
                     break
         if len(kept) == NEAREST or all(len(each.rows) < searched for each in found):
             break
-    vectors = np.empty((len(kept), vector.size), np.float32)
-    chosen = np.array(kept, np.int64)
+    chosen = np.array(kept, np.intp)
+    answers = [each.query_key for each in wordings]
+    return Near(wordings, answers, cosines[chosen].tolist(), _vectors(found, of[chosen], chosen, vector.size))
+
+
+def _vectors(found: Sequence[Nearest], of: NDArray[np.int64], chosen: NDArray[np.intp], size: int) -> Vectors:
+    """Return the vectors of some of the found rows; `of` says in which index each was found."""
+    vectors, before = np.empty((len(chosen), size), np.float32), 0
     for number, each in enumerate(found):
-        own = of[chosen] == number
-        vectors[own] = each.stored[each.places[chosen[own] - sum(sizes[:number])]]
-    return Near(wordings, cosines[chosen].tolist(), vectors)
+        own = np.flatnonzero(of == number)
+        vectors[own] = each.stored[each.places[chosen[own] - before]]
+        before += len(each.rows)
+    return vectors
 
 
 def choose(
@@ -93,12 +104,9 @@ def choose(
     guarded = release.verifier.knows(opened.language)
     if opened.selector is None or not near.wordings:
         return Decision(False, 0.0, math.inf, "no_candidates"), None
-    answers = [each.query_key for each in near.wordings]
-    worded = {each.query_key for each in near.wordings if not each.alone}
-    wordings = Wordings([each.text for each in near.wordings], answers, near.vectors)
-    found, certificate = release.select(
-        collection, question, vector, wordings, tolerated_error, frozenset(answers) - worded
-    )
+    single = frozenset(each.query_key for each in near.wordings if each.alone)
+    wordings = Wordings([each.text for each in near.wordings], near.answers, near.vectors)
+    found, certificate = release.select(collection, question, vector, wordings, tolerated_error, single)
     if found.reason == "not_certified" and not (guarded and release.verifier.reads(question)):
         return _decision(replace(found, reason=UNKNOWN_LANGUAGE)), certificate
     if found.reason != "accepted_pair":

@@ -51,6 +51,15 @@ class Permits:
     barring_error: float
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is looked for: with a `tolerated_error` of None nothing is decided, the candidates serve as suggestions."""
+
+    asked: Asked
+    permits: Permits
+    tolerated_error: float | None
+
+
 class _Known(dict[str, bool]):
     """What was said of each key; `functools.cache` takes longer to be made than it saves here."""
 
@@ -84,23 +93,27 @@ def suggestions(sought: Sought) -> list[Suggestion]:
     return [Suggestion(each.shown, each.query_key, round(each.similarity, 4)) for each in near[:_SUGGESTIONS]]
 
 
-def seek(
-    release: OpenRelease,
-    asked: Asked,
-    permits: Permits,
-    tolerated_error: float | None,
-    known: Vectors | None = None,
-) -> Sought:
-    """Embed a question, unless its vector is `known`, and look for an anticipated one that asks the same; blocking.
+def seek(release: OpenRelease, search: Search) -> Sought:
+    """Embed a question and look for an anticipated one that asks the same; blocking."""
+    return seek_all(release, [search])[0]
 
-    With a `tolerated_error` of None nothing is decided, and the candidates serve as suggestions alone.
-    """
+
+def seek_all(release: OpenRelease, searches: Sequence[Search]) -> list[Sought]:
+    """Embed some questions at once, and look for an anticipated one that asks the same as each; blocking."""
     started = time.perf_counter()
-    vector = release.encoder.embed([asked.question])[0] if known is None else known
-    embed_seconds = time.perf_counter() - started
+    vectors = release.encoder.embed([each.asked.question for each in searches])
+    seconds = (time.perf_counter() - started) / len(searches)
+    return [seek_near(release, each, vector, seconds) for each, vector in zip(searches, vectors, strict=True)]
+
+
+def seek_near(release: OpenRelease, search: Search, vector: Vectors, embed_seconds: float = 0.0) -> Sought:
+    """Look for an anticipated question that asks the same as one whose vector is known; blocking."""
+    asked, permits, tolerated_error = search.asked, search.permits, search.tolerated_error
     fenced = release.index.fenced_from(asked.query_key)
 
-    usable = _Known(lambda query_key: query_key not in fenced and permits.usable(query_key)).__getitem__
+    usable = _Known(
+        permits.usable if not fenced else lambda query_key: query_key not in fenced and permits.usable(query_key)
+    ).__getitem__
     # an answer that may be served bars nothing, which is quicker to tell
     barred_by = _Known(lambda query_key: not usable(query_key) and permits.barred(query_key)).__getitem__
     known_permits = Permits(usable, barred_by, permits.barring_error)
@@ -120,19 +133,12 @@ def seek(
     return Sought(vector, candidates, decision, certificate, embed_seconds, barred)
 
 
-def seek_and_retrieve(
-    release: OpenRelease,
-    asked: Asked,
-    permits: Permits,
-    tolerated_error: float | None,
-    known: Vectors | None,
-    withdrawn: Collection[str],
-) -> Sought:
+def seek_and_retrieve(release: OpenRelease, search: Search, withdrawn: Collection[str]) -> Sought:
     """Look for a semantic hit, and where there is none, for the passages of a live answer; blocking.
 
     In one go, as a second thread would be woken for less than two milliseconds of work.
     """
-    sought = seek(release, asked, permits, tolerated_error, known)
+    asked, sought = search.asked, seek(release, search)
     if sought.hit is not None or sought.withheld is not None:
         return sought
     started = time.perf_counter()
@@ -154,7 +160,8 @@ def _selected(
     near = near_wordings(
         release, asked.collection, asked.filters, vector, lambda answer: usable(answer) or barred_by(answer)
     )
-    candidates, withheld = near.first(usable, _CANDIDATES), near.first(barred_by, _CANDIDATES)
+    candidates = near.first(usable, _CANDIDATES)
+    withheld = () if all(map(usable, near.answers)) else near.first(barred_by, _CANDIDATES)
     choose_at = functools.partial(choose, release, asked.collection, asked.question, vector, near)
     decision, certificate = (None, None) if tolerated_error is None or not candidates else choose_at(tolerated_error)
     barred = _decide(release.verifier, asked.question, withheld, permits.barring_error) if withheld else None

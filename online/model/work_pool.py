@@ -13,6 +13,9 @@ from typing import ParamSpec, TypeVar
 
 from online.errors import Problem
 
+TOGETHER = 4
+"""Texts of one request that are embedded at once, 20 ms: others wait that long, and more at once save nothing."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

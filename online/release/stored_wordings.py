@@ -7,11 +7,16 @@ lookups and a decoding for each would take longer than the decision.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from warehouse.releases.serving_index import ServingIndex
+
+if TYPE_CHECKING:
+    from online.release.question_index import QuestionIndex
 
 _KEPT = 1 << 14  # some 10 MB
 
@@ -50,6 +55,16 @@ class StoredWordings:
     def __init__(self, index: ServingIndex) -> None:
         self._index = index
         self.find = functools.lru_cache(_KEPT)(self._read)
+        self._in_rows: dict[int, Callable[[int], StoredWording | None]] = {}
+
+    def in_rows(self, of: QuestionIndex) -> Callable[[int], StoredWording | None]:
+        """Return what finds the wording in a row of one of the release's indexes."""
+        key = id(of)  # the release holds its indexes as long as this
+        found = self._in_rows.get(key)
+        if found is None:
+            ids, find = of.vectors.ids, self.find
+            found = self._in_rows[key] = functools.lru_cache(_KEPT)(lambda row: find(ids[row]))
+        return found
 
     def _read(self, wording_key: str) -> StoredWording | None:
         """Return a wording, the question of an answer included, or None if the release has no such answer."""

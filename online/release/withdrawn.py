@@ -6,7 +6,8 @@ a withdrawal or a report takes effect at once and everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from warehouse.editorial.withdrawal import Tombstones, Withdrawals, tombstone
@@ -25,8 +26,13 @@ class Withdrawn:
 
     def touches(self, collection: str, documents: Sequence[str]) -> bool:
         """Whether an answer rests on a withdrawn document."""
+        touching = self.touching(collection)
+        return touching is not None and touching(documents)
+
+    def touching(self, collection: str) -> Callable[[Sequence[str]], bool] | None:
+        """Return the test of `touches` for one collection, or None while nothing of it is withdrawn."""
         withdrawn = self._withdrawals.of(collection)
-        return bool(withdrawn) and not withdrawn.keys().isdisjoint(documents)
+        return (lambda documents: not withdrawn.keys().isdisjoint(documents)) if withdrawn else None
 
     def documents(self, collection: str) -> frozenset[str]:
         """Return the withdrawn documents of a collection."""
@@ -35,6 +41,10 @@ class Withdrawn:
     def tombstoned(self, asked_key: str, matched_key: str) -> bool:
         """Whether neither of two questions may be answered with the answer to the other."""
         return frozenset((asked_key, matched_key)) in self._tombstones
+
+    def apart_from(self, asked_key: str) -> Callable[[str], bool] | None:
+        """Return the test of `tombstoned` for one question, or None while no pair is kept apart."""
+        return functools.partial(self.tombstoned, asked_key) if self._tombstones else None
 
     def tombstone(self, asked_key: str, matched_key: str, reason: str) -> None:
         """Keep two questions apart, for good and in all processes; blocking."""

@@ -14,9 +14,8 @@ from online.http.openai_schemas import Embedding, EmbeddingRequest, Embeddings, 
 from online.http.openapi import gives, problems, takes
 from online.http.request_parsing import read_body, read_fields
 from online.http.responses import json_response
+from online.model.work_pool import TOGETHER
 from rag.retrieval.vectors import Vectors
-
-_BATCH = 32  # texts that are embedded at once; other questions take their turns in between
 
 
 def embeddings(lookup: Lookup, keys: Keys) -> APIRouter:
@@ -44,8 +43,8 @@ def embeddings(lookup: Lookup, keys: Keys) -> APIRouter:
             size = release.encoder.spec.dimensions
             if asked.dimensions not in (None, size):
                 raise Problem("invalid", f"The encoder has {size} dimensions, and no others.", param="dimensions")
-            for start in range(0, len(texts), _BATCH):
-                batch = texts[start : start + _BATCH]
+            for start in range(0, len(texts), TOGETHER):
+                batch = texts[start : start + TOGETHER]
                 vectors, read = await lookup.pool.run(release.encoder.embed_counted, batch)
                 tokens += read
                 data += [

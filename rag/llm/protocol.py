@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol, runtime_checkable
 
 from rag.errors import LlmError
@@ -45,7 +45,7 @@ class Sampling:
         """Return the parameters that are part of an answer's fingerprint."""
         return {
             name: value
-            for name, value in asdict(self).items()
+            for name, value in ((each.name, getattr(self, each.name)) for each in fields(self))
             if name not in _ADDED_LATER or value != getattr(Sampling, name)
         }
 

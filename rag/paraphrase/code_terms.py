@@ -25,6 +25,8 @@ _CODE = re.compile(
     r"|((?<!\w)\$(?:\{\w+\}|[A-Za-z_]\w*)|(?<!\S)(?:\+\+|--)\w+|(?<!\S)\+[a-z]\b)"  # a variable, an operator before it
     r"|((?<!\S)(?:(?![.!-]+\s)[=<>!&|+*/%^~?:@$#.\\-]{2,4}|\(\)|\[\]|\{\}|[|\\])(?=\s+\S))"  # an operator
 )
+# each word of code has one of these
+_MARKED = re.compile(r"[`/(_.~:*$+=<>&|%^@#\\\[{-]|[?!]{2}|[a-z\d][A-Z]")
 _NO_CODE = frozenset(".net .com e.g i.e a.m p.m u.s u.k u.s.a iPhone iPad iOS iMac iCloud eBay macOS".split())
 _USES = frozenset("use call import function method class module return argument parameter keyword command".split())
 _USE_STEMS = frozenset(map(stem, _USES))
@@ -33,6 +35,8 @@ _USE_STEMS = frozenset(map(stem, _USES))
 @functools.lru_cache(maxsize=65536)
 def code_terms(question: str) -> frozenset[str]:
     """Return the words of code in a question, as written, without code marks and brackets."""
+    if not _MARKED.search(question):
+        return frozenset()
     found = (next(filter(None, match.groups())) for match in _CODE.finditer(question))
     return frozenset(term for each in found if (term := _bare(each.strip())) and term not in _NO_CODE)
 

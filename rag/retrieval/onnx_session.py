@@ -44,6 +44,8 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        # threads that wait for the next layer busily take twice the processor time, and slow what follows the model
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model = folder / "model.onnx"
         model = model if model.exists() else folder / "onnx" / "model.onnx"
         try:

@@ -67,17 +67,16 @@ def weigh(question: str, vector: Vectors, near: Wordings) -> Evidence | None:
     if not len(near.texts):
         return None
     count = min(NEAREST, len(near.texts))
-    vectors = np.empty((count + 1, vector.size), np.float32)
-    vectors[:count], vectors[count] = near.vectors[:count], vector
-    names: dict[str, int] = {}
-    owner = np.array([names.setdefault(answer, len(names)) for answer in near.answers[:count]])
-    if _blas_threads() > 1:
+    places = {answer: place for place, answer in enumerate(dict.fromkeys(near.answers[:count]))}
+    owner = np.fromiter(map(places.__getitem__, near.answers[:count]), np.intp, count)
+    asked = ([*near.texts[:count], question], near.vectors[:count], vector)
+    if _has_several_threads():
         with _blas().limit(limits=1, user_api="blas"):  # several wait for each other longer than one computes
-            votes, cosines = _votes([*near.texts[:count], question], vectors)
+            votes, cosines = _votes(*asked)
     else:
-        votes, cosines = _votes([*near.texts[:count], question], vectors)
-    responses = np.bincount(owner, weights=votes, minlength=len(names))
-    listed = list(names)
+        votes, cosines = _votes(*asked)
+    responses = np.bincount(owner, weights=votes, minlength=len(places))
+    listed = list(places)
     order = np.argsort(-responses, kind="stable")
     best = int(order[0])
     own = np.flatnonzero(owner == best)
@@ -104,39 +103,49 @@ def nearest(vector: Vectors, wordings: Wordings, without: NDArray[np.bool_] | No
     return Wordings([wordings.texts[i] for i in rows], [wordings.answers[i] for i in rows], wordings.vectors[rows])
 
 
-def _votes(texts: Sequence[str], vectors: Vectors) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _votes(texts: Sequence[str], vectors: Vectors, vector: Vectors) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the votes of n wordings about the question, which is the last of the texts, and their cosines with it."""
-    likeness = vectors @ vectors.T
-    cosines = likeness[:-1, -1].copy()
-    likeness -= 1
-    likeness *= _SHARPNESS
-    np.exp(likeness, out=likeness)
-    likeness *= 1 - _CHARACTERS
-    spelling = _spelling(texts)
-    spelling *= _CHARACTERS
-    likeness += spelling
-    likeness.flat[:: len(texts) + 1] += _RIDGE
-    return np.linalg.solve(likeness[:-1, :-1], likeness[:-1, -1]), cosines
+    cosines = vectors @ vector
+    among, with_question = _spelling(texts)
+    likeness = _near(vectors @ vectors.T)
+    likeness += among
+    likeness.reshape(-1)[:: len(vectors) + 1] += _RIDGE
+    return np.linalg.solve(likeness, _near(cosines) + with_question), cosines
 
 
-def _spelling(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return the cosines of n texts by their n-grams, of which rare ones count more, of shape (n, n)."""
-    count, found = len(texts), [_buckets(text) for text in texts]
+def _near(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the share of the vectors in the likeness."""
+    found = cosines - 1
+    found *= _SHARPNESS
+    np.exp(found, out=found)
+    found *= 1 - _CHARACTERS
+    return found
+
+
+def _spelling(texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the share of the n-grams in the likeness of n texts among themselves, and with a further one, the last.
+
+    It is the cosine by n-grams, of which rare ones count more.
+    """
+    count, found = len(texts), list(map(_buckets, texts))
     lengths = np.fromiter(map(len, found), np.intp, count) // _BUCKET.itemsize
-    buckets, rows = np.frombuffer(b"".join(found), _BUCKET).astype(np.intp), np.repeat(np.arange(count), lengths)
+    buckets = np.frombuffer(b"".join(found), _BUCKET).astype(np.intp)
+    rows = np.repeat(np.arange(count), lengths)
     seen = np.bincount(buckets, minlength=_BUCKETS)
-    weights = _rarities(count)[seen]
-    norms = np.sqrt(np.maximum(np.bincount(rows, np.square(weights)[buckets], count), 1e-18))
+    rarities = _rarities(count)[seen]
+    weights = rarities[buckets]
+    norms = np.sqrt(np.maximum(np.bincount(rows, np.square(weights), count), 1e-18))
     shared = np.flatnonzero(seen > 1)  # the others add to the diagonal alone, which is 1
-    column = np.full(_BUCKETS, -1)
-    column[shared] = np.arange(len(shared))
-    columns = column[buckets]
-    kept = columns >= 0
-    grams = np.zeros((count, len(shared)), np.float32)
-    grams.reshape(-1)[(rows * len(shared) + columns)[kept]] = (weights[buckets] / norms[rows])[kept]
-    cosines: NDArray[np.float32] = grams @ grams.T
-    cosines.reshape(-1)[:: count + 1] = lengths > 0
-    return cosines
+    width = len(shared) + 1
+    columns = np.zeros(_BUCKETS, np.intp)  # column 0 takes the others
+    columns[shared] = np.arange(1, width)
+    grams = np.zeros((count, width), np.float32)
+    grams.reshape(-1)[rows * width + columns[buckets]] = weights / norms[rows]
+    known = grams[:, 1:]
+    among: NDArray[np.float32] = known[:-1] @ known[:-1].T
+    among.reshape(-1)[::count] = lengths[:-1] > 0
+    among *= _CHARACTERS
+    return among, known[:-1] @ known[-1] * np.float32(_CHARACTERS)
 
 
 @functools.lru_cache(maxsize=2 * NEAREST)
@@ -145,8 +154,10 @@ def _rarities(texts: int) -> NDArray[np.float64]:
     return np.log((texts + 1) / (np.arange(texts + 1) + 0.5))
 
 
-def _blas_threads() -> int:
-    return max((each.num_threads for each in _blas().lib_controllers if each.user_api == "blas"), default=1)
+@functools.cache
+def _has_several_threads() -> bool:
+    """Whether matrix products run in several threads; asked once, since asking takes as long as a product."""
+    return any(each.num_threads > 1 for each in _blas().lib_controllers if each.user_api == "blas")
 
 
 @functools.cache

@@ -133,6 +133,10 @@ class Tombstones:
         """Whether a pair of query keys must not hit, as `follow` last found it."""
         return pair in self._log.state
 
+    def __len__(self) -> int:
+        """The number of pairs, as `follow` last found them."""
+        return len(self._log.state)
+
     def pairs(self) -> frozenset[frozenset[str]]:
         """Return the pairs of query keys that must not hit now."""
         self.follow()
