@@ -5,11 +5,10 @@
 The questions are those of the set's `asked` rows, some of them asked again and again; the team has listed a question
 with `--known` wordings for every other answer, and has a page about each. Flow, service, encoder, journal and the
 judge's exam are real; the language model is a fake one that answers from the passage about the right answer, if it is
-given that, and errs as
-a judge in `--mistakes` of the cases. Prints one JSON line a day, with what the night before it did: the share of the
-requests answered beforehand, how many of those rightly, and what 1,000 questions cost in tokens: live, with the night
-(whose tokens cost `--batch-price` of a live one's, as in a Batch API), and if all of them were answered live. A night's
-answers serve more days than the next; so the line also has these sums over all days so far.
+given that, and errs as a judge in `--mistakes` of the cases. Prints one JSON line a day, with what the night before it
+did: the share of the requests answered beforehand, how many of those rightly, and what 1,000 questions cost in tokens:
+live, with the night (whose tokens cost `--batch-price` of a live one's, as in a Batch API), and if all of them were
+answered live. A night's answers serve more days than the next; so the line also has these sums over all days so far.
 """
 
 from __future__ import annotations

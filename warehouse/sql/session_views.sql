@@ -248,6 +248,7 @@ SELECT
 FROM people p
 ASOF JOIN judges j
     ON p.collection = j.collection AND p.query_key = j.query_key AND p.text = j.text AND p.since >= j.since
+WHERE j.verdict = 'doubtful' -- of what the judge was sure about people look at what is wrong alone
 GROUP BY p.collection, j.approved_by
 ORDER BY p.collection, decided DESC, judge;
 COMMENT ON VIEW judge_agreement IS 'How often people decided as the judge of wordings leaned, where they decided what it was not sure about.';

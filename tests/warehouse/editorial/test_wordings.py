@@ -137,18 +137,21 @@ def test_the_judges_agreement_with_people_is_shown_to_analysts_and_in_the_report
     publish_rows(sample_rows())
     data = tmp_path / "data"
     append_rulings(data, [doubt(), doubt("who cooks?", 0.4), doubt("who washes?", 0.7), doubt("who irons?")])
+    sure = ruling("who paints?", by="m@1", confidence=0.97, collection="main", query_key=key("q1"))
+    append_rulings(data, [sure])
+    assert said(data, "who paints?", False, seen="wording") is None, "a correction, which tells nothing of the others"
     for text, accepted in (("who cleans?", True), ("who cooks?", False), ("who washes?", False)):
         said(data, text, accepted)
 
     with connect(data) as session:
         assert session.execute("FROM judge_agreement").fetchall() == [("main", "m@1", 3, 2, 2 / 3)]
-        assert session.execute("SELECT count(*) FROM rulings WHERE person").fetchall() == [(3,)]
+        assert session.execute("SELECT count(*) FROM rulings WHERE person").fetchall() == [(4,)]
     write_report(data, tmp_path / "report.html")
     write_report(data, tmp_path / "report.md")
     page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "In main people decided 3 texts that m@1 had judged, and in 66.7% as it leaned." in page
     assert "From 20 on the share counts" in page
-    assert "| main | visitors | 1 | 2 | 1 |" in text
+    assert "| main | visitors | 1 | 3 | 1 |" in text
     assert "In main people decided 3 of what m@1 had judged, 2 of it as the judge leaned." in text
     assert "who irons" not in page + text
 
