@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,21 +61,20 @@ def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
     found: list[Phrasing] = []
     for collection, text, filters, asked, keys, anonymous in rows:
         if collection in plan.collections:
-            askers = {("", key) for key in keys} | {(str(each["day"]), each["asker"]) for each in anonymous}
             given = {str(name): str(value) for name, value in json.loads(filters or "{}").items()}
             asked_with = plan.collections[collection].filtering.of(given)
             try:
                 tidy = tidy_question(text, plan.settings.max_question_characters)
             except QuestionError:
                 continue  # "???"
-            found.append(Phrasing(collection, tidy, asked_with, asked, frozenset(askers)))
+            found.append(Phrasing(collection, tidy, asked_with, asked, _askers(keys, anonymous)))
     personal = personal_in(plan, [(each.text, each.filters) for each in found])
     harmless = [each for each, told in zip(found, personal, strict=True) if not told]
     return harmless, len(found) - len(harmless)
 
 
 def unhelpful_wordings(plan: RunPlan) -> list[Ruling]:
-    """Return the wordings whose answer visitors found unhelpful, as doubts: a person says whether they want it.
+    """Return the wordings whose answer enough different visitors found unhelpful, as doubts: a person decides.
 
     Raises:
         NoReleaseError: nothing has been published.
@@ -84,16 +83,14 @@ def unhelpful_wordings(plan: RunPlan) -> list[Ruling]:
         rows = session.execute(sql_text("unhelpful_wordings.sql")).fetchall()
     return [
         Ruling(collection, query_key, text, "doubtful", origin, VISITORS)
-        for collection, query_key, text, origin in rows
-        if collection in plan.collections
+        for collection, query_key, text, origin, keys, anonymous in rows
+        if collection in plan.collections and _different(_askers(keys, anonymous)) >= plan.settings.least_askers
     ]
 
 
 def askers_of(phrasings: Iterable[Phrasing]) -> int:
     """Return how many different askers some phrasings have, at least."""
-    everyone = frozenset[Asker]().union(*(each.askers for each in phrasings))
-    days = Counter(day for day, _ in everyone)
-    return days.pop("", 0) + max(days.values(), default=0)
+    return _different(frozenset[Asker]().union(*(each.askers for each in phrasings)))
 
 
 def personal_in(plan: RunPlan, typed: Sequence[tuple[str, Filters]]) -> list[list[Finding]]:
@@ -112,6 +109,15 @@ def refused_miss(plan: RunPlan, stage: str, missed: MissedQuestion, why: Questio
     item = query_key(missed.collection, missed.question, plan.asked_with(missed))
     reason = f"the journal, asked {missed.times} times by {missed.askers} askers: {why}"
     return reject_row(plan.run_id, stage, missed.collection, Reject(item, reason))
+
+
+def _askers(keys: Iterable[str], anonymous: Iterable[Mapping[str, object]]) -> frozenset[Asker]:
+    return frozenset({("", key) for key in keys} | {(str(each["day"]), str(each["asker"])) for each in anonymous})
+
+
+def _different(askers: frozenset[Asker]) -> int:
+    days = Counter(day for day, _ in askers)
+    return days.pop("", 0) + max(days.values(), default=0)
 
 
 def _public_words(plan: RunPlan, wanted: Collection[str]) -> set[str]:

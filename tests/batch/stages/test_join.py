@@ -237,6 +237,17 @@ def test_a_wording_that_did_not_help_waits_for_a_person(project: Project) -> Non
     assert figures["doubtful"] == 1
 
 
+def test_one_visitor_alone_puts_no_wording_in_doubt(project: Project) -> None:
+    key = query_key("default", TRAY)
+    append_rulings(project.data, [Ruling("default", key, DISHWASHER, "wording", "journal", "m@1", since=LAST_WEEK)])
+    publish_answers(project, worded={DISHWASHER: key})
+    ask(project, DISHWASHER, askers=1, times=5, source="exact", helpful=False)
+
+    join(project.plan())
+
+    assert standing(project) == {("wording", DISHWASHER, TRAY)}
+
+
 def test_a_yes_to_what_was_reported_as_a_false_hit_is_doubtful(project: Project, llm: JudgingLlm) -> None:
     ask(project, LONG)
     llm.fits = fitting(**{LONG: WARRANTY})
