@@ -20,6 +20,7 @@ _WORDS = (
     (r"\be[- ]mail(s?)\b", r"email\1"),
     (r"\b(on|off)[- ]line\b", r"\1line"),
     (r"\b(sign|log|check|back|set|follow)[- ](up|in|out|on)\b", r"\1\2"),
+    (r"\b(log|sign) into\b", r"\1in to"),
     (r"\b(?:make|schedule|arrange|set up|get) an appointment\b", "book an appointment"),
     (r"\b(?:make|open|set up|register(?: for)?|sign ?up for) an account\b", "create an account"),
     (r"\bget my money back\b", "get a refund"),
@@ -29,7 +30,7 @@ _WORDS = (
     (r"\bfill(ing)? (?:in|out)\b", r"fill\1 in"),
     (r"\bhire a(?= (?:car|van|bike|boat|bicycle|scooter|truck)\b)", "rent a"),
     (
-        rf"\b({_TURNED})((?: {_OF_ONE})? (?!{_OF_ONE}\b)\w+) (on|off|up|out|back|down|in)(?=$| (?:for|to|from|at)\b)",
+        rf"\b({_TURNED})((?: {_OF_ONE})? (?!{_OF_ONE}\b)\w+) (on|off|up|out|back|down|in)(?=[ ?.!]*$| (?:for|to|from|at)\b)",
         r"\1 \3\2",
     ),
     (r"\b(user)[- ](names?)\b|\b(pass)[- ](words?|codes?)\b|\b(web)[- ](sites?|pages?)\b", r"\1\2\3\4\5\6"),
