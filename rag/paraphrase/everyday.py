@@ -30,7 +30,8 @@ _WORDS = (
     (r"\bfill(ing)? (?:in|out)\b", r"fill\1 in"),
     (r"\bhire a(?= (?:car|van|bike|boat|bicycle|scooter|truck)\b)", "rent a"),
     (
-        rf"\b({_TURNED})((?: {_OF_ONE})? (?!{_OF_ONE}\b)\w+) (on|off|up|out|back|down|in)(?=[ ?.!]*$| (?:for|to|from|at)\b)",
+        rf"\b({_TURNED})((?: {_OF_ONE})? (?!{_OF_ONE}\b)\w+) (on|off|up|out|back|down|in)"
+        r"(?=[ ?.!]*$| (?:for|to|from|at)\b)",
         r"\1 \3\2",
     ),
     (r"\b(user)[- ](names?)\b|\b(pass)[- ](words?|codes?)\b|\b(web)[- ](sites?|pages?)\b", r"\1\2\3\4\5\6"),
