@@ -153,13 +153,16 @@ _FORMS = (*_COST, *_REASONS, *_STEPS, *_PERMISSIONS, *_PLACES_AND_TIMES, *_OTHER
 _COMPILED = tuple((re.compile(form, re.IGNORECASE), to) for form, to in _FORMS)
 _COMPILED_WORDS = tuple((re.compile(form, re.IGNORECASE), to) for form, to in _WORDS)
 _PROSE = re.compile(r"(?<![\w`./_-])[a-z]{4,}(?![\w`_/(-]|\.\w)")
+_LONGEST = 300  # characters; the patterns take time quadratic in it
 _MOST_FORMS = 3  # rewritings of one question, one after the other
 _COMPILED_POLITE = tuple(re.compile(form, re.IGNORECASE) for form in _POLITE)
 
 
 @functools.lru_cache(maxsize=65536)
 def everyday_form(question: str) -> str:
-    """Return a question in the plain form of its kind."""
+    """Return a question in the plain form of its kind; a long one as it is."""
+    if len(question) > _LONGEST:
+        return question
     text = " ".join(question.replace("\u2019", "'").split())
     for form, to in _COMPILED_WORDS:
         text = form.sub(to, text)
