@@ -249,7 +249,7 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     """
     if found := _objection_to_closest(question, near, evidence):
         return found
-    wordings = [parse(text) for text, answer in zip(near.texts, near.answers, strict=True) if answer == evidence.answer]
+    wordings = [text for text, answer in zip(near.texts, near.answers, strict=True) if answer == evidence.answer]
     return "content_differs" if does_another_thing(parse(question), wordings) else None
 
 
