@@ -176,5 +176,8 @@ def _one_letter_apart(one: str, other: str) -> bool:
 
 
 def _known(word: str) -> bool:
+    if word in english_words():
+        return True
     words = lexicon()
-    return word in words.kinds or word in words.opposites or word in words.synonyms or word in english_words()
+    listed = word in words.kinds or word in words.opposites or word in words.synonyms
+    return listed and word + "e" not in english_words()  # the lists hold stems, too: "freez"

@@ -11,28 +11,27 @@ from collections.abc import Sequence
 from rag.paraphrase.alignment import align, same_word
 from rag.paraphrase.lexicon import meanings
 from rag.paraphrase.parsed_question import ParsedQuestion, Token
+from rag.paraphrase.question_parser import parse
 
 _BEFORE_VERBS = frozenset("i we you please".split())
 _BEFORE_TO = frozenset("how want need like have has able going wish try love used".split())  # "want to", not "way to"
 _CLOSEST = 5  # wordings that are compared; all of them are searched for the verb
 
 
-def does_another_thing(asked: ParsedQuestion, wordings: Sequence[ParsedQuestion]) -> bool:
+def does_another_thing(asked: ParsedQuestion, wordings: Sequence[str]) -> bool:
     """Whether a question is one of the closest wordings (nearest first) but for its verb, which none of them has."""
-    return any(_differs_in_verb(asked, each, wordings) for each in wordings[:_CLOSEST])
+    verbs = [verb for each in wordings[:_CLOSEST] if (verb := _other_verb(asked, parse(each))) is not None]
+    return bool(verbs) and not any(_alike(verbs[0], token) for each in wordings for token in parse(each).content)
 
 
-def _differs_in_verb(asked: ParsedQuestion, wording: ParsedQuestion, wordings: Sequence[ParsedQuestion]) -> bool:
+def _other_verb(asked: ParsedQuestion, wording: ParsedQuestion) -> Token | None:
+    """Return the verb of a question where it is all that differs from a wording, or None."""
     alignment = align(asked, wording)
     if len(alignment.left) != 1 or len(alignment.right) != 1:
-        return False
+        return None
     ours, theirs = alignment.left[0], alignment.right[0]
-    return (
-        alignment.left_words | alignment.right_words == {ours.word, theirs.word}
-        and _is_verb(ours, asked)
-        and _is_verb(theirs, wording)
-        and not any(_alike(ours, token) for each in wordings for token in each.content)
-    )
+    alone = alignment.left_words | alignment.right_words == {ours.word, theirs.word}
+    return ours if alone and _is_verb(ours, asked) and _is_verb(theirs, wording) else None
 
 
 def _is_verb(token: Token, question: ParsedQuestion) -> bool:

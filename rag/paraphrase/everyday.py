@@ -20,6 +20,7 @@ _WORDS = (
     (r"\be[- ]mail(s?)\b", r"email\1"),
     (r"\b(on|off)[- ]line\b", r"\1line"),
     (r"\b(sign|log|check|back|set|follow)[- ](up|in|out|on)\b", r"\1\2"),
+    (r"\b(log|sign) into\b", r"\1in to"),
     (r"\b(?:make|schedule|arrange|set up|get) an appointment\b", "book an appointment"),
     (r"\b(?:make|open|set up|register(?: for)?|sign ?up for) an account\b", "create an account"),
     (r"\bget my money back\b", "get a refund"),
@@ -29,7 +30,8 @@ _WORDS = (
     (r"\bfill(ing)? (?:in|out)\b", r"fill\1 in"),
     (r"\bhire a(?= (?:car|van|bike|boat|bicycle|scooter|truck)\b)", "rent a"),
     (
-        rf"\b({_TURNED})((?: {_OF_ONE})? (?!{_OF_ONE}\b)\w+) (on|off|up|out|back|down|in)(?=$| (?:for|to|from|at)\b)",
+        rf"\b({_TURNED})((?: {_OF_ONE})? (?!{_OF_ONE}\b)\w+) (on|off|up|out|back|down|in)"
+        r"(?=[ ?.!]*$| (?:for|to|from|at)\b)",
         r"\1 \3\2",
     ),
     (r"\b(user)[- ](names?)\b|\b(pass)[- ](words?|codes?)\b|\b(web)[- ](sites?|pages?)\b", r"\1\2\3\4\5\6"),
@@ -151,13 +153,16 @@ _FORMS = (*_COST, *_REASONS, *_STEPS, *_PERMISSIONS, *_PLACES_AND_TIMES, *_OTHER
 _COMPILED = tuple((re.compile(form, re.IGNORECASE), to) for form, to in _FORMS)
 _COMPILED_WORDS = tuple((re.compile(form, re.IGNORECASE), to) for form, to in _WORDS)
 _PROSE = re.compile(r"(?<![\w`./_-])[a-z]{4,}(?![\w`_/(-]|\.\w)")
+_LONGEST = 300  # characters; the patterns take time quadratic in it
 _MOST_FORMS = 3  # rewritings of one question, one after the other
 _COMPILED_POLITE = tuple(re.compile(form, re.IGNORECASE) for form in _POLITE)
 
 
 @functools.lru_cache(maxsize=65536)
 def everyday_form(question: str) -> str:
-    """Return a question in the plain form of its kind."""
+    """Return a question in the plain form of its kind; a long one as it is."""
+    if len(question) > _LONGEST:
+        return question
     text = " ".join(question.replace("\u2019", "'").split())
     for form, to in _COMPILED_WORDS:
         text = form.sub(to, text)

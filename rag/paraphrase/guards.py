@@ -10,6 +10,7 @@ hits is in docs/semantic-hits.md.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -56,6 +57,21 @@ def _numbers_differ(first: ParsedQuestion, second: ParsedQuestion, _: Alignment)
     if set(only_theirs) <= {"1"} and not only_ours:
         return not {"one", "a", "an", "single"} & set(first.words)
     return True
+
+
+def _parts_of_numbers_swapped(first: ParsedQuestion, second: ParsedQuestion, _: Alignment) -> bool:
+    """Whether a number of several parts has them in another order: 3/4 and 4/3, 03/04/2024 and 04/03/2024."""
+    if len(first.numbers) < 2 or len(second.numbers) < 2:
+        return False
+    ours, theirs = _in_parts(first.written), _in_parts(second.written)
+    return any(sorted(a) == sorted(b) for a in ours - theirs for b in theirs - ours)
+
+
+def _in_parts(text: str) -> set[tuple[int, ...]]:
+    return {tuple(map(int, re.findall(r"\d+", found.group()))) for found in _IN_PARTS.finditer(text)}
+
+
+_IN_PARTS = re.compile(r"\d+(?:[/.:-]\d+)+")
 
 
 def _negation_differs(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> bool:
@@ -158,6 +174,7 @@ _MODALITIES = tuple(itertools.combinations(("modal_ability", "modal_duty", "moda
 _GUARDS = (
     ("code_differs", code_differs),
     ("numbers_differ", _numbers_differ),
+    ("numbers_differ", _parts_of_numbers_swapped),
     ("units_differ", _kind_differs(("unit",))),
     ("dates_differ", _kind_differs(("date",))),
     ("negation_differs", _negation_differs),

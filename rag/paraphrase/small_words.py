@@ -147,7 +147,7 @@ def _apart(word: str, prepositions: frozenset[str]) -> bool:
 _PURPOSES = frozenset(
     frozenset(pair.split("/"))
     for pair in "at/for for/from by/for about/to about/with until/for since/for at/before on/before at/after "
-    "on/after".split()
+    "on/after about/for by/from".split()
 )
 _PLACES = frozenset("under behind beside above below inside outside across through around near".split())
 _SAME_PLACES = frozenset(

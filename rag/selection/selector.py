@@ -245,6 +245,17 @@ def _pairs(vector: Vectors, near: Wordings, is_pair: Callable[[str], bool]) -> l
 def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | None:
     """Return the guard that refuses the best answer, or None.
 
+    One of pairs, or the question asks to do what no wording of the answer does.
+    """
+    if found := _objection_to_closest(question, near, evidence):
+        return found
+    wordings = [text for text, answer in zip(near.texts, near.answers, strict=True) if answer == evidence.answer]
+    return "content_differs" if does_another_thing(parse(question), wordings) else None
+
+
+def _objection_to_closest(question: str, near: Wordings, evidence: Evidence) -> str | None:
+    """Return the guard that refuses the closest wordings of the best answer, or None.
+
     A guard on one wording alone is right only where hardly a word is left over: the wordings of an answer name other
     amounts and places too. Otherwise all of the three closest wordings have to be refused. A guard that parts the
     answer's own wordings has no say. Where an answer has few wordings, hardly a word left over is one too many for any
@@ -253,8 +264,6 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     few = evidence.known <= _FEW
     rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer]
     first = parse(question)
-    if does_another_thing(first, [parse(near.texts[row]) for row in rows]):
-        return "content_differs"
     labels: list[str] = []
     for row in rows[:_GUARDED]:
         second = parse(near.texts[row])

@@ -38,6 +38,11 @@ def test_names_of_code_stay_as_they_are(question: str) -> None:
     assert everyday_form(question) == question
 
 
+@pytest.mark.parametrize("part", [", ", "hi ", "turn my x ", "what do i do "])
+def test_a_long_question_stays_as_it_is(part: str) -> None:
+    assert everyday_form(part * 4000) == part * 4000  # and takes no seconds
+
+
 @given(WORDS)
 def test_a_plain_form_settles(words: list[str]) -> None:
     text = " ".join(words)

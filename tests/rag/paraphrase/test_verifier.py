@@ -117,6 +117,7 @@ def test_semantic_hits_need_guards_or_pairs_in_the_language() -> None:
     [
         ("How do I enable it?", "How do I disable it?", "antonyms"),
         ("Is 5 mg too much?", "Is 10 mg too much?", "numbers_differ"),
+        ("Is it due on 03/04/2024?", "Is it due on 04/03/2024?", "numbers_differ"),
         ("How far is 5 km?", "How far is 5 miles?", "units_differ"),
         ("Is it open on Monday?", "Is it open on Friday?", "dates_differ"),
         ("Who can vote?", "Who can't vote?", "negation_differs"),
