@@ -23,6 +23,8 @@ def does_another_thing(asked: ParsedQuestion, wordings: Sequence[ParsedQuestion]
 
 
 def _differs_in_verb(asked: ParsedQuestion, wording: ParsedQuestion, wordings: Sequence[ParsedQuestion]) -> bool:
+    if len({*asked.words} ^ {*wording.words}) > 2:  # as mostly, and an alignment takes fifty times as long to tell
+        return False
     alignment = align(asked, wording)
     if len(alignment.left) != 1 or len(alignment.right) != 1:
         return False
