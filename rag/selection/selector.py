@@ -268,11 +268,13 @@ def _objection_to_closest(question: str, near: Wordings, evidence: Evidence) -> 
     for row in rows[:_GUARDED]:
         second = parse(near.texts[row])
         alignment = align(first, second)
-        found = objection(first, second, alignment, evidence.similarity)
         left_over = len(alignment.left) + len(alignment.right)
+        if not labels and left_over > _LOOKALIKE:
+            return None
+        found = objection(first, second, alignment, evidence.similarity)
         if not labels and left_over < _LOOKALIKE and (few or (found in FINAL_GUARDS and found != "roles_swapped")):
             return found if few or not _parts([near.texts[each] for each in rows[:_COMPARED]], found) else None
-        if found not in FINAL_GUARDS or (not labels and left_over > _LOOKALIKE):
+        if found not in FINAL_GUARDS:
             return None
         labels.append(found)
     if not labels or (not few and _parts([near.texts[row] for row in rows[:_COMPARED]], labels[0])):
