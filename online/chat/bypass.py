@@ -34,7 +34,8 @@ from online.chat.reply import Reply, about_untold
 from online.chat.request import MODEL, Passing, chat_of, grounded
 from online.chat.turns import last_question
 from online.errors import Problem
-from online.http.schemas import ChatRequest, JsonObject, Provenance
+from online.http.openai_schemas import ChatRequest, Provenance
+from online.http.schemas import JsonObject
 from online.model.language_model import LanguageModel
 from online.settings import Bypass
 from rag.identity import normalise

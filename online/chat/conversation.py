@@ -23,9 +23,10 @@ from online.chat.rules import ChatRules, prompt_hash, rules_of
 from online.chat.turns import text_of
 from online.errors import Problem
 from online.http.authentication import Caller, Headers
+from online.http.openai_schemas import ChatRequest
 from online.http.problems import render
 from online.http.request_parsing import directives
-from online.http.schemas import Ask, ChatRequest, JsonObject
+from online.http.schemas import Ask, JsonObject
 from online.model.language_model import LanguageModel
 from rag.collection_settings import CollectionSettings
 from rag.llm.protocol import Message

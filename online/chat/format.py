@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from online.http.schemas import ChatCompletion, Choice, JsonObject, Provenance
+from online.http.openai_schemas import ChatCompletion, Choice, Provenance
+from online.http.schemas import JsonObject
 
 _PIECE = re.compile(r"\S+\s*|\s+")
 _WORDS_A_CHUNK = 8

@@ -10,7 +10,8 @@ from online.answering.question import Asked, Live, LiveAnswer, Prepared, Unanswe
 from online.answering.rendering import citations, provenance
 from online.chat.format import Usage, pieces
 from online.chat.reply import Reply, about_untold
-from online.http.schemas import Citation, Provenance
+from online.http.openai_schemas import Provenance
+from online.http.schemas import Citation
 from rag.llm.protocol import Completion
 
 if TYPE_CHECKING:

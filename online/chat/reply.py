@@ -10,8 +10,9 @@ from starlette.types import Send
 
 from online.answering.question import Asked, Unanswered
 from online.chat.format import DONE, Frame, Usage, pieces
+from online.http.openai_schemas import ChatRequest, Provenance
 from online.http.responses import RawHeaders, begin_stream, end_stream, send_bytes, send_part
-from online.http.schemas import ChatRequest, JsonObject, Provenance
+from online.http.schemas import JsonObject
 
 _NOTHING: Mapping[str, str] = {}
 _HELD_BACK = "content_filter"  # the finish reason that OpenAI's clients know

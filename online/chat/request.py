@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from online.chat.rules import ChatRules
 from online.chat.turns import PROMPTING, asked_in, is_settled, text_of, without_greetings
 from online.errors import Problem
-from online.http.schemas import QUESTION_CHARACTERS, ChatRequest, JsonObject
+from online.http.openai_schemas import ChatRequest
+from online.http.schemas import QUESTION_CHARACTERS, JsonObject
 from rag.llm.protocol import Message, Sampling
 from rag.prompting.standing_alone import question_of, stands_alone, words_of_its_own
 

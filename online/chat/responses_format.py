@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from online.chat.format import Usage
-from online.http.openai_schemas import ResponseObject, ResponseUsage
+from online.http.openai_schemas import Provenance, ResponseObject, ResponseUsage
 from online.http.responses import sse
-from online.http.schemas import Citation, JsonObject, Provenance
+from online.http.schemas import Citation, JsonObject
 
 _REFERENCE = re.compile(r"\[(\d{1,4})\]")
 _HALF = re.compile("[\ud800-\udfff]")  # half a character, which a model may say, is no JSON

@@ -17,9 +17,9 @@ from online.answering.question import Asked
 from online.chat.format import Usage, pieces
 from online.chat.responses_format import Events, Said, items_of, message_item, reasoning_item, status_of, usage_of
 from online.errors import Problem
-from online.http.openai_schemas import ResponseObject, ResponseRequest
+from online.http.openai_schemas import Provenance, ResponseObject, ResponseRequest
 from online.http.responses import RawHeaders, begin_stream, end_stream, send_bytes, send_part
-from online.http.schemas import JsonObject, Provenance
+from online.http.schemas import JsonObject
 
 _NOTHING: Mapping[str, str] = {}
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from online.errors import Problem
-from online.http.openai_schemas import ResponseRequest
+from online.http.openai_schemas import ChatRequest, ResponseRequest
 from online.http.request_parsing import known_fields
-from online.http.schemas import ChatRequest, JsonObject
+from online.http.schemas import JsonObject
 
 _STATE = {
     "previous_response_id": "Responses are not kept here: send the earlier turns in `input`.",

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from online.http.schemas import QUESTION_CHARACTERS, ChatMessage, ChatRequest, JsonObject
+from online.http.openai_schemas import ChatMessage, ChatRequest
+from online.http.schemas import QUESTION_CHARACTERS, JsonObject
 from rag.identity import normalise
 
 PROMPTING = frozenset(("system", "developer"))

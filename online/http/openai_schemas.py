@@ -1,4 +1,4 @@
-"""What goes in and out of the Responses API and of the embeddings; the Chat API's own are in `online.http.schemas`."""
+"""What goes in and out of OpenAI's APIs: chats, responses, embeddings, models, errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,106 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from online.http.schemas import JsonObject, Provenance
+from online.errors import Near, Suggestion
+from online.http.schemas import AnswerSource, Citation, Handover, JsonObject, QuestionFilters
+
+
+class ChatMessage(msgspec.Struct):
+    """One turn. Further fields are allowed."""
+
+    role: Annotated[str, Meta(min_length=1)]
+    content: str | list[JsonObject] | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """How to stream."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    """A chat completion request; what else OpenAI knows is allowed and goes to the language model."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=256)]
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=1000)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    filters: Annotated[QuestionFilters, Meta(description="As of `/v1/answers`; not sent to the model.")] | None = None
+
+
+class Provenance(msgspec.Struct):
+    """Where the answer to a chat came from, and its sources."""
+
+    source: AnswerSource
+    citations: list[Citation]
+    release: str
+    reason: str | UnsetType = UNSET
+    suggestions: list[Suggestion] | UnsetType = UNSET
+    handover: Handover | UnsetType | None = UNSET
+    question: Annotated[str | UnsetType, Meta(description="What was asked, where it is not the last turn.")] = UNSET
+
+
+class Choice(msgspec.Struct, kw_only=True):
+    """The answer of a chat completion; `message` has a `role`, and what else the language model says."""
+
+    index: int
+    message: Annotated[JsonObject, Meta(extra_json_schema={"required": ["role"]})]
+    logprobs: JsonObject | None = None
+    finish_reason: str | None
+
+
+class ChatCompletion(msgspec.Struct):
+    """A chat completion."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: JsonObject | UnsetType = UNSET
+    beforehand: Provenance | UnsetType = UNSET
+
+
+class OpenAIErrorDetails(msgspec.Struct):
+    """What went wrong, in OpenAI's fields."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    suggestions: list[Suggestion] | UnsetType = UNSET
+    candidates: list[Near] | UnsetType = UNSET
+
+
+class OpenAIError(msgspec.Struct):
+    """What went wrong, in OpenAI's shape."""
+
+    error: OpenAIErrorDetails
+
+
+class Model(msgspec.Struct):
+    """A name to ask under: `beforehand/<collection>`, or the language model itself where one is asked by default."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "beforehand"
+
+
+class Models(msgspec.Struct, kw_only=True):
+    """All names to ask under."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
 
 
 class ResponseRequest(msgspec.Struct):

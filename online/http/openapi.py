@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from online.http import openai_schemas, schemas
+from online.http.openai_schemas import OpenAIError
 from online.http.problems import KINDS
-from online.http.schemas import JsonObject, OpenAIError, ProblemDetails
+from online.http.schemas import JsonObject, ProblemDetails
 
 _REFERENCE = "#/components/schemas/{name}"
 _LIMITS = {

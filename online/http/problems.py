@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from online.errors import Kind, Problem
-from online.http.schemas import OpenAIError, OpenAIErrorDetails, ProblemDetails
+from online.http.openai_schemas import OpenAIError, OpenAIErrorDetails
+from online.http.schemas import ProblemDetails
 
 # kind: (status, title)
 KINDS: Mapping[Kind, tuple[int, str]] = {

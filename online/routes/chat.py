@@ -16,10 +16,10 @@ from starlette.types import Receive, Scope, Send
 from online.chat.conversation import ONLY_READY, Chat, Conversing
 from online.chat.reply import ChatReply
 from online.http.authentication import Headers, Keys
+from online.http.openai_schemas import ChatCompletion, ChatRequest
 from online.http.openapi import gives, problems, streams, takes
 from online.http.request_parsing import read_body, read_fields
 from online.http.responses import AsgiResponse
-from online.http.schemas import ChatCompletion, ChatRequest
 
 _COMPLETION = gives(
     "The completion",

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from online.chat.request import MODEL
 from online.errors import Problem
 from online.http.authentication import Keys
+from online.http.openai_schemas import Model, Models
 from online.http.openapi import gives, problems
 from online.http.responses import json_response
-from online.http.schemas import Model, Models
 
 
 def models(keys: Keys, language_model: str) -> APIRouter:

@@ -15,7 +15,7 @@ from online.chat.request import Limits, chat_of, collection_of, read_chat, shapi
 from online.chat.rules import ChatRules, is_ordinary, prompt_hash
 from online.chat.turns import is_template
 from online.errors import Problem
-from online.http.schemas import ChatRequest
+from online.http.openai_schemas import ChatRequest
 from rag.llm.protocol import Sampling
 
 QUESTION = "When does the library open?"

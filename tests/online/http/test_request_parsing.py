@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from online.answering.asked_question import asked_by
 from online.errors import Problem
 from online.http.authentication import Caller
+from online.http.openai_schemas import ChatRequest
 from online.http.problems import status_of
 from online.http.request_parsing import Directives, directives, read_ask, read_fields
-from online.http.schemas import Ask, ChatRequest
+from online.http.schemas import Ask
 from rag.identity import query_key
 
 JSON = {b"content-type": b"application/json"}

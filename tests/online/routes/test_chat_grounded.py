@@ -15,7 +15,7 @@ import pytest
 from online.app import create_app
 from online.chat.request import grounded
 from online.chat.turns import last_question
-from online.http.schemas import ChatRequest
+from online.http.openai_schemas import ChatRequest
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
