@@ -205,7 +205,7 @@ class Lookup:
     async def ready_all(
         self, asked: Sequence[Asked], release: OpenRelease
     ) -> AsyncGenerator[Prepared | Unanswered | Sought, None]:
-        """Yield what lies ready for each of several questions, in their order; they are embedded in batches.
+        """Yield what lies ready for each of several questions, in their order; a few are decided in one go.
 
         The caller holds the release.
 
@@ -333,7 +333,7 @@ class Lookup:
     def is_listed(self, release: OpenRelease, collection: str, query_key: str) -> bool:
         """Whether an anticipated question may be shown to others than who asks it.
 
-        Every list, page and suggestion asks here, and so does the search for semantic hits.
+        Every list, page and suggestion asks here; the search for semantic hits has the same rule in `_usable`.
         """
         return self.listed.allows(release, query_key) and self.is_served(release, collection, query_key)
 

@@ -1,7 +1,7 @@
 """`POST /v1/lookup`: is there a prepared answer? For teams with a language model of their own.
 
 An answer or a clear no, with the nearest anticipated questions; the language model is never asked. What visitors typed
-is no candidate. Several questions are embedded in batches, and other questions take their turns in between.
+is no candidate. Several questions are decided four at a time, and other questions take their turns in between.
 """
 
 from __future__ import annotations
