@@ -13,6 +13,7 @@ from online.answering.comparison import Comparisons
 from online.answering.exchange import Exchanges
 from online.answering.jobs import Jobs, Outcome
 from online.answering.lookup import Lookup
+from online.answering.prepared_answers import PreparedAnswers
 from online.answering.request_log import RequestLog
 from online.answering.semantic_watch import SemanticWatch
 from online.answering.withholding import Withholding
@@ -109,12 +110,10 @@ class Service:
             lambda what: self.metrics.following_failures.labels(what).inc(),
         )
         self.model = _language_model(settings, live, self.metrics, tracing)
+        withholding = Withholding(self.reviewed, collections)
         self.lookup = Lookup(
-            self.current,
-            self.withdrawn,
-            self.reviewed,
-            self.listed,
-            Withholding(self.reviewed, collections),
+            PreparedAnswers(self.current, self.withdrawn, self.reviewed, self.listed, withholding),
+            withholding,
             self.model,
             self.pool,
             self.watch,

@@ -41,7 +41,7 @@ def search(lookup: Lookup, release: OpenRelease, page: Page, typed: str) -> Ques
     wanted = page.offset + page.limit
     unlisted = len(index.keys(page.filters)) - len(listed)
     near = index.search(vector, wanted + min(unlisted, _MOST_UNLISTED), index.shown_to(page.filters))
-    near = [each for each in near if lookup.listed.allows(release, each[0])][page.offset : wanted]
+    near = [each for each in near if lookup.prepared.listed.allows(release, each[0])][page.offset : wanted]
     found = [_shown(lookup, release, page, key, similarity) for key, similarity in near]
     return _page(found, page, len(listed))
 
@@ -54,7 +54,7 @@ def browse(lookup: Lookup, release: OpenRelease, page: Page) -> Questions:
 
 
 def _listed(lookup: Lookup, release: OpenRelease, page: Page) -> Sequence[str]:
-    return lookup.listed.keys(release, page.collection, page.filters)
+    return lookup.prepared.listed.keys(release, page.collection, page.filters)
 
 
 def _page(found: list[AnticipatedQuestion | None], page: Page, total: int) -> Questions:
@@ -70,7 +70,7 @@ def _shown(
     lookup: Lookup, release: OpenRelease, page: Page, query_key: str, similarity: float | None
 ) -> AnticipatedQuestion | None:
     stored = release.index.question(query_key)
-    if stored is None or not lookup.is_shown(release, page.collection, query_key, page.filters):
+    if stored is None or not lookup.prepared.is_shown(release, page.collection, query_key, page.filters):
         return None
     anticipated = msgspec.json.decode(stored, type=Anticipated)
     return AnticipatedQuestion(

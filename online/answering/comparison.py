@@ -70,9 +70,9 @@ class Comparisons:
 
     async def _compare(self, asked: Asked, hit: Prepared, sought: Sought, score: float) -> None:
         lookup = self.lookup
-        withdrawn = lookup.withdrawn.documents(asked.collection)
+        withdrawn = lookup.prepared.withdrawn.documents(asked.collection)
         try:
-            with lookup.release().hold() as release:
+            with lookup.prepared.release().hold() as release:
                 question = LiveQuestion(
                     asked.collection,
                     asked.question,

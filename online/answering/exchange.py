@@ -85,7 +85,7 @@ class Exchanges:
             Problem: there is none; it is of this kind, and has the nearest anticipated questions.
         """
         with self.recorded(asked):
-            with self.lookup.release().hold() as release:
+            with self.lookup.prepared.release().hold() as release:
                 found = await self.lookup.ready(asked, release)
             if not isinstance(found, Sought):
                 yield found

@@ -154,7 +154,7 @@ class Jobs:
         if basis.source in ("withheld", "unreliable"):
             return False
         lookup = self._exchanges.lookup
-        reviewed = lookup.reviewed
+        reviewed = lookup.prepared.reviewed
         asked = msgspec.json.decode(job.asked, type=Asked)
         keys = {asked.query_key, basis.query_key}
         if basis.fingerprint in reviewed.rejected_fingerprints or not keys.isdisjoint(reviewed.rejected):

@@ -9,9 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from online.answering.live_answer import LiveQuestion, answer_live
+from online.answering.prepared_answers import PreparedAnswers, keyed
 from online.answering.question import (
     AnswerFlight,
     Asked,
@@ -31,31 +30,22 @@ from online.errors import Problem, Suggestion, as_problem
 from online.http.schemas import UnansweredSource
 from online.model.language_model import LanguageModel
 from online.model.work_pool import TOGETHER, WorkPool
-from online.release.stored_heads import Head, decode_head
 from online.telemetry.metrics import Metrics
 from rag.errors import LlmError
-from rag.filters import Filters
 from rag.identity import ModelIdentity, normalise
 from rag.llm.protocol import Delta
 from rag.prompting.answer_rules import AnswerRules
 from rag.prompting.citations import bare_words
 
 if TYPE_CHECKING:
-    from online.release.current_release import CurrentRelease
-    from online.release.listed import Listed
     from online.release.open_release import OpenRelease
-    from online.release.reviewed import Reviewed
-    from online.release.withdrawn import Withdrawn
 
 
 @dataclass
 class Lookup:
     """Looks an answer up: exact, semantic, live. A live one has to pass `rules`."""
 
-    current: CurrentRelease
-    withdrawn: Withdrawn
-    reviewed: Reviewed
-    listed: Listed
+    prepared: PreparedAnswers
     withholding: Withholding
     model: LanguageModel
     pool: WorkPool
@@ -67,67 +57,6 @@ class Lookup:
     flights: SingleFlight[Begun, Delta, LiveAnswer] = field(default_factory=SingleFlight)
     on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
 
-    def release(self) -> OpenRelease:
-        """Return the release that is served now.
-
-        Raises:
-            Problem: there is none yet.
-        """
-        release = self.current.get()
-        if release is None:
-            raise Problem("no-release", "Nothing has been published yet; run `beforehand run` first.", retry_after=10)
-        return release
-
-    def exact(self, asked: Asked) -> Prepared | None:
-        """Return the answer to this very question, if there is one; a few microseconds, without a thread.
-
-        Where the question may not be listed it is repeated in the caller's words, not in those of another visitor.
-        """
-        release = self.release()
-        asked = _keyed(asked, release)
-        found = self._prepared(release, asked.collection, asked.query_key)
-        if found is None or self.reviewed.standing(asked.query_key) is not None:
-            found = self._worded(release, asked) or found
-        elif not self.listed.allows(release, asked.query_key):
-            return _repeated(found, asked, {"listed": False})
-        return found
-
-    def _worded(self, release: OpenRelease, asked: Asked) -> Prepared | None:
-        """Return the answer to the question of which this one is a further wording, unless it was a false hit."""
-        key = release.index.answer_key(asked.query_key)
-        if key == asked.query_key or self.withdrawn.tombstoned(asked.query_key, key):
-            return None
-        found = self._prepared(release, asked.collection, key)
-        if found is None:
-            return None
-        if not self.listed.allows(release, key):
-            return replace(_repeated(found, asked, {"listed": False}), wording_key=asked.query_key)
-        primary = msgspec.json.decode(found.body)["question"]
-        return replace(_repeated(found, asked, {"matched_question": primary}), wording_key=asked.query_key)
-
-    def _prepared(self, release: OpenRelease, collection: str, query_key: str) -> Prepared | None:
-        body = self.reviewed.answer(release.index, query_key)
-        if body is None:
-            return None
-        head = decode_head(body)
-        if not self._may_serve(release, collection)(head):
-            return None
-        if self.withholding.repeats_rejected(release, collection, query_key, body):
-            return None
-        return Prepared(body, head, release.release_id)
-
-    def _may_serve(self, release: OpenRelease, collection: str) -> Callable[[Head], bool]:
-        """Return the test whether an answer belongs to a collection, rests on no withdrawn document, is not too old."""
-        foreign = collection in release.unfiltered
-        max_age, touches = self.withholding.collections[collection].max_age, self.withdrawn.touching(collection)
-
-        def may_serve(head: Head) -> bool:
-            if foreign or head.collection != collection or head.expired(max_age):
-                return False
-            return touches is None or not touches(head.documents)
-
-        return may_serve
-
     @contextlib.asynccontextmanager
     async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Unanswered | Live]:
         """Begin an answer, or join an identical question in flight; leaving early cancels it.
@@ -135,13 +64,13 @@ class Lookup:
         Raises:
             Problem: there is no answer to be had.
         """
-        asked = _keyed(asked, self.release())
-        prepared = None if asked.fresh else self.exact(asked)
+        asked = keyed(asked, self.prepared.release())
+        prepared = None if asked.fresh else self.prepared.exact(asked)
         if prepared is not None:
             yield prepared
             return
         _require_words(asked)
-        release = self.release()
+        release = self.prepared.release()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         key = (release.release_id, asked.query_key, asked.fresh, asked.sampling, reason)
         flying = self.flights.join(key, functools.partial(self._fly, asked, release, reason))
@@ -174,8 +103,8 @@ class Lookup:
         Raises:
             Problem: the question is empty, or too many wait for the processor.
         """
-        asked = _keyed(asked, release)
-        prepared = None if asked.fresh else self.exact(asked)
+        asked = keyed(asked, release)
+        prepared = None if asked.fresh else self.prepared.exact(asked)
         if prepared is not None:
             return prepared
         _require_words(asked)
@@ -213,8 +142,8 @@ class Lookup:
             Problem: too many wait for the processor.
         """
         for start in range(0, len(asked), TOGETHER):
-            batch = [_keyed(each, release) for each in asked[start : start + TOGETHER]]
-            exact = [self.exact(each) for each in batch]
+            batch = [keyed(each, release) for each in asked[start : start + TOGETHER]]
+            exact = [self.prepared.exact(each) for each in batch]
             missing = [each for each, found in zip(batch, exact, strict=True) if found is None]
             searches = [self._search(each, release) for each in missing]
             sought = iter(await self.pool.run(seek_all, release, searches) if searches else ())
@@ -232,14 +161,14 @@ class Lookup:
     async def _seek(self, asked: Asked, release: OpenRelease, *, live: bool = False) -> Sought:
         search = self._search(asked, release)
         if live:
-            withdrawn = self.withdrawn.documents(asked.collection)
+            withdrawn = self.prepared.withdrawn.documents(asked.collection)
             return _strictly(asked, await self.pool.run(seek_and_retrieve, release, search, withdrawn))
         return _strictly(asked, await self.pool.run(seek, release, search))
 
     def _search(self, asked: Asked, release: OpenRelease) -> Search:
         permits = Permits(
-            self._usable(release, asked),
-            functools.partial(self._bars, release, asked),
+            self.prepared.usable(release, asked),
+            functools.partial(self.prepared.bars, release, asked),
             self.withholding.collections[asked.collection].tolerated_error,
         )
         return Search(asked, permits, self._tolerated(asked))
@@ -256,7 +185,7 @@ class Lookup:
 
         For chats that no prepared answer fits. The caller holds the release.
         """
-        asked = _keyed(asked, release)
+        asked = keyed(asked, release)
         sought = await self._seek(asked, release)
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         if reason is not None:
@@ -265,11 +194,11 @@ class Lookup:
 
     def rejects_words(self, collection: str) -> bool:
         """Whether there are words that a person rejected in a collection."""
-        return self.withholding.rejects_words(self.release(), collection)
+        return self.withholding.rejects_words(self.prepared.release(), collection)
 
     def has_rejected_words(self, collection: str, said: str) -> bool:
         """Whether a text of the model has words that a person rejected in a collection."""
-        release = self.current.get()
+        release = self.prepared.current.get()
         return release is not None and self._says_rejected_words(release, collection, said)
 
     def _says_rejected_words(self, release: OpenRelease, collection: str, said: str) -> bool:
@@ -280,8 +209,8 @@ class Lookup:
 
     def rejected(self, asked: Asked, said: str) -> Unanswered | None:
         """Return what is told instead of what the model said, if a person rejected the question or those words."""
-        release = self.release()
-        asked = _keyed(asked, release)
+        release = self.prepared.release()
+        asked = keyed(asked, release)
         self.withholding.follow()
         reason = self.withholding.reason(release, asked.collection, asked.query_key)
         if reason is None and self._says_rejected_words(release, asked.collection, said):
@@ -292,7 +221,7 @@ class Lookup:
         self, asked: Asked, release: OpenRelease, source: UnansweredSource, reason: str, sought: Sought | None
     ) -> Unanswered:
         near: list[Suggestion] = [] if sought is None else suggestions(sought)
-        served = [each for each in near if self.is_served(release, asked.collection, each.query_key)]
+        served = [each for each in near if self.prepared.is_served(release, asked.collection, each.query_key)]
         return self.withholding.told(asked.collection, source, reason, release.release_id, served, sought)
 
     def _verdict(
@@ -312,49 +241,6 @@ class Lookup:
             return None
         return replace(self._told(asked, release, source, reason, opening.sought), opening=opening, live=live)
 
-    def is_served(self, release: OpenRelease, collection: str, query_key: str) -> bool:
-        """Whether an anticipated question has an answer that may be served."""
-        return self._serves(release, collection)(query_key)
-
-    def _serves(self, release: OpenRelease, collection: str) -> Callable[[str], bool]:
-        """Return the test of `is_served`; a search asks it of dozens, and what holds for all is found out once."""
-        standing, before_reviews, find = self.reviewed.standing, release.index.before_reviews, release.heads.find
-        rejects_words = self.withholding.rejects_words(release, collection)
-        may_serve = self._may_serve(release, collection)
-
-        def serves(query_key: str) -> bool:
-            if rejects_words or query_key in before_reviews or standing(query_key) is not None:
-                return self._prepared(release, collection, query_key) is not None
-            head = find(query_key)
-            return head is not None and may_serve(head)
-
-        return serves
-
-    def is_listed(self, release: OpenRelease, collection: str, query_key: str) -> bool:
-        """Whether an anticipated question may be shown to others than who asks it.
-
-        Every list, page and suggestion asks here; the search for semantic hits has the same rule in `_usable`.
-        """
-        return self.listed.allows(release, query_key) and self.is_served(release, collection, query_key)
-
-    def is_shown(self, release: OpenRelease, collection: str, query_key: str, filters: Filters) -> bool:
-        """Whether an anticipated question may be shown to who asks with these filters: it may have no other ones."""
-        return self.is_listed(release, collection, query_key) and release.is_open_to(collection, query_key, filters)
-
-    def _usable(self, release: OpenRelease, asked: Asked) -> Callable[[str], bool]:
-        """Return the test whether the answer to an anticipated question may be served to the one asked."""
-        serves, apart = self._serves(release, asked.collection), self.withdrawn.apart_from(asked.query_key)
-        if apart is None and not release.index.asked_by_visitors:
-            return serves  # as nearly always, and it is asked of dozens
-        return lambda key: self.listed.allows(release, key) and serves(key) and not (apart is not None and apart(key))
-
-    def _bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
-        """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""
-        reason = self.withholding.reason(release, asked.collection, query_key)
-        if reason is None or self.withdrawn.tombstoned(asked.query_key, query_key):
-            return False
-        return reason == "rejected" or self.listed.allows(release, query_key)
-
     def _tolerated(self, asked: Asked) -> float | None:
         tolerated = None if asked.fresh else self.watch.tolerated(asked.collection)
         if tolerated is None or asked.tolerated_error is None:
@@ -365,7 +251,7 @@ class Lookup:
         self.metrics.semantic.labels("hit" if sought.hit else sought.refusal).inc()
         if sought.hit is None or sought.decision is None:
             return None
-        found = self._prepared(release, asked.collection, sought.hit)
+        found = self.prepared.find(release, asked.collection, sought.hit)
         if found is None:  # withdrawn while it was being verified
             return None
         confidence = min(1.0, max(0.0, float(sought.decision.score)))
@@ -378,7 +264,7 @@ class Lookup:
             asked.question,
             asked.query_key,
             sought,
-            self.withdrawn.documents(asked.collection),
+            self.prepared.withdrawn.documents(asked.collection),
             self.rules,
             self.identity.within(release.model),
             self.rewrite_queries,
@@ -411,19 +297,6 @@ def _strictly(asked: Asked, sought: Sought) -> Sought:
         return sought
     refused = replace(decision, accepted=False, reason="below_threshold", threshold=asked.least_score)
     return replace(sought, decision=refused)
-
-
-def _keyed(asked: Asked, release: OpenRelease) -> Asked:
-    """Return a question under the key that it has in a release."""
-    known = asked.query_key
-    key = release.key_of(asked.collection, asked.question, known, asked.filters) if known else ""
-    return asked if key == known else replace(asked, query_key=key)
-
-
-def _repeated(found: Prepared, asked: Asked, also: dict[str, object]) -> Prepared:
-    """Return an answer that repeats the question in the caller's words."""
-    fields = msgspec.json.decode(found.body) | {"question": asked.question} | also
-    return replace(found, body=msgspec.json.encode(fields))
 
 
 def _with_suggestions(problem: Problem, sought: Sought) -> Problem:

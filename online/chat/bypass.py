@@ -86,7 +86,7 @@ class Bypassing:
         with contextlib.ExitStack() as use:
             with self.exchanges.recorded(asked):
                 if chat.limits is not None or mode == "grounded":
-                    release = use.enter_context(lookup.release().hold())
+                    release = use.enter_context(lookup.prepared.release().hold())
                     found = await self._find(alone, release, chat)
                     if isinstance(found, Prepared | Unanswered):
                         await tell_what_lies_ready(self.exchanges, reply, found, f"{MODEL}/{asked.collection}")
@@ -123,7 +123,7 @@ class Bypassing:
     async def _ground(self, alone: Asked, release: OpenRelease, sought: Sought | None, follows: str) -> Ground:
         """Retrieve passages for the last turn; one that says too little is put after the turn that it follows."""
         lookup = self.exchanges.lookup
-        withdrawn = lookup.withdrawn.documents(alone.collection)
+        withdrawn = lookup.prepared.withdrawn.documents(alone.collection)
         if follows:
             alone = replace(alone, question=f"{follows[-_FOLLOWED:]} {alone.question}")
         elif sought is None:

@@ -137,7 +137,7 @@ class Conversing:
             return None
 
         def is_anticipated(question: str) -> bool:
-            return self.exchanges.lookup.exact(asking(asked, question)) is not None
+            return self.exchanges.lookup.prepared.exact(asking(asked, question)) is not None
 
         return made_to_stand_alone(without_reasoning(said.text)[0], asked.question, is_anticipated)
 

@@ -117,7 +117,7 @@ class Asking:
         wishes = directives(headers)
         asked = asked_by(caller, ask, wishes, scope["request_id"], started)
         with self.exchanges.recorded(asked):
-            prepared = None if asked.fresh else self.exchanges.lookup.exact(asked)
+            prepared = None if asked.fresh else self.exchanges.lookup.prepared.exact(asked)
             if prepared is not None:
                 await _send_prepared(asked, prepared, send)
                 self.exchanges.log.prepared(asked, prepared)

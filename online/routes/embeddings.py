@@ -39,7 +39,7 @@ def embeddings(lookup: Lookup, keys: Keys) -> APIRouter:
         texts = _texts(asked)
         data: list[Embedding] = []
         tokens = 0
-        with lookup.release().hold() as release:
+        with lookup.prepared.release().hold() as release:
             size = release.encoder.spec.dimensions
             if asked.dimensions not in (None, size):
                 raise Problem("invalid", f"The encoder has {size} dimensions, and no others.", param="dimensions")

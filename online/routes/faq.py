@@ -142,7 +142,7 @@ class FaqPage:
             return RedirectResponse(f"{self.base_path}/questions/{page_key}", 303)
         number = _page_number(request)
         page = Page(collection, _PAGE, (number - 1) * _PAGE, asked.filters)
-        with self._lookup.release().hold() as release:
+        with self._lookup.prepared.release().hold() as release:
             context = self._context(caller, collection, release)
             if typed:
                 found = await self._lookup.pool.run(search, self._lookup, release, page, typed)
@@ -171,7 +171,7 @@ class FaqPage:
         caller = self._caller(request)
         for collection in caller.collections:
             asked = replace(_asked(request, caller, collection, ""), query_key=request.path_params["query_key"])
-            prepared = self._lookup.exact(asked) if self._has_page(asked) else None
+            prepared = self._lookup.prepared.exact(asked) if self._has_page(asked) else None
             if prepared is not None:
                 break
         else:
@@ -180,7 +180,7 @@ class FaqPage:
         if request.method == "GET":
             seen = replace(asked, question=answer.question, filters=filters_from(answer.filters))
             self.exchanges.log.prepared(seen, prepared)
-        with self._lookup.release().hold() as release:
+        with self._lookup.prepared.release().hold() as release:
             context = self._context(caller, collection, release)
             related = await self._related(release, answer, asked.filters)
         structured = faq_view.structured_data([answer])
@@ -196,7 +196,7 @@ class FaqPage:
         asked = _asked(request, caller, _collection(caller, form.get("collection")), question)
         if question and (page_key := self._page_key(asked)) is not None:
             return RedirectResponse(f"{self.base_path}/questions/{page_key}", 303)
-        context = self._context(caller, asked.collection, self._lookup.release())
+        context = self._context(caller, asked.collection, self._lookup.prepared.release())
         try:
             async with self.exchanges.begin(asked, request.receive) as begun:
                 answer = _decode_answer(await answer_body(asked, begun))
@@ -208,17 +208,19 @@ class FaqPage:
 
     def _has_page(self, asked: Asked) -> bool:
         """Whether a question has a page of its own that the caller may see."""
-        return self._lookup.is_shown(self._lookup.release(), asked.collection, asked.query_key, asked.filters)
+        return self._lookup.prepared.is_shown(
+            self._lookup.prepared.release(), asked.collection, asked.query_key, asked.filters
+        )
 
     def _page_key(self, asked: Asked) -> str | None:
         """Return the key of the question whose page answers this one, which may be a further wording of it."""
-        prepared = self._lookup.exact(asked)
+        prepared = self._lookup.prepared.exact(asked)
         key = asked.query_key if prepared is None else prepared.head.query_key
         return key if self._has_page(replace(asked, query_key=key)) else None
 
     def _answer(self, asked: Asked, query_key: str) -> Answer | None:
         asked = replace(asked, query_key=query_key)
-        prepared = self._lookup.exact(asked)
+        prepared = self._lookup.prepared.exact(asked)
         return None if prepared is None else _decode_answer(prepared_body(asked, prepared))
 
     async def _related(self, release: OpenRelease, answer: Answer, filters: Filters) -> list[AnticipatedQuestion]:
@@ -241,7 +243,7 @@ class FaqPage:
             "collection": collection,
             "release_id": release.release_id,
             "lang": release.collection(collection).language,
-            "anticipated": len(self._lookup.listed.keys(release, collection, caller.filters(collection))),
+            "anticipated": len(self._lookup.prepared.listed.keys(release, collection, caller.filters(collection))),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
             "live": self._lookup.model.breaker.state != "open",
         }

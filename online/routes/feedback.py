@@ -98,13 +98,13 @@ class FeedbackDesk:
         collection = caller.collection(said.collection)
         if not normalise(hit.question):
             raise Problem("invalid", "The question is empty: it has no letters or digits.", param="question")
-        with self.lookup.release().hold() as release:
+        with self.lookup.prepared.release().hold() as release:
             filters = release.filters_of(hit.query_key)
             asked_key = query_key(collection, hit.question, filters)
-            known = self.lookup.is_listed(release, collection, hit.query_key)
+            known = self.lookup.prepared.is_listed(release, collection, hit.query_key)
         if not known or asked_key == hit.query_key:
             raise Problem("invalid", "There is no such pair of questions in this collection.", param="false_hit")
-        withdrawn, pair = self.lookup.withdrawn, _Pair(hit.question, asked_key, hit.query_key, filters)
+        withdrawn, pair = self.lookup.prepared.withdrawn, _Pair(hit.question, asked_key, hit.query_key, filters)
         if withdrawn.tombstoned(asked_key, hit.query_key):
             return pair
         reported = SemanticHit(said.request_id, caller.key_id or "", collection, asked_key, hit.query_key)

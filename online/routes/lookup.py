@@ -113,7 +113,7 @@ class Looking:
     async def _rows(self, asked: list[Asked]) -> AsyncIterator[JsonObject]:
         lookup, log = self.exchanges.lookup, self.exchanges.log
         telling = [each for each in asked if normalise(each.question)]  # the others are of punctuation alone
-        with self.exchanges.recorded(asked[0]), lookup.release().hold() as release:
+        with self.exchanges.recorded(asked[0]), lookup.prepared.release().hold() as release:
             async with contextlib.aclosing(lookup.ready_all(telling, release)) as found:
                 for one in asked:
                     if not normalise(one.question):

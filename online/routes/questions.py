@@ -42,7 +42,7 @@ def questions(lookup: Lookup, keys: Keys) -> APIRouter:
         caller.require("ask")
         named = caller.collection(collection)
         page = Page(named, limit, offset, caller.filters(named, _named(filter or ())))
-        with lookup.release().hold() as release:
+        with lookup.prepared.release().hold() as release:
             if q is not None and q.strip():
                 return json_response(await lookup.pool.run(search, lookup, release, page, q))
             return json_response(browse(lookup, release, page))

@@ -33,9 +33,9 @@ def client(library: Library, serve: Serve) -> httpx.Client:
 def prepared(client: httpx.Client, question: str) -> dict[str, Any] | None:
     """Return the prepared answer, if the service has one that may be served."""
     lookup = client.app.state.service.lookup  # type: ignore[attr-defined]
-    body = lookup.reviewed.answer(lookup.release().index, query_key("library", question))
+    body = lookup.prepared.reviewed.answer(lookup.prepared.release().index, query_key("library", question))
     fields: dict[str, Any] | None = None if body is None else json.loads(body)
-    return None if fields is None or lookup.withdrawn.touches("library", fields["documents"]) else fields
+    return None if fields is None or lookup.prepared.withdrawn.touches("library", fields["documents"]) else fields
 
 
 def follow(client: httpx.Client) -> None:
