@@ -20,6 +20,7 @@ _WORDS = (
     (r"\be[- ]mail(s?)\b", r"email\1"),
     (r"\b(on|off)[- ]line\b", r"\1line"),
     (r"\b(sign|log|check|back|set|follow)[- ](up|in|out|on)\b", r"\1\2"),
+    (r"\bsignup\b", "sign up"),  # a phrase of the synonyms
     (r"\b(log|sign) into\b", r"\1in to"),
     (r"\b(?:make|schedule|arrange|set up|get) an appointment\b", "book an appointment"),
     (r"\b(?:make|open|set up|register(?: for)?|sign ?up for) an account\b", "create an account"),

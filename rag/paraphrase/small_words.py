@@ -123,7 +123,7 @@ _VERBS = {
     form: forms.split()[0]
     for forms in ("get gets getting", "give gives giving", "take takes taking", "make makes making", "need needs",
                   "want wants", "use uses using", "know knows", "go goes going", "come comes", "have has having",
-                  "like", "let lets")
+                  "like", "let lets", "update updates updating updated", "upgrade upgrades upgrading upgraded")
     for form in forms.split()
 }  # fmt: skip
 _SAME_VERBS = frozenset(
