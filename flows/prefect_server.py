@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from batch.child_process import die_with
+from batch.child_process import die_with, hold_port
 from flows.errors import PrefectServerError
 from rag.credentials import public_address
 from rag.errors import ConfigurationError
@@ -147,18 +147,13 @@ def _spawn(port: int, output: int, *, with_page: bool) -> subprocess.Popen[bytes
 
 
 def _hold(port: int | None) -> socket.socket:
-    """Return a socket that keeps a port, or a free one, for the server: till it listens nobody else is given it."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so the server may bind it too
     try:
-        held.bind(("127.0.0.1", port or 0))
+        return hold_port("127.0.0.1", port or 0)
     except OSError as error:
-        held.close()
         raise ConfigurationError(
             f"[schedule] port = {port}: Prefect's page can't be served there ({error.strerror}); is a schedule "
             "running already? Stop what uses the port, or set another one"
         ) from None
-    return held
 
 
 def _child() -> None:

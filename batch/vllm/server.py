@@ -26,7 +26,7 @@ from types import FrameType
 
 import httpx
 
-from batch.child_process import die_with
+from batch.child_process import die_with, hold_port
 from batch.models.model_folder import ModelFolder
 from batch.models.named_model import Adapter
 from batch.settings import VllmSettings
@@ -172,21 +172,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _hold(host: str, port: int) -> socket.socket:
-    """Return a socket that keeps a port, or a free one for 0: till vLLM listens nobody else is given it."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        held = socket.socket(family, kind, protocol)
+        return hold_port(host, port)
     except socket.gaierror as error:
         raise ConfigurationError(f"host {host!r} is unknown ({error.strerror})") from error
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so vLLM may bind it too
-    try:
-        held.bind(address)
     except OSError as error:
-        held.close()
         raise ConfigurationError(
             f"port {port} on {host} can't be listened on ({error.strerror}); stop what uses it or choose another port"
         ) from error
-    return held
 
 
 def _address(host: str) -> str:
