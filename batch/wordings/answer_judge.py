@@ -28,15 +28,18 @@ _MOST_PASSAGE_CHARACTERS = 6000
 COUNTED = ("asked", "rejects", "left_out")
 """Figures of what was asked."""
 
-Sittings = Mapping[str, int]
+Sitting = int | str
+"""The number of an exam's sitting, or the run in which something was asked once more."""
+Sittings = Mapping[str, Sitting]
 """The sitting that verdicts belong to, by collection."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model as one run asks it; `earlier` returns what earlier runs stored of some verdicts, by fingerprint."""
+    """A model as a run asks it; `earlier` returns what earlier runs stored of some verdicts, by fingerprint."""
 
     model: str
+    run: str
     ask: Ask
     earlier: Callable[[Collection[str]], Mapping[str, GenerationRow]]
 
@@ -81,7 +84,7 @@ def judging_messages(case: Case) -> list[Message]:
     )
 
 
-def judging_key(case: Case, model: str, sampling: Sampling = SAMPLING, sitting: int = 0) -> str:
+def judging_key(case: Case, model: str, sampling: Sampling = SAMPLING, sitting: Sitting = 0) -> str:
     """Return the fingerprint of a verdict: of the question, the answer, the template, the model and the sitting."""
     answer = case.answer
     again = (str(sitting),) if sitting else ()

@@ -13,10 +13,10 @@ from batch import progress
 from batch.generation.chats import Ask
 from batch.plan import Figures, RunPlan
 from batch.stores.generation_store import GenerationRow, find_generations
-from batch.wordings.answer_judge import COUNTED, Judge, Verdicts, judged
+from batch.wordings.answer_judge import Judge
 from batch.wordings.cases import Case, Exam, Trust
 from batch.wordings.ruling import Ruled, by_model, by_verifier, doubted
-from batch.wordings.sittings import sit
+from batch.wordings.sittings import Judged, put
 from rag.errors import ModelError
 from rag.identity import query_key
 from rag.paraphrase.verifier import Verifier
@@ -50,9 +50,9 @@ class Court:
         unsettled = [
             Case(text, near.answer) for (text, near), each in zip(cases, ruled, strict=True) if each.verdict is None
         ]
-        said, trust, figures = self._asked(name, unsettled)
+        said = self._asked(name, unsettled)
         ruled = [
-            _by_model(said, trust, text, near) if each.verdict is None else each
+            _by_model(said, text, near) if each.verdict is None else each
             for (text, near), each in zip(cases, ruled, strict=True)
         ]
         disputed = disputed_judges(self.plan) if cases else set()
@@ -63,19 +63,15 @@ class Court:
             or (each.verdict == "wording" and _pair(text, near) in reported)
             else each
             for (text, near), each in zip(cases, ruled, strict=True)
-        ], figures
+        ], said.figures
 
-    def _asked(self, name: str, cases: Sequence[Case]) -> tuple[Verdicts, Mapping[str, Trust], Figures]:
-        """Put cases to the language model where its word counts for something, which its exam tells first."""
-        judge = Judge(self.plan.llm.model_id, self.ask, partial(_earlier, self.plan))
-        stage = f"{self.stage}/{name}"
-        trust, examined, figures = sit(judge, f"{stage}-exam", self.exams if cases else {})
-        if figures["asked"]:
-            progress.warn([_failed(judge.model, name, each) for name, each in trust.items() if not each.counts_wholly])
-        counting = [case for case in cases if trust[case.answer.collection].counts]
-        said, more = judged(judge, stage, counting, {name: each.sitting for name, each in trust.items()})
-        verdicts = examined + sum(said.of(case) is not None for case in counting)
-        return said, trust, {each: figures[each] + more[each] for each in COUNTED} | {"judged": verdicts}
+    def _asked(self, name: str, cases: Sequence[Case]) -> Judged:
+        judge = Judge(self.plan.llm.model_id, self.plan.run_id, self.ask, partial(_earlier, self.plan))
+        found = put(judge, f"{self.stage}/{name}", self.exams if cases else {}, cases)
+        if found.examined:
+            failed = {name: each for name, each in found.trust.items() if not each.counts_wholly}
+            progress.warn([_failed(judge.model, name, each) for name, each in failed.items()])
+        return found
 
     def _tolerated(self, near: Near) -> float:
         return self.plan.collections[near.answer.collection].tolerated_error
@@ -87,8 +83,9 @@ def _pair(text: str, near: Near) -> frozenset[str]:
     return frozenset((query_key(answer.collection, text, answer.filters), answer.query_key))
 
 
-def _by_model(said: Verdicts, trust: Mapping[str, Trust], text: str, near: Near) -> Ruled:
-    return by_model(said.model, said.of(Case(text, near.answer)), trust[near.answer.collection], text, near)
+def _by_model(said: Judged, text: str, near: Near) -> Ruled:
+    case = Case(text, near.answer)
+    return by_model(said.verdicts.model, said.verdicts.of(case), said.trust[near.answer.collection], text, near)
 
 
 def _failed(model: str, collection: str, trust: Trust) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 from batch.generation.chats import Chat, Replies, Task
 from batch.stores.generation_store import GenerationRow
-from batch.wordings.answer_judge import Judge, judged
+from batch.wordings.answer_judge import Judge
 from batch.wordings.cases import Case, Exam, Trust
 from batch.wordings.prepared_answers import PreparedAnswer
-from batch.wordings.sittings import sit
+from batch.wordings.sittings import put
 
 Says = Callable[[bool], float | None]
 """The probability of a yes, given whether the answer fits; None is neither yes nor no."""
@@ -69,11 +69,7 @@ class Nights:
         def earlier(keys: Collection[str]) -> dict[str, GenerationRow]:
             return {key: self.stored[key] for key in keys if key in self.stored and self.stored[key]["run_id"] != run}
 
-        judge = Judge("m", ask, earlier)
-        trust = sit(judge, "join", {"help": EXAM})[0]["help"]
-        if trust.counts:
-            judged(judge, "join", misses, {"help": trust.sitting})
-        return trust
+        return put(Judge("m", run, ask, earlier), "join", {"help": EXAM}, misses).trust["help"]
 
 
 @pytest.mark.parametrize("broken", [lambda _: None, lambda _: 0.99, lambda _: 0.01, confused])
@@ -123,3 +119,16 @@ def test_a_judge_that_goes_away_in_its_exam_has_not_passed_and_goes_on_the_next_
 
     assert nights.night(right) == Trust(yes=True, no=True)
     assert len(nights.asked) == 16
+
+
+def test_a_server_that_breaks_after_its_exam_is_asked_nothing_but_what_it_had_right() -> None:
+    nights = Nights()
+    nights.night(right)
+    assert not nights.night(confused, MISS).counts
+    assert len(nights.asked) == 10
+    assert MISS.text not in nights.asked
+
+    assert nights.night(right, MISS).counts_wholly
+    assert (len(nights.asked), nights.asked.count(MISS.text)) == (11, 1)
+    assert nights.night(right, MISS).counts_wholly
+    assert nights.asked == [], "there is nothing new to judge"
