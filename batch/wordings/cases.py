@@ -34,7 +34,18 @@ class Exam:
 
 @dataclass(frozen=True)
 class Trust:
-    """Whether a judge's sure yes, and its sure no, count in a collection."""
+    """Whether a judge's sure yes, and its sure no, count in a collection, and since which sitting of its exam."""
 
     yes: bool = False
     no: bool = False
+    sitting: int = 0
+
+    @property
+    def counts_wholly(self) -> bool:
+        """Whether all that the judge says counts."""
+        return self.yes and self.no
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything that the judge says counts."""
+        return self.yes or self.no

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batch import progress
 from batch.generation.chats import Ask
 from batch.plan import Figures, RunPlan
-from batch.wordings.answer_judge import Verdicts, judge_cases
-from batch.wordings.cases import Case, Exam
+from batch.stores.generation_store import GenerationRow, find_generations
+from batch.wordings.answer_judge import Judge
+from batch.wordings.cases import Case, Exam, Trust
 from batch.wordings.ruling import Ruled, by_model, by_verifier, doubted
+from batch.wordings.sittings import Judged, put
 from rag.errors import ModelError
 from rag.identity import query_key
 from rag.paraphrase.verifier import Verifier
@@ -46,10 +50,9 @@ class Court:
         unsettled = [
             Case(text, near.answer) for (text, near), each in zip(cases, ruled, strict=True) if each.verdict is None
         ]
-        exams = self.exams if unsettled else {}
-        verdicts = judge_cases(self.ask, self.plan.llm.model_id, f"{self.stage}/{name}", unsettled, exams)
+        said = self._asked(name, unsettled)
         ruled = [
-            _by_model(verdicts, text, near) if each.verdict is None else each
+            _by_model(said, text, near) if each.verdict is None else each
             for (text, near), each in zip(cases, ruled, strict=True)
         ]
         disputed = disputed_judges(self.plan) if cases else set()
@@ -60,7 +63,15 @@ class Court:
             or (each.verdict == "wording" and _pair(text, near) in reported)
             else each
             for (text, near), each in zip(cases, ruled, strict=True)
-        ], verdicts.figures
+        ], said.figures
+
+    def _asked(self, name: str, cases: Sequence[Case]) -> Judged:
+        judge = Judge(self.plan.llm.model_id, self.plan.run_id, self.ask, partial(_earlier, self.plan))
+        found = put(judge, f"{self.stage}/{name}", self.exams if cases else {}, cases)
+        if found.examined:
+            failed = {name: each for name, each in found.trust.items() if not each.counts_wholly}
+            progress.warn([_failed(judge.model, name, each) for name, each in failed.items()])
+        return found
 
     def _tolerated(self, near: Near) -> float:
         return self.plan.collections[near.answer.collection].tolerated_error
@@ -72,9 +83,23 @@ def _pair(text: str, near: Near) -> frozenset[str]:
     return frozenset((query_key(answer.collection, text, answer.filters), answer.query_key))
 
 
-def _by_model(verdicts: Verdicts, text: str, near: Near) -> Ruled:
-    yes = verdicts.of(Case(text, near.answer))
-    return by_model(verdicts.model, yes, verdicts.trusted(near.answer.collection), text, near)
+def _by_model(said: Judged, text: str, near: Near) -> Ruled:
+    case = Case(text, near.answer)
+    return by_model(said.verdicts.model, said.verdicts.of(case), said.trust[near.answer.collection], text, near)
+
+
+def _failed(model: str, collection: str, trust: Trust) -> str:
+    ignored = " and ".join(word for word, counts in (("yes", trust.yes), ("no", trust.no)) if not counts)
+    return (
+        f"As a judge of wordings the model {model} has not passed its exam in the collection {collection}; "
+        f"its {ignored} will be ignored there."
+    )
+
+
+def _earlier(plan: RunPlan, keys: Collection[str]) -> Mapping[str, GenerationRow]:
+    """Return what earlier runs stored of some verdicts."""
+    rows = find_generations(plan.retrieval_store("answer_judgements"), keys)
+    return {key: row for key, row in rows.items() if row["run_id"] != plan.run_id}
 
 
 def disputed_judges(plan: RunPlan) -> set[tuple[str, str]]:

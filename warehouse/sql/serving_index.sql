@@ -49,14 +49,27 @@ FROM questions q JOIN answers a USING (query_key)
 WHERE a.status = 'served'
 ORDER BY q.query_key;
 
--- wordings: the answer of each, its text, and how many an answer has; fences
+-- wordings: the answer of each, its text, and how many an answer has
+-- fences: what must not get an answer must not get another one that says the same but for its references either
 SELECT 'v:' || wording_key AS key, query_key AS value FROM wordings
 UNION ALL
 SELECT 't:' || wording_key, to_json({'wording': wording, 'origin': origin})::VARCHAR FROM wordings
 UNION ALL
 SELECT 'n:' || query_key, count(*)::VARCHAR FROM wordings GROUP BY query_key
 UNION ALL
-SELECT 'f:' || text_key, to_json(list(query_key ORDER BY query_key))::VARCHAR FROM fences GROUP BY text_key;
+SELECT 'f:' || text_key, to_json(list(DISTINCT query_key ORDER BY query_key))::VARCHAR
+FROM (
+    WITH said AS (
+        SELECT collection, query_key, regexp_replace(lower(answer), '\[[0-9, ]+\]|[\s.]', '', 'g') AS words
+        FROM answers
+        WHERE status = 'served'
+    )
+    SELECT text_key, query_key FROM fences
+    UNION ALL
+    SELECT f.text_key, twin.query_key
+    FROM fences f JOIN said USING (collection, query_key) JOIN said twin USING (collection, words)
+)
+GROUP BY text_key;
 
 -- sources: the part of a citation that is the same in all answers citing that passage
 SELECT c.source AS key, json_merge_patch('{}', to_json({

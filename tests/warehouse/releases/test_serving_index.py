@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import duckdb
 import lmdb
@@ -214,3 +215,15 @@ def test_a_citation_leads_to_its_passage_and_shows_the_fields_that_its_collectio
     for each in (citation, passage):
         assert (each["url"], each["metadata"]) == ("https://e.example/a#hours", {"version": ["2"]})
     assert not other.keys() & {"url", "metadata"}
+
+
+def test_what_must_not_get_an_answer_must_not_get_another_that_says_the_same(tmp_path, publish_rows, rows):
+    said = ("昼休みは十二時からです [1].", "昼休みは十二時からです[2].", "夕方は六時までです [1].")
+    for row, answer in zip(rows["answers"], said, strict=True):
+        row |= {"answer": answer, "status": "served", "withheld_reason": None}
+    fence = {"collection": "main", "text": "What is not q1?", "text_key": key("fence"), "origin": "model"}
+    rows["fences"] = [fence | {"query_key": key("q1"), "since": datetime(2026, 11, 26, tzinfo=UTC)}]
+    write_serving_index(publish_rows(rows).database, tmp_path / "fenced.lmdb", "r-1")
+
+    with ServingIndex(tmp_path / "fenced.lmdb") as index:
+        assert index.fenced_from(key("fence")) == {key("q1"), key("q2")}
