@@ -141,6 +141,12 @@ def keep_first(items: Iterable[Item]) -> tuple[Item, list[Reject]]:
     return kept, list(_rejected(kept, others))
 
 
+def unanswered(asked: Asked) -> str:
+    """Return why a question is left out where there is no language model to answer it."""
+    lacks = f"its {VALID_UNTIL} is over" if isinstance(asked, CuratedPair) else "it has no curated answer"
+    return f'{asked.detail}: {lacks}, and [llm] mode = "none" says that there is no language model to write one'
+
+
 def _rejected(kept: Item, others: Sequence[Item]) -> Iterator[Reject]:
     """Yield why items of the team are not kept; those of other origins repeat by nature."""
     for each in others:

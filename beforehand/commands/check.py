@@ -117,7 +117,7 @@ def described(found: Findings) -> Iterator[str]:
         "read",
         f"{_counted(found.documents, 'document')}, {_counted(found.chunks, 'chunk')} of {found.tokens:,} tokens in all",
     )
-    yield _row("", _counted(found.questions, "anticipated question"))
+    yield _row("", _asked(found))
     for each in found.endings:
         unread = f", nothing from {_counted(each.unread, 'file')}" if each.unread else ""
         kind = each.ending or "no ending"
@@ -157,6 +157,15 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def _asked(found: Findings) -> str:
+    parts = [_counted(found.questions, "anticipated question")]
+    if found.curated:
+        parts.append(f"{found.curated:,} of them with a curated answer")
+    if found.wordings:
+        parts.append(f"{_counted(found.wordings, 'further wording')} of them")
+    return ", ".join(parts)
+
+
 def _row(label: str, text: str) -> str:
     return f"  {label:<12} {text}".rstrip()
 
@@ -186,7 +195,8 @@ def _finding(label: str, found: Finding, whole: int, what: str, examples: int = 
 def _duplicates(what: str, found: Duplicates, tokens: str) -> Iterator[str]:
     if not found.groups:
         return
-    saved = f"merging them saves {_counted(found.superfluous, what)}, up to {found.tokens:,} {tokens}"
+    saved = f"merging them saves {_counted(found.superfluous, what)}"
+    saved += f", up to {found.tokens:,} {tokens}" if found.tokens else ""
     yield _row("alike", f"{_counted(found.groups, 'group')} of near-duplicate {what}s; {saved}")
     for group in found.examples:
         yield _row("", f"- {group.examples[0]}")

@@ -114,6 +114,20 @@ def test_a_wrong_name_is_one_sentence_before_a_build_loads_anything(
     assert said.count("\n") == 1
 
 
+def test_a_project_without_a_language_model_needs_none_and_wants_none(project: Path) -> None:
+    without = ["--set", "llm.mode=none"]
+
+    code, listed = say(project, *without, "models", "list")
+    source = llm_source(settings_of(project, "never-pulled", **{"llm.mode": "none"}))
+
+    assert code == 0
+    assert "[llm]" not in listed and "missing" not in listed.replace("all-minilm-l6-v2", "").split("\n")[0]
+    assert (source.kind, source.folder, source.endpoints) == ("none", None, ())
+    assert say(project, *without, "llm") == (
+        2, 'beforehand: [llm] mode = "none": there is no language model to serve; remove it to have one\n'
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["answers", "tuned"])
 def test_a_pinned_model_has_one_identity_in_the_engine_and_at_an_endpoint(project: Path, name: str) -> None:
     loaded = settings_of(project, llm_model=name)
