@@ -15,12 +15,13 @@ from batch.corpus_check.encoder_fit import EncoderFit, fit_warnings
 from batch.corpus_check.near_duplicates import character_shingles, near_duplicates, word_shingles
 from batch.corpus_check.scripts import foreign_words, letters_by_script, shares, warnings
 from batch.questions.question_files import CuratedPair, Question
+from batch.questions.validity import has_expired
 from batch.questions.wordings import Asked, Wording
 from batch.reading.chunking import Chunk
+from rag.identity import normalise
 from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
-from rag.identity import normalise
 from rag.text.table_files import ending
 
 _EXAMPLES = 5
@@ -172,6 +173,7 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         warnings=(
             *misfits(letters, expected),
             *foreign_words([each.text for each in chunks[:_MOST_READ]], expected.language),
+            *_expired(corpus.questions),
             *(f'exclude = "{pattern}" matches no file' for pattern, count in corpus.excluded.items() if not count),
         ),
         sample=tuple(
@@ -189,6 +191,12 @@ def misfits(letters: Mapping[str, int], expected: Expected) -> list[str]:
     if any("the encoder" in each for each in found) or expected.fit is None:
         return found
     return [*fit_warnings(expected.fit, expected.encoder), *found]
+
+
+def _expired(questions: Iterable[Asked]) -> list[str]:
+    over = [each for each in questions if isinstance(each, CuratedPair) and has_expired(each.metadata)]
+    more = f" and {len(over) - 1:,} more" if len(over) > 1 else ""
+    return [f"the valid_until of {over[0].question!r}{more} is over: the curated answer is not served"] if over else []
 
 
 # -- files -------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ def _read_questions(
                 return parse_curated(name, content, of, encoding, filtering)
             return parse_questions(name, content, of, batch.max_question_characters, encoding, filtering)
 
-        found = list(_read(source, data, batch, parsed))
+        found: list[Asked | Reject] = list(_read(source, data, batch, parsed))
         rejects = tuple(each for each in found if isinstance(each, Reject))
         files.append(ReadFile(source.name, len(found) - len(rejects), rejects, of_questions=True))
         asked += [each for each in found if not isinstance(each, Reject)]
