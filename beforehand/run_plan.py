@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from beforehand.configuration import Settings
 from beforehand.model_names import find_model, named_model, pinned_revision, served_name
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, ModelError
 from rag.identity import UNPINNED, ModelIdentity
 
 if TYPE_CHECKING:
@@ -194,7 +194,12 @@ def language_model(settings: Settings) -> ModelFolder:
         ModelError: it is missing or torn.
         ConfigurationError: it is not a language model.
     """
-    return find_model(settings, "[llm] model", settings.llm.model, "language model")
+    try:
+        return find_model(settings, "[llm] model", settings.llm.model, "language model")
+    except ModelError as error:
+        if all(each.curated and not each.questions and not each.proposals for each in settings.collections.values()):
+            raise ModelError(f'{error}, or set [llm] mode = "none": every answer here is curated') from None
+        raise
 
 
 def served_model(settings: Settings) -> ModelFolder:

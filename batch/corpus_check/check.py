@@ -168,7 +168,7 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         ),
         near_duplicate_documents=_duplicate_documents(corpus),
         near_duplicate_chunks=_duplicate_chunks(chunks),
-        near_duplicate_questions=_duplicate_questions(corpus.questions, corpus.wordings, expected.tokens_an_answer),
+        near_duplicate_questions=_duplicate_questions(corpus, expected.tokens_an_answer),
         scripts=shares(letters),
         warnings=(
             *misfits(letters, expected),
@@ -249,18 +249,21 @@ def _duplicate_chunks(chunks: Sequence[Chunk]) -> Duplicates:
     return _duplicates(groups, [_excerpt(each) for each in chunks], [each.tokens for each in chunks])
 
 
-def _duplicate_questions(questions: Sequence[Asked], wordings: Sequence[Wording], tokens: int) -> Duplicates:
+def _duplicate_questions(corpus: Corpus, tokens: int) -> Duplicates:
     """Group questions and wordings of different answers that are written alike and that no guard keeps apart.
 
     A curated answer and a further wording cost no tokens.
     """
-    asked: list[Asked | Wording] = [*questions, *wordings]
+    asked: list[Asked | Wording] = [*corpus.questions, *corpus.wordings]
+    apart = {(each.answer_key, each.text_key) for each in corpus.fences}
     answers = [each.answer_key if isinstance(each, Wording) else each.query_key for each in asked]
     parsed = [parse(each.question) for each in asked]
 
     def ask_the_same(one: int, other: int) -> bool:
         first, second = parsed[one], parsed[other]
         if asked[one].filters != asked[other].filters or answers[one] == answers[other]:
+            return False
+        if (answers[one], asked[other].query_key) in apart or (answers[other], asked[one].query_key) in apart:
             return False
         return objection(first, second, align(first, second), similarity=0.0) is None  # no vectors: the guards decide
 

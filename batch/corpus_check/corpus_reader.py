@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from batch.corpus_check.corpus import Corpus, ReadDocument, ReadFile
 from batch.questions.question_files import parse_curated, parse_questions
-from batch.questions.wordings import Asked, Item, Wording, answer_name, keep_first, of_one_answer
+from batch.questions.wordings import Asked, Fence, Item, Wording, answer_name, keep_first, of_one_answer, ruled
 from batch.reading.chunking import Chunk, chunk
 from batch.reading.document import Document, with_file
 from batch.reading.documents import parse
@@ -25,6 +25,7 @@ from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.settings import ChunkingSettings
 from rag.text.table_files import ROW_ENDINGS, Reject, ending
+from warehouse.editorial.wordings import Ruling
 
 T = TypeVar("T")
 
@@ -35,8 +36,11 @@ def read_corpus(
     batch: BatchSettings,
     chunking: ChunkingSettings,
     count_tokens: Callable[[str], int],
+    rulings: Iterable[Ruling] = (),
 ) -> Corpus:
     """Read and chunk the documents of a collection, and read its lists of questions and its curated pairs.
+
+    `rulings` are what people and judges found to be wordings of its questions, and what to keep apart.
 
     Raises:
         ConfigurationError: an address can't be read or reached.
@@ -53,7 +57,8 @@ def read_corpus(
     pairs = find_sources({name: collection.curated}, batch)
     listed_files, listed = _read_questions(lists.sources, batch, collection, curated=False)
     pair_files, answered = _read_questions(pairs.sources, batch, collection, curated=True)
-    questions, wordings, clashes = _by_answer((*listed, *answered), batch.max_question_characters)
+    own = [each for each in rulings if each.collection == name and each.verdict in ("wording", "fence")]
+    kept, fences, clashes = _by_answer((*listed, *answered), own, batch.max_question_characters)
     skipped: Counter[str] = Counter()
     for (_, _, kind), count in listing.skipped.items():
         skipped[kind] += count
@@ -61,8 +66,9 @@ def read_corpus(
         name,
         (*document_files, *listed_files, *pair_files),
         documents,
-        questions,
-        wordings,
+        tuple(each for each in kept if not isinstance(each, Wording)),
+        tuple(each for each in kept if isinstance(each, Wording)),
+        tuple(fences),
         dict(skipped.most_common()),
         {pattern: listing.excluded[name, pattern] for pattern in collection.exclude},
         (*(reject for _, reject in (*listing.unusable(), *lists.unusable(), *pairs.unusable())), *clashes),
@@ -113,9 +119,9 @@ def _read_questions(
 
 
 def _by_answer(
-    asked: Sequence[Asked], longest: int
-) -> tuple[tuple[Asked, ...], tuple[Wording, ...], tuple[Reject, ...]]:
-    """Return the questions, one for each answer, their further wordings, and rejects, as `anticipate` finds them."""
+    asked: Sequence[Asked], rulings: Sequence[Ruling], longest: int
+) -> tuple[list[Item], list[Fence], list[Reject]]:
+    """Return one question for each answer with the further wordings, the fences, and rejects, as `anticipate` does."""
     named: dict[str, list[Asked]] = {}
     for each in asked:
         named.setdefault(answer_name(each) or each.query_key, []).append(each)
@@ -126,13 +132,15 @@ def _by_answer(
         rejects += unusable
         for item in (*primary, *wordings):
             items.setdefault(item.query_key, []).append(item)
+    made = [ruled(each, items.get(each.query_key, [])) for each in rulings]
+    for joined in (each for each in made if isinstance(each, Wording)):
+        items.setdefault(joined.query_key, []).append(joined)
     kept: list[Item] = []
     for of_one_key in items.values():
         first, lost = keep_first(of_one_key)
         kept.append(first)
         rejects += lost
-    questions = tuple(each for each in kept if not isinstance(each, Wording))
-    return questions, tuple(each for each in kept if isinstance(each, Wording)), tuple(rejects)
+    return kept, [each for each in made if isinstance(each, Fence)], rejects
 
 
 def _opened(sources: list[SourceFile], batch: BatchSettings) -> Iterator[tuple[SourceFile, bytes | Exception]]:

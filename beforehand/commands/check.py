@@ -66,7 +66,7 @@ def _same_answers(alike: list[Twin], collection: str) -> Iterator[str]:
     if mine:
         yield f"{_counted(len(mine), 'question')} with the answer of another in the current release"
         yield from (f"  {each.question!r} has {each.how} as {each.kept_question!r}" for each in mine[:_MOST_FILES])
-        yield "  `beforehand review join KEPT OTHER` makes OTHER a wording of KEPT"
+        yield "  `beforehand review join KEPT OTHER --reviewer NAME` makes OTHER a wording of KEPT"
 
 
 def _chosen(settings: Settings, collection: str | None) -> list[str]:
@@ -93,10 +93,12 @@ def check_collection(settings: Settings, name: str) -> Findings:
     from batch.corpus_check.scripts import scripts_of_encoder
     from beforehand.model_names import find_model
     from rag.retrieval.embedding import TokenCounter
+    from warehouse.editorial.wordings import standing_rulings
 
     encoder = find_model(settings, "[encoder] model", settings.encoder.model, "encoder").path
     tokenizer = TokenCounter(encoder)
-    corpus = read_corpus(name, settings.collections[name], settings.batch, settings.chunking, tokenizer)
+    rulings = standing_rulings(settings.project.data)
+    corpus = read_corpus(name, settings.collections[name], settings.batch, settings.chunking, tokenizer, rulings)
     expected = Expected(
         encoder=settings.encoder.model,
         known_scripts=scripts_of_encoder(encoder),
@@ -203,3 +205,7 @@ def _duplicates(what: str, found: Duplicates, tokens: str) -> Iterator[str]:
         yield from (_row("", f"  = {each}") for each in group.examples[1:])
         if group.size > len(group.examples):
             yield _row("", f"  and {group.size - len(group.examples):,} more")
+    if what == "question":
+        yield _row(
+            "", "`beforehand review join KEPT OTHER --reviewer NAME` makes OTHER a wording of KEPT, once released"
+        )

@@ -12,8 +12,10 @@ from batch.corpus_check.corpus_reader import read_corpus
 from batch.settings import BatchSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
+from rag.identity import query_key
 from rag.retrieval.embedding import TokenCounter
 from rag.settings import ChunkingSettings
+from warehouse.editorial.wordings import Ruling, RulingKind
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 LONG = "Fill the tank with fresh water, close the lid and press the button until the lamp is green. " * 3
@@ -182,6 +184,22 @@ def test_curated_pairs_are_checked_with_all_their_wordings(counter: TokenCounter
     assert found.near_duplicate_questions.examples == (Group(2, ("Are dogs allowed in?", "Are dogs allowed?")),)
     assert found.near_duplicate_questions.tokens == 0
     assert found.warnings == ("the valid_until of 'Is there a sale?' is over: the curated answer is not served",)
+
+
+@pytest.mark.parametrize(("verdict", "left"), [("wording", 1), ("fence", 2)])
+def test_what_a_person_joined_or_keeps_apart_is_not_told_again(
+    counter: TokenCounter, tmp_path: Path, verdict: RulingKind, left: int
+) -> None:
+    one, other = "What does the error E4 mean?", "What does error E4 mean?"
+    path = tmp_path / "list.txt"
+    path.write_text(f"{one}\n{other}\n", encoding="utf-8")
+    collection = CollectionSettings(documents=[], questions=[SecretAddress(str(path))])
+    ruling = Ruling("default", query_key("default", one), other, verdict, "review", "ann", person=True)
+
+    corpus = read_corpus("default", collection, BatchSettings(), ChunkingSettings(), counter, [ruling])
+    found = check(corpus, Expected("minilm", frozenset({"Latin"}), "english", tokens_an_answer=1000))
+
+    assert (found.questions, found.near_duplicate_questions.groups) == (left, 0)
 
 
 def test_a_corpus_in_another_script_is_warned_of(counter: TokenCounter, tmp_path: Path) -> None:
