@@ -42,10 +42,10 @@ class LlmSource:
 
     `name` and `revision` are the model's identity (part of every fingerprint). The `kind` engine loads `folder` with
     vLLM inside the worker, or what was `sent` of it to the store (`batch.stores.fetched`), with `sent_adapter`;
-    endpoints calls servers, which know the model by its name.
+    endpoints calls servers, which know the model by its name. Of none, only the team's curated answers are published.
     """
 
-    kind: Literal["engine", "endpoints"]
+    kind: Literal["engine", "endpoints", "none"]
     name: str
     revision: str
     context_tokens: int

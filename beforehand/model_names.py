@@ -85,7 +85,7 @@ def used_names(settings: Settings) -> dict[str, str]:
     """Return the models that the configuration names, each with the settings that name it."""
     places = [
         ("[encoder] model", settings.encoder.model),
-        ("[llm] model", settings.llm.model),
+        ("[llm] model", settings.llm.model if settings.llm.mode != "none" else None),
         ("[retrieval] reranker", settings.retrieval.reranker),
         ("[evaluation] judge_model", settings.evaluation.judge_model),
     ]

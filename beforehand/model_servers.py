@@ -47,6 +47,8 @@ def refuse_servers(settings: Settings) -> None:
         LlmMisconfiguredError: a server rejects the key, or doesn't serve the model.
         LlmError: the server has no Batch API where one is wanted, or can't be reached.
     """
+    if settings.llm.mode == "none":
+        return
     addresses = _addresses(settings)
     if settings.batch.generate_with == "batch_api":
         _refuse_batches(settings, addresses)

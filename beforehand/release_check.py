@@ -12,6 +12,13 @@ from beforehand.configuration import Config, Settings, read_settings, reported
 from beforehand.run_plan import compose_plan, golden_questions, new_run
 from rag.errors import ConfigurationError
 
+_BASIS = {
+    "own wordings": " on these",
+    "shipped selector": " on the public help desks of the shipped selector",
+    "shipped scores on own wordings": ", an estimate from the shipped selector's scores of these",
+}
+"""What the bound of a selector's certificate was found on, by its source."""
+
 if TYPE_CHECKING:
     from rag.paraphrase.calibration import Certificate
     from rag.selection.certificate import SelectionCertificate
@@ -94,21 +101,23 @@ def _certificates_differ(settings: Settings, release: Release, *, needed: bool) 
     verifier = release.path / "verifier.json"
     wanted = verifier.exists() or (needed and not selections)
     compared = recompute_certificates(plan, verifier) if wanted else []
-    differ = _reported([(stored, again, f"{stored.pairs} pairs") for stored, again in compared])
+    differ = _reported([(stored, again, f"{stored.pairs} pairs", "") for stored, again in compared])
     for name, certificates in selections.items():
         click.echo(f"collection {name}")
-        differ |= _reported([(stored, again, f"{stored.questions} questions") for stored, again in certificates])
+        differ |= _reported(
+            [(stored, again, f"{stored.questions} questions", _BASIS[stored.source]) for stored, again in certificates]
+        )
     if not compared and not selections:
         click.echo("certificates  the release has none of its own")
     return differ
 
 
-def _reported(compared: Sequence[tuple[Certificate | SelectionCertificate, object, str]]) -> bool:
+def _reported(compared: Sequence[tuple[Certificate | SelectionCertificate, object, str, str]]) -> bool:
     """Print certificates beside the recomputed ones, and return whether any differ."""
-    for stored, again, asked in compared:
+    for stored, again, asked, basis in compared:
         threshold = "nothing is accepted" if stored.threshold is None else f"threshold {stored.threshold:.4f}"
         click.echo(
             f"{'same' if stored == again else 'DIFFERENT'}  tolerated {stored.tolerated_error:.0%}: {threshold}, "
-            f"{stored.errors} errors in {stored.accepted} accepted of {asked}, bound {stored.bound:.4f}"
+            f"{stored.errors} errors in {stored.accepted} accepted of {asked}, bound {stored.bound:.4f}{basis}"
         )
-    return any(stored != again for stored, again, _ in compared)
+    return any(stored != again for stored, again, *_ in compared)

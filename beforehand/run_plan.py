@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from beforehand.configuration import Settings
 from beforehand.model_names import find_model, named_model, pinned_revision, served_name
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, ModelError
 from rag.identity import UNPINNED, ModelIdentity
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
             f"{spec.max_tokens} tokens; set it to that or less"
         )
     reranker = find_reranker(settings)
-    return RunPlan(
+    plan = RunPlan(
         run_id=run_id,
         data=str(settings.project.data),
         collections=settings.collections,
@@ -95,12 +95,36 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         golden=golden_questions(settings),
         models=model_facts(settings, reranker),
     )
+    return plan if settings.llm.mode != "none" else without_model(plan)
+
+
+def without_model(plan: RunPlan) -> RunPlan:
+    """Return the plan of a project without a language model, which anticipates nothing that visitors asked.
+
+    Raises:
+        ConfigurationError: something in it needs a model.
+    """
+    from batch.plan import Assistance
+
+    for name, collection in plan.collections.items():
+        wanted = {"proposals": collection.proposals, "wordings": collection.wordings}
+        help_of = plan.assistance(name)
+        wanted |= {each: getattr(help_of, each) for each in Assistance.__annotations__}
+        for setting, value in wanted.items():
+            if value:
+                raise ConfigurationError(
+                    f'[collections.{name}] {setting} = {value}: it needs a language model, and [llm] mode = "none" '
+                    "says that there is none; remove one of the two"
+                )
+    return replace(plan, settings=plan.settings.model_copy(update={"anticipate_misses": 0}))
 
 
 def llm_source(settings: Settings) -> LlmSource:
     """Return how the batch reaches the language model: in its own workers, or at endpoints."""
     from batch.plan import LlmSource
 
+    if settings.llm.mode == "none":
+        return LlmSource("none", "none", UNPINNED, settings.llm.context_tokens, settings.vllm)
     model = language_model(settings) if settings.batch.generate_with == "engine" else None
     return LlmSource(
         kind="engine" if model else "endpoints",
@@ -123,6 +147,8 @@ def model_facts(settings: Settings, reranker: ModelFolder | None) -> dict[str, d
     facts = {"encoder": facts_of(named_model(settings.models, settings.encoder.model), encoder)}
     if reranker is not None and settings.retrieval.reranker is not None:
         facts["reranker"] = facts_of(named_model(settings.models, settings.retrieval.reranker), reranker)
+    if settings.llm.mode == "none":
+        return facts
     wanted = named_model(settings.models, settings.llm.model)
     if settings.batch.generate_with == "engine":
         return facts | {"generator": facts_of(wanted, language_model(settings))}
@@ -168,7 +194,12 @@ def language_model(settings: Settings) -> ModelFolder:
         ModelError: it is missing or torn.
         ConfigurationError: it is not a language model.
     """
-    return find_model(settings, "[llm] model", settings.llm.model, "language model")
+    try:
+        return find_model(settings, "[llm] model", settings.llm.model, "language model")
+    except ModelError as error:
+        if all(each.curated and not each.questions and not each.proposals for each in settings.collections.values()):
+            raise ModelError(f'{error}, or set [llm] mode = "none": every answer here is curated') from None
+        raise
 
 
 def served_model(settings: Settings) -> ModelFolder:

@@ -29,6 +29,7 @@ from online.app import create_app
 from online.http.authentication import keys_of
 from online.http.connection import Connection
 from online.http.origin import answers_for_any_host
+from online.model.no_model import NoModel
 from online.release.object_store import following_store
 from online.settings import ServiceSettings
 from online.telemetry.logs import logging_config
@@ -147,7 +148,9 @@ def _app(config: ServeConfig, llm: Llm | None) -> FastAPI:
     threadpool_limits(1, "blas")  # on a busy machine several threads wait for each other longer than one computes
     on_stop = None
     tracing = Tracing() if config.service.tracing else None
-    if llm is None:
+    if llm is None and config.llm.mode == "none":
+        llm = NoModel()
+    elif llm is None:
         made = endpoint(config.llm, config.service.concurrency_limit, tracing)
         llm, on_stop = made, made.aclose
     parts = config.service, config.data, config.collections, llm, config.sampling, config.retrieval

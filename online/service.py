@@ -180,7 +180,7 @@ class Service:
             status="not ready" if release is None else "ready",
             release=None if release is None else release.release_id,
             collections=[] if self.keys.required else sorted(self._collections),
-            language_model=self.model.breaker.state,
+            language_model="none" if self.model.is_absent else self.model.breaker.state,
             problem=self.trouble,
         )
 

@@ -63,7 +63,10 @@ PromptHash = Annotated[str, AfterValidator(_require_prompt_hash)]
 class CollectionSettings(RoomSettings):
     """A collection: documents and questions, isolated from other collections."""
 
-    documents: list[SecretAddress] = Field(description="Files, folders, globs or URLs.")
+    documents: list[SecretAddress] = Field(
+        default_factory=list,
+        description="Files, folders, globs or URLs; a collection of curated pairs alone needs none.",
+    )
     exclude: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
         description="Documents to leave out: names of files and folders as `release-notes*`, or paths below the listed "
@@ -162,6 +165,12 @@ class CollectionSettings(RoomSettings):
             if name in _TAKEN:
                 raise ValueError(f"{name} is a column of its own in lists of questions; name the field something else")
         return list(dict.fromkeys(filters))
+
+    @model_validator(mode="after")
+    def _names_what_it_reads(self) -> Self:
+        if not self.curated and "documents" not in self.model_fields_set:
+            raise ValueError("it names neither documents nor curated pairs; set documents, curated or both")
+        return self
 
     @model_validator(mode="after")
     def _declares_its_filters(self) -> Self:

@@ -79,10 +79,11 @@ class LlmSettings(RoomSettings):
         description="A model of the models folder, a local folder, or a Hugging Face id.",
     )
     revision: str | None = Field(None, description="The revision to pin when `model` is a Hugging Face id.")
-    mode: Literal["endpoint", "in_process"] = Field(
+    mode: Literal["endpoint", "in_process", "none"] = Field(
         "endpoint",
         description="How `serve` reaches the model: `endpoint` speaks HTTP to the LLM microservice, "
-        "`in_process` loads vLLM into the service (for one machine).",
+        "`in_process` loads vLLM into the service (for one machine). `none`: there is no language model; the team's "
+        "curated answers alone are published and served.",
     )
     endpoint: HttpAddress = Field(
         SecretAddress("http://127.0.0.1:8001/v1"), description="Base URL of the OpenAI-compatible server."

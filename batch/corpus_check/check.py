@@ -14,8 +14,11 @@ from batch.corpus_check.corpus import Corpus, ReadFile
 from batch.corpus_check.encoder_fit import EncoderFit, fit_warnings
 from batch.corpus_check.near_duplicates import character_shingles, near_duplicates, word_shingles
 from batch.corpus_check.scripts import foreign_words, letters_by_script, shares, warnings
-from batch.questions.question_files import Question
+from batch.questions.question_files import CuratedPair, Question
+from batch.questions.validity import has_expired
+from batch.questions.wordings import Asked, Wording
 from batch.reading.chunking import Chunk
+from rag.identity import normalise
 from rag.paraphrase.alignment import align
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
@@ -96,6 +99,8 @@ class Findings:
     chunks: int
     tokens: int
     questions: int
+    curated: int
+    wordings: int
     endings: tuple[Ending, ...]
     skipped: Mapping[str, int]
     excluded: Mapping[str, int]
@@ -140,6 +145,8 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         chunks=len(chunks),
         tokens=sum(each.tokens for each in chunks),
         questions=len(corpus.questions),
+        curated=sum(isinstance(each, CuratedPair) for each in corpus.questions),
+        wordings=len(corpus.wordings),
         endings=_endings(corpus.files),
         skipped=corpus.skipped,
         excluded=corpus.excluded,
@@ -161,11 +168,12 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         ),
         near_duplicate_documents=_duplicate_documents(corpus),
         near_duplicate_chunks=_duplicate_chunks(chunks),
-        near_duplicate_questions=_duplicate_questions(corpus.questions, expected.tokens_an_answer),
+        near_duplicate_questions=_duplicate_questions(corpus, expected.tokens_an_answer),
         scripts=shares(letters),
         warnings=(
             *misfits(letters, expected),
             *foreign_words([each.text for each in chunks[:_MOST_READ]], expected.language),
+            *_expired(corpus.questions),
             *(f'exclude = "{pattern}" matches no file' for pattern, count in corpus.excluded.items() if not count),
         ),
         sample=tuple(
@@ -183,6 +191,12 @@ def misfits(letters: Mapping[str, int], expected: Expected) -> list[str]:
     if any("the encoder" in each for each in found) or expected.fit is None:
         return found
     return [*fit_warnings(expected.fit, expected.encoder), *found]
+
+
+def _expired(questions: Iterable[Asked]) -> list[str]:
+    over = [each for each in questions if isinstance(each, CuratedPair) and has_expired(each.metadata)]
+    more = f" and {len(over) - 1:,} more" if len(over) > 1 else ""
+    return [f"the valid_until of {over[0].question!r}{more} is over: the curated answer is not served"] if over else []
 
 
 # -- files -------------------------------------------------------------------------------------------------
@@ -235,19 +249,28 @@ def _duplicate_chunks(chunks: Sequence[Chunk]) -> Duplicates:
     return _duplicates(groups, [_excerpt(each) for each in chunks], [each.tokens for each in chunks])
 
 
-def _duplicate_questions(questions: Sequence[Question], tokens: int) -> Duplicates:
-    """Group questions that are written alike and that no guard of the semantic hits keeps apart."""
-    parsed = [parse(each.question) for each in questions]
+def _duplicate_questions(corpus: Corpus, tokens: int) -> Duplicates:
+    """Group questions and wordings of different answers that are written alike and that no guard keeps apart.
+
+    A curated answer and a further wording cost no tokens.
+    """
+    asked: list[Asked | Wording] = [*corpus.questions, *corpus.wordings]
+    apart = {(each.answer_key, each.text_key) for each in corpus.fences}
+    answers = [each.answer_key if isinstance(each, Wording) else each.query_key for each in asked]
+    parsed = [parse(each.question) for each in asked]
 
     def ask_the_same(one: int, other: int) -> bool:
         first, second = parsed[one], parsed[other]
-        if questions[one].filters != questions[other].filters:
+        if asked[one].filters != asked[other].filters or answers[one] == answers[other]:
+            return False
+        if (answers[one], asked[other].query_key) in apart or (answers[other], asked[one].query_key) in apart:
             return False
         return objection(first, second, align(first, second), similarity=0.0) is None  # no vectors: the guards decide
 
-    shingles = [character_shingles(each.normalised) for each in questions]
+    shingles = [character_shingles(normalise(each.question)) for each in asked]
     groups = near_duplicates(shingles, least=0.6, may_merge=ask_the_same)
-    return _duplicates(groups, [each.question for each in questions], [tokens] * len(questions))
+    costs = [tokens if isinstance(each, Question) else 0 for each in asked]
+    return _duplicates(groups, [each.question for each in asked], costs)
 
 
 def _duplicates(groups: Sequence[Sequence[int]], names: Sequence[str], tokens: Sequence[int]) -> Duplicates:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batch.questions.question_files import Question
+from batch.questions.question_files import CuratedPair, Question
+from batch.questions.wordings import Fence, Wording
 from batch.reading.chunking import Chunk
 from batch.reading.document import Document
 from rag.text.table_files import Reject
@@ -33,13 +34,17 @@ class ReadFile:
 class Corpus:
     """A collection as read: its files, documents and questions; the files that are not read, by ending or pattern.
 
-    `unusable` is what was lost before a file was opened: entries without a file, broken links.
+    `questions` has listed ones and curated pairs, one for each answer, `wordings` their further wordings, `fences` the
+    texts that must not get an answer. `unusable` is what was lost before a file was opened: entries without a file,
+    broken links.
     """
 
     collection: str
     files: tuple[ReadFile, ...]
     documents: tuple[ReadDocument, ...]
-    questions: tuple[Question, ...]
+    questions: tuple[Question | CuratedPair, ...]
+    wordings: tuple[Wording, ...]
+    fences: tuple[Fence, ...]
     skipped: Mapping[str, int]
     excluded: Mapping[str, int]
     unusable: tuple[Reject, ...]

@@ -6,12 +6,13 @@ Nothing is written. What the stages put into `rejects` is kept by file, to tell 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from batch.corpus_check.corpus import Corpus, ReadDocument, ReadFile
-from batch.questions.question_files import Question, parse_questions
+from batch.questions.question_files import parse_curated, parse_questions
+from batch.questions.wordings import Asked, Fence, Item, Wording, answer_name, keep_first, of_one_answer, ruled
 from batch.reading.chunking import Chunk, chunk
 from batch.reading.document import Document, with_file
 from batch.reading.documents import parse
@@ -24,6 +25,7 @@ from rag.credentials import hide, secret_values
 from rag.errors import DocumentError
 from rag.settings import ChunkingSettings
 from rag.text.table_files import ROW_ENDINGS, Reject, ending
+from warehouse.editorial.wordings import Ruling
 
 T = TypeVar("T")
 
@@ -34,8 +36,11 @@ def read_corpus(
     batch: BatchSettings,
     chunking: ChunkingSettings,
     count_tokens: Callable[[str], int],
+    rulings: Iterable[Ruling] = (),
 ) -> Corpus:
-    """Read and chunk the documents of a collection, and read its lists of questions.
+    """Read and chunk the documents of a collection, and read its lists of questions and its curated pairs.
+
+    `rulings` are what people and judges found to be wordings of its questions, and what to keep apart.
 
     Raises:
         ConfigurationError: an address can't be read or reached.
@@ -49,18 +54,24 @@ def read_corpus(
         overlap_sentences=chunking.overlap_sentences,
     )
     document_files, documents = _read_documents(listing.sources, batch, collection.encoding, cut)
-    question_files, questions = _read_questions(lists.sources, batch, collection)
+    pairs = find_sources({name: collection.curated}, batch)
+    listed_files, listed = _read_questions(lists.sources, batch, collection, curated=False)
+    pair_files, answered = _read_questions(pairs.sources, batch, collection, curated=True)
+    own = [each for each in rulings if each.collection == name and each.verdict in ("wording", "fence")]
+    kept, fences, clashes = _by_answer((*listed, *answered), own, batch.max_question_characters)
     skipped: Counter[str] = Counter()
     for (_, _, kind), count in listing.skipped.items():
         skipped[kind] += count
     return Corpus(
         name,
-        (*document_files, *question_files),
+        (*document_files, *listed_files, *pair_files),
         documents,
-        questions,
+        tuple(each for each in kept if not isinstance(each, Wording)),
+        tuple(each for each in kept if isinstance(each, Wording)),
+        tuple(fences),
         dict(skipped.most_common()),
         {pattern: listing.excluded[name, pattern] for pattern in collection.exclude},
-        tuple(reject for _, reject in (*listing.unusable(), *lists.unusable())),
+        (*(reject for _, reject in (*listing.unusable(), *lists.unusable(), *pairs.unusable())), *clashes),
     )
 
 
@@ -88,25 +99,48 @@ def _read_documents(
 
 
 def _read_questions(
-    sources: list[SourceFile], batch: BatchSettings, collection: CollectionSettings
-) -> tuple[list[ReadFile], tuple[Question, ...]]:
+    sources: list[SourceFile], batch: BatchSettings, collection: CollectionSettings, *, curated: bool
+) -> tuple[list[ReadFile], list[Asked]]:
     files: list[ReadFile] = []
-    kept: dict[str, Question] = {}
+    asked: list[Asked] = []
     for source, data in _opened(sources, batch):
-        parsed = partial(
-            parse_questions,
-            collection=source.collection,
-            max_characters=batch.max_question_characters,
-            encoding=collection.encoding,
-            filtering=collection.filtering,
-        )
-        found = list(_read(source, data, batch, parsed))
-        asked = [each for each in found if not isinstance(each, Reject)]
+
+        def parsed(name: str, content: bytes, of: str = source.collection) -> Iterator[Asked | Reject]:
+            encoding, filtering = collection.encoding, collection.filtering
+            if curated:
+                return parse_curated(name, content, of, encoding, filtering)
+            return parse_questions(name, content, of, batch.max_question_characters, encoding, filtering)
+
+        found: list[Asked | Reject] = list(_read(source, data, batch, parsed))
         rejects = tuple(each for each in found if isinstance(each, Reject))
-        files.append(ReadFile(source.name, len(asked), rejects, of_questions=True))
-        for each in asked:
-            kept.setdefault(each.query_key, each)
-    return files, tuple(kept.values())
+        files.append(ReadFile(source.name, len(found) - len(rejects), rejects, of_questions=True))
+        asked += [each for each in found if not isinstance(each, Reject)]
+    return files, asked
+
+
+def _by_answer(
+    asked: Sequence[Asked], rulings: Sequence[Ruling], longest: int
+) -> tuple[list[Item], list[Fence], list[Reject]]:
+    """Return one question for each answer with the further wordings, the fences, and rejects, as `anticipate` does."""
+    named: dict[str, list[Asked]] = {}
+    for each in asked:
+        named.setdefault(answer_name(each) or each.query_key, []).append(each)
+    items: dict[str, list[Item]] = {}
+    rejects: list[Reject] = []
+    for group in named.values():
+        primary, wordings, unusable = of_one_answer(group, longest)
+        rejects += unusable
+        for item in (*primary, *wordings):
+            items.setdefault(item.query_key, []).append(item)
+    made = [ruled(each, items.get(each.query_key, [])) for each in rulings]
+    for joined in (each for each in made if isinstance(each, Wording)):
+        items.setdefault(joined.query_key, []).append(joined)
+    kept: list[Item] = []
+    for of_one_key in items.values():
+        first, lost = keep_first(of_one_key)
+        kept.append(first)
+        rejects += lost
+    return kept, [each for each in made if isinstance(each, Fence)], rejects
 
 
 def _opened(sources: list[SourceFile], batch: BatchSettings) -> Iterator[tuple[SourceFile, bytes | Exception]]:

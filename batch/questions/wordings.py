@@ -30,6 +30,8 @@ Asked = Question | CuratedPair
 _PRECEDENCE = {"curated": 1, "list": 2, "canary": 3, "golden": 5, "corpus": 6, "journal": 8}
 _OF_A_PERSON, _OF_THE_TEAM, _OF_A_JUDGE = 0, 4, 7
 _TEAM = frozenset({"list", "curated"})
+_YES_OR_NO = frozenset("yes no ja nein oui non sí no si não sim nee tak nie да нет 是 否 はい いいえ".split())
+"""Answers that many questions have which ask for different things."""
 _NUMBERS = re.compile(r"(\d+)")
 
 
@@ -71,6 +73,8 @@ Item = Asked | Wording
 def answer_name(asked: Asked) -> str | None:
     """Return what the questions that want one answer share, or None where a question names no answer."""
     if isinstance(asked, CuratedPair):
+        if not asked.documents and normalise(asked.answer) in _YES_OR_NO:
+            return None
         until = asked.metadata.get(VALID_UNTIL, [])
         return stable_hash("curated", asked.collection, asked.filters, asked.answer, asked.documents, until)
     name = normalise(asked.answer_name)  # "Returns" and "returns"
@@ -141,6 +145,12 @@ def keep_first(items: Iterable[Item]) -> tuple[Item, list[Reject]]:
     return kept, list(_rejected(kept, others))
 
 
+def unanswered(asked: Asked) -> str:
+    """Return why a question is left out where there is no language model to answer it."""
+    lacks = f"its {VALID_UNTIL} is over" if isinstance(asked, CuratedPair) else "it has no curated answer"
+    return f'{asked.detail}: {lacks}, and [llm] mode = "none" says that there is no language model to write one'
+
+
 def _rejected(kept: Item, others: Sequence[Item]) -> Iterator[Reject]:
     """Yield why items of the team are not kept; those of other origins repeat by nature."""
     for each in others:
@@ -153,7 +163,9 @@ def _rejected(kept: Item, others: Sequence[Item]) -> Iterator[Reject]:
                 reason = f"{each.detail}: is {what} ({kept.detail}), so it is no wording of {each.primary!r}"
                 yield Reject(each.question, reason)
         elif not isinstance(kept, Wording):  # else a person joined the two
-            yield Reject(each.question, f"{each.detail}: asks the same as {kept.detail}; it was kept once")
+            differs = isinstance(each, CuratedPair) and isinstance(kept, CuratedPair) and each.answer != kept.answer
+            what = "that one's other answer was kept" if differs else "it was kept once"
+            yield Reject(each.question, f"{each.detail}: asks the same as {kept.detail}; {what}")
 
 
 def _rank(item: Item) -> int:

@@ -37,6 +37,7 @@ from batch.questions.wordings import (
     keep_first,
     of_one_answer,
     ruled,
+    unanswered,
     wording_row,
 )
 from batch.reading.personal_data import refuse_personal
@@ -144,9 +145,10 @@ class _KeepFirst(beam.DoFn):
     Rejects name it for the others.
     """
 
-    def __init__(self, run_id: str, retired: Mapping[str, Unasked]) -> None:
+    def __init__(self, run_id: str, retired: Mapping[str, Unasked], *, has_model: bool) -> None:
         self._run_id = run_id
         self._retired = retired
+        self._has_model = has_model
 
     def process(self, element: tuple[int, Iterable[Place]]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
         for _, items in items_by_key(element[1]):
@@ -154,13 +156,16 @@ class _KeepFirst(beam.DoFn):
 
     def _first(self, items: Sequence[Item]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
         kept, rejects = keep_first(items)
-        if isinstance(kept, Wording):
+        answered = isinstance(kept, CuratedPair) and not has_expired(kept.metadata)
+        if not (answered or self._has_model or isinstance(kept, Wording)):
+            yield tagged_reject(self._run_id, STAGE, kept.collection, Reject(kept.question, unanswered(kept)))
+        elif isinstance(kept, Wording):
             yield beam.pvalue.TaggedOutput("wordings", wording_row(kept))
         elif may_retire(kept) and (unasked := self._retired.get(kept.query_key)):
             yield beam.pvalue.TaggedOutput("set_aside", retired_row(kept, unasked))
         else:
             yield question_row(kept)
-        if isinstance(kept, CuratedPair) and not has_expired(kept.metadata):  # else an answer is generated
+        if isinstance(kept, CuratedPair) and answered:  # else an answer is generated
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
         for each in rejects:
             yield tagged_reject(self._run_id, STAGE, kept.collection, each)
@@ -208,7 +213,7 @@ def anticipate(plan: RunPlan) -> Figures:
             places
             | "ByShelf" >> beam.GroupByKey()
             | "KeepFirst"
-            >> beam.ParDo(_KeepFirst(plan.run_id, retired)).with_outputs(
+            >> beam.ParDo(_KeepFirst(plan.run_id, retired, has_model=plan.llm.kind != "none")).with_outputs(
                 REJECTED, "curated", "wordings", "set_aside", main="questions"
             )
         )

@@ -66,7 +66,7 @@ def _same_answers(alike: list[Twin], collection: str) -> Iterator[str]:
     if mine:
         yield f"{_counted(len(mine), 'question')} with the answer of another in the current release"
         yield from (f"  {each.question!r} has {each.how} as {each.kept_question!r}" for each in mine[:_MOST_FILES])
-        yield "  `beforehand review join KEPT OTHER` makes OTHER a wording of KEPT"
+        yield "  `beforehand review join KEPT OTHER --reviewer NAME` makes OTHER a wording of KEPT"
 
 
 def _chosen(settings: Settings, collection: str | None) -> list[str]:
@@ -93,10 +93,12 @@ def check_collection(settings: Settings, name: str) -> Findings:
     from batch.corpus_check.scripts import scripts_of_encoder
     from beforehand.model_names import find_model
     from rag.retrieval.embedding import TokenCounter
+    from warehouse.editorial.wordings import standing_rulings
 
     encoder = find_model(settings, "[encoder] model", settings.encoder.model, "encoder").path
     tokenizer = TokenCounter(encoder)
-    corpus = read_corpus(name, settings.collections[name], settings.batch, settings.chunking, tokenizer)
+    rulings = standing_rulings(settings.project.data)
+    corpus = read_corpus(name, settings.collections[name], settings.batch, settings.chunking, tokenizer, rulings)
     expected = Expected(
         encoder=settings.encoder.model,
         known_scripts=scripts_of_encoder(encoder),
@@ -117,7 +119,7 @@ def described(found: Findings) -> Iterator[str]:
         "read",
         f"{_counted(found.documents, 'document')}, {_counted(found.chunks, 'chunk')} of {found.tokens:,} tokens in all",
     )
-    yield _row("", _counted(found.questions, "anticipated question"))
+    yield _row("", _asked(found))
     for each in found.endings:
         unread = f", nothing from {_counted(each.unread, 'file')}" if each.unread else ""
         kind = each.ending or "no ending"
@@ -157,6 +159,15 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def _asked(found: Findings) -> str:
+    parts = [_counted(found.questions, "anticipated question")]
+    if found.curated:
+        parts.append(f"{found.curated:,} of them with a curated answer")
+    if found.wordings:
+        parts.append(f"{_counted(found.wordings, 'further wording')} of them")
+    return ", ".join(parts)
+
+
 def _row(label: str, text: str) -> str:
     return f"  {label:<12} {text}".rstrip()
 
@@ -186,10 +197,15 @@ def _finding(label: str, found: Finding, whole: int, what: str, examples: int = 
 def _duplicates(what: str, found: Duplicates, tokens: str) -> Iterator[str]:
     if not found.groups:
         return
-    saved = f"merging them saves {_counted(found.superfluous, what)}, up to {found.tokens:,} {tokens}"
+    saved = f"merging them saves {_counted(found.superfluous, what)}"
+    saved += f", up to {found.tokens:,} {tokens}" if found.tokens else ""
     yield _row("alike", f"{_counted(found.groups, 'group')} of near-duplicate {what}s; {saved}")
     for group in found.examples:
         yield _row("", f"- {group.examples[0]}")
         yield from (_row("", f"  = {each}") for each in group.examples[1:])
         if group.size > len(group.examples):
             yield _row("", f"  and {group.size - len(group.examples):,} more")
+    if what == "question":
+        yield _row(
+            "", "`beforehand review join KEPT OTHER --reviewer NAME` makes OTHER a wording of KEPT, once released"
+        )

@@ -101,7 +101,8 @@ def _wanted(settings: Settings, names: Sequence[str]) -> list[NamedModel]:
     """Return the models of these names; without names those that this machine loads."""
     if names:
         return [named_model(settings.models, name) for name in names]
-    own = (settings.encoder.model, settings.llm.model, settings.retrieval.reranker)
+    language_model = settings.llm.model if settings.llm.mode != "none" else None
+    own = (settings.encoder.model, language_model, settings.retrieval.reranker)
     return [named_model(settings.models, name) for name in dict.fromkeys(filter(None, own))]
 
 

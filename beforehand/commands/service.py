@@ -13,6 +13,7 @@ from beforehand.model_names import served_name
 from beforehand.model_servers import service_warning
 from beforehand.run_plan import language_model, live_identity, served_model
 from online.settings import Scope
+from rag.errors import ConfigurationError
 
 
 @click.command()
@@ -41,7 +42,7 @@ def serve(config: Config, host: str | None, port: int | None) -> None:
     engine = None
     if settings.llm.mode == "endpoint":
         threading.Thread(target=_warn_of_server, args=(settings,), daemon=True).start()
-    else:
+    elif settings.llm.mode == "in_process":
         refuse_before_loading(serving)
         from batch.vllm.engine import VllmEngine
 
@@ -74,6 +75,8 @@ def _given(**options: object) -> dict[str, object]:
 def llm(config: Config, host: str, port: int) -> None:
     """Run the LLM microservice: vLLM behind the OpenAI REST API, configured for this machine."""
     settings = read_settings(config)
+    if settings.llm.mode == "none":
+        raise ConfigurationError('[llm] mode = "none": there is no language model to serve; remove it to have one')
     from batch.vllm.server import serve_llm
 
     serve_llm(

@@ -236,7 +236,7 @@ class Readiness(msgspec.Struct):
     status: Literal["ready", "not ready"]
     release: str | None
     collections: list[str]
-    language_model: Literal["closed", "open", "half-open"]
+    language_model: Literal["closed", "open", "half-open", "none"]
     problem: str | None = None
 
 

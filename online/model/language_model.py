@@ -13,6 +13,7 @@ from typing import TypeVar
 from online.errors import Problem
 from online.model.admission import Admission, Place, QueueFullError
 from online.model.circuit_breaker import CircuitBreaker
+from online.model.no_model import NoModel
 from online.telemetry.metrics import Metrics
 from online.telemetry.throttled_log import ThrottledLog
 from online.telemetry.tracing import Tracing, completed
@@ -46,7 +47,7 @@ class LanguageModel:
         Raises:
             Problem: it counts as down, or too many wait already.
         """
-        if self.breaker.state == "open":
+        if self.is_down:
             raise self.down()
         try:
             async with self.admission.place() as place:
@@ -55,9 +56,19 @@ class LanguageModel:
             raise _queue_full(error) from None
 
     @property
+    def is_absent(self) -> bool:
+        """Whether the service has no language model at all."""
+        return isinstance(self.llm, NoModel)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether no call would be made now."""
+        return self.is_absent or self.breaker.state == "open"
+
+    @property
     def has_place(self) -> bool:
         """Whether a call would run at once."""
-        return self.breaker.state != "open" and self.admission.running < self.admission.limit
+        return not self.is_down and self.admission.running < self.admission.limit
 
     def refusal(self) -> Problem | None:
         """Return why a question would get no live answer now, or None."""
@@ -151,7 +162,10 @@ class LanguageModel:
         return whole
 
     def down(self) -> Problem:
-        """Return the problem of a model that counts as down: to retry at once would not help."""
+        """Return the problem of a model that counts as down, or is not there: to retry at once would not help."""
+        if self.is_absent:
+            detail = "No prepared answer fits, and this service has no language model to write one."
+            return Problem("no-answer", detail, should_retry=False, code="no_answer")
         return Problem(
             "llm-down",
             "The language model is down; anticipated questions are still answered.",

@@ -245,7 +245,8 @@ class FaqPage:
             "lang": release.collection(collection).language,
             "anticipated": len(self._lookup.prepared.listed.keys(release, collection, caller.filters(collection))),
             "may_judge": bool(caller.scopes & {"feedback", "admin"}),
-            "live": self._lookup.model.breaker.state != "open",
+            "live": not self._lookup.model.is_down,
+            "model_absent": self._lookup.model.is_absent,
         }
 
     def _refused(self, problem: Problem, context: Context = _BLANK) -> Response:

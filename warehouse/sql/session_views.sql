@@ -278,6 +278,35 @@ COMMENT ON COLUMN wording_hits.semantic IS 'Requests that asked the same in othe
 COMMENT ON COLUMN wording_hits.query_key IS 'The question''s key in all tables.';
 COMMENT ON COLUMN wording_hits.wording_key IS 'The wording''s key in answer_wordings.';
 
+CREATE VIEW wordings_wanted AS
+WITH known AS (
+    SELECT query_key, count(*) AS wordings FROM wordings GROUP BY query_key
+), given AS (
+    SELECT query_key, sum(exact + semantic)::BIGINT AS hits FROM wording_hits GROUP BY query_key
+)
+SELECT
+    n.collection, n.candidate AS question, sum(n.asked)::BIGINT AS missed, count(*) AS phrasings,
+    list(n.question ORDER BY n.asked DESC, n.similarity DESC)[:5] AS asked_as,
+    1 + coalesce(any_value(k.wordings), 0) AS wordings, coalesce(any_value(g.hits), 0) AS hits, n.matched_key AS query_key
+FROM near_misses n
+LEFT JOIN known k ON k.query_key = n.matched_key
+LEFT JOIN given g ON g.query_key = n.matched_key
+ANTI JOIN questions q ON q.query_key = n.query_key -- by now it has an answer
+ANTI JOIN wordings w ON w.wording_key = n.query_key
+ANTI JOIN fences f ON f.text_key = n.query_key AND f.query_key = n.matched_key
+WHERE n.similarity >= 0.5 -- below, hardly any wants the answer
+GROUP BY n.collection, n.matched_key, n.candidate
+ORDER BY missed DESC, phrasings DESC, question;
+COMMENT ON VIEW wordings_wanted IS 'Answers that visitors nearly got but did not, most often missed first: which of asked_as are further wordings?';
+COMMENT ON COLUMN wordings_wanted.collection IS 'The collection of the question.';
+COMMENT ON COLUMN wordings_wanted.question IS 'The question whose answer was nearest.';
+COMMENT ON COLUMN wordings_wanted.missed IS 'Requests that were near it and did not get it.';
+COMMENT ON COLUMN wordings_wanted.phrasings IS 'How many different texts they were.';
+COMMENT ON COLUMN wordings_wanted.asked_as IS 'The five most frequent of these texts; some may want another answer.';
+COMMENT ON COLUMN wordings_wanted.wordings IS 'How many wordings the answer has, the question itself included.';
+COMMENT ON COLUMN wordings_wanted.hits IS 'Requests that got the answer, in the same time.';
+COMMENT ON COLUMN wordings_wanted.query_key IS 'The question''s key in all tables.';
+
 CREATE VIEW same_answers AS
 WITH told AS (
     SELECT

@@ -12,8 +12,10 @@ from batch.corpus_check.corpus_reader import read_corpus
 from batch.settings import BatchSettings
 from rag.collection_settings import CollectionSettings
 from rag.credentials import SecretAddress
+from rag.identity import query_key
 from rag.retrieval.embedding import TokenCounter
 from rag.settings import ChunkingSettings
+from warehouse.editorial.wordings import Ruling, RulingKind
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 LONG = "Fill the tank with fresh water, close the lid and press the button until the lamp is green. " * 3
@@ -25,10 +27,15 @@ def counter(encoder_folder: Path) -> TokenCounter:
 
 
 def findings(
-    counter: TokenCounter, documents: Path, questions: Path | None = None, exclude: tuple[str, ...] = ()
+    counter: TokenCounter,
+    documents: Path | None,
+    questions: Path | None = None,
+    exclude: tuple[str, ...] = (),
+    curated: Path | None = None,
 ) -> Findings:
     collection = CollectionSettings(
-        documents=[SecretAddress(str(documents))],
+        documents=[SecretAddress(str(documents))] if documents else [],
+        curated=[SecretAddress(str(curated))] if curated else [],
         questions=[SecretAddress(str(questions))] if questions else [],
         exclude=list(exclude),
     )
@@ -151,6 +158,48 @@ def test_questions_are_alike_only_if_no_guard_keeps_them_apart(counter: TokenCou
 
     assert found.examples == (Group(2, ("What does the error E4 mean?", "What does error E4 mean?")),)
     assert (found.superfluous, found.tokens) == (1, 1000)
+
+
+def test_curated_pairs_are_checked_with_all_their_wordings(counter: TokenCounter, tmp_path: Path) -> None:
+    rows = [
+        {"question": "May I bring my dog?", "answer": "No.", "variants": ["Are dogs allowed?"]},
+        {"question": "May I park?", "answer": "Yes.", "variants": ["May I bring my dog?", "parking"]},
+        {"question": "Are dogs allowed in?", "answer": "Only guide dogs."},
+        {"question": "parking!", "answer": "Behind the house."},
+        {"question": "Is there a sale?", "answer": "Yes.", "valid_until": "2020-01-31"},
+        {"question": "???", "answer": "Yes."},
+        {"question": "May I park?", "answer": "No."},
+    ]
+    path = tmp_path / "faq.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    found = findings(counter, None, curated=path)
+
+    assert (found.questions, found.curated, found.wordings) == (5, 5, 1)
+    lost = {each.file: each.reason for each in found.losses}
+    assert "is a question of its own" in lost["May I bring my dog?"]
+    assert "so it is no wording of 'May I park?'" in lost["parking"]
+    assert lost["May I park?"].endswith("that one's other answer was kept")
+    assert "punctuation only" in lost["faq.jsonl"]
+    assert found.near_duplicate_questions.examples == (Group(2, ("Are dogs allowed in?", "Are dogs allowed?")),)
+    assert found.near_duplicate_questions.tokens == 0
+    assert found.warnings == ("the valid_until of 'Is there a sale?' is over: the curated answer is not served",)
+
+
+@pytest.mark.parametrize(("verdict", "left"), [("wording", 1), ("fence", 2)])
+def test_what_a_person_joined_or_keeps_apart_is_not_told_again(
+    counter: TokenCounter, tmp_path: Path, verdict: RulingKind, left: int
+) -> None:
+    one, other = "What does the error E4 mean?", "What does error E4 mean?"
+    path = tmp_path / "list.txt"
+    path.write_text(f"{one}\n{other}\n", encoding="utf-8")
+    collection = CollectionSettings(documents=[], questions=[SecretAddress(str(path))])
+    ruling = Ruling("default", query_key("default", one), other, verdict, "review", "ann", person=True)
+
+    corpus = read_corpus("default", collection, BatchSettings(), ChunkingSettings(), counter, [ruling])
+    found = check(corpus, Expected("minilm", frozenset({"Latin"}), "english", tokens_an_answer=1000))
+
+    assert (found.questions, found.near_duplicate_questions.groups) == (left, 0)
 
 
 def test_a_corpus_in_another_script_is_warned_of(counter: TokenCounter, tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def test_curated_pairs_with_one_answer_and_documents_want_it() -> None:
     assert answer_name(late) != answer_name(one)
 
 
+@pytest.mark.parametrize("answer", ["Yes.", "no", "Ja!"])
+def test_what_has_a_mere_yes_or_no_as_its_answer_is_a_question_of_its_own(answer: str) -> None:
+    dogs, cats = pairs({"question": "Dogs?", "answer": answer}, {"question": "Cats?", "answer": answer})
+
+    assert answer_name(dogs) is answer_name(cats) is None
+
+
 def test_a_variant_that_is_no_question_is_a_reject_of_its_own() -> None:
     _, wordings, [reject] = of_one_answer(listed("question,variants\nHow long?,???;until when\n"))
     assert [each.question for each in wordings] == ["until when"]

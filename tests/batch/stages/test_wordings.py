@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from batch.plan import RunPlan
 from batch.selection.release_wordings import collection_texts
 from batch.stages.anticipate import anticipate
 from batch.stores.parquet import read_rows
+from beforehand.run_plan import without_model
+from rag.credentials import SecretAddress
+from rag.errors import ConfigurationError
 from rag.identity import query_key
 from tests.corpus_project import Project, ReadingLlm
 from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.wordings import Ruling, append_rulings
-from warehouse.tables import AnswerWordingRow, FenceRow, QuestionRow
+from warehouse.tables import AnswerWordingRow, FenceRow, QuestionRow, RejectRow
 
 LONG, BACK = "How long is the warranty?", "How do I send it back?"
 
@@ -71,3 +75,32 @@ def test_lists_and_rulings_become_wordings_and_fences(plan: RunPlan) -> None:
     texts = collection_texts(plan)["default"]
     assert texts.fences == (("how long is it in meters", key(LONG)),)
     assert not texts.single & {key(LONG), key(BACK)}
+
+
+def test_without_a_language_model_only_valid_curated_answers_are_anticipated(plan: RunPlan) -> None:
+    folder = Path(plan.data).parent
+    (folder / "faq.csv").write_text(
+        "question,answer,variants,valid_until\nMay I bring a dog?,No.,dogs allowed,\n"
+        "Is there a sale?,Yes.,any sale on,2020-01-31\n"
+    )
+    faq = [SecretAddress(str(folder / "faq.csv"))]
+    collections = {name: each.model_copy(update={"curated": faq}) for name, each in plan.collections.items()}
+    without = replace(plan, collections=collections, llm=replace(plan.llm, kind="none"))
+
+    figures = anticipate(without)
+
+    out = without.folder("anticipate")
+    assert [row["question"] for row in read_rows(f"{out}/questions", QuestionRow)] == ["May I bring a dog?"]
+    assert [row["wording"] for row in read_rows(f"{out}/wordings", AnswerWordingRow)] == ["dogs allowed"]
+    why = {row["item"]: row["reason"] for row in read_rows(f"{out}/rejects", RejectRow)}
+    assert set(why) == {LONG, BACK, "Can I swap it?", "Is there a sale?"}
+    assert "it has no curated answer" in why[LONG]
+    assert "its valid_until is over" in why["Is there a sale?"]
+    assert (figures["questions"], figures["curated"]) == (1, 1)
+
+
+def test_what_needs_a_language_model_is_refused_where_there_is_none(plan: RunPlan) -> None:
+    assert without_model(plan).settings.anticipate_misses == 0
+    wanting = {name: each.model_copy(update={"wordings": 8}) for name, each in plan.collections.items()}
+    with pytest.raises(ConfigurationError, match=r"\[collections.default\] wordings = 8: it needs a language model"):
+        without_model(replace(plan, collections=wanting))

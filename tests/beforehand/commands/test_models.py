@@ -12,6 +12,7 @@ from batch.models.model_folder import locate
 from beforehand.cli import cli
 from beforehand.configuration import Settings, read_settings
 from beforehand.run_plan import language_model, live_identity, llm_source, served_model
+from rag.errors import ModelError
 
 SECTIONS = """
 [models.answers]
@@ -112,6 +113,31 @@ def test_a_wrong_name_is_one_sentence_before_a_build_loads_anything(
     assert code == 2
     assert sentence in said
     assert said.count("\n") == 1
+
+
+def test_a_project_without_a_language_model_needs_none_and_wants_none(project: Path) -> None:
+    without = ["--set", "llm.mode=none"]
+
+    code, listed = say(project, *without, "models", "list")
+    source = llm_source(settings_of(project, "never-pulled", **{"llm.mode": "none"}))
+
+    assert code == 0
+    assert "[llm]" not in listed and "missing" not in listed.replace("all-minilm-l6-v2", "").split("\n")[0]
+    assert (source.kind, source.folder, source.endpoints) == ("none", None, ())
+    assert say(project, *without, "llm") == (
+        2, 'beforehand: [llm] mode = "none": there is no language model to serve; remove it to have one\n'
+    )  # fmt: skip
+
+
+def test_a_missing_model_that_curated_answers_do_not_need_is_said_to_be_needless(project: Path) -> None:
+    curated = {"collections.default.curated": '["faq.csv"]', "collections.default.documents": "[]"}
+
+    with pytest.raises(ModelError, match="run `beforehand models pull owner/gone`") as usual:
+        language_model(settings_of(project, "owner/gone"))
+    with pytest.raises(ModelError, match=r"models pull owner/gone`, or set \[llm\] mode = \"none\": every answer here"):
+        language_model(settings_of(project, "owner/gone", **curated))
+
+    assert "curated" not in str(usual.value)
 
 
 @pytest.mark.parametrize("name", ["answers", "tuned"])

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from online.app import create_app
+from online.model.no_model import NoModel
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.identity import query_key
@@ -24,6 +25,27 @@ ANSWER = LIBRARY.answers[OPEN][0]
 REWORDED = "When does the library open please?"
 MISS = "When does the library close?"
 ONLY_READY = {"Cache-Control": "only-if-cached"}
+
+
+def test_a_service_without_a_language_model_says_so_and_is_asked_only_once(library: Library, published: Path) -> None:
+    shutil.copytree(published, library.data)
+    collections = {"library": CollectionSettings(documents=[])}
+    app = create_app(ServiceSettings(comparison_share=0), library.data, collections, NoModel())
+    with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
+        hit = client.post("/v1/answers", json={"question": REWORDED})
+        missed = client.post("/v1/answers", json={"question": MISS})
+        page, ready = client.get("/").text, client.get("/readyz").json()
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="-", max_retries=5) as official:
+            chat = official.chat.completions
+            with pytest.raises(openai.NotFoundError, match="this service has no language model") as error:
+                chat.create(model="beforehand", messages=[{"role": "user", "content": MISS}])
+
+    assert (hit.json()["source"], hit.json()["answer"]) == ("semantic", ANSWER)
+    assert (missed.status_code, missed.json()["type"]) == (404, "urn:beforehand:problem:no-answer")
+    assert missed.json()["suggestions"][0]["question"] == OPEN
+    assert error.value.code == "no_answer"
+    assert "out of reach" not in page and "written for you" not in page
+    assert ready["language_model"] == "none"
 
 
 def look(client: httpx.Client, **body: object) -> httpx.Response:
