@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from batch.corpus_check.corpus import Corpus, ReadDocument, ReadFile
-from batch.questions.question_files import parse_curated, parse_questions
+from batch.questions.question_files import CuratedPair, Question, parse_curated, parse_questions
 from batch.questions.wordings import Asked, Fence, Item, Wording, answer_name, keep_first, of_one_answer, ruled
 from batch.reading.chunking import Chunk, chunk
 from batch.reading.document import Document, with_file
@@ -137,7 +137,8 @@ def _by_answer(
         items.setdefault(joined.query_key, []).append(joined)
     kept: list[Item] = []
     for of_one_key in items.values():
-        first, lost = keep_first(of_one_key)
+        answered = any(isinstance(each, CuratedPair) for each in of_one_key)  # then to list it, too, loses nothing
+        first, lost = keep_first([each for each in of_one_key if not (answered and isinstance(each, Question))])
         kept.append(first)
         rejects += lost
     return kept, [each for each in made if isinstance(each, Fence)], rejects

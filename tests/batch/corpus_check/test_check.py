@@ -173,10 +173,14 @@ def test_curated_pairs_are_checked_with_all_their_wordings(counter: TokenCounter
     path = tmp_path / "faq.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
 
-    found = findings(counter, None, curated=path)
+    listed = tmp_path / "list.txt"
+    listed.write_text("May I bring my dog?\n", encoding="utf-8")
+
+    found = findings(counter, None, questions=listed, curated=path)
 
     assert (found.questions, found.curated, found.wordings) == (5, 5, 1)
     lost = {each.file: each.reason for each in found.losses}
+    assert not any("list.txt, line 1: asks the same" in reason for reason in lost.values())
     assert "is a question of its own" in lost["May I bring my dog?"]
     assert "so it is no wording of 'May I park?'" in lost["parking"]
     assert lost["May I park?"].endswith("that one's other answer was kept")
