@@ -129,10 +129,10 @@ def emit(**figures: Any) -> None:
 
 
 def ours(desk: Wordings, asked: Rows, _: int, shipped: ShippedSelector | None) -> tuple[list[str], float]:
-    none: tuple[list[str], NDArray[np.float32]] = ([], desk.vectors[:0])
+    no_fences = Wordings([], [], desk.vectors[:0])
     counts = {answer: desk.answers.count(answer) for answer in set(desk.answers)}
     base = (shipped or ShippedSelector.load()).selector(statistics.median(counts.values()))
-    selector = train_selector(desk, none, none, shipped=base) or base
+    selector = train_selector(desk, no_fences, ([], desk.vectors[:0]), shipped=base) or base
     single = frozenset(answer for answer, count in counts.items() if count == 1)
     verifier = Verifier.default()
     started = time.process_time()

@@ -21,26 +21,31 @@ from warehouse.tables import AnswerWordingRow, FenceRow, QuestionRow
 
 Embed = Callable[[Sequence[str]], Vectors]
 _MOST_OUTSIDE = 500
+_RULED = frozenset(("journal", "model", "judge"))  # origins of what a language model ruled about
 
 
 @dataclass(frozen=True)
 class CollectionTexts:
-    """The texts of a collection by answer; `fences` have the answers that they must not get, `outside` want none."""
+    """The texts of a collection by answer; `fences` have the answers that they must not get, `outside` want none.
+
+    `judged` are the texts that a language model ruled about; of a visitor's question it has said that no answer fits.
+    """
 
     wordings: tuple[tuple[str, str], ...]
     fences: tuple[tuple[str, str], ...]
     outside: tuple[str, ...]
+    judged: frozenset[str] = frozenset()
 
     @property
-    def barred(self) -> tuple[str, ...]:
-        """The fences that want no answer, each once; one that is a wording of another answer wants that."""
+    def barred(self) -> tuple[tuple[str, str], ...]:
+        """The fences that are no wordings; one that is a wording of another answer wants that."""
         known = {normalise(text) for text, _ in self.wordings}
-        return tuple(dict.fromkeys(text for text, _ in self.fences if normalise(text) not in known))
+        return tuple(dict.fromkeys(each for each in self.fences if normalise(each[0]) not in known))
 
     @property
     def hash(self) -> str:
         """The hash of the texts, in any order."""
-        return stable_hash(sorted(self.wordings), sorted(self.barred), sorted(self.outside))
+        return stable_hash(sorted(self.wordings), sorted(self.barred), sorted(self.outside), sorted(self.judged))
 
     @property
     def single(self) -> frozenset[str]:
@@ -50,8 +55,16 @@ class CollectionTexts:
 
     def embedded(self, embed: Embed) -> Wordings:
         """Return the wordings with their vectors."""
-        texts = [text for text, _ in self.wordings]
-        return Wordings(texts, [answer for _, answer in self.wordings], units(embed(texts)))
+        return _embedded(self.wordings, embed)
+
+    def embedded_fences(self, embed: Embed) -> Wordings:
+        """Return the fences that are no wordings, with the answers that they must not get."""
+        return _embedded(self.barred, embed)
+
+
+def _embedded(pairs: Sequence[tuple[str, str]], embed: Embed) -> Wordings:
+    texts = [text for text, _ in pairs]
+    return Wordings(texts, [answer for _, answer in pairs], units(embed(texts)))
 
 
 def collection_texts(plan: RunPlan) -> dict[str, CollectionTexts]:
@@ -92,10 +105,17 @@ def _texts(
         if (row["collection"] != collection or row["origin"] == "canary") and normalise(row["question"]) not in known
     )
     outside = sorted(set(others), key=lambda text: stable_hash("outside", text))[:_MOST_OUTSIDE]
+    barring = [row for row in fences if row["query_key"] in answers]
+    origins = [
+        *((row["question"], row["origin"]) for row in own),
+        *((row["wording"], row["origin"]) for row in further if row["query_key"] in answers),
+        *((row["text"], row["origin"]) for row in barring),
+    ]
     return CollectionTexts(
         tuple(wordings),
-        tuple((row["text"], row["query_key"]) for row in fences if row["query_key"] in answers),
+        tuple((row["text"], row["query_key"]) for row in barring),
         tuple(outside),
+        frozenset(text for text, origin in origins if origin in _RULED),
     )
 
 

@@ -107,19 +107,17 @@ def _calibrate_selectors(plan: RunPlan) -> int:
 
 
 def _train_selector(plan: RunPlan, texts: CollectionTexts, errors: Sequence[float], guarded: bool) -> Selector | None:
-    return train_selector(*_embedded(plan, texts), errors, guarded=guarded)
+    return train_selector(*_embedded(plan, texts), errors, guarded=guarded, judged=texts.judged)
 
 
-def _embedded(
-    plan: RunPlan, texts: CollectionTexts
-) -> tuple[Wordings, tuple[Sequence[str], Vectors], tuple[Sequence[str], Vectors]]:
-    """Return the wordings, the fences that want no answer and the texts outside, with their vectors."""
+def _embedded(plan: RunPlan, texts: CollectionTexts) -> tuple[Wordings, Wordings, tuple[Sequence[str], Vectors]]:
+    """Return the wordings, the fences and the texts outside, with their vectors."""
 
     def embed(some: Sequence[str]) -> Vectors:
         return units(_embed(plan, some))
 
-    fences, outside = list(texts.barred), list(texts.outside)
-    return texts.embedded(embed), (fences, embed(fences)), (outside, embed(outside))
+    outside = list(texts.outside)
+    return texts.embedded(embed), texts.embedded_fences(embed), (outside, embed(outside))
 
 
 def recompute_selection(
@@ -136,7 +134,7 @@ def recompute_selection(
     found = {}
     for name, texts in texts_of(stored, questions, wordings, fences).items():
         parts = _embedded(plan, texts)
-        found[name] = recomputed_selection(Selector.load(stored[name]), *parts)
+        found[name] = recomputed_selection(Selector.load(stored[name]), *parts, texts.judged)
     return found
 
 

@@ -1,7 +1,8 @@
 """Certificates of answer selection: how often a hit is wrong, known from wordings that were left out.
 
 Two kinds of question are asked of the selector without labelled pairs: a wording that is left out of its answer, which
-wants that answer, and a wording whose whole answer is left out, which wants none; so do fences and outside texts.
+wants that answer, and a wording whose whole answer is left out, which wants none; so do outside texts, and fences where
+the answer is one of those that they must not get.
 The tests are those of the verifier (`rag.paraphrase.calibration`); the questions of one answer count as a group.
 
 A few dozen wordings certify nothing by themselves. Then the threshold comes from the shipped selector's certificate,
@@ -28,18 +29,23 @@ _SURE = 2.33  # standard errors; 99 %
 _HARDER = 2  # left-out wordings are wrong up to so many times as often as visitors' questions
 _MOST_OUTSIDE = 0.12  # share of left-out answers' wordings that hit where 1 in 100 of visitors' outside questions does
 _STARTS = (0.2, 0.5)  # shares accepted, from which thresholds are tested
+_DOUBTED = 3  # what a judge ruled leaves at least a third of the distance between the threshold and 1
 _ALIKE = 0.15  # correlation of errors within an answer while none is seen; measured: 0 to 0.11
 _FEWEST = 50  # questions; fewer would support no certificate
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A question put to the selector without its own wording: what it wants ("" for none), and what it got."""
+    """A question put to the selector without its own wording: what it wants ("" for none), and what it got.
+
+    `judged` says that a language model has ruled what it wants, which may be wrong itself.
+    """
 
     text: str
     wanted: str
     chosen: str
     score: float
+    judged: bool = False
 
     @property
     def wrong(self) -> bool:
@@ -86,10 +92,15 @@ def certify(rows: Sequence[LeftOut], tolerated_error: float, source: str = OWN) 
 def checked(rows: Sequence[LeftOut], shipped: SelectionCertificate) -> SelectionCertificate:
     """Return the shipped certificate as it applies to a collection: raised while its own questions contradict it.
 
-    They do where so many errors would be rarer than three in ten if twice the tolerated share were wrong.
+    They do where so many errors would be rarer than three in ten if twice the tolerated share were wrong. Questions
+    that a judge ruled about raise it within a limit: two answers that are one, or a wrong ruling, err with the highest
+    scores, and no threshold cures that.
     """
-    most = _HARDER * shipped.tolerated_error
-    threshold = _raised(rows, shipped.threshold, most) if shipped.threshold is not None else None
+    threshold = shipped.threshold
+    if threshold is not None:
+        most = _HARDER * shipped.tolerated_error
+        threshold = _raised([row for row in rows if not row.judged], threshold, most)
+        threshold = min(_raised(rows, threshold, most), 1 - (1 - threshold) / _DOUBTED)
     return _counted(rows, shipped.tolerated_error, threshold, SHIPPED, shipped.bound)
 
 

@@ -15,6 +15,7 @@ from rag.selection.selector import select
 
 ENCODER = Path(__file__).parents[3] / "models" / "multilingual-e5-small"
 NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 384), np.float32))
+NO_FENCES = Wordings([], [], np.zeros((0, 384), np.float32))
 TOLERATED = 0.1
 ASKED = {
     "de": ("Passwort leider vergessen, wie bekomme ich ein neues?", "Wie hoch ist der Eiffelturm?"),
@@ -37,7 +38,7 @@ def test_own_wordings_certify_a_selector_without_guards(language):
     encoder = OnnxEncoder.load(ENCODER, threads=1)
     wordings = desk(encoder, language)
 
-    selector = train_selector(wordings, NONE, NONE, guarded=False)
+    selector = train_selector(wordings, NO_FENCES, NONE, guarded=False)
 
     assert selector is not None and not selector.guarded
     certificate = selector.certificate(TOLERATED)

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from batch.selection.shipping import keeping, learn
 from batch.selection.training import leave_out, recomputed, train_selector
@@ -12,6 +13,7 @@ from rag.selection.evidence import Wordings, nearest
 from rag.selection.selector import Selector, Weights, select
 
 NONE: tuple[list[str], np.ndarray] = ([], np.zeros((0, 64), np.float32))
+NO_FENCES = Wordings([], [], np.zeros((0, 64), np.float32))
 LOOKALIKES = Path(__file__).with_name("worded_lookalikes.jsonl")
 WEIGHTS = Weights(-2.0, 12.0, -7.0, 0.0)
 
@@ -30,7 +32,7 @@ def desk(answers: int, wordings: int, seed: int = 0, name: str = "a") -> Wording
 def test_wordings_are_asked_without_themselves_and_some_without_their_answer():
     mine = desk(8, 10)
 
-    found = leave_out(WEIGHTS, mine, NONE, NONE)
+    found = leave_out(WEIGHTS, mine, NO_FENCES, NONE)
 
     inside = [row for row in found if row.wanted]
     assert len(inside) == 80
@@ -43,36 +45,64 @@ def test_a_certificate_counts_the_questions_that_it_rests_on():
     mine = desk(8, 5)
     loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
 
-    selector = train_selector(mine, NONE, NONE, shipped=loose)
+    selector = train_selector(mine, NO_FENCES, NONE, shipped=loose)
 
     assert selector is not None
     found = selector.certificate(0.02)
     assert found is not None
     assert (found.source, found.errors) == (SHIPPED, 0)
-    assert found.questions == len(leave_out(WEIGHTS, mine, NONE, NONE)) >= found.accepted >= 40
+    assert found.questions == len(leave_out(WEIGHTS, mine, NO_FENCES, NONE)) >= found.accepted >= 40
 
 
-def test_fences_that_would_hit_raise_the_threshold():
+LOOSE = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
+
+
+def fences_near(mine: Wordings, answers: list[str]) -> Wordings:
+    return Wordings([f"fence {n}" for n in range(len(answers))], answers, mine.vectors[: len(answers)])
+
+
+def test_fences_that_would_get_their_answer_raise_the_threshold():
     mine = desk(8, 10)
-    fences = ([f"fence {n}" for n in range(20)], mine.vectors[:20])
-    loose = Selector(WEIGHTS, (SelectionCertificate(0.02, 0.5, SHIPPED, 0.02, 0.975, 0, 0, 0, ""),))
+    fences = fences_near(mine, mine.answers[:20])
 
-    without, fenced = train_selector(mine, NONE, NONE, shipped=loose), train_selector(mine, fences, NONE, shipped=loose)
+    without, fenced = (train_selector(mine, each, NONE, shipped=LOOSE) for each in (NO_FENCES, fences))
 
     assert without is not None and fenced is not None
     assert fenced.threshold(0.02) > without.threshold(0.02)
 
 
+def test_a_fence_of_one_answer_says_nothing_of_another():
+    mine = desk(8, 10)
+
+    fenced = train_selector(mine, fences_near(mine, [mine.answers[-1]] * 20), NONE, shipped=LOOSE)
+
+    assert fenced is not None
+    assert (fenced.certificate(0.02).errors, fenced.threshold(0.02)) == (0, 0.5)
+
+
+def test_what_a_judge_ruled_raises_the_threshold_within_a_limit():
+    """Of twenty fences that get their answer for sure, people's leave hardly a hit; a judge's may be wrong."""
+    mine = desk(8, 10)
+    fences = fences_near(mine, mine.answers[:20])
+
+    by_people = train_selector(mine, fences, NONE, shipped=LOOSE)
+    by_judge = train_selector(mine, fences, NONE, shipped=LOOSE, judged=fences.texts)
+
+    assert by_people is not None and by_judge is not None
+    assert by_judge.threshold(0.02) == pytest.approx(1 - 0.5 / 3)
+    assert by_people.threshold(0.02) > 0.9
+
+
 def test_certificates_are_derived_again_from_the_wordings():
-    selector = train_selector(desk(6, 8), NONE, NONE)
+    selector = train_selector(desk(6, 8), NO_FENCES, NONE)
 
     assert selector is not None
-    assert all(stored == again for stored, again in recomputed(selector, desk(6, 8), NONE, NONE))
-    assert any(stored != again for stored, again in recomputed(selector, desk(6, 7), NONE, NONE))
+    assert all(stored == again for stored, again in recomputed(selector, desk(6, 8), NO_FENCES, NONE))
+    assert any(stored != again for stored, again in recomputed(selector, desk(6, 7), NO_FENCES, NONE))
 
 
 def test_single_wordings_train_no_selector():
-    assert train_selector(desk(8, 1), NONE, NONE) is None
+    assert train_selector(desk(8, 1), NO_FENCES, NONE) is None
 
 
 def test_the_shipped_selector_prefers_strong_evidence_without_a_rival():
@@ -97,7 +127,7 @@ def test_paraphrases_hit_answers_in_several_words_and_lookalikes_seldom(encoder_
     encoder, rows = OnnxEncoder.load(encoder_folder, threads=1), [json.loads(line) for line in LOOKALIKES.open()]
     texts = [(text, str(number)) for number, row in enumerate(rows) for text in row["wordings"]]
     wordings = Wordings(*zip(*texts, strict=True), encoder.embed([text for text, _ in texts]))
-    selector = train_selector(wordings, NONE, NONE)
+    selector = train_selector(wordings, NO_FENCES, NONE)
     assert selector is not None
 
     def hits(kind: str) -> list[bool]:
