@@ -17,8 +17,10 @@ from dataclasses import dataclass, replace
 from batch.plan import Figures
 from batch.wordings.answer_judge import COUNTED, Judge, Verdicts, earlier_verdicts, judged
 from batch.wordings.cases import SURE, Case, Exam, Trust
+from rag.paraphrase.calibration import at_most
 
 _MOST_MISTAKES = 0.1
+_RARE = 0.3
 _BROKEN = 1 / 3  # of a run's replies in half an exam: mistakes, or neither yes nor no
 _FEW = 3  # replies; of fewer, a mistake says nothing about the server
 _ONCE_MORE = 5  # cases of half an exam
@@ -33,9 +35,12 @@ class _Half:
     fits: bool
 
     def passed(self, verdicts: Verdicts) -> bool:
+        """Whether so many mistakes would not be rare if one in ten were wrong."""
         said = [yes for case in self.cases if (yes := verdicts.of(case)) is not None]
-        enough = bool(said) and len(said) >= len(self.cases) * _LEAST_JUDGED
-        return enough and sum(map(self._is_wrong, said)) <= len(said) * _MOST_MISTAKES
+        if not said or len(said) < len(self.cases) * _LEAST_JUDGED:
+            return False
+        mistakes = sum(map(self._is_wrong, said))
+        return not mistakes or at_most(mistakes - 1, len(said), _MOST_MISTAKES) <= 1 - _RARE
 
     def broken(self, verdicts: Verdicts) -> bool:
         """Whether any run's server was broken."""

@@ -113,6 +113,15 @@ def test_an_exam_that_was_failed_narrowly_stands() -> None:
     assert nights.asked == []
 
 
+@pytest.mark.parametrize(("mistakes", "counts"), [(1, True), (2, False)])
+def test_a_mistake_may_be_chance_and_two_in_ten_are_not(mistakes: int, counts: bool) -> None:
+    said = iter([0.99] * mistakes)
+
+    trust = Nights().night(lambda fits: right(fits) if fits else next(said, 0.01))
+
+    assert (trust.yes, trust.no) == (counts, True)
+
+
 def test_a_judge_that_goes_away_in_its_exam_has_not_passed_and_goes_on_the_next_night() -> None:
     nights = Nights()
     assert not nights.night(right, fewest=4).counts
