@@ -67,6 +67,8 @@ def test_lookalikes_that_add_a_condition_are_told_from_paraphrases() -> None:
     ],
 )
 def test_beside_a_single_wording_the_verifier_refuses_any_added_word(asked: str, wording: str) -> None:
-    decision = Verifier.default().decide_pair(asked, Candidate(wording, "answer", 0.99), 0.2)
+    candidate = Candidate(wording, "answer", 0.99)
+    verifier = Verifier.default()
 
-    assert not decision.accepted
+    assert not verifier.decide_pair(asked, candidate, 0.2).accepted
+    assert verifier.decide_pair(f"Please, {wording.lower()}", candidate, 0.2).accepted
