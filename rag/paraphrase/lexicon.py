@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,25 @@ def other_names() -> dict[str, str]:
         for usual, others in _entries("one_name.txt")
         for other in others.split()
     }
+
+
+@functools.cache
+def conditions() -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Return the classes of conditions by the words that add them to a question, and by those that name them."""
+    lines = [(kind, *words.split("|")) for kind, words in _entries("conditions.txt")]
+    return (
+        _by_word((kind, adding) for kind, adding, *_ in lines),
+        _by_word((kind, words) for kind, *sides in lines for words in sides),
+    )
+
+
+def _by_word(lines: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for kind, words in lines:
+        for word in words.split():
+            for form in (word, word + "s"):
+                found.setdefault(form, set()).add(kind)
+    return {word: frozenset(kinds) for word, kinds in found.items()}
 
 
 def word_class(name: str) -> frozenset[str]:

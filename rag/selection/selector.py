@@ -23,6 +23,7 @@ import numpy as np
 from rag.errors import ModelError
 from rag.paraphrase.alignment import align
 from rag.paraphrase.calibration import applying, stricter_error, threshold_for
+from rag.paraphrase.conditions import adds_a_condition
 from rag.paraphrase.deeds import does_another_thing
 from rag.paraphrase.guards import objection
 from rag.paraphrase.question_parser import parse
@@ -245,12 +246,13 @@ def _pairs(vector: Vectors, near: Wordings, is_pair: Callable[[str], bool]) -> l
 def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | None:
     """Return the guard that refuses the best answer, or None.
 
-    One of pairs, or the question asks to do what no wording of the answer does.
+    One of pairs, or the question asks to do what no wording of the answer does, or adds a condition.
     """
     if found := _objection_to_closest(question, near, evidence):
         return found
     wordings = [text for text, answer in zip(near.texts, near.answers, strict=True) if answer == evidence.answer]
-    return "content_differs" if does_another_thing(parse(question), wordings) else None
+    other = adds_a_condition(question, wordings) or does_another_thing(parse(question), wordings)
+    return "content_differs" if other else None
 
 
 def _objection_to_closest(question: str, near: Wordings, evidence: Evidence) -> str | None:

@@ -104,6 +104,25 @@ def test_a_guard_that_parts_an_answers_own_wordings_has_no_say():
     assert answer("show order 8", one) is None
 
 
+def test_a_condition_that_no_wording_of_the_answer_has_is_refused():
+    hours = [
+        "When are you open?",
+        "until when can I come",
+        "opening hours please",
+        "do you open early",
+        "closing time?",
+    ]
+    tea = ["Do you sell tea?", "is there tea at Christmas"]
+    desk = Wordings([*hours, *tea], ["hours"] * 5 + ["tea"] * 2, np.stack([unit(1, 0.1)] * 5 + [unit(0, 0, 1)] * 2))
+
+    def found(question: str) -> tuple[str | None, str]:
+        chosen = select(SELECTOR, Verifier.default(), question, unit(1, 0.1), nearest(unit(1, 0.1), desk), 0.02)
+        return chosen.answer, chosen.reason
+
+    assert found("opening hours on Sunday please") == ("hours", "accepted")
+    assert found("opening hours at Christmas please") == (None, "content_differs")
+
+
 def test_a_selector_calibrated_without_guards_asks_none():
     free = replace(SELECTOR, guarded=False)
     near = nearest(unit(1, 0.1), DESK)
