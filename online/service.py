@@ -113,7 +113,6 @@ class Service:
         withholding = Withholding(self.reviewed, collections)
         self.lookup = Lookup(
             PreparedAnswers(self.current, self.withdrawn, self.reviewed, self.listed, withholding),
-            withholding,
             self.model,
             self.pool,
             self.watch,

@@ -68,7 +68,7 @@ class Verdicts:
         return sum(votes) / len(votes)
 
     def _key(self, case: Case, sampling: Sampling) -> str:
-        return judging_key(case, self.model, sampling, self.sittings[case.answer.collection])
+        return _key_in(self.sittings, case, self.model, sampling)
 
 
 def judging_messages(case: Case) -> list[Message]:
@@ -97,13 +97,13 @@ def judging_key(case: Case, model: str, sampling: Sampling = SAMPLING, sitting: 
     )
 
 
+def _key_in(sittings: Sittings, case: Case, model: str, sampling: Sampling) -> str:
+    return judging_key(case, model, sampling, sittings[case.answer.collection])
+
+
 def earlier_verdicts(judge: Judge, cases: Sequence[Case], sittings: Sittings) -> Verdicts:
     """Return what was said of cases in earlier runs."""
-    keys = {
-        judging_key(case, judge.model, sampling, sittings[case.answer.collection])
-        for case in cases
-        for sampling in (SAMPLING, *_VOTES)
-    }
+    keys = {_key_in(sittings, case, judge.model, sampling) for case in cases for sampling in (SAMPLING, *_VOTES)}
     rows = judge.earlier(keys)
     texts = {key: row["text"] for key, row in rows.items()}
     return Verdicts(texts, judge.model, sittings, {key: row["run_id"] for key, row in rows.items()})
@@ -112,11 +112,7 @@ def earlier_verdicts(judge: Judge, cases: Sequence[Case], sittings: Sittings) ->
 def judged(judge: Judge, stage: str, cases: Sequence[Case], sittings: Sittings) -> tuple[Verdicts, Figures]:
     """Judge what was not judged before, as far as the run's tokens allow; who gives no probabilities votes."""
     texts, total = _told(judge, stage, cases, SAMPLING, sittings)
-    by_word = [
-        case
-        for case in cases
-        if _by_word(texts.get(judging_key(case, judge.model, SAMPLING, sittings[case.answer.collection]), ""))
-    ]
+    by_word = [case for case in cases if _by_word(texts.get(_key_in(sittings, case, judge.model, SAMPLING), ""))]
     for number, sampling in enumerate(_VOTES if by_word else (), start=2):
         votes, spent = _told(judge, f"{stage}-vote{number}", by_word, sampling, sittings)
         texts |= votes
@@ -137,7 +133,7 @@ def _told(
             place=case.answer.query_key,
         )
         for case in cases
-        if (key := judging_key(case, judge.model, sampling, sittings[case.answer.collection]))
+        if (key := _key_in(sittings, case, judge.model, sampling))
     }
     task = Task(stage, "answer_judgements", "verdicts", "it is not judged", _stored)
     replies = judge.ask(task, [[chat] for chat in chats.values()])

@@ -46,7 +46,6 @@ class Lookup:
     """Looks an answer up: exact, semantic, live. A live one has to pass `rules`."""
 
     prepared: PreparedAnswers
-    withholding: Withholding
     model: LanguageModel
     pool: WorkPool
     watch: SemanticWatch
@@ -56,6 +55,11 @@ class Lookup:
     rewrite_queries: bool = False
     flights: SingleFlight[Begun, Delta, LiveAnswer] = field(default_factory=SingleFlight)
     on_semantic_hit: Callable[[Asked, Prepared], None] = lambda _asked, _hit: None
+
+    @property
+    def withholding(self) -> Withholding:
+        """What must not be said."""
+        return self.prepared.withholding
 
     @contextlib.asynccontextmanager
     async def begin(self, asked: Asked) -> AsyncIterator[Prepared | Unanswered | Live]:

@@ -248,14 +248,14 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
 
     One of pairs, or the question asks to do what no wording of the answer does, or adds a condition.
     """
-    if found := _objection_to_closest(question, near, evidence):
-        return found
     wordings = [text for text, answer in zip(near.texts, near.answers, strict=True) if answer == evidence.answer]
+    if found := _objection_to_closest(question, wordings, evidence):
+        return found
     other = adds_a_condition(question, wordings) or does_another_thing(parse(question), wordings)
     return "content_differs" if other else None
 
 
-def _objection_to_closest(question: str, near: Wordings, evidence: Evidence) -> str | None:
+def _objection_to_closest(question: str, wordings: Sequence[str], evidence: Evidence) -> str | None:
     """Return the guard that refuses the closest wordings of the best answer, or None.
 
     A guard on one wording alone is right only where hardly a word is left over: the wordings of an answer name other
@@ -264,22 +264,21 @@ def _objection_to_closest(question: str, near: Wordings, evidence: Evidence) -> 
     guard.
     """
     few = evidence.known <= _FEW
-    rows = [row for row, answer in enumerate(near.answers) if answer == evidence.answer]
     first = parse(question)
     labels: list[str] = []
-    for row in rows[:_GUARDED]:
-        second = parse(near.texts[row])
+    for wording in wordings[:_GUARDED]:
+        second = parse(wording)
         alignment = align(first, second)
         left_over = len(alignment.left) + len(alignment.right)
         if not labels and left_over > _LOOKALIKE:
             return None
         found = objection(first, second, alignment, evidence.similarity)
         if not labels and left_over < _LOOKALIKE and (few or (found in FINAL_GUARDS and found != "roles_swapped")):
-            return found if few or not _parts([near.texts[each] for each in rows[:_COMPARED]], found) else None
+            return found if few or not _parts(wordings[:_COMPARED], found) else None
         if found not in FINAL_GUARDS:
             return None
         labels.append(found)
-    if not labels or (not few and _parts([near.texts[row] for row in rows[:_COMPARED]], labels[0])):
+    if not labels or (not few and _parts(wordings[:_COMPARED], labels[0])):
         return None
     return labels[0]
 
