@@ -28,7 +28,8 @@ from exact_hits import answer, anticipated, write_release
 
 from online.answering.question import Asked
 from online.answering.semantic_hit import Permits, Search, seek_near
-from online.release.open_release import OpenRelease, open_release
+from online.release.open_release import OpenRelease
+from online.release.opening import open_release
 from rag.identity import query_key
 from rag.retrieval.embedding import OnnxEncoder
 from rag.retrieval.lexical_index import LexicalIndex

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from online.release.open_release import OpenRelease, ReleaseFacts, open_release
+from online.release.open_release import OpenRelease, ReleaseFacts
+from online.release.opening import open_release
 from rag.collection_settings import CollectionSettings
 from rag.errors import BeforehandError
 from rag.settings import RetrievalSettings

@@ -216,7 +216,7 @@ def test_a_reranker_orders_passages_in_the_batch_and_is_part_of_the_release(
     project: Project, reranker_source: Path, tmp_path: Path
 ) -> None:
     from batch.models.pull import pull
-    from online.release.open_release import open_release
+    from online.release.opening import open_release
     from rag.settings import RetrievalSettings
 
     fused = project.query("SELECT query_key, chunk_id FROM retrievals WHERE in_prompt ORDER BY query_key, rank")

@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from online.app import create_app
-from online.release.open_release import try_encoder
+from online.release.opening import try_encoder
 from online.settings import ServiceSettings
 from rag.collection_settings import CollectionSettings
 from rag.errors import IndexUnusableError
