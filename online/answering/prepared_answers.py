@@ -17,6 +17,8 @@ from online.answering.withholding import Withholding
 from online.errors import Problem
 from online.release.stored_heads import Head, decode_head
 from rag.filters import Filters
+from rag.identity import query_key as key_of
+from rag.paraphrase.everyday import without_courtesy
 
 if TYPE_CHECKING:
     from online.release.current_release import CurrentRelease
@@ -128,11 +130,21 @@ class PreparedAnswers:
         return self.is_listed(release, collection, query_key) and release.is_open_to(collection, query_key, filters)
 
     def usable(self, release: OpenRelease, asked: Asked) -> Callable[[str], bool]:
-        """Return the test whether the answer to an anticipated question may be served to the one asked."""
-        serves, apart = self.serves(release, asked.collection), self.withdrawn.apart_from(asked.query_key)
-        if apart is None and not release.index.asked_by_visitors:
+        """Return the test whether the answer to an anticipated question may be served to the one asked.
+
+        A fence and a report of a false hit hold for the same question with a greeting or "please" around it, too.
+        """
+        serves, keys = self.serves(release, asked.collection), _keys_without_courtesy(release, asked)
+        fenced = frozenset().union(*map(release.index.fenced_from, keys))
+        apart = [each for each in map(self.withdrawn.apart_from, keys) if each is not None]
+        if not fenced and not apart and not release.index.asked_by_visitors:
             return serves  # as nearly always, and it is asked of dozens
-        return lambda key: self.listed.allows(release, key) and serves(key) and not (apart is not None and apart(key))
+        return lambda key: (
+            key not in fenced
+            and self.listed.allows(release, key)
+            and serves(key)
+            and not any(is_apart(key) for is_apart in apart)
+        )
 
     def bars(self, release: OpenRelease, asked: Asked, query_key: str) -> bool:
         """Whether a question bars others that ask the same; what a visitor typed does so by a person's word alone."""
@@ -147,6 +159,15 @@ def keyed(asked: Asked, release: OpenRelease) -> Asked:
     known = asked.query_key
     key = release.key_of(asked.collection, asked.question, known, asked.filters) if known else ""
     return asked if key == known else replace(asked, query_key=key)
+
+
+def _keys_without_courtesy(release: OpenRelease, asked: Asked) -> set[str]:
+    """Return the keys of a question as it was asked and without the courtesies around it."""
+    bare = without_courtesy(asked.question)
+    if bare == asked.question:
+        return {asked.query_key}
+    today = key_of(asked.collection, bare, asked.filters)
+    return {asked.query_key, release.key_of(asked.collection, bare, today, asked.filters)}
 
 
 def _repeated(found: Prepared, asked: Asked, also: dict[str, object]) -> Prepared:

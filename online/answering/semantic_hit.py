@@ -2,12 +2,12 @@
 
 The indexes propose, the verifier (`rag.paraphrase.verifier`, calibrated in the batch run) decides. Candidates are
 dropped before it is asked if their answer rests on a withdrawn document or is no longer served, if visitors asked them
-and nobody has approved them, or if this very pair was reported as a false hit. What was near, and why it was not taken,
-is kept: for `explain`, the metrics, the journal, and as suggestions when there is no live answer. Only questions with
-the same filters are searched among.
+and nobody has approved them, or if this question may not get their answer (a fence, or a false hit that was reported).
+What was near, and why it was not taken, is kept: for `explain`, the metrics, the journal, and as suggestions when there
+is no live answer. Only questions with the same filters are searched among.
 
 Where the collection has a selector, it decides instead (`online.answering.selection`). Otherwise an answer is a
-candidate once, in that of its wordings which is nearest. A text that is a fence of an answer never gets it.
+candidate once, in that of its wordings which is nearest.
 """
 
 from __future__ import annotations
@@ -109,11 +109,7 @@ def seek_all(release: OpenRelease, searches: Sequence[Search]) -> list[Sought]:
 def seek_near(release: OpenRelease, search: Search, vector: Vectors, embed_seconds: float = 0.0) -> Sought:
     """Look for an anticipated question that asks the same as one whose vector is known; blocking."""
     asked, permits, tolerated_error = search.asked, search.permits, search.tolerated_error
-    fenced = release.index.fenced_from(asked.query_key)
-
-    usable = _Known(
-        permits.usable if not fenced else lambda query_key: query_key not in fenced and permits.usable(query_key)
-    ).__getitem__
+    usable = _Known(permits.usable).__getitem__
     # an answer that may be served bars nothing, which is quicker to tell
     barred_by = _Known(lambda query_key: not usable(query_key) and permits.barred(query_key)).__getitem__
     known_permits = Permits(usable, barred_by, permits.barring_error)

@@ -181,6 +181,11 @@ def everyday_form(question: str) -> str:
     return f"{text}?"
 
 
+def without_courtesy(question: str) -> str:
+    """Return a question without greeting, "please" and "could you tell me"; a long one as it is."""
+    return question if len(question) > _LONGEST else _impolite(_impolite(" ".join(question.split())))
+
+
 def _impolite(text: str) -> str:
     for polite in _COMPILED_POLITE:
         text = polite.sub("", text)

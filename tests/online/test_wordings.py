@@ -14,7 +14,7 @@ from warehouse.editorial.withdrawal import tombstone
 
 OPEN, RENEW = "When does the library open?", "How do I renew a loan?"
 TEAM, VISITOR = "At what time is the library open?", "please tell me about the story of opening"
-FENCE = "When does the library open, please?"
+FENCE, BARE = "When does the library open, please?", "how can I renew a loan?"
 WORDED = replace(
     LIBRARY,
     wordings={OPEN: [(TEAM, "list"), (VISITOR, "journal")]},
@@ -81,11 +81,23 @@ def test_a_fence_never_hits_its_answer(client: httpx.Client) -> None:
     assert ask(client, "Please, when does the library open?")["source"] == "semantic"
 
 
+@pytest.mark.parametrize(("fences", "source"), [({}, "semantic"), ({BARE: RENEW}, "live")])
+def test_a_fence_holds_with_courtesies_around_it(
+    serve: Serve, library: Library, fences: dict[str, str], source: str
+) -> None:
+    library.publish(library=replace(LIBRARY, fences=fences))
+    client = serve()
+    asked = [BARE, f"Please, {BARE}", f"Hello, {BARE}", f"{BARE} Thanks!"]
+    assert [ask(client, each)["source"] for each in asked] == [source] * len(asked)
+
+
 def test_a_false_hit_of_a_wording_is_not_served_again(serve: Serve, library: Library) -> None:
     library.publish(library=WORDED)
     tombstone(library.data, query_key("library", TEAM), query_key("library", OPEN), "reported")
+    client = serve()
 
-    assert ask(serve(), TEAM)["source"] == "live"
+    assert ask(client, TEAM)["source"] == "live"
+    assert ask(client, f"Please, {TEAM}")["source"] == "live"
 
 
 def test_a_no_holds_for_all_wordings(serve: Serve, library: Library) -> None:
