@@ -154,7 +154,7 @@ def _routers(
         widget(),
         review(desk),
         report(readers),
-        models(keys, service.model.llm.model),
+        models(keys, None if service.model.is_absent else service.model.llm.model),
         questions(service.lookup, keys),
         feedback(FeedbackDesk(service.lookup, service.journal, service.semantic_hits, service.anonymous), keys),
         operations(keys, service.readiness, service.scrape),

@@ -29,9 +29,9 @@ from online.answering.question import Asked, Prepared, Sought, Unanswered
 from online.answering.rendering import citations
 from online.answering.request_log import BYPASS
 from online.chat.format import Usage, pieces, said_in_reply, said_in_stream
-from online.chat.outcome import tell_what_lies_ready, text_of_answer, usage_of
+from online.chat.outcome import name_of, tell_what_lies_ready, text_of_answer, usage_of
 from online.chat.reply import Reply, about_untold
-from online.chat.request import MODEL, Passing, chat_of, grounded
+from online.chat.request import Passing, chat_of, grounded
 from online.chat.turns import last_question
 from online.errors import Problem
 from online.http.openai_schemas import ChatRequest, Provenance
@@ -89,12 +89,15 @@ class Bypassing:
                     release = use.enter_context(lookup.prepared.release().hold())
                     found = await self._find(alone, release, chat)
                     if isinstance(found, Prepared | Unanswered):
-                        await tell_what_lies_ready(self.exchanges, reply, found, f"{MODEL}/{asked.collection}")
+                        await tell_what_lies_ready(self.exchanges, reply, found)
                         return
                     sought = found
-                    ground = await self._ground(alone, release, sought, chat.follows) if mode == "grounded" else None
+                    if mode == "grounded" and not self.model.is_absent:
+                        ground = await self._ground(alone, release, sought, chat.follows)
                 if mode == "off":
                     raise Problem("forbidden", _OFF, param="messages", code="bypass_off")
+                if self.model.is_absent:  # a sentence about documents would pass for an answer
+                    raise self.model.down()
             reply.headers.append((b"cache-status", BYPASS.encode()))
             if ground is not None and not ground.passages:
                 await _refuse(reply, ground.release_id)
@@ -276,8 +279,8 @@ def _near(release: OpenRelease, asked: Asked, sought: Sought | None, withdrawn: 
 
 async def _refuse(reply: Reply, release_id: str) -> None:
     about = Provenance("unreliable", [], release_id, reason="off_topic")
-    await reply.decline(f"{MODEL}/{reply.asked.collection}", _REFUSAL, Usage(), about)
+    await reply.decline(name_of(reply.asked), _REFUSAL, Usage(), about)
 
 
 async def _withhold(reply: Reply, told: Unanswered) -> None:
-    await reply.decline(f"{MODEL}/{reply.asked.collection}", told.text, Usage(), about_untold(told))
+    await reply.decline(name_of(reply.asked), told.text, Usage(), about_untold(told))

@@ -99,7 +99,7 @@ class Conversing:
                 await self.bypassing.answer(caller.bypass, reply, passing, receive)
             else:
                 async with self.exchanges.begin(asked, receive) as answer:
-                    await answer_chat(reply, answer, self.model.llm.model)
+                    await answer_chat(reply, answer)
         except Problem as problem:
             if not (reply.begun and asked.stream):
                 raise
@@ -117,7 +117,7 @@ class Conversing:
                 raise Problem(
                     "not-cached", "The prepared answer is too long, or has a stop string.", should_retry=False
                 )
-            await answer_chat(reply, answer, self.model.llm.model)
+            await answer_chat(reply, answer)
 
     def _rules(self, caller: Caller, chat: Chat) -> ChatRules:
         named = collection_of(chat.request.model) or caller.default or next(iter(caller.collections), "")

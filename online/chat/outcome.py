@@ -10,6 +10,7 @@ from online.answering.question import Asked, Live, LiveAnswer, Prepared, Unanswe
 from online.answering.rendering import citations, provenance
 from online.chat.format import Usage, pieces
 from online.chat.reply import Reply, about_untold
+from online.chat.request import MODEL
 from online.http.openai_schemas import Provenance
 from online.http.schemas import Citation
 from rag.llm.protocol import Completion
@@ -42,22 +43,27 @@ def _reworded(asked: Asked) -> str | msgspec.UnsetType:
     return asked.question if asked.rewritten else msgspec.UNSET
 
 
-async def answer_chat(reply: Reply, answer: Prepared | Unanswered | Live, model: str) -> None:
-    """Send an answer; `model` is named where none wrote it."""
+def name_of(asked: Asked) -> str:
+    """Return the model that a reply names where no language model wrote it: the one to ask the collection by."""
+    return f"{MODEL}/{asked.collection}"
+
+
+async def answer_chat(reply: Reply, answer: Prepared | Unanswered | Live) -> None:
+    """Send an answer."""
     result = await answer.result() if isinstance(answer, Live) else answer
     reply.headers += provenance(reply.asked, answer)
     if isinstance(result, Unanswered):
         usage = Usage() if result.live is None else usage_of(result.live.completion)
-        await reply.decline(model, result.text, usage, about_untold(result))
+        await reply.decline(name_of(reply.asked), result.text, usage, about_untold(result))
     elif isinstance(result, Prepared):
         await _prepared(reply, result)
     else:
         await _live(reply, answer.release_id, result)
 
 
-async def tell_what_lies_ready(exchanges: Exchanges, reply: Reply, answer: Prepared | Unanswered, model: str) -> None:
+async def tell_what_lies_ready(exchanges: Exchanges, reply: Reply, answer: Prepared | Unanswered) -> None:
     """Send what was found without the language model, and record it."""
-    await answer_chat(reply, answer, model)
+    await answer_chat(reply, answer)
     if isinstance(answer, Prepared):
         exchanges.log.prepared(reply.asked, answer)
         if answer.source == "semantic":
@@ -70,10 +76,11 @@ async def _prepared(reply: Reply, prepared: Prepared) -> None:
     text = msgspec.json.decode(prepared.body, type=_Text)
     about = Provenance(prepared.source, text.citations, prepared.release_id, question=_reworded(reply.asked))
     finish = text.finish_reason or "stop"
+    model = text.model or name_of(reply.asked)  # no model wrote a curated answer
     if not reply.asked.stream:
-        await reply.whole(text.model, {"role": "assistant", "content": text.answer}, finish, Usage(), about)
+        await reply.whole(model, {"role": "assistant", "content": text.answer}, finish, Usage(), about)
         return
-    await reply.begin(text.model)
+    await reply.begin(model)
     for piece in pieces(text.answer):
         await reply.piece(piece)
     await reply.end(finish, Usage(), about)

@@ -62,7 +62,7 @@ class ResponsesReply:
             tools=asked_for.tools or [],
             top_p=asked_for.top_p,
             usage=None if usage is None else usage_of(usage),
-            metadata={},
+            metadata=asked_for.metadata or {},
             beforehand=about or msgspec.UNSET,
         )
 

@@ -2,6 +2,9 @@
 
 What becomes of it is decided there, once for both. State that would have to be kept between requests is refused with a
 sentence: the earlier turns come in `input`, where they mean what the rules of the key and the collection say.
+
+Earlier answers may come as references to their items, since Vercel's SDK sends them so by default. Their text is not
+kept, so the language model is only told that there was one; whether a turn stands alone doesn't depend on it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ _OTHERWISE = frozenset(
     """input instructions max_output_tokens reasoning text tools tool_choice include truncation stream_options
     max_tool_calls""".split()
 ).union(_STATE)
+_ANSWER_NOT_KEPT = "(This earlier answer is not kept.)"
 _PARTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 
 
@@ -72,13 +76,15 @@ def _messages(given: str | list[JsonObject]) -> list[JsonObject]:
         return [{"role": "user", "content": given}]
     messages: list[JsonObject] = []
     for number, item in enumerate(given):
-        message = _message(item, number)
+        message = _referred(item, number) if item.get("type") == "item_reference" else _message(item, number)
         if message is None:
             continue
-        if message.get("tool_calls") and messages and messages[-1].get("tool_calls"):
-            messages[-1]["tool_calls"] += message["tool_calls"]
+        if message.get("tool_calls") and messages and messages[-1]["role"] == "assistant":
+            messages[-1].setdefault("tool_calls", []).extend(message["tool_calls"])  # roles have to alternate
         else:
             messages.append(message)
+    if given[-1].get("type") == "item_reference":  # nothing is asked but what would have to be kept
+        raise _not_kept(len(given) - 1)
     return messages
 
 
@@ -96,11 +102,21 @@ def _message(item: JsonObject, number: int) -> JsonObject | None:
         return {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
     if kind == "reasoning":  # the model's own thoughts, which the Chat API doesn't take back
         return None
-    if kind == "item_reference":
-        raise Problem(
-            "invalid", "Items are not kept here: send their content.", param=f"input[{number}]", code="not_kept"
-        )
     raise Problem("invalid", f"input[{number}] is no message and no call of a function.", param=f"input[{number}]")
+
+
+def _referred(item: JsonObject, number: int) -> JsonObject | None:
+    """Return what stands for an item of an earlier response: an answer, or nothing for the model's own thoughts."""
+    kind = str(item.get("id")).partition("_")[0]
+    if kind == "msg":
+        return {"role": "assistant", "content": _ANSWER_NOT_KEPT}
+    if kind == "rs":
+        return None
+    raise _not_kept(number)
+
+
+def _not_kept(number: int) -> Problem:
+    return Problem("invalid", "Items are not kept here: send their content.", param=f"input[{number}]", code="not_kept")
 
 
 def _content(content: object, place: str) -> str | list[JsonObject]:

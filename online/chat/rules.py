@@ -53,6 +53,12 @@ _DATE = re.compile(
     r"(?:(?:T|,?\s+(?:at\s+)?)\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[ap]m)?(?:\s?(?:Z|UTC|GMT)|[+-]\d\d:?\d\d)?)?",
     re.IGNORECASE,
 )
+# "Today is 2026-11-26", "Current date: …"
+_TODAY = re.compile(
+    r"\b(?:(?:the\s+)?(?:current|today['\u2019]s)\s+(?:date|time)(?:\s+and\s+time)?|today)\s*(?::|is:?)?\s*"
+    + _DATE.pattern,
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,11 @@ def _hashed(prompt: str) -> str:
 
 def is_ordinary(prompt: str) -> bool:
     """Whether a system prompt asks for nothing in particular."""
+    if len(prompt) > _LONGEST:
+        return False
+    prompt = _TODAY.sub(" ", prompt)
     words = _words_in(prompt)
-    if len(prompt) > _LONGEST or _MARKS.fullmatch(_WORD.sub("", prompt)) is None or not words <= _ORDINARY:
+    if _MARKS.fullmatch(_WORD.sub("", prompt)) is None or not words <= _ORDINARY:
         return False
     return not _words_in(_OF_QUESTIONS.sub(" ", prompt)) & _SPOKEN_OF
 

@@ -123,6 +123,7 @@ class ResponseRequest(msgspec.Struct):
     tool_choice: str | JsonObject | None = None
     reasoning: JsonObject | None = None
     text: JsonObject | None = None
+    metadata: JsonObject | None = None
     previous_response_id: Annotated[None, Meta(description="Not kept: send the earlier turns in `input`.")] = None
     conversation: Annotated[None, Meta(description="Not kept: send the earlier turns in `input`.")] = None
     store: Annotated[Literal[False] | None, Meta(description="Responses are not stored.")] = None
@@ -163,7 +164,7 @@ class ResponseObject(msgspec.Struct, kw_only=True):
     top_p: float | None = None
     truncation: Literal["disabled"] = "disabled"
     usage: ResponseUsage | None = None
-    metadata: dict[str, str]
+    metadata: JsonObject
     beforehand: Provenance | UnsetType = UNSET
 
 

@@ -51,7 +51,7 @@ _BY_STATUS: Mapping[int, Kind] = {404: "not-found", 405: "method", 413: "too-lar
 _OPENAI: Mapping[int, tuple[str, str | None]] = {
     401: ("authentication_error", "invalid_api_key"),
     403: ("permission_error", None),
-    404: ("invalid_request_error", "model_not_found"),
+    404: ("invalid_request_error", "unknown_url"),
     429: ("rate_limit_error", "rate_limit_exceeded"),
 }
 

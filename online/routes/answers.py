@@ -56,7 +56,7 @@ _GIVES: Responses = {
         *("start", "delta", "answer", "unreliable", "withheld", "problem"),
     ),
     202: gives("It will be answered; ask again at `location`", Job, Location="Where to ask again."),
-    **problems(400, 401, 403, 413, 415, 422, 429, 502, 503, 504),
+    **problems(400, 401, 403, 404, 413, 415, 422, 429, 502, 503, 504),
 }
 _GIVES_LATER: Responses = {
     200: gives("The answer", Answer, ETag="Its fingerprint."),

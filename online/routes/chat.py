@@ -41,7 +41,7 @@ def chat(chatting: Chatting) -> APIRouter:
         openapi_extra=takes(ChatRequest, {"Cache-Control": ONLY_READY}),
         responses={
             200: streams(_COMPLETION, "Chunks of the completion, then [DONE].", "message"),
-            **problems(400, 401, 403, 413, 415, 422, 429, 502, 503, 504, openai=True),
+            **problems(400, 401, 403, 404, 413, 415, 422, 429, 502, 503, 504, openai=True),
         },
     )
     async def complete(_: Request) -> Response:

@@ -12,15 +12,17 @@ from online.http.openapi import gives, problems
 from online.http.responses import json_response
 
 
-def models(keys: Keys, language_model: str) -> APIRouter:
-    """Return the routes; `language_model` is the model's own name."""
+def models(keys: Keys, language_model: str | None) -> APIRouter:
+    """Return the routes; `language_model` is the model's own name, if there is one."""
     router = APIRouter(tags=["OpenAI-compatible"], default_response_class=Response)
 
     def known_to(request: Request) -> list[Model]:
         caller = keys.caller(request.scope)
         caller.require("ask")
         names = [f"{MODEL}/{name}" for name in caller.collections]
-        if caller.default is not None:  # without one, a name that names no collection asks nothing
+        if (
+            language_model is not None and caller.default is not None
+        ):  # without one, a name that names no collection asks nothing
             names.append(language_model)
         return [Model(id=name) for name in names]
 
@@ -41,6 +43,6 @@ def models(keys: Keys, language_model: str) -> APIRouter:
         for each in known_to(request):
             if each.id == model:
                 return json_response(each)
-        raise Problem("not-found", "There is no such model.", param="model")
+        raise Problem("not-found", "There is no such model.", param="model", code="model_not_found")
 
     return router

@@ -57,7 +57,7 @@ def responses(responding: Responding) -> APIRouter:
         openapi_extra=takes(ResponseRequest, {"Cache-Control": ONLY_READY}),
         responses={
             200: streams(_RESPONSE, "Events of the Responses API; the data are JSON.", *_EVENTS),
-            **problems(400, 401, 403, 413, 415, 422, 429, 502, 503, 504, openai=True),
+            **problems(400, 401, 403, 404, 413, 415, 422, 429, 502, 503, 504, openai=True),
         },
     )
     async def respond(_: Request) -> Response:

@@ -29,6 +29,7 @@ _OPENING = _pattern(
     r"^(?:(?:(?:ok|okay|alright|all\s+right|great|perfect|good|nice|cool|super|awesome|excellent|fine|got\s+it|i\s+see"
     r"|thanks|thank\s+you|many\s+thanks|thx|hi|hello|hey|yes|no|well|sorry)"
     r"(?:\s+(?:again|there|so\s+much|very\s+much|a\s+lot|that\s+helps|for\s+(?:that|the\s+\w+|your\s+\w+)))?"
+    r"|(?:oh,?\s+)?(?:and\s+)?(?:also|by\s+the\s+way|btw|(?:just\s+)?out\s+of\s+curiosity)"
     r"|(?:and\s+)?now\s+(?:for\s+)?something\s+(?:completely\s+)?(?:else|different)"
     r"|(?:and\s+)?(?:(?:a\s+)?new|another|one\s+(?:more|last|other)|(?:a\s+|one\s+)?(?:different|final|last|next))"
     r"\s+(?:question|topic|thing|subject))\s*[-,.!:;\u2013\u2014]+\s*|(?:ok|okay|thanks|hi|hello|hey)\s+)+"
@@ -148,16 +149,25 @@ _REFERRING = _pattern(
 # Earlier turns that hold for all later ones: how to answer, or whom.
 _I = r"(?:^|[.,;:!?\n]\s*|\b(?:and|but|because|since|as|hi|hello|hey|so|well|say|that)\s+)(?:please\s+)?(?:i|we)"
 _LASTING = _pattern(
-    r"^(?:please\s+|now\s+)*(?:answer|respond|reply|speak|talk|write|translate|pretend|act|imagine|use|be|keep)\b",
+    r"^(?:please\s+|now\s+)*(?:answer|respond|reply|speak|talk|write|translate|pretend|act|imagine|use|be|keep|ignore"
+    r"|disregard|forget(?!\s+(?:it|that)\b)|rewrite|rephrase|reword|paraphrase|proofread|classify|grade|score|count|(?:quiz|test)\s+me"
+    r"|(?:don't|do\s+not|never)\s+(?!mind\b|worry\b|know\b|understand\b|see\b|work\b)\w+"
+    r"|no\s+(?!problem|worries)\w+,?\s+please|you(?:'re|\s+are)\s+(?:now\s+)?(?:an?|my)\s)",
+    r"^(?:can|could|would|will)\s+you\s+(?:please\s+)?(?:answer|respond|reply|speak|talk|translate|pretend|act|rewrite"
+    r"|rephrase|proofread)\b",
+    r"\bin\s+(?:(?:all|each|every)\s+(?:of\s+)?)?your\s+(?:answers?|repl(?:y|ies)|responses?)\b|\beverything\s+in\b",
+    r"\b(?:sentence|phrase|text|word|question|message|line|what)s?\s+(?:that\s+)?(?:i|we)\s+(?:send|type|paste|write|say)\b",
+    r"\bi(?:'ll|\s+will)\s+(?:send|paste|type|give)\b|\bsay\s+(?:this|that|it)\b|\b(?:need|want)\s+an?\s+translation\b",
+    r"\brole-?play|\blet'?s\s+(?:play|pretend)\b|\b(?:in|of)\s+every\s+(?:answer|reply|response)\b",
     r"\bexplain\s+(?:everything|all|things)\b|\blike\s+i(?:'m|\s+am)\b|\bfrom\s+now\s+on\b",
     r"\b(?:assume|suppose)\s+(?:that|i|we)\b|\balways\s+(?:answer|respond|reply|use|write)\b",
     rf"{_I}(?:'m|'re|\s+am|\s+are)\s+(?:an?|from|in|based|under|over|already|on|\d+)\b(?!\s+market\b)",
     rf"{_I}(?:'m|'re|\s+am|\s+are)\s+(?:travell?|liv|study|work|us|runn?|fly|mov|stay|visit)ing\b",
-    rf"{_I}\s+(?:live|study|work|use|own|come\s+from)\b",
+    rf"{_I}\s+(?:only\s+|just\s+)?(?:live|study|work|use|own|come\s+from|speak|(?<=only\s)understand)\b",
     rf"{_I}(?:'ve|\s+have)(?:\s+got)?\s+(?:an?|two|three|the)\s+(?!(?:\w+\s+)?(?:question|problem|issue|fee|charge"
     r"|transaction|transfer|payment|refund|error|withdrawal)s?\b)",
-    r"(?:^|[.,;:!?\n]\s*|\band\s+)my\s+(?:plan|contract|tariff|country|age|model|version|device|browser|language|company)"
-    r"\s+is\b",
+    r"(?:^|[.,;:!?\n]\s*|\band\s+)(?:my|our)\s+(?:(?:plan|contract|tariff|country|age|model|version|device|browser"
+    r"|language|company)\s+is|(?!question|problem|issue|concern)(?:\w+\s+)?\w+\s+is\s+an?)\b",
 )
 
 

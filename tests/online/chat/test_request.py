@@ -239,6 +239,9 @@ def test_a_prompt_that_may_ask_for_something_else_is_not_ordinary(prompt: str) -
         "Knowledge cutoff: 2024-06\nCurrent date: 2027-03-09",
         "You are a helpful AI assistant.\n\nSystem time: 2027-03-09T08:15:30.123456+00:00",
         "You are a friendly assistant! Keep your responses concise and helpful.",
+        "You are a helpful assistant. Today is 2027-03-09.",
+        "You are a friendly support agent. Today\u2019s date is March 9, 2027. Be concise.",
+        "You are a helpful assistant.\nCurrent date and time: 2027-03-09T08:15:30Z",
     ],
 )
 def test_a_stock_prompt_asks_for_nothing_that_a_prepared_answer_lacks(prompt: str) -> None:

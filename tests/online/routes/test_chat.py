@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -13,9 +15,11 @@ import openai
 import pytest
 
 from rag.collection_settings import CollectionSettings
+from rag.identity import query_key
 from tests.fake_llm import MODEL, FakeLlm
 from tests.online.conftest import LIBRARY, MUSEUM, Library, Serve, recorded
 from tests.waiting import until
+from warehouse.editorial.decisions import Decision, append_decisions
 
 BOTH = {name: CollectionSettings(documents=[]) for name in ("library", "museum")}
 PREPARED = "When does the library open?"
@@ -142,6 +146,22 @@ def test_a_torn_character_from_the_model_spoils_no_answer(
     assert [each["answer"] for each in records] == ["A \ufffd b"] * 2
 
 
+def test_an_answer_that_no_model_wrote_names_the_one_to_ask(
+    library: Library, published: Path, serve: Serve, llm: FakeLlm
+) -> None:
+    shutil.copytree(published, library.data)
+    question = "Is there a café?"
+    written = Decision("library", query_key("library", question), "earlier", "edit", "Ada", "No.", question=question)
+    append_decisions(library.data, [written])
+    with openai.OpenAI(base_url=f"{serve().base_url}/v1", api_key="unused") as official:
+        whole = official.chat.completions.create(model="gpt-4o", messages=user(question))
+        streamed = list(official.chat.completions.create(model="gpt-4o", messages=user(question), stream=True))
+        response = official.responses.create(model="gpt-4o", input=question)
+    assert whole.choices[0].message.content == response.output_text == "No."
+    assert {whole.model, response.model, *(each.model for each in streamed)} == {"beforehand/library"}
+    assert llm.requests == []
+
+
 def test_the_models_are_listed_and_can_be_asked(official: openai.OpenAI) -> None:
     names = [model.id for model in official.models.list()]
     assert names == ["beforehand/library", "fake-model"]
@@ -186,6 +206,14 @@ def test_errors_have_openais_shape(client: httpx.Client) -> None:
     assert response.status_code == 422
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
     assert response.json()["error"]["param"] == "messages"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/v1/models/gpt-4o", "model_not_found"), ("/v1/responses/resp_1", "unknown_url")]
+)
+def test_only_a_model_that_is_not_there_is_called_so(client: httpx.Client, path: str, code: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.json()["error"]["code"]) == (404, code)
 
 
 @pytest.mark.parametrize(

@@ -34,18 +34,26 @@ def test_a_service_without_a_language_model_says_so_and_is_asked_only_once(libra
     with served(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as client:
         hit = client.post("/v1/answers", json={"question": REWORDED})
         missed = client.post("/v1/answers", json={"question": MISS})
+        pirate = [{"role": "system", "content": "Speak like a pirate."}, {"role": "user", "content": OPEN}]
+        bypassed = [
+            client.post("/v1/chat/completions", json={"model": "m", "messages": pirate, "stream": stream})
+            for stream in (False, True)
+        ]
         page, ready = client.get("/").text, client.get("/readyz").json()
         with openai.OpenAI(base_url=f"{url}/v1", api_key="-", max_retries=5) as official:
             chat = official.chat.completions
             with pytest.raises(openai.NotFoundError, match="this service has no language model") as error:
                 chat.create(model="beforehand", messages=[{"role": "user", "content": MISS}])
+            names = [each.id for each in official.models.list()]
 
     assert (hit.json()["source"], hit.json()["answer"]) == ("semantic", ANSWER)
     assert (missed.status_code, missed.json()["type"]) == (404, "urn:beforehand:problem:no-answer")
     assert missed.json()["suggestions"][0]["question"] == OPEN
     assert error.value.code == "no_answer"
+    assert [(each.status_code, each.json()["error"]["code"]) for each in bypassed] == [(404, "no_answer")] * 2
     assert "out of reach" not in page and "written for you" not in page
     assert ready["language_model"] == "none"
+    assert names == ["beforehand/library"]
 
 
 def look(client: httpx.Client, **body: object) -> httpx.Response:

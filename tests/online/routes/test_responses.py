@@ -112,6 +112,27 @@ def test_state_that_is_not_kept_is_refused_with_a_sentence(client: httpx.Client,
     assert error["param"].startswith(field)
 
 
+def test_an_answer_may_be_referred_to_in_a_later_turn_as_vercels_sdk_does(client: httpx.Client, llm: FakeLlm) -> None:
+    before = {"role": "user", "content": [{"type": "input_text", "text": "What does a lost card cost?"}]}
+
+    def then(*items: dict[str, object], question: str) -> httpx.Response:
+        turns = [before, *items, {"role": "user", "content": [{"type": "input_text", "text": question}]}]
+        return client.post("/v1/responses", json={"model": "m", "input": turns})
+
+    answered, thought = ({"type": "item_reference", "id": name} for name in ("msg_1", "rs_1"))
+    assert then(thought, answered, question=OPEN).headers["cache-status"] == HIT
+    assert then(answered, question="And for children?").headers["cache-status"] == "beforehand; fwd=bypass"
+    said = [(each["role"], each["content"]) for each in llm.requests[0]["messages"][1:]]
+    assert said[1:] == [("assistant", "(This earlier answer is not kept.)"), ("user", "And for children?")]
+    refused = then({"type": "item_reference", "id": "fc_1"}, question=OPEN)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "not_kept")
+
+
+def test_metadata_comes_back(official: openai.OpenAI) -> None:
+    assert official.responses.create(model="m", input=OPEN, metadata={"chat": "7"}).metadata == {"chat": "7"}
+    assert official.responses.create(model="m", input=OPEN).metadata == {}
+
+
 def test_a_hit_needs_no_state_and_nothing_of_ours(client: httpx.Client, llm: FakeLlm) -> None:
     turns = [
         {"role": "user", "content": [{"type": "input_text", "text": "What does a lost card cost?"}]},
@@ -206,3 +227,13 @@ def test_a_request_stands_for_a_chat() -> None:
     assert chat["tool_choice"] == {"type": "function", "function": {"name": "f"}}
     assert chat["seed"] == 7
     assert json.dumps(chat)
+
+
+def test_what_the_model_said_before_it_called_a_function_is_one_turn_with_the_call() -> None:
+    call = {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"}
+    items: list[dict[str, Any]] = [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "Let me see."}, call,
+    ]  # fmt: skip
+    messages = chat_of_response(ResponseRequest("m", items), {"model": "m"})[1]["messages"]
+    assert [each["role"] for each in messages] == ["user", "assistant"]
+    assert (messages[1]["content"], messages[1]["tool_calls"][0]["id"]) == ("Let me see.", "1")
