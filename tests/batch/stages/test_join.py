@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 
+from batch import progress
 from batch.plan import MissedQuestion, RunPlan
 from batch.stages.join import join, left_to_anticipate, wants_joining
 from batch.stores.parquet import read_rows
@@ -289,6 +290,23 @@ def test_a_persons_ruling_stays_and_a_wording_is_no_miss_any_more(project: Proje
 
     assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
     assert ("fence", DISHWASHER, TRAY) in standing(project)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"), [("100000", "has not passed its exam"), ("1000", "was cut off, by the budget or by the server")]
+)
+def test_an_exam_that_the_budget_cut_off_is_not_told_as_a_failure_of_the_model(
+    project: Project, llm: JudgingLlm, monkeypatch: pytest.MonkeyPatch, tokens: str, told: str
+) -> None:
+    ask(project, LONG)
+    llm.fits = lambda *_: 0.99
+    project.sets["retrieval.offline_tokens"] = tokens
+    warnings: list[str] = []
+    monkeypatch.setattr(progress, "warn", warnings.extend)
+
+    joined(project)
+
+    assert [told in each for each in warnings] == [True]
 
 
 def test_the_budget_leaves_out_what_it_does_not_suffice_for(project: Project, llm: JudgingLlm) -> None:
