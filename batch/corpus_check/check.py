@@ -15,8 +15,7 @@ from batch.corpus_check.encoder_fit import EncoderFit, fit_warnings
 from batch.corpus_check.near_duplicates import character_shingles, near_duplicates, word_shingles
 from batch.corpus_check.scripts import foreign_words, letters_by_script, shares, warnings
 from batch.questions.question_files import CuratedPair, Question
-from batch.questions.validity import has_expired
-from batch.questions.wordings import Asked, Wording
+from batch.questions.wordings import Asked, Wording, is_over
 from batch.reading.chunking import Chunk
 from rag.identity import normalise
 from rag.paraphrase.alignment import align
@@ -145,7 +144,7 @@ def check(corpus: Corpus, expected: Expected) -> Findings:
         chunks=len(chunks),
         tokens=sum(each.tokens for each in chunks),
         questions=len(corpus.questions),
-        curated=sum(isinstance(each, CuratedPair) for each in corpus.questions),
+        curated=sum(isinstance(each, CuratedPair) and not is_over(each) for each in corpus.questions),
         wordings=len(corpus.wordings),
         endings=_endings(corpus.files),
         skipped=corpus.skipped,
@@ -194,9 +193,10 @@ def misfits(letters: Mapping[str, int], expected: Expected) -> list[str]:
 
 
 def _expired(questions: Iterable[Asked]) -> list[str]:
-    over = [each for each in questions if isinstance(each, CuratedPair) and has_expired(each.metadata)]
+    over = [each for each in questions if is_over(each)]
     more = f" and {len(over) - 1:,} more" if len(over) > 1 else ""
-    return [f"the valid_until of {over[0].question!r}{more} is over: the curated answer is not served"] if over else []
+    what = "the curated answer is not served; the language model, where there is one, answers the question in its place"
+    return [f"the valid_until of {over[0].question!r}{more} is over: {what}"] if over else []
 
 
 # -- files -------------------------------------------------------------------------------------------------

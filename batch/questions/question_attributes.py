@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
+from batch.questions.validity import VALID_UNTIL
 from batch.reading.metadata import Metadata, metadata_of
 from rag.errors import QuestionError
 from rag.filters import NO_FILTERING, Filtering, Filters
@@ -74,15 +75,19 @@ def with_attributes(asked: A, of: Attributes) -> A:
 
 
 def completed(asked: A, others: Iterable[Attributes]) -> A:
-    """Return a question with what it lacks itself and others that ask the same have, the first of them first."""
+    """Return a question with what it lacks itself and others that ask the same have, the first of them first.
+
+    Until when a curated answer holds is said of that answer alone.
+    """
     for other in others:
+        metadata = {name: values for name, values in other.metadata.items() if name != VALID_UNTIL}
         asked = replace(
             asked,
             weight=other.weight if asked.weight == 1 else asked.weight,
             tags=asked.tags or other.tags,
             expected=asked.expected or other.expected,
             owner=asked.owner or other.owner,
-            metadata={**other.metadata, **asked.metadata},
+            metadata={**metadata, **asked.metadata},
         )
     return asked
 

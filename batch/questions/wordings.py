@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from batch.questions.question_attributes import completed
 from batch.questions.question_files import LONGEST_QUESTION, CuratedPair, Question, tidy_question
-from batch.questions.validity import VALID_UNTIL
+from batch.questions.validity import VALID_UNTIL, has_expired
 from rag.errors import QuestionError
 from rag.filters import Filters
 from rag.identity import normalise, query_key, stable_hash
@@ -138,11 +138,24 @@ def ruled(ruling: Ruling, about: Sequence[Item]) -> Wording | Fence | None:
 
 
 def keep_first(items: Iterable[Item]) -> tuple[Item, list[Reject]]:
-    """Return which of several items with one key is kept, and rejects for what the team would miss."""
-    kept, *others = sorted(items, key=lambda each: (_rank(each), _place(each.detail)))
+    """Return which of several items with one key is kept, and rejects for what the team would miss.
+
+    Of a curated pair that is over and the one that follows it the latter is.
+    """
+    kept, *others = sorted(items, key=lambda each: (_rank(each), is_over(each), _place(each.detail)))
     if not isinstance(kept, Wording):
         kept = completed(kept, (each for each in others if not isinstance(each, Wording)))
     return kept, list(_rejected(kept, others))
+
+
+def is_over(item: Item) -> bool:
+    """Whether it is a curated pair that is no longer valid."""
+    return isinstance(item, CuratedPair) and has_expired(item.metadata)
+
+
+def answered_anew(pair: CuratedPair) -> str:
+    """Return what becomes of a pair that is over where there is a language model."""
+    return f"{pair.detail}: its {VALID_UNTIL} is over, so the language model answers the question instead"
 
 
 def unanswered(asked: Asked) -> str:

@@ -26,14 +26,15 @@ from batch.questions.question_files import (
     parse_questions,
     tidy_question,
 )
-from batch.questions.validity import has_expired
 from batch.questions.wordings import (
     Asked,
     Fence,
     Item,
     Wording,
     answer_name,
+    answered_anew,
     fence_row,
+    is_over,
     keep_first,
     of_one_answer,
     ruled,
@@ -156,7 +157,7 @@ class _KeepFirst(beam.DoFn):
 
     def _first(self, items: Sequence[Item]) -> Iterator[QuestionRow | beam.pvalue.TaggedOutput]:
         kept, rejects = keep_first(items)
-        answered = isinstance(kept, CuratedPair) and not has_expired(kept.metadata)
+        answered = isinstance(kept, CuratedPair) and not is_over(kept)
         if not (answered or self._has_model or isinstance(kept, Wording)):
             yield tagged_reject(self._run_id, STAGE, kept.collection, Reject(kept.question, unanswered(kept)))
         elif isinstance(kept, Wording):
@@ -165,8 +166,10 @@ class _KeepFirst(beam.DoFn):
             yield beam.pvalue.TaggedOutput("set_aside", retired_row(kept, unasked))
         else:
             yield question_row(kept)
-        if isinstance(kept, CuratedPair) and answered:  # else an answer is generated
+        if isinstance(kept, CuratedPair) and answered:
             yield beam.pvalue.TaggedOutput("curated", curated_row(kept))
+        elif isinstance(kept, CuratedPair) and self._has_model:
+            yield tagged_reject(self._run_id, STAGE, kept.collection, Reject(kept.question, answered_anew(kept)))
         for each in rejects:
             yield tagged_reject(self._run_id, STAGE, kept.collection, each)
 

@@ -24,7 +24,15 @@ from batch.wordings.court import Beside, Court
 from batch.wordings.nearest_answers import Near, NearestAnswers, Place, embed_texts, exams_of, place_folder
 from batch.wordings.prepared_answers import PreparedAnswer, answers_of_release
 from batch.wordings.ruling import Ruled, record, ruling
-from batch.wordings.visitors import Phrasing, askers_of, personal_in, refused_miss, unanswered, unhelpful_wordings
+from batch.wordings.visitors import (
+    Phrasing,
+    askers_of,
+    personal_in,
+    refused_miss,
+    unanswered,
+    unhelpful_wordings,
+    unjudged,
+)
 from rag.errors import QuestionError
 from rag.identity import query_key
 from warehouse.editorial.wordings import Ruling, RulingKind, standing_rulings
@@ -65,10 +73,12 @@ def join(plan: RunPlan) -> Figures:
     """Judge what visitors asked in vain, record what follows, and write what is left to anticipate."""
     before = tokens_of(plan, ("answer_judgements",))
     phrasings, personal = unanswered(plan)
-    answers = answers_of_release(Path(plan.data)) if phrasings else []  # they come with all their passages
+    waiting = unjudged(plan)
+    # they come with all their passages
+    answers = answers_of_release(Path(plan.data)) if phrasings or waiting else []
     settled = _settled(plan, answers, "wording", "doubtful")
     asked = _clustered(plan, [each for each in phrasings if each.query_key not in settled])
-    rulings, figures = _judged(plan, asked, answers)
+    rulings, figures = _judged(plan, [*asked, *_anticipated(plan, answers, waiting)], answers)
     recorded = record(Path(plan.data), [*rulings, *unhelpful_wordings(plan)])
     _write_left(plan, asked, _settled(plan, answers, "wording"))
     counts = {kind: sum(each.verdict == kind for each in recorded) for kind in ("wording", "fence", "doubtful")}
@@ -117,6 +127,15 @@ def _clustered(plan: RunPlan, phrasings: Sequence[Phrasing]) -> list[Asked]:
     return found
 
 
+def _anticipated(plan: RunPlan, answers: Sequence[PreparedAnswer], waiting: Collection[str]) -> list[Asked]:
+    """Return visitors' questions that wait for a judge, each alone, though they have answers of their own meanwhile."""
+    return [
+        Asked(Phrasing(each.collection, each.question, each.filters, 0, frozenset()), (), frozenset())
+        for each in answers
+        if each.query_key in waiting and each.collection in plan.collections
+    ]
+
+
 def _counts(plan: RunPlan, asked: Asked) -> bool:
     enough = asked.times >= plan.settings.anticipate_misses
     return enough and askers_of(asked.all) >= plan.settings.least_askers
@@ -161,7 +180,11 @@ class _NearAnswers:
 
 
 def _near(plan: RunPlan, asked: Sequence[Asked], answers: Sequence[PreparedAnswer]) -> _NearAnswers:
-    """Find the answers near all phrasings; an answer is near only what is asked with its own filters."""
+    """Find the answers near all phrasings; an answer is near only what is asked with its own filters.
+
+    A question that has an answer of its own is put to others than visitors', or two would be wordings of each other.
+    """
+    anticipated = {each.query_key for each in answers}
     phrasings: dict[Place, list[Phrasing]] = {}
     for each in asked:
         phrasings.setdefault((each.first.collection, each.first.filters), []).extend(each.all)
@@ -174,7 +197,12 @@ def _near(plan: RunPlan, asked: Sequence[Asked], answers: Sequence[PreparedAnswe
             places[place] = NearestAnswers.build(plan, f"{folder}/answers", theirs)
             vectors = embed_texts(plan, f"{folder}/asked", [each.text for each in mine])
             for phrasing, near in zip(mine, places[place].nearest(vectors, _ANSWERS), strict=True):
-                found[phrasing.query_key] = [each for each in near if each.similarity >= _LEAST_SIMILARITY]
+                found[phrasing.query_key] = [
+                    each
+                    for each in near
+                    if each.similarity >= _LEAST_SIMILARITY
+                    and not (phrasing.query_key in anticipated and each.answer.origin == "journal")
+                ]
     return _NearAnswers(places, found)
 
 

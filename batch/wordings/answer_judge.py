@@ -57,6 +57,10 @@ class Verdicts:
         """Return the run in which the model said something, or None."""
         return self.runs.get(self._key(case, SAMPLING))
 
+    def answered(self, case: Case) -> bool:
+        """Whether the model replied at all: the tokens sufficed, and the server was there."""
+        return self._key(case, SAMPLING) in self.texts
+
     def of(self, case: Case) -> float | None:
         """Return the probability that the answer fits, or None if it was not judged, or said neither yes nor no."""
         stored = self.texts.get(self._key(case, SAMPLING), "")

@@ -70,7 +70,7 @@ class Court:
         found = put(judge, f"{self.stage}/{name}", self.exams if cases else {}, cases)
         if found.examined:
             failed = {name: each for name, each in found.trust.items() if not each.counts_wholly}
-            progress.warn([_failed(judge.model, name, each) for name, each in failed.items()])
+            progress.warn([_told(judge.model, name, each, name in found.cut_off) for name, each in failed.items()])
         return found
 
     def _tolerated(self, near: Near) -> float:
@@ -88,8 +88,14 @@ def _by_model(said: Judged, text: str, near: Near) -> Ruled:
     return by_model(said.verdicts.model, said.verdicts.of(case), said.trust[near.answer.collection], text, near)
 
 
-def _failed(model: str, collection: str, trust: Trust) -> str:
+def _told(model: str, collection: str, trust: Trust, cut_off: bool) -> str:
+    """Return the warning about a judge whose word does not count wholly, since it failed or was not examined yet."""
     ignored = " and ".join(word for word, counts in (("yes", trust.yes), ("no", trust.no)) if not counts)
+    if cut_off:
+        return (
+            f"The exam of the model {model} as a judge of wordings in the collection {collection} was cut off, by the "
+            f"budget or by the server; its {ignored} will be ignored there until a later run has finished the exam."
+        )
     return (
         f"As a judge of wordings the model {model} has not passed its exam in the collection {collection}; "
         f"its {ignored} will be ignored there."

@@ -42,6 +42,10 @@ class _Half:
         mistakes = sum(map(self._is_wrong, said))
         return not mistakes or at_most(mistakes - 1, len(said), _MOST_MISTAKES) <= 1 - _RARE
 
+    def cut_off(self, verdicts: Verdicts) -> bool:
+        """Whether too few cases had a reply, whatever it was."""
+        return sum(map(verdicts.answered, self.cases)) < len(self.cases) * _LEAST_JUDGED
+
     def broken(self, verdicts: Verdicts) -> bool:
         """Whether any run's server was broken."""
         by_run: dict[str, list[float | None]] = {}
@@ -70,13 +74,14 @@ class _Half:
 class Judged:
     """What a judge said of cases, what counts of its word in each collection, and what was asked.
 
-    `examined` is true if any of it was an exam or a part of one.
+    `examined` is true if any of it was an exam or a part of one; the exams of the collections `cut_off` are unfinished.
     """
 
     verdicts: Verdicts
     trust: Mapping[str, Trust]
     figures: Figures
     examined: bool
+    cut_off: frozenset[str] = frozenset()
 
 
 def put(judge: Judge, stage: str, exams: Mapping[str, Exam], cases: Sequence[Case]) -> Judged:
@@ -95,7 +100,8 @@ def put(judge: Judge, stage: str, exams: Mapping[str, Exam], cases: Sequence[Cas
     figures = {name: for_exam[name] + for_check[name] + for_cases[name] for name in COUNTED}
     found = [*map(held.of, _all(exams)), *map(verdicts.of, counting)]
     figures["judged"] = sum(each is not None for each in found)
-    return Judged(verdicts, trust, figures, bool(for_exam["asked"] or for_check["asked"]))
+    cut_off = frozenset(name for name, exam in exams.items() if any(half.cut_off(held) for half in _halves(exam)))
+    return Judged(verdicts, trust, figures, bool(for_exam["asked"] or for_check["asked"]), cut_off)
 
 
 def _all(exams: Mapping[str, Exam]) -> list[Case]:

@@ -20,10 +20,12 @@ from batch.rejects import reject_row
 from batch.stores.parquet import list_files, read_file_rows
 from rag.errors import QuestionError
 from rag.filters import Filters
-from rag.identity import query_key
+from rag.identity import normalise, query_key
 from rag.text.table_files import Reject
 from warehouse.analysis.connection import connect
-from warehouse.editorial.wordings import Ruling
+from warehouse.editorial.decisions import Decisions
+from warehouse.editorial.unlisted import unlisted_questions
+from warehouse.editorial.wordings import Ruling, standing_rulings
 from warehouse.sql import sql_text
 from warehouse.tables import ChunkRow, RejectRow
 
@@ -71,6 +73,24 @@ def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
     personal = personal_in(plan, [(each.text, each.filters) for each in found])
     harmless = [each for each, told in zip(found, personal, strict=True) if not told]
     return harmless, len(found) - len(harmless)
+
+
+def unjudged(plan: RunPlan) -> frozenset[str]:
+    """Return the keys of visitors' questions that are anticipated, and that no judge and no person said anything about.
+
+    In the night that they were anticipated in the judge was cut off, or no answer was near them.
+
+    Raises:
+        NoReleaseError: nothing has been published.
+    """
+    data = Path(plan.data)
+    decided = Decisions(data).standing()
+    ruled = {(each.collection, normalise(each.text)) for each in standing_rulings(data)}
+    return frozenset(
+        each.query_key
+        for each in unlisted_questions(data)
+        if each.query_key not in decided and (each.collection, normalise(each.question)) not in ruled
+    )
 
 
 def unhelpful_wordings(plan: RunPlan) -> list[Ruling]:

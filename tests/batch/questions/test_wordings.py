@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batch.questions.question_files import CuratedPair, Question, Reject, parse_curated, parse_questions
-from batch.questions.wordings import Asked, Fence, Item, Wording, answer_name, keep_first, of_one_answer, ruled
+from batch.questions.wordings import Asked, Fence, Item, Wording, answer_name, is_over, keep_first, of_one_answer, ruled
 from rag.identity import query_key
 from warehouse.editorial.wordings import Ruling
 
@@ -105,6 +105,30 @@ def test_a_question_of_its_own_is_no_wording_unless_a_person_joined_it(
     found, rejects = keep_first(reversed(items))
     assert ("wording" if isinstance(found, Wording) else found.origin) == kept
     assert len(rejects) == rejected
+
+
+OLD_PRICE = {"question": "What is the price?", "answer": "Six.", "valid_until": "2020-01-31", "owner": "ann"}
+PRICE = {"question": "What is the price?", "answer": "Eight."}
+
+
+@pytest.mark.parametrize("rows", [(OLD_PRICE, PRICE), (PRICE, OLD_PRICE)])
+def test_the_pair_that_follows_one_that_is_over_is_served_wherever_it_stands(
+    rows: tuple[dict[str, object], ...],
+) -> None:
+    kept, [reject] = keep_first(pairs(*rows))
+
+    assert isinstance(kept, CuratedPair)
+    assert (kept.answer, kept.owner, is_over(kept)) == ("Eight.", "ann", False)
+    assert reject.reason.endswith("that one's other answer was kept")
+
+
+def test_until_when_a_list_has_a_question_ends_no_curated_answer() -> None:
+    [asked] = listed("question,valid_until\nIs there a sauna?,2020-01-31\n")
+    [pair] = pairs({"question": "Is there a sauna?", "answer": "No."})
+
+    kept, _ = keep_first([asked, pair])
+
+    assert not is_over(kept)
 
 
 def test_a_ruling_makes_a_wording_or_a_fence_of_the_answer_that_there_is() -> None:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from batch import progress
 from batch.plan import MissedQuestion, RunPlan
 from batch.stages.join import join, left_to_anticipate, wants_joining
 from batch.stores.parquet import read_rows
@@ -17,6 +19,7 @@ from rag.identity import query_key
 from tests.batch.stages.wordings_project import DESCALING, TRAY, VINEGAR, WARRANTY, JudgingLlm, ask, publish_answers
 from tests.corpus_project import Project
 from tests.fake_llm import served
+from warehouse.editorial.decisions import Decision, append_decisions
 from warehouse.editorial.withdrawal import tombstone
 from warehouse.editorial.wordings import Ruling, append_rulings, standing_rulings
 from warehouse.tables import RejectRow
@@ -289,6 +292,23 @@ def test_a_persons_ruling_stays_and_a_wording_is_no_miss_any_more(project: Proje
     assert ("fence", DISHWASHER, TRAY) in standing(project)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "told"), [("100000", "has not passed its exam"), ("1000", "was cut off, by the budget or by the server")]
+)
+def test_an_exam_that_the_budget_cut_off_is_not_told_as_a_failure_of_the_model(
+    project: Project, llm: JudgingLlm, monkeypatch: pytest.MonkeyPatch, tokens: str, told: str
+) -> None:
+    ask(project, LONG)
+    llm.fits = lambda *_: 0.99
+    project.sets["retrieval.offline_tokens"] = tokens
+    warnings: list[str] = []
+    monkeypatch.setattr(progress, "warn", warnings.extend)
+
+    joined(project)
+
+    assert [told in each for each in warnings] == [True]
+
+
 def test_the_budget_leaves_out_what_it_does_not_suffice_for(project: Project, llm: JudgingLlm) -> None:
     ask(project, LONG)
     llm.fits = fitting(**{LONG: WARRANTY})
@@ -299,6 +319,49 @@ def test_the_budget_leaves_out_what_it_does_not_suffice_for(project: Project, ll
     assert figures["left_out"] > 0
     assert llm.requests == []
     assert standing_rulings(project.data) == []
+
+
+def test_what_a_night_left_out_is_judged_the_next_night_though_it_is_anticipated(
+    project: Project, llm: JudgingLlm
+) -> None:
+    publish_answers(project, asked=[LONG])  # the night before had no tokens for the judge
+    llm.fits = fitting(**{LONG: WARRANTY})
+
+    plan = joined(project)
+
+    assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
+    assert left_to_anticipate(plan) == ()
+
+
+def test_two_questions_of_visitors_that_wait_for_a_judge_are_not_put_to_each_other(
+    project: Project, llm: JudgingLlm
+) -> None:
+    other = LONG.replace("years", "months")
+    publish_answers(project, asked=[LONG, other])
+    llm.fits = lambda prepared, asked: 0.98 if asked in (LONG, other) or prepared == asked else 0.01
+
+    joined(project)
+
+    assert not {(LONG, other), (other, LONG)} & set(llm.judged)
+    assert {text for _, text, _ in standing(project, "doubtful", "wording")} == {LONG, other}
+    assert "?" not in {answer for *_, answer in standing(project, "doubtful", "wording")}
+
+
+@pytest.mark.parametrize("said", ["fence", "doubtful", "approve"])
+def test_a_question_of_visitors_about_which_something_was_said_is_not_judged(
+    project: Project, llm: JudgingLlm, said: Literal["fence", "doubtful", "approve"]
+) -> None:
+    publish_answers(project, asked=[LONG])
+    if said == "approve":
+        append_decisions(project.data, [Decision("default", query_key("default", LONG), "f", "approve", "ada")])
+    else:
+        append_rulings(
+            project.data, [Ruling("default", query_key("default", TRAY), LONG, said, "journal", "m@1", confidence=0.5)]
+        )
+
+    joined(project)
+
+    assert llm.requests == []
 
 
 def test_it_is_wanted_where_there_is_a_release_and_misses_count(project: Project) -> None:

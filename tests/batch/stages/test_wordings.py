@@ -99,6 +99,22 @@ def test_without_a_language_model_only_valid_curated_answers_are_anticipated(pla
     assert (figures["questions"], figures["curated"]) == (1, 1)
 
 
+def test_a_pair_that_is_over_is_answered_by_the_language_model_and_the_run_says_so(plan: RunPlan) -> None:
+    folder = Path(plan.data).parent
+    (folder / "faq.csv").write_text("question,answer,valid_until\nIs there a sale?,Yes.,2020-01-31\n")
+    faq = [SecretAddress(str(folder / "faq.csv"))]
+    collections = {name: each.model_copy(update={"curated": faq}) for name, each in plan.collections.items()}
+
+    anticipate(replace(plan, collections=collections))
+
+    out = plan.folder("anticipate")
+    assert "Is there a sale?" in {row["question"] for row in read_rows(f"{out}/questions", QuestionRow)}
+    why = {row["item"]: row["reason"] for row in read_rows(f"{out}/rejects", RejectRow)}
+    assert why["Is there a sale?"] == (
+        "faq.csv, line 2: its valid_until is over, so the language model answers the question instead"
+    )
+
+
 def test_what_needs_a_language_model_is_refused_where_there_is_none(plan: RunPlan) -> None:
     assert without_model(plan).settings.anticipate_misses == 0
     wanting = {name: each.model_copy(update={"wordings": 8}) for name, each in plan.collections.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,15 +79,24 @@ def judging_reply(
     return answer
 
 
-def publish_answers(project: Project, worded: Mapping[str, str] | None = None) -> None:
-    """Publish a release with the five answers, without a run; `worded` are wordings of a judge, with their answers."""
+def publish_answers(project: Project, worded: Mapping[str, str] | None = None, asked: Collection[str] = ()) -> None:
+    """Publish a release with the five answers, without a run.
+
+    `worded` are wordings of a judge, with their answers; `asked` are questions of visitors with answers of their own.
+    """
     rows = sample_rows()
     (question, answer, citation) = (rows[name][0] for name in ("questions", "answers", "citations"))
-    keys = {text: query_key("default", text) for text in ANSWERS}
-    rows["questions"] = [question | {"query_key": keys[text], "question": text, "normalised": text} for text in ANSWERS]
+    answers = ANSWERS | {text: f"About {text} nothing is written [1]." for text in asked}
+    keys = {text: query_key("default", text) for text in answers}
+    rows["questions"] = [
+        question
+        | {"query_key": keys[text], "question": text, "normalised": text}
+        | ({"origin": "journal"} if text in asked else {})
+        for text in answers
+    ]
     rows["answers"] = [
         answer | {"query_key": keys[text], "fingerprint": key(f"f-{number}"), "answer": said}
-        for number, (text, said) in enumerate(ANSWERS.items())
+        for number, (text, said) in enumerate(answers.items())
     ]
     rows["citations"] = [citation | {"query_key": each} for each in keys.values()]
     for name, each in rows.items():
@@ -98,7 +107,7 @@ def publish_answers(project: Project, worded: Mapping[str, str] | None = None) -
          "origin": "journal", "approved_by": "m@1", "since": datetime.now(UTC) - timedelta(days=7)}
         for text, answer in (worded or {}).items()
     ]  # fmt: skip
-    build = begin_build(project.data, "r2" if worded else "r1")
+    build = begin_build(project.data, "r2" if worded or asked else "r1")
     load_release_database(build.database, write_parquet(project.folder / "stages", rows))
     write_serving_index(build.database, build.serving_index, build.release_id)
     seal(build, {"counts": {}, "encoder": {"id": project.plan().encoder_id}})
