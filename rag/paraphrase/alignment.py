@@ -127,9 +127,7 @@ def same_word(one: Token, other: Token) -> bool:
 
 def same_meaning(one: Token, other: Token) -> bool:
     """Whether two words are one, forms of one, or listed synonyms."""
-    return (
-        one.word == other.word or same_word(one, other) or not meanings(one.word).isdisjoint(meanings(other.word))
-    )
+    return one.word == other.word or same_word(one, other) or not meanings(one.word).isdisjoint(meanings(other.word))
 
 
 @functools.lru_cache(maxsize=65536)

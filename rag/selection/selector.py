@@ -295,6 +295,5 @@ def _parts(wordings: Sequence[str], label: str) -> bool:
     """Whether a guard refuses one of an answer's wordings beside another; then it says nothing about that answer."""
     parsed = [parse(each) for each in wordings]
     return any(
-        label in objections(first, second, align(first, second))
-        for first, second in itertools.combinations(parsed, 2)
+        label in objections(first, second, align(first, second)) for first, second in itertools.combinations(parsed, 2)
     )
