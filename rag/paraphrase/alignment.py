@@ -125,6 +125,11 @@ def same_word(one: Token, other: Token) -> bool:
     return (one.stem == other.stem and _inflected(one.word, other.word)) or _superlative(one.word, other.word)
 
 
+def same_meaning(one: Token, other: Token) -> bool:
+    """Whether two words are one, forms of one, or listed synonyms."""
+    return one.word == other.word or same_word(one, other) or not meanings(one.word).isdisjoint(meanings(other.word))
+
+
 @functools.lru_cache(maxsize=65536)
 def _superlative(one: str, other: str) -> bool:
     base, longer = sorted((one, other), key=len)

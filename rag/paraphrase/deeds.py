@@ -1,39 +1,90 @@
-"""Does a question ask to do another thing than any wording of an answer: "pause" where the answer is how to cancel?
+"""Does a question ask to do another thing than any wording of an answer, or something about another thing?
 
 Two wordings that differ in one word mostly fill a gap differently, and want one answer ("what time is it in Oslo", "in
-Rome"). Only where the word is the verb, and no wording of the answer has it, something else is wanted.
+Rome"). Something else is wanted where the word is the verb, and no wording of the answer has it ("pause" beside
+"cancel"), and where no other wording fills the place ("How many films can I borrow?" beside "books"). And to end a
+thing is never what an answer is about whose wordings end nothing ("turn off the voicemail" beside "set up").
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rag.paraphrase.alignment import align, same_word
-from rag.paraphrase.lexicon import meanings
+from rag.paraphrase.alignment import align, same_meaning
+from rag.paraphrase.lexicon import stem
 from rag.paraphrase.parsed_question import ParsedQuestion, Token
 from rag.paraphrase.question_parser import parse
 
 _BEFORE_VERBS = frozenset("i we you please".split())
 _BEFORE_TO = frozenset("how want need like have has able going wish try love used".split())  # "want to", not "way to"
+_ENDING = frozenset("remove delete disable deactivate cancel stop turn_off switch_off uninstall quit".split())
+_ENDED = frozenset(  # by the stems of these words; what has been ended is not ("a deleted project")
+    stem(word) if "_" not in word else word
+    for word in (
+        *_ENDING,
+        *"end terminate close leave unsubscribe revoke undo reverse block reject refuse kill clear erase wipe shut "
+        "freeze silence mute pause avoid prevent drop rid out off no not without".split(),
+    )
+)
+_DETERMINERS = frozenset("a an the my your our any some this that these those".split())
 _CLOSEST = 5  # wordings that are compared; all of them are searched for the verb
 
 
 def does_another_thing(asked: ParsedQuestion, wordings: Sequence[str]) -> bool:
     """Whether a question is one of the closest wordings (nearest first) but for its verb, which none of them has."""
     verbs = [verb for each in wordings[:_CLOSEST] if (verb := _other_verb(asked, parse(each))) is not None]
-    return bool(verbs) and not any(_alike(verbs[0], token) for each in wordings for token in parse(each).content)
+    if verbs and not any(same_meaning(verbs[0], token) for each in wordings for token in parse(each).content):
+        return True
+    return _ends_something(asked) and not any(map(_is_about_ending, wordings))
+
+
+def is_about_another_thing(asked: ParsedQuestion, wordings: Sequence[str]) -> bool:
+    """Whether a question is the closest wording but for one word, which none has and which fills no gap."""
+    closest = parse(wordings[0])
+    exchanged = _exchanged(asked, closest) if asked.asks else None
+    if exchanged is None:
+        return False
+    ours, theirs = exchanged
+    parsed = [parse(each) for each in wordings]
+    if any(same_meaning(ours, token) for each in parsed for token in each.content):
+        return False
+    return not any(_fills_a_gap(theirs, closest, each) for each in parsed)
+
+
+def _fills_a_gap(word: Token, closest: ParsedQuestion, other: ParsedQuestion) -> bool:
+    """Whether another wording has something else in the place of a word, or behind the same preposition."""
+    if word.preposition and any(
+        token.preposition == word.preposition and not same_meaning(token, word) for token in other.content
+    ):
+        return True
+    exchanged = _exchanged(other, closest)
+    return exchanged is not None and exchanged[1] == word
+
+
+def _exchanged(one: ParsedQuestion, other: ParsedQuestion) -> tuple[Token, Token] | None:
+    """Return the only words that differ between two questions, determiners aside, or None; numbers are for guards."""
+    if len(({*one.words} ^ {*other.words}) - _DETERMINERS) > 2:  # as mostly, and an alignment takes fifty times as long
+        return None
+    alignment = align(one, other)
+    if len(alignment.left) != 1 or len(alignment.right) != 1:
+        return None
+    ours, theirs = alignment.left[0], alignment.right[0]
+    alone = (alignment.left_words | alignment.right_words) - _DETERMINERS == {ours.word, theirs.word}
+    return (ours, theirs) if alone and not ours.word.startswith("#") else None
 
 
 def _other_verb(asked: ParsedQuestion, wording: ParsedQuestion) -> Token | None:
     """Return the verb of a question where it is all that differs from a wording, or None."""
-    if len({*asked.words} ^ {*wording.words}) > 2:  # as mostly, and an alignment takes fifty times as long to tell
-        return None
-    alignment = align(asked, wording)
-    if len(alignment.left) != 1 or len(alignment.right) != 1:
-        return None
-    ours, theirs = alignment.left[0], alignment.right[0]
-    alone = alignment.left_words | alignment.right_words == {ours.word, theirs.word}
-    return ours if alone and _is_verb(ours, asked) and _is_verb(theirs, wording) else None
+    exchanged = _exchanged(asked, wording)
+    return exchanged[0] if exchanged and _is_verb(exchanged[0], asked) and _is_verb(exchanged[1], wording) else None
+
+
+def _ends_something(asked: ParsedQuestion) -> bool:
+    return any(token.word in _ENDING and _is_verb(token, asked) for token in asked.content)
+
+
+def _is_about_ending(wording: str) -> bool:
+    return any(token.stem in _ENDED and not token.word.endswith("ed") for token in parse(wording).tokens)
 
 
 def _is_verb(token: Token, question: ParsedQuestion) -> bool:
@@ -42,7 +93,3 @@ def _is_verb(token: Token, question: ParsedQuestion) -> bool:
         word == token.word and (before in _BEFORE_VERBS or (before == "to" and first in _BEFORE_TO))
         for first, before, word in zip(words, words[1:], words[2:], strict=False)
     )
-
-
-def _alike(one: Token, other: Token) -> bool:
-    return one.word == other.word or same_word(one, other) or not meanings(one.word).isdisjoint(meanings(other.word))

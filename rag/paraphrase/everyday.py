@@ -21,6 +21,10 @@ _WORDS = (
     (r"\b(on|off)[- ]line\b", r"\1line"),
     (r"\b(sign|log|check|back|set|follow)[- ](up|in|out|on)\b", r"\1\2"),
     (r"\bsignup\b", "sign up"),  # a phrase of the synonyms
+    (r"\b(set|log|plug|shut|sign|turn|pick|switch)(?:t|g|n)?ing (up|in|out|on|off|down)\b", r"\1 \2"),
+    (r"\bsign (in|out)\b", r"log \1"),
+    (r"\b(my|a|the|our|this) booking\b", r"\1 reservation"),
+    (r"\bchange the name of (a|an|my|the|our|this) (\w+)", r"rename \1 \2"),
     (r"\b(log|sign) into\b", r"\1in to"),
     (r"\b(?:make|schedule|arrange|set up|get) an appointment\b", "book an appointment"),
     (r"\b(?:make|open|set up|register(?: for)?|sign ?up for) an account\b", "create an account"),
@@ -65,8 +69,10 @@ _COST = (
     (r"^what (?:do|does|would|will) (.+?) cost$", r"how much is \1"),
     (r"^how much (?:do|does|would|will) (.+?) cost$", r"how much is \1"),
     (r"^what(?: is| are) the (?:price|cost)s? (?:of|for) (.+)$", r"how much is \1"),
+    (r"^(?:what|how much) do you charge for (.+)$", r"how much is \1"),
     (r"^how much (?:do|would|will) (?:i|we|you) (?:have to |need to )?pay for (.+)$", r"how much is \1"),
     (r"^how (?:much|expensive) (?:is|are) (.+)$", r"how much is \1"),
+    (r"^(?:is|are) payments? (.+?) possible$", r"can i pay \1"),
     (rf"^(?:can|could|may) (?:i|we) pay (?:by |with |using |via |in |through )?{_PAYMENT}$", r"do you accept \1"),
     (r"^(?:can|could|may) (?:i|we) (?:pay with|use) (apple pay|google pay|paypal|klarna)$", r"do you accept \1"),
     (rf"^do you take {_PAYMENT}$", r"do you accept \1"),
@@ -86,6 +92,7 @@ _REASONS = (
     (r"^why (?:(?:am i|are we) (?:unable|not able) to|can (?:i|we) not) (.+)$", r"why can't i \1"),
 )
 _STEPS = (
+    (r"^(?:the )?steps (?:to|for|of|in) (.+)$", r"how do i \1"),
     (r"^what(?: is| are) the (?:steps|procedure|process|instructions) (?:to|for|of|in) (.+)$", r"how do i \1"),
     (rf"^what is the (?:best |right |easiest )?way (?:to|of) (?!{_DETERMINER}\b)(.+)$", r"how do i \1"),
     (r"^what (?:do|must|should|can) (?:i|we) (?:need to |have to )?do (?:to|in order to) (.+)$", r"how do i \1"),
@@ -111,15 +118,22 @@ _PERMISSIONS = (
     (rf"^(?:what|which) (.+?) (?:is|are) (?:needed|required|necessary)({_AT})$", r"what \1 do i need\2"),
     (rf"^what is (?:needed|required|necessary)({_AT})$", r"what do i need\1"),
     (r"^(?:do|would) (?:you|they) (?:have|offer|provide)(?! to\b)(?: any| an| a)? (.+)$", r"is there \1"),
+    (rf"^are (?!{_DETERMINER}\b|these|those|all)(.+?) available({_AT})$", r"is there \1\2"),
     (r"^(?:is|are) there (?:any |an |a )?(.+)$", r"is there \1"),
+    (r"^does (the .+?) (?:have|offer)(?: any| an| a) (.+)$", r"is there \2 in \1"),
 )  # fmt: skip
 _PLACES_AND_TIMES = (
     (r"^how soon (.+)$", r"when \1"),
+    (r"^how frequently (.+)$", r"how often \1"),
+    (
+        r"^what is the (?:maximum|highest|largest) number of (.+?) (?:that )?(i|we|you) (can|may) (.+)$",
+        r"how many \1 \3 \2 \4",
+    ),
     (r"^how quick(?:ly)? (.+)$", r"how fast \1"),
     (r"^what is the (check-?(?:in|out)|arrival|departure) time\b(.*)$", r"when is \1\2"),
     (r"^what are (?:the )?(?!visiting|working|office|peak|core|credit|rush)(\w+)(?:'s)? hours$", r"when is \1 open"),
     (r"^at (?:what|which) place (.+)$", r"where \1"),
-    (r"^where (?:do|can|could|will|would) (?:i|we|you) find (.+)$", r"where is \1"),
+    (r"^where (?:do|can|could|will|would) (?:i|we|you) (?:find|see|view) (.+)$", r"where is \1"),
     (r"^where (?:is|are) (.+?) (?:located|to be found)$", r"where is \1"),
     (r"^what is the (?:address|location) of (.+)$", r"where is \1"),
     (r"^(?:at |on )?(?:what|which) (?:time|date|day) (do|does|did|is|are|will|can) (.+)$", r"when \1 \2"),
@@ -132,6 +146,7 @@ _PLACES_AND_TIMES = (
     (r"^what are (?:the |your )?opening hours$", "when are you open"),
     (r"^what are (?:the )?opening hours (?:of|for|at) (.+)$", r"when is \1 open"),
     (r"^what are (?:the )?(.+?)(?:'s|s')? opening hours$", r"when is \1 open"),
+    (r"^when is the (.+) open$", r"when is \1 open"),
     (r"^how (?:much time|many (?:days|weeks|hours|minutes)) (do|does|will|did) (.+?) take$", r"how long \1 \2 take"),
     (r"^what is the length of (.+)$", r"how long is \1"),
 )
@@ -143,6 +158,7 @@ _OTHERS = (
     (r"^what (?:happens|(?:will|would) happen) when (.+)$", r"what happens if \1"),
     (r"^what does (?:an? |the )?((?-i:[A-Z][A-Z0-9]+)) mean$", r"what is \1"),
     (r"^what (?:does|do|is|are) (.+?) (?:stand for|short for|mean)$", r"what does \1 mean"),
+    (r"^what is an? (\w+)$", r"what does \1 mean"),
     (r"^what is (?:the (?:meaning|definition) of|meant by) (.+)$", r"what does \1 mean"),
     (r"^(?:if|whether) ([^,]+?) (is|are|was|were|can|will|has) ([^,]+)$", r"\2 \1 \3"),
     (

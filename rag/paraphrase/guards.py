@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from rag.paraphrase.code_terms import code_differs
 from rag.paraphrase.lexicon import are_opposites, shared_kind, word_class
@@ -27,10 +27,16 @@ Guard = Callable[[ParsedQuestion, ParsedQuestion, Alignment], bool]
 
 def objection(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment, similarity: float) -> str | None:
     """Return why two questions can't share an answer, as a short label, or None if no guard refuses them."""
+    return next(objections(first, second, alignment), None) or exchange(alignment, similarity)
+
+
+def objections(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> Iterator[str]:
+    """Yield what every guard says that refuses two questions, whatever the score; a label may come twice."""
     for label, guard in _GUARDS:
         if guard(first, second, alignment):
-            return label
-    return exchange_of_function_words(first, second, alignment) or exchange(alignment, similarity)
+            yield label
+    if found := exchange_of_function_words(first, second, alignment):
+        yield found
 
 
 def contradiction(first: ParsedQuestion, second: ParsedQuestion, alignment: Alignment) -> str | None:

@@ -23,9 +23,9 @@ import numpy as np
 from rag.errors import ModelError
 from rag.paraphrase.alignment import align
 from rag.paraphrase.calibration import applying, stricter_error, threshold_for
-from rag.paraphrase.conditions import adds_a_condition
-from rag.paraphrase.deeds import does_another_thing
-from rag.paraphrase.guards import objection
+from rag.paraphrase.conditions import adds_a_condition, adds_a_phrase
+from rag.paraphrase.deeds import does_another_thing, is_about_another_thing
+from rag.paraphrase.guards import objection, objections
 from rag.paraphrase.question_parser import parse
 from rag.paraphrase.restating import restated
 from rag.paraphrase.verifier import Candidate, Decision, Verifier
@@ -45,6 +45,7 @@ FINAL_GUARDS = frozenset(
     "numbers_differ units_differ dates_differ negation_differs antonyms names_differ roles_swapped directions_differ "
     "quantifiers_differ asks_differ tense_differs modality_differs".split()
 )
+_FINAL_ALONE = FINAL_GUARDS - {"roles_swapped"}  # beside the closest wording alone
 
 
 @dataclass(frozen=True)
@@ -251,8 +252,12 @@ def final_objection(question: str, near: Wordings, evidence: Evidence) -> str | 
     wordings = [text for text, answer in zip(near.texts, near.answers, strict=True) if answer == evidence.answer]
     if found := _objection_to_closest(question, wordings, evidence):
         return found
-    other = adds_a_condition(question, wordings) or does_another_thing(parse(question), wordings)
+    asked = parse(question)
+    other = adds_a_condition(question, wordings) or any(differs(asked, wordings) for differs in _DIFFERENCES)
     return "content_differs" if other else None
+
+
+_DIFFERENCES = (does_another_thing, is_about_another_thing, adds_a_phrase)
 
 
 def _objection_to_closest(question: str, wordings: Sequence[str], evidence: Evidence) -> str | None:
@@ -273,8 +278,11 @@ def _objection_to_closest(question: str, wordings: Sequence[str], evidence: Evid
         if not labels and left_over > _LOOKALIKE:
             return None
         found = objection(first, second, alignment, evidence.similarity)
-        if not labels and left_over < _LOOKALIKE and (few or (found in FINAL_GUARDS and found != "roles_swapped")):
-            return found if few or not _parts(wordings[:_COMPARED], found) else None
+        if few and not labels and left_over < _LOOKALIKE:
+            return found
+        if not labels and left_over < _LOOKALIKE and found in _FINAL_ALONE:
+            telling = (each for each in objections(first, second, alignment) if each in _FINAL_ALONE)
+            return next((each for each in telling if not _parts(wordings[:_COMPARED], each)), None)
         if found not in FINAL_GUARDS:
             return None
         labels.append(found)
@@ -283,10 +291,9 @@ def _objection_to_closest(question: str, wordings: Sequence[str], evidence: Evid
     return labels[0]
 
 
-def _parts(wordings: Sequence[str], label: str | None) -> bool:
+def _parts(wordings: Sequence[str], label: str) -> bool:
     """Whether a guard refuses one of an answer's wordings beside another; then it says nothing about that answer."""
     parsed = [parse(each) for each in wordings]
     return any(
-        objection(first, second, align(first, second), 0.0) == label
-        for first, second in itertools.combinations(parsed, 2)
+        label in objections(first, second, align(first, second)) for first, second in itertools.combinations(parsed, 2)
     )
