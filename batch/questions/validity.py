@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from batch.reading.metadata import Metadata
 from rag.errors import QuestionError
 
 VALID_UNTIL = "valid_until"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-def valid_until(metadata: Metadata) -> datetime | None:
+def valid_until(metadata: Mapping[str, Sequence[str]]) -> datetime | None:
     """Return the moment at which a pair expires, in UTC, or None.
 
     Raises:
@@ -30,7 +30,7 @@ def valid_until(metadata: Metadata) -> datetime | None:
     return moment + timedelta(days=1) if _DAY.fullmatch(text) else moment
 
 
-def has_expired(metadata: Metadata) -> bool:
+def has_expired(metadata: Mapping[str, Sequence[str]]) -> bool:
     """Whether a pair is no longer valid."""
     until = valid_until(metadata)
     return until is not None and until <= datetime.now(UTC)
