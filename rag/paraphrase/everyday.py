@@ -158,7 +158,6 @@ _OTHERS = (
     (r"^what (?:happens|(?:will|would) happen) when (.+)$", r"what happens if \1"),
     (r"^what does (?:an? |the )?((?-i:[A-Z][A-Z0-9]+)) mean$", r"what is \1"),
     (r"^what (?:does|do|is|are) (.+?) (?:stand for|short for|mean)$", r"what does \1 mean"),
-    (r"^what is an? (\w+)$", r"what does \1 mean"),
     (r"^what is (?:the (?:meaning|definition) of|meant by) (.+)$", r"what does \1 mean"),
     (r"^(?:if|whether) ([^,]+?) (is|are|was|were|can|will|has) ([^,]+)$", r"\2 \1 \3"),
     (
