@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rag.paraphrase.alignment import align, same_meaning
-from rag.paraphrase.lexicon import stem
+from rag.paraphrase.lexicon import stem, word_class
 from rag.paraphrase.parsed_question import ParsedQuestion, Token
 from rag.paraphrase.question_parser import parse
 
@@ -41,42 +41,45 @@ def does_another_thing(asked: ParsedQuestion, wordings: Sequence[str]) -> bool:
 def is_about_another_thing(asked: ParsedQuestion, wordings: Sequence[str]) -> bool:
     """Whether a question is the closest wording but for one word, which none has and which fills no gap."""
     closest = parse(wordings[0])
-    exchanged = _exchanged(asked, closest) if asked.asks else None
-    if exchanged is None:
+    differing = _differing(asked, closest) if asked.asks else None
+    if differing is None or differing[0].word in word_class("light"):
         return False
-    ours, theirs = exchanged
+    ours, theirs = differing
     parsed = [parse(each) for each in wordings]
     if any(same_meaning(ours, token) for each in parsed for token in each.content):
         return False
     return not any(_fills_a_gap(theirs, closest, each) for each in parsed)
 
 
-def _fills_a_gap(word: Token, closest: ParsedQuestion, other: ParsedQuestion) -> bool:
+def _fills_a_gap(word: Token | None, closest: ParsedQuestion, other: ParsedQuestion) -> bool:
     """Whether another wording has something else in the place of a word, or behind the same preposition."""
-    if word.preposition and any(
-        token.preposition == word.preposition and not same_meaning(token, word) for token in other.content
-    ):
-        return True
-    exchanged = _exchanged(other, closest)
-    return exchanged is not None and exchanged[1] == word
+    if word and word.preposition:
+        behind = (token for token in other.content if token.preposition == word.preposition)
+        if not all(same_meaning(token, word) for token in behind):
+            return True
+    differing = _differing(other, closest)
+    return differing is not None and differing[1] == word
 
 
-def _exchanged(one: ParsedQuestion, other: ParsedQuestion) -> tuple[Token, Token] | None:
-    """Return the only words that differ between two questions, determiners aside, or None; numbers are for guards."""
+def _differing(one: ParsedQuestion, other: ParsedQuestion) -> tuple[Token, Token | None] | None:
+    """Return the only word that a question has beyond another, and the one that it replaces, if any.
+
+    Determiners don't count. Numbers are left to the guards.
+    """
     if len(({*one.words} ^ {*other.words}) - _DETERMINERS) > 2:  # as mostly, and an alignment takes fifty times as long
         return None
     alignment = align(one, other)
-    if len(alignment.left) != 1 or len(alignment.right) != 1:
+    if len(alignment.left) != 1 or len(alignment.right) > 1:
         return None
-    ours, theirs = alignment.left[0], alignment.right[0]
-    alone = (alignment.left_words | alignment.right_words) - _DETERMINERS == {ours.word, theirs.word}
+    ours, theirs = alignment.left[0], next(iter(alignment.right), None)
+    alone = (alignment.left_words | alignment.right_words) - _DETERMINERS <= {ours.word, theirs.word if theirs else ""}
     return (ours, theirs) if alone and not ours.word.startswith("#") else None
 
 
 def _other_verb(asked: ParsedQuestion, wording: ParsedQuestion) -> Token | None:
     """Return the verb of a question where it is all that differs from a wording, or None."""
-    exchanged = _exchanged(asked, wording)
-    return exchanged[0] if exchanged and _is_verb(exchanged[0], asked) and _is_verb(exchanged[1], wording) else None
+    ours, theirs = _differing(asked, wording) or (None, None)
+    return ours if ours and theirs and _is_verb(ours, asked) and _is_verb(theirs, wording) else None
 
 
 def _ends_something(asked: ParsedQuestion) -> bool:

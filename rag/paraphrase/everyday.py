@@ -19,10 +19,10 @@ _WORDS = (
     (r"\bwi[- ]fi\b", "wifi"),
     (r"\be[- ]mail(s?)\b", r"email\1"),
     (r"\b(on|off)[- ]line\b", r"\1line"),
+    (r"\b(set|log|plug|shut|sign|turn|pick|switch)(?:t|g|n)?ing (up|in|out|on|off|down)\b", r"\1 \2"),
+    (r"\bsign[- ]?(in|out)\b", r"log \1"),
     (r"\b(sign|log|check|back|set|follow)[- ](up|in|out|on)\b", r"\1\2"),
     (r"\bsignup\b", "sign up"),  # a phrase of the synonyms
-    (r"\b(set|log|plug|shut|sign|turn|pick|switch)(?:t|g|n)?ing (up|in|out|on|off|down)\b", r"\1 \2"),
-    (r"\bsign (in|out)\b", r"log \1"),
     (r"\b(my|a|the|our|this) booking\b", r"\1 reservation"),
     (r"\bchange the name of (a|an|my|the|our|this) (\w+)", r"rename \1 \2"),
     (r"\b(log|sign) into\b", r"\1in to"),
@@ -158,7 +158,6 @@ _OTHERS = (
     (r"^what (?:happens|(?:will|would) happen) when (.+)$", r"what happens if \1"),
     (r"^what does (?:an? |the )?((?-i:[A-Z][A-Z0-9]+)) mean$", r"what is \1"),
     (r"^what (?:does|do|is|are) (.+?) (?:stand for|short for|mean)$", r"what does \1 mean"),
-    (r"^what is an? (\w+)$", r"what does \1 mean"),
     (r"^what is (?:the (?:meaning|definition) of|meant by) (.+)$", r"what does \1 mean"),
     (r"^(?:if|whether) ([^,]+?) (is|are|was|were|can|will|has) ([^,]+)$", r"\2 \1 \3"),
     (

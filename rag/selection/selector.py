@@ -280,9 +280,10 @@ def _objection_to_closest(question: str, wordings: Sequence[str], evidence: Evid
         found = objection(first, second, alignment, evidence.similarity)
         if few and not labels and left_over < _LOOKALIKE:
             return found
-        if not labels and left_over < _LOOKALIKE and found in _FINAL_ALONE:
-            telling = (each for each in objections(first, second, alignment) if each in _FINAL_ALONE)
-            return next((each for each in telling if not _parts(wordings[:_COMPARED], each)), None)
+        if found and not labels and left_over < _LOOKALIKE:
+            alone = (each for each in objections(first, second, alignment) if each in _FINAL_ALONE)
+            if told := next((each for each in alone if not _parts(wordings[:_COMPARED], each)), None):
+                return told
         if found not in FINAL_GUARDS:
             return None
         labels.append(found)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rag.paraphrase.conditions import adds_a_condition
+from rag.paraphrase.conditions import adds_a_condition, adds_a_phrase
+from rag.paraphrase.question_parser import parse
 from rag.paraphrase.verifier import Candidate, Verifier
 
 HOURS = ("When are you open?", "What are your opening hours?", "Are you open on Sundays?")
 KINDS = ("lookalikes", "paraphrases")
 DESKS = [json.loads(line) for line in Path(__file__).with_name("condition_lookalikes.jsonl").open(encoding="utf-8")]
+LIMITS = ("What are the rate limits?", "How many requests may I send per minute?", "too many calls")
 TOURS = ("Do you offer guided tours?", "Can I join a tour in Spanish?", "when is the next tour with a guide")
 
 
@@ -25,6 +27,9 @@ TOURS = ("Do you offer guided tours?", "Can I join a tour in Spanish?", "when is
         "Are you open to dogs?",
         "When are you open for the blind?",
         "What are your opening hours abroad?",
+        "Do you open earlier for someone else?",
+        "Why did my entry to the building fail?",
+        "What is the price of a day?",
     ],
 )
 def test_a_condition_that_no_wording_has_wants_another_answer(asked: str) -> None:
@@ -72,3 +77,21 @@ def test_beside_a_single_wording_the_verifier_refuses_any_added_word(asked: str,
 
     assert not verifier.decide_pair(asked, candidate, 0.2).accepted
     assert verifier.decide_pair(f"Please, {wording.lower()}", candidate, 0.2).accepted
+
+
+@pytest.mark.parametrize("asked", ["What are the rate limits for uploads?", "What are the limits of rates in Asia?"])
+def test_a_phrase_behind_the_words_of_a_wording_wants_another_answer(asked: str) -> None:
+    assert adds_a_phrase(parse(asked), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "What are the rate limits per hour?",  # a wording has another phrase with the preposition
+        "What are the rate limits for calls?",  # a wording has the word
+        "In theory, what are the rate limits?",  # said before what is asked
+        "For uploads I send requests from Asia with a limit",  # no question, and more differs
+    ],
+)
+def test_other_phrases_are_left_to_the_evidence(asked: str) -> None:
+    assert not adds_a_phrase(parse(asked), LIMITS)

@@ -104,6 +104,19 @@ def test_a_guard_that_parts_an_answers_own_wordings_has_no_say():
     assert answer("show order 8", one) is None
 
 
+def test_every_guard_beside_the_closest_wording_is_asked_not_the_first_alone():
+    ways = ["way to the hotel from the airport", "airport shuttle", "a taxi to you", "directions please", "bus to us"]
+    desk = Wordings(
+        [*ways, *DESK.texts[2:4]], ["way"] * 5 + ["parcel"] * 2, np.stack([unit(1, 0.1)] * 5 + [*DESK.vectors[2:4]])
+    )
+
+    def reason(question: str) -> str:
+        return select(SELECTOR, Verifier.default(), question, unit(1, 0.1), nearest(unit(1, 0.1), desk), 0.02).reason
+
+    assert reason("way from the airport to the hotel") == "accepted"
+    assert reason("way from the hotel to the airport") == "directions_differ"
+
+
 def test_a_condition_that_no_wording_of_the_answer_has_is_refused():
     hours = [
         "When are you open?",
