@@ -325,12 +325,21 @@ def test_what_a_night_left_out_is_judged_the_next_night_though_it_is_anticipated
     project: Project, llm: JudgingLlm
 ) -> None:
     publish_answers(project, asked=[LONG])  # the night before had no tokens for the judge
+    ask(project, DISHWASHER)
     llm.fits = fitting(**{LONG: WARRANTY})
 
     plan = joined(project)
 
     assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
-    assert left_to_anticipate(plan) == ()
+    assert [each.question for each in left_to_anticipate(plan)] == [DISHWASHER]
+
+
+def test_a_night_without_misses_asks_the_judge_nothing(project: Project, llm: JudgingLlm) -> None:
+    publish_answers(project, asked=[LONG])
+
+    joined(project)
+
+    assert llm.requests == []
 
 
 def test_two_questions_of_visitors_that_wait_for_a_judge_are_not_put_to_each_other(
@@ -338,6 +347,7 @@ def test_two_questions_of_visitors_that_wait_for_a_judge_are_not_put_to_each_oth
 ) -> None:
     other = LONG.replace("years", "months")
     publish_answers(project, asked=[LONG, other])
+    ask(project, DISHWASHER)
     llm.fits = lambda prepared, asked: 0.98 if asked in (LONG, other) or prepared == asked else 0.01
 
     joined(project)
@@ -359,9 +369,11 @@ def test_a_question_of_visitors_about_which_something_was_said_is_not_judged(
             project.data, [Ruling("default", query_key("default", TRAY), LONG, said, "journal", "m@1", confidence=0.5)]
         )
 
+    ask(project, DISHWASHER)
+
     joined(project)
 
-    assert llm.requests == []
+    assert LONG not in {asked for _, asked in llm.judged}
 
 
 def test_it_is_wanted_where_there_is_a_release_and_misses_count(project: Project) -> None:
