@@ -73,12 +73,12 @@ def join(plan: RunPlan) -> Figures:
     """Judge what visitors asked in vain, record what follows, and write what is left to anticipate."""
     before = tokens_of(plan, ("answer_judgements",))
     phrasings, personal = unanswered(plan)
-    waiting = unjudged(plan)
-    # they come with all their passages
-    answers = answers_of_release(Path(plan.data)) if phrasings or waiting else []
+    answers = answers_of_release(Path(plan.data)) if phrasings else []  # they come with all their passages
     settled = _settled(plan, answers, "wording", "doubtful")
     asked = _clustered(plan, [each for each in phrasings if each.query_key not in settled])
-    rulings, figures = _judged(plan, [*asked, *_anticipated(plan, answers, waiting)], answers)
+    # a night without news asks the judge nothing, not even its exam
+    waiting = _anticipated(plan, answers, unjudged(plan)) if asked else []
+    rulings, figures = _judged(plan, [*asked, *waiting], answers)
     recorded = record(Path(plan.data), [*rulings, *unhelpful_wordings(plan)])
     _write_left(plan, asked, _settled(plan, answers, "wording"))
     counts = {kind: sum(each.verdict == kind for each in recorded) for kind in ("wording", "fence", "doubtful")}

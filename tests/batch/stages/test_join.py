@@ -15,6 +15,7 @@ from batch import progress
 from batch.plan import MissedQuestion, RunPlan
 from batch.stages.join import join, left_to_anticipate, wants_joining
 from batch.stores.parquet import read_rows
+from batch.wordings.visitors import unjudged
 from rag.identity import query_key
 from tests.batch.stages.wordings_project import DESCALING, TRAY, VINEGAR, WARRANTY, JudgingLlm, ask, publish_answers
 from tests.corpus_project import Project
@@ -325,12 +326,21 @@ def test_what_a_night_left_out_is_judged_the_next_night_though_it_is_anticipated
     project: Project, llm: JudgingLlm
 ) -> None:
     publish_answers(project, asked=[LONG])  # the night before had no tokens for the judge
+    ask(project, DISHWASHER)
     llm.fits = fitting(**{LONG: WARRANTY})
 
     plan = joined(project)
 
     assert standing(project, "wording") == {("wording", LONG, WARRANTY)}
-    assert left_to_anticipate(plan) == ()
+    assert [each.question for each in left_to_anticipate(plan)] == [DISHWASHER]
+
+
+def test_a_night_without_misses_asks_the_judge_nothing(project: Project, llm: JudgingLlm) -> None:
+    publish_answers(project, asked=[LONG])
+
+    joined(project)
+
+    assert llm.requests == []
 
 
 def test_two_questions_of_visitors_that_wait_for_a_judge_are_not_put_to_each_other(
@@ -338,6 +348,7 @@ def test_two_questions_of_visitors_that_wait_for_a_judge_are_not_put_to_each_oth
 ) -> None:
     other = LONG.replace("years", "months")
     publish_answers(project, asked=[LONG, other])
+    ask(project, DISHWASHER)
     llm.fits = lambda prepared, asked: 0.98 if asked in (LONG, other) or prepared == asked else 0.01
 
     joined(project)
@@ -347,21 +358,17 @@ def test_two_questions_of_visitors_that_wait_for_a_judge_are_not_put_to_each_oth
     assert "?" not in {answer for *_, answer in standing(project, "doubtful", "wording")}
 
 
-@pytest.mark.parametrize("said", ["fence", "doubtful", "approve"])
-def test_a_question_of_visitors_about_which_something_was_said_is_not_judged(
-    project: Project, llm: JudgingLlm, said: Literal["fence", "doubtful", "approve"]
+@pytest.mark.parametrize(("said", "waiting"), [("nothing", 1), ("fence", 0), ("doubtful", 0), ("approve", 0)])
+def test_a_question_of_visitors_waits_for_a_judge_until_somebody_has_said_something_about_it(
+    project: Project, said: Literal["nothing", "fence", "doubtful", "approve"], waiting: int
 ) -> None:
     publish_answers(project, asked=[LONG])
     if said == "approve":
         append_decisions(project.data, [Decision("default", query_key("default", LONG), "f", "approve", "ada")])
-    else:
-        append_rulings(
-            project.data, [Ruling("default", query_key("default", TRAY), LONG, said, "journal", "m@1", confidence=0.5)]
-        )
+    elif said != "nothing":
+        append_rulings(project.data, [Ruling("default", query_key("default", TRAY), LONG, said, "journal", "m@1")])
 
-    joined(project)
-
-    assert llm.requests == []
+    assert len(unjudged(project.plan())) == waiting
 
 
 def test_it_is_wanted_where_there_is_a_release_and_misses_count(project: Project) -> None:
