@@ -23,6 +23,7 @@ from rag.llm.protocol import Sampling
 from rag.retrieval.embedding import EncoderSpec
 from rag.settings import ChunkingSettings, RetrievalSettings
 from warehouse.audit.golden import Golden
+from warehouse.history.redaction import Mode
 
 if TYPE_CHECKING:
     from batch.models.model_folder import ModelFolder
@@ -107,7 +108,8 @@ class RunPlan:
     stores are there then, and the models' folders are those that were sent (`batch.sharing`).
 
     `canaries` are nonsense questions that must not get a confident answer, `golden` are questions whose answers
-    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal;
+    are checked, `withdrawn` are documents as (collection, document id), `misses` come from the journal; `redaction` is
+    what becomes of texts in the journal that are not compacted yet, by default what became of the last compacted ones;
     `models` says about each model what may be published.
     """
 
@@ -129,6 +131,7 @@ class RunPlan:
     golden: tuple[Golden, ...] = ()
     withdrawn: frozenset[tuple[str, str]] = frozenset()
     misses: tuple[MissedQuestion, ...] = ()
+    redaction: Mode | None = None
     models: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     shared: str | None = None
 

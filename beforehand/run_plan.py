@@ -93,6 +93,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
         reranker_id=reranker.identity if reranker else None,
         canaries=tuple(settings.audit.canaries),
         golden=golden_questions(settings),
+        redaction=settings.history.redaction,
         models=model_facts(settings, reranker),
     )
     return plan if settings.llm.mode != "none" else without_model(plan)

@@ -284,7 +284,7 @@ def find_misses(plan: RunPlan) -> tuple[MissedQuestion, ...]:
         "least_askers": plan.settings.least_askers,
         "approved": sorted(Listings(data).approved()),
     }
-    with connect(data, described=False) as session:
+    with connect(data, redaction=plan.redaction, described=False) as session:
         rows = session.execute(sql_text("journal_questions.sql"), parameters).fetchall()
     return tuple(MissedQuestion(*row) for row in rows if row[0] in plan.collections)
 

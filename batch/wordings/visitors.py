@@ -58,7 +58,7 @@ def unanswered(plan: RunPlan) -> tuple[list[Phrasing], int]:
     Raises:
         NoReleaseError: nothing has been published.
     """
-    with closing(connect(Path(plan.data), described=False)) as session:
+    with closing(connect(Path(plan.data), redaction=plan.redaction, described=False)) as session:
         rows = session.execute(sql_text("unanswered_phrasings.sql")).fetchall()
     found: list[Phrasing] = []
     for collection, text, filters, asked, keys, anonymous in rows:
@@ -99,7 +99,7 @@ def unhelpful_wordings(plan: RunPlan) -> list[Ruling]:
     Raises:
         NoReleaseError: nothing has been published.
     """
-    with closing(connect(Path(plan.data), described=False)) as session:
+    with closing(connect(Path(plan.data), redaction=plan.redaction, described=False)) as session:
         rows = session.execute(sql_text("unhelpful_wordings.sql")).fetchall()
     return [
         Ruling(collection, query_key, text, "doubtful", origin, VISITORS)

@@ -100,6 +100,19 @@ def test_a_miss_that_an_answer_fits_becomes_its_wording_and_a_fence_of_the_other
     assert (wording.origin, wording.approved_by, wording.person) == ("journal", "fake-model@unpinned", False)
 
 
+@pytest.mark.parametrize(("redaction", "found"), [("redact", {("wording", LONG, WARRANTY)}), ("drop", set())])
+def test_what_a_server_is_still_writing_counts_in_the_first_night_unless_texts_are_dropped(
+    project: Project, llm: JudgingLlm, redaction: str, found: set[tuple[str, str, str]]
+) -> None:
+    project.sets["history.redaction"] = redaction
+    ask(project, LONG, writing=True)
+    llm.fits = fitting(**{LONG: WARRANTY})
+
+    join(project.plan())
+
+    assert standing(project, "wording") == found
+
+
 def test_a_no_is_a_fence_and_the_question_stays_to_be_anticipated(project: Project, llm: JudgingLlm) -> None:
     ask(project, DISHWASHER)
     llm.fits = fitting()

@@ -122,10 +122,11 @@ def ask(
     first: int = 0,
     source: str = "live",
     helpful: bool | None = None,
+    writing: bool = False,
 ) -> None:
     """Write to the journal that so many visitors asked a question, each so often: in vain, unless `source` differs.
 
-    `helpful` is what each of them said of the answer.
+    `helpful` is what each of them said of the answer; `writing` says that a server still writes to the segment.
     """
     folder = project.data / "journal"
     folder.mkdir(exist_ok=True)
@@ -147,7 +148,7 @@ def ask(
             }
             for each in records
         ]
-    (folder / f"segment-{query_key('default', question)}.jsonl").write_text(
+    (folder / f"segment-{query_key('default', question)}.jsonl{'.open' if writing else ''}").write_text(
         "".join(json.dumps(each) + "\n" for each in records)
     )
     compact(project.data, HistorySettings())
