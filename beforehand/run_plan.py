@@ -49,6 +49,7 @@ def run_for_stage(settings: Settings, stage: str) -> str:
 def compose_plan(settings: Settings, run_id: str) -> RunPlan:
     """Return the plan of a run with these settings."""
     from batch.plan import RunPlan
+    from batch.reading.personal_data import finder
     from batch.sources.local_files import is_glob
     from batch.stores.embedding_store import encoder_id
     from rag.llm.protocol import Sampling
@@ -75,6 +76,7 @@ def compose_plan(settings: Settings, run_id: str) -> RunPlan:
             f"[chunking] max_tokens = {settings.chunking.max_tokens}: {settings.encoder.model} reads at most "
             f"{spec.max_tokens} tokens; set it to that or less"
         )
+    finder(settings.batch.pii_model)  # else a wrong one fails in the first night after visitors typed something
     reranker = find_reranker(settings)
     plan = RunPlan(
         run_id=run_id,

@@ -30,7 +30,10 @@ _MOST_FILES = 10  # in the text; the JSON has all
 @reported
 def check(config: Config, collection: str | None, as_json: bool) -> None:
     """Say what is read, skipped and doubtful in the documents and questions, before a token is spent."""
+    from batch.reading.personal_data import finder
+
     settings = read_settings(config)
+    finder(settings.batch.pii_model)
     found = [check_collection(settings, name) for name in _chosen(settings, collection)]
     alike = same_answers(settings)
     if as_json:

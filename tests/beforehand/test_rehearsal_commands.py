@@ -145,3 +145,12 @@ def test_a_path_that_two_documents_may_be_is_asked_back(built: Project, tmp_path
 
     assert told.exit_code == 2
     assert "which document is it, a/same.md, b/same.md?" in told.stderr
+
+
+def test_a_run_that_could_not_look_for_personal_data_is_refused_before_it_begins(built: Project) -> None:
+    told = CliRunner().invoke(
+        cli, ["--config", str(built.folder / "beforehand.toml"), "--set", "batch.pii_model=en_none", "plan"]
+    )
+
+    assert told.exit_code == 2
+    assert '[batch] pii_model = "en_none": ' in told.stderr

@@ -86,6 +86,16 @@ def test_a_mistake_is_one_sentence(project: Path, arguments: tuple[str, ...], se
     assert (result.exit_code, result.stderr) == (2, f"beforehand: {sentence}\n")
 
 
+def test_a_model_for_personal_data_that_is_not_there_is_told_before_visitors_type_anything(project: Path) -> None:
+    project.write_text(f'{project.read_text()}\n[batch]\npii_model = "en_none"\n')
+
+    result = run(project)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith('beforehand: [batch] pii_model = "en_none": ')
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_an_empty_pattern_is_refused(project: Path) -> None:
     project.write_text(project.read_text().replace('["old"]', '[""]'))
 
