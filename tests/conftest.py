@@ -20,6 +20,9 @@ settings.register_profile("same", deadline=None, derandomize=True, suppress_heal
 settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
 
+# Prefect would start a server of its own for what it still has to send when the tests' server is gone.
+os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "false"
+
 ROOT = Path(__file__).parents[1]
 # Three processes share the tests (two leave a fifth of two cores idle). What starts the real vLLM as a service stays
 # together, and so does what needs a Prefect server, so that neither is started twice. These take longest, so they come
