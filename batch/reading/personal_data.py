@@ -8,6 +8,7 @@ the operator's choice.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ _HARMLESS = {"DATE_TIME", "NRP"}  # times, and words like "German" or "Catholic"
 _LEAST_SCORE = 0.35
 
 
+@functools.cache  # a plan tries the model, and a stage of the run looks with it
 def _presidio(model: str) -> Finder:
     try:
         import spacy

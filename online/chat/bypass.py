@@ -29,9 +29,9 @@ from online.answering.question import Asked, Prepared, Sought, Unanswered
 from online.answering.rendering import citations
 from online.answering.request_log import BYPASS
 from online.chat.format import Usage, pieces, said_in_reply, said_in_stream
-from online.chat.outcome import name_of, tell_what_lies_ready, text_of_answer, usage_of
+from online.chat.outcome import tell_what_lies_ready, text_of_answer, usage_of
 from online.chat.reply import Reply, about_untold
-from online.chat.request import Passing, chat_of, grounded
+from online.chat.request import Passing, chat_of, grounded, model_of
 from online.chat.turns import last_question
 from online.errors import Problem
 from online.http.openai_schemas import ChatRequest, Provenance
@@ -279,8 +279,8 @@ def _near(release: OpenRelease, asked: Asked, sought: Sought | None, withdrawn: 
 
 async def _refuse(reply: Reply, release_id: str) -> None:
     about = Provenance("unreliable", [], release_id, reason="off_topic")
-    await reply.decline(name_of(reply.asked), _REFUSAL, Usage(), about)
+    await reply.decline(model_of(reply.asked.collection), _REFUSAL, Usage(), about)
 
 
 async def _withhold(reply: Reply, told: Unanswered) -> None:
-    await reply.decline(name_of(reply.asked), told.text, Usage(), about_untold(told))
+    await reply.decline(model_of(reply.asked.collection), told.text, Usage(), about_untold(told))

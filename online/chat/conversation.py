@@ -18,7 +18,7 @@ from online.answering.asked_question import asked_by, asking
 from online.answering.question import Asked, Prepared
 from online.chat.outcome import answer_chat, text_of_answer
 from online.chat.reply import Reply
-from online.chat.request import MODEL, Passing, Reading, collection_of, read_chat, sampling_of
+from online.chat.request import Passing, Reading, collection_of, model_of, read_chat, sampling_of
 from online.chat.rules import ChatRules, prompt_hash, rules_of
 from online.chat.turns import text_of
 from online.errors import Problem
@@ -168,6 +168,6 @@ def _collection(caller: Caller, model: str, *, asks_none: bool) -> str | None:
     """Return the collection that is asked; a chat that asks none is recorded with the first."""
     collection = collection_of(model) or caller.default
     if collection is None and caller.collections and not asks_none:
-        names = " or ".join(f'"{MODEL}/{each}"' for each in caller.collections)
+        names = " or ".join(f'"{model_of(each)}"' for each in caller.collections)
         raise Problem("invalid", f"Name a collection to ask: set the model to {names}.", param="model")
     return collection or next(iter(caller.collections), None)

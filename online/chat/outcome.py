@@ -10,7 +10,7 @@ from online.answering.question import Asked, Live, LiveAnswer, Prepared, Unanswe
 from online.answering.rendering import citations, provenance
 from online.chat.format import Usage, pieces
 from online.chat.reply import Reply, about_untold
-from online.chat.request import MODEL
+from online.chat.request import model_of
 from online.http.openai_schemas import Provenance
 from online.http.schemas import Citation
 from rag.llm.protocol import Completion
@@ -43,18 +43,13 @@ def _reworded(asked: Asked) -> str | msgspec.UnsetType:
     return asked.question if asked.rewritten else msgspec.UNSET
 
 
-def name_of(asked: Asked) -> str:
-    """Return the model that a reply names where no language model wrote it: the one to ask the collection by."""
-    return f"{MODEL}/{asked.collection}"
-
-
 async def answer_chat(reply: Reply, answer: Prepared | Unanswered | Live) -> None:
     """Send an answer."""
     result = await answer.result() if isinstance(answer, Live) else answer
     reply.headers += provenance(reply.asked, answer)
     if isinstance(result, Unanswered):
         usage = Usage() if result.live is None else usage_of(result.live.completion)
-        await reply.decline(name_of(reply.asked), result.text, usage, about_untold(result))
+        await reply.decline(model_of(reply.asked.collection), result.text, usage, about_untold(result))
     elif isinstance(result, Prepared):
         await _prepared(reply, result)
     else:
@@ -76,7 +71,7 @@ async def _prepared(reply: Reply, prepared: Prepared) -> None:
     text = msgspec.json.decode(prepared.body, type=_Text)
     about = Provenance(prepared.source, text.citations, prepared.release_id, question=_reworded(reply.asked))
     finish = text.finish_reason or "stop"
-    model = text.model or name_of(reply.asked)  # no model wrote a curated answer
+    model = text.model or model_of(reply.asked.collection)  # no model wrote a curated answer
     if not reply.asked.stream:
         await reply.whole(model, {"role": "assistant", "content": text.answer}, finish, Usage(), about)
         return

@@ -20,7 +20,7 @@ from online.http.schemas import QUESTION_CHARACTERS, JsonObject
 from rag.llm.protocol import Message, Sampling
 from rag.prompting.standing_alone import question_of, stands_alone, words_of_its_own
 
-MODEL = "beforehand"
+_MODEL = "beforehand"
 _DRAWN = "temperature top_p frequency_penalty presence_penalty repetition_penalty seed".split()
 _SHAPELESS = frozenset(
     """model messages stream stream_options user metadata store service_tier safety_identifier
@@ -150,7 +150,12 @@ def shaping(fields: JsonObject, answer_tokens: int) -> list[str]:
 def collection_of(model: str) -> str | None:
     """Return the collection of a model named `beforehand/<collection>`, or None."""
     prefix, slash, collection = model.partition("/")
-    return collection if prefix == MODEL and slash else None
+    return collection if prefix == _MODEL and slash else None
+
+
+def model_of(collection: str) -> str:
+    """Return the model by which a collection is asked; replies name it where no language model wrote them."""
+    return f"{_MODEL}/{collection}"
 
 
 def sampling_of(chat: ChatRequest, sampling: Sampling) -> Sampling:

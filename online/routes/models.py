@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from online.chat.request import MODEL
+from online.chat.request import model_of
 from online.errors import Problem
 from online.http.authentication import Keys
 from online.http.openai_schemas import Model, Models
@@ -19,10 +19,8 @@ def models(keys: Keys, language_model: str | None) -> APIRouter:
     def known_to(request: Request) -> list[Model]:
         caller = keys.caller(request.scope)
         caller.require("ask")
-        names = [f"{MODEL}/{name}" for name in caller.collections]
-        if (
-            language_model is not None and caller.default is not None
-        ):  # without one, a name that names no collection asks nothing
+        names = [model_of(name) for name in caller.collections]
+        if language_model is not None and caller.default is not None:  # else a name of no collection asks nothing
             names.append(language_model)
         return [Model(id=name) for name in names]
 
